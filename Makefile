@@ -1,0 +1,47 @@
+# Two commands do all the set-up: `make run` and `make test`.
+
+PYTHON ?= python3
+BIN := .venv/bin
+# Reflex looks for bun on the PATH.
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export REFLEX_TELEMETRY_ENABLED := false
+export REFLEX_CHECK_LATEST_VERSION := false
+
+.PHONY: run dev test lint format check lock clean
+
+run: .venv/run  ## build and serve the app, on http://localhost:3000 or PORT
+	$(BIN)/reflex run --env prod
+
+dev: .venv/run  ## the same with hot reload
+	$(BIN)/reflex run
+
+test: .venv/dev  ## every test, the browser's included
+	$(BIN)/python -m tests.browser.install
+	$(BIN)/python -m pytest
+
+lint: .venv/dev  ## format, lint, types, layers
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: .venv/dev
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+check: lint test  ## all of CI
+
+lock: .venv/dev  ## write what is installed to constraints.txt
+	$(BIN)/pip freeze --exclude-editable > constraints.txt
+
+clean:
+	rm -rf .venv .web .states .data
+
+.venv/run: requirements.txt constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet -r requirements.txt
+	touch $@
+
+.venv/dev: .venv/run requirements-dev.txt
+	$(BIN)/pip install --quiet -r requirements-dev.txt
+	touch $@
