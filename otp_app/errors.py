@@ -1,0 +1,250 @@
+"""Every failure the app can name: one tree, whose words live in `i18n`.
+
+`OtpError` is caught once by each face (pages, API). The words of an error, its `str` and its
+`params` hold no number, no code and no provider's id.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class OtpError(Exception):
+    """Something a person or a caller is told about.
+
+    Attributes:
+        code: stable name, the key of its words.
+        status: the HTTP status that says the same.
+        params: what the words mention.
+    """
+
+    code: ClassVar[str]
+    status: ClassVar[int]
+
+    def __init__(self, **params: str | int | datetime) -> None:
+        super().__init__(self.code)
+        self.params = params
+
+    @property
+    def key(self) -> str:
+        """The name its words are filed under."""
+        return self.code
+
+
+class InputError(OtpError):
+    """What was typed cannot be used as it is."""
+
+    status = 422
+
+
+class PhoneProblem(StrEnum):
+    """What is wrong with a number."""
+
+    MISSING = "missing"
+    NOT_DIGITS = "not_digits"
+    TOO_SHORT = "too_short"
+    TOO_LONG = "too_long"
+    NOT_IN_COUNTRY = "not_in_country"
+    COUNTRY_MISSING = "country_missing"
+    COUNTRY_CODE_UNKNOWN = "country_code_unknown"
+    EXTENSION = "extension"
+    LANDLINE = "landline"
+    NOT_PERSONAL = "not_personal"
+
+
+class InvalidPhoneNumber(InputError):
+    """The text is not a number that can be verified."""
+
+    code = "phone_invalid"
+
+    def __init__(self, problem: PhoneProblem, **params: str | int | datetime) -> None:
+        super().__init__(**params)
+        self.problem = problem
+
+    @property
+    def key(self) -> str:
+        """One sentence for each problem."""
+        return f"phone_{self.problem}"
+
+
+class CodeProblem(StrEnum):
+    """What is wrong with the form of a code."""
+
+    MISSING = "missing"
+    NOT_DIGITS = "not_digits"
+    TOO_SHORT = "too_short"
+    TOO_LONG = "too_long"
+
+
+class InvalidCode(InputError):
+    """The text cannot be a code. Costs no attempt."""
+
+    code = "code_invalid"
+
+    def __init__(self, problem: CodeProblem, **params: str | int | datetime) -> None:
+        super().__init__(**params)
+        self.problem = problem
+
+    @property
+    def key(self) -> str:
+        """One sentence for each problem."""
+        return f"code_{self.problem}"
+
+
+class UnknownChannel(InputError):
+    """The code was asked for in a way that does not exist."""
+
+    code = "channel_unknown"
+
+
+class VerificationError(OtpError):
+    """The verification does not allow what was asked."""
+
+    status = 409
+
+
+class FlowMissing(VerificationError):
+    """The browser brings no cookie of ours: it blocks cookies, or ours ran out."""
+
+    code = "flow_missing"
+
+
+class VerificationNotFound(VerificationError):
+    """This browser has no such verification."""
+
+    code = "verification_not_found"
+    status = 404
+
+
+class VerificationReplaced(VerificationError):
+    """The browser went on to another verification. Params: `ending` of the number it is for."""
+
+    code = "verification_replaced"
+
+
+class VerificationExpired(VerificationError):
+    """Its time is over, here or at the provider."""
+
+    code = "verification_expired"
+    status = 410
+
+
+class AlreadyVerified(VerificationError):
+    """It was approved before."""
+
+    code = "already_verified"
+
+
+class CodeMismatch(VerificationError):
+    """The code is not the one that was sent. Params: `attempts_left`, `until`, its expiry."""
+
+    code = "code_mismatch"
+
+
+class AttemptsExhausted(VerificationError):
+    """Too many wrong codes. Params: `until`, when a new one can be asked for."""
+
+    code = "attempts_exhausted"
+    status = 429
+
+
+class ResendTooSoon(VerificationError):
+    """The last message is still on its way. Params: `until`."""
+
+    code = "resend_too_soon"
+    status = 429
+
+
+class SendsExhausted(VerificationError):
+    """The verification has used all its messages. Params: `sends`, `until`."""
+
+    code = "sends_exhausted"
+    status = 429
+
+
+class NumberBusy(VerificationError):
+    """The provider is already verifying this number for somebody. Nothing was sent.
+
+    Attributes:
+        reference: the provider's id of what is running, if it told. For the service alone.
+    """
+
+    code = "number_busy"
+
+    def __init__(self, reference: str | None = None) -> None:
+        super().__init__()
+        self.reference = reference
+
+
+class ProviderError(OtpError):
+    """The provider did not do what was asked."""
+
+    status = 502
+
+
+class Refusal(StrEnum):
+    """Why a provider will not send to a number."""
+
+    NUMBER = "number"
+    LANDLINE = "landline"
+    COUNTRY = "country"
+    CHANNEL = "channel"
+
+
+class ProviderRejected(ProviderError):
+    """The provider refuses this number or channel, for good. Nothing was sent."""
+
+    code = "provider_rejected"
+    status = 422
+
+    def __init__(self, refusal: Refusal = Refusal.NUMBER) -> None:
+        super().__init__()
+        self.refusal = refusal
+
+    @property
+    def key(self) -> str:
+        """One sentence for each refusal."""
+        return f"refused_{self.refusal}"
+
+
+class ProviderUnavailable(ProviderError):
+    """The provider certainly sent nothing: it could not be reached, or said that it failed."""
+
+    code = "provider_unavailable"
+    status = 503
+
+
+class ProviderThrottled(ProviderUnavailable):
+    """The provider is refusing our traffic for now. Params: `seconds`, how long, 60 at most."""
+
+    code = "provider_throttled"
+
+
+class ProviderTimedOut(ProviderError):
+    """No usable answer: a message may have been sent, a code may have been used. Never retried."""
+
+    code = "provider_timed_out"
+    status = 504
+
+
+class CheckTimedOut(ProviderTimedOut):
+    """No usable answer to a code. It may have been right, and then it cannot be used again."""
+
+    code = "check_timed_out"
+
+
+class ProviderMisconfigured(ProviderUnavailable):
+    """The provider refuses our account: credentials, balance, settings. The operator's to mend."""
+
+    code = "provider_misconfigured"
+
+
+class StoreUnavailable(OtpError):
+    """Our own database did not answer. Nothing is sent or approved without it."""
+
+    code = "store_unavailable"
+    status = 503

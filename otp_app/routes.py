@@ -1,0 +1,12 @@
+"""Paths of the pages and forms, and the names of what a browser brings along."""
+
+PHONE = "/"
+CODE = "/code"
+VERIFIED = "/verified"
+PROBLEM = "/problem"
+
+REQUEST_OTP = "/request-otp"
+VERIFY_OTP = "/verify-otp"
+
+DEV_COOKIE = "/_flow.js"
+TIME_ZONE_COOKIE = "tz"  # set by the pages' script: an IANA name

@@ -1,0 +1,148 @@
+"""What the domain asks of the outside: who sends codes, who remembers verifications."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+    from otp_app.phone import PhoneNumber
+    from otp_app.verification.models import (
+        Channel,
+        CheckOutcome,
+        Flow,
+        Reference,
+        Send,
+        Status,
+        Verification,
+    )
+
+
+class Provider(Protocol):
+    """Sends one-time codes and checks them.
+
+    Implementations raise only `ProviderError` subclasses and `NumberBusy`, never send twice for one
+    call, and answer `start` and `resend` within 5 s, `check` and `cancel` within 4 s.
+    """
+
+    name: str
+
+    code_length: int
+    """Digits of its codes."""
+
+    max_attempts: int
+    """Wrong codes it forgives, by its documentation."""
+
+    async def open(self) -> None:
+        """Make ready to work on the running event loop.
+
+        Raises:
+            ProviderMisconfigured: the account or service cannot do what this app needs.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Give connections and threads back."""
+        ...
+
+    async def start(self, to: PhoneNumber, channel: Channel) -> Reference:
+        """Send a code, and return the provider's own name for this verification.
+
+        Raises:
+            NumberBusy: it is verifying this number already. Nothing was sent.
+            ProviderRejected: it will not send to this number or by this channel.
+            ProviderUnavailable: certainly nothing was sent.
+            ProviderTimedOut: a code may have been sent.
+        """
+        ...
+
+    async def resend(self, reference: Reference, to: PhoneNumber, channel: Channel) -> Reference:
+        """Send a code again, by this channel; the reference may change. Raises as `start`."""
+        ...
+
+    async def check(self, reference: Reference, to: PhoneNumber, code: str) -> CheckOutcome:
+        """Ask whether *code* is right. Anything but the provider's exact yes is not `APPROVED`."""
+        ...
+
+    async def cancel(self, reference: Reference) -> None:
+        """Make its codes useless and stop what it would still send, where the provider can."""
+        ...
+
+
+class VerificationStore(Protocol):
+    """Remembers verifications. Every transition is one conditional statement.
+
+    There is no `save`: a transition that comes too late changes nothing and says so. All methods
+    raise `StoreUnavailable` when the database does not answer.
+    """
+
+    async def reserve(self, verification: Verification) -> bool:
+        """Record a new verification before its first message; close the flow's open one.
+
+        Returns:
+            False if the flow has an open verification of the same number, which stays.
+        """
+        ...
+
+    async def latest(self, flow: Flow) -> Verification | None:
+        """The flow's newest verification, whatever its status."""
+        ...
+
+    async def record_send(self, verification: Verification, send: Send) -> bool:
+        """Count a further message before it is sent, if it is still *verification*'s turn.
+
+        Returns:
+            False if it is not open, or another caller was first.
+        """
+        ...
+
+    async def settle_send(self, id_: str, send: Send, reference: Reference) -> bool:
+        """The message *send* is out under *reference*: the verification is `PENDING`.
+
+        Returns:
+            False if it was closed meanwhile. The reference is kept, so that it can be canceled.
+        """
+        ...
+
+    async def adopt(self, verification: Verification, send: Send, reference: Reference) -> bool:
+        """As `settle_send`, for what the provider was running already.
+
+        Returns:
+            False if it was not this flow that asked for it: another flow has *reference*, or
+            *verification* has neither had it nor lost an earlier answer.
+        """
+        ...
+
+    async def fail_send(self, id_: str, send: Send, status: Status) -> bool:
+        """The message *send* was not confirmed: an open verification takes *status*."""
+        ...
+
+    async def release_send(self, id_: str, send: Send) -> bool:
+        """The message *send* certainly was not sent: uncount it and end the wait."""
+        ...
+
+    async def take_attempt(self, id_: str, flow: Flow, now: datetime) -> Verification | None:
+        """Spend one guess, and return the verification with what is left.
+
+        Returns:
+            None if *flow* has no such open, sent verification with guesses and time left.
+        """
+        ...
+
+    async def approve(self, id_: str, now: datetime) -> bool:
+        """Mark an open verification approved and its number as verified, once."""
+        ...
+
+    async def close(self, id_: str, status: Status) -> bool:
+        """End an open verification."""
+        ...
+
+    async def ended(self, now: datetime) -> Sequence[Verification]:
+        """What is over here and not known to be over at the provider, the oldest first."""
+        ...
+
+    async def mark_canceled(self, id_: str) -> None:
+        """The provider has nothing more to send or check for it."""
+        ...

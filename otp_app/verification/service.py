@@ -1,0 +1,297 @@
+"""What can be done with a verification: start, check, resend, cancel."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import structlog
+
+from otp_app.errors import (
+    AlreadyVerified,
+    AttemptsExhausted,
+    CheckTimedOut,
+    CodeMismatch,
+    InvalidPhoneNumber,
+    NumberBusy,
+    OtpError,
+    PhoneProblem,
+    ProviderRejected,
+    ProviderTimedOut,
+    ProviderUnavailable,
+    ResendTooSoon,
+    SendsExhausted,
+    VerificationExpired,
+    VerificationNotFound,
+    VerificationReplaced,
+)
+from otp_app.phone import Kind
+from otp_app.verification.inputs import parse_code
+from otp_app.verification.models import (
+    Channel,
+    CheckOutcome,
+    Policy,
+    Reference,
+    Send,
+    Status,
+    Verification,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+    from datetime import datetime
+
+    from otp_app.phone import PhoneNumber
+    from otp_app.verification.models import Flow
+    from otp_app.verification.ports import Provider, VerificationStore
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class VerificationService:
+    """The one set of rules behind every way in.
+
+    A send or a guess is counted in the store before the provider is asked, so whatever fails in
+    between cannot be repeated for free.
+    """
+
+    store: VerificationStore
+    providers: Mapping[str, Provider]
+    provider: str
+    """Who sends new codes. An open verification stays with the one that started it."""
+
+    now: Callable[[], datetime]
+    policy: Policy = field(default_factory=Policy)
+
+    async def current(self, flow: Flow) -> Verification | None:
+        """The verification this browser is in, if any. Asks no provider."""
+        verification = await self.store.latest(flow)
+        if verification is None or verification.status in (Status.CANCELED, Status.REFUSED):
+            return None
+        forgotten = self.now() > verification.expires_at + self.policy.remembered
+        return None if forgotten else verification
+
+    def code_length(self, verification: Verification) -> int:
+        """How many digits its code has."""
+        provider = self.providers.get(verification.provider, self.providers[self.provider])
+        return provider.code_length
+
+    async def start(self, flow: Flow, phone: PhoneNumber, channel: Channel) -> Verification:
+        """Send a code to *phone*, unless one is on its way there; another number's is closed.
+
+        Raises:
+            InvalidPhoneNumber: this kind of number cannot get a code by *channel*.
+            AttemptsExhausted, ResendTooSoon, SendsExhausted: not yet again to this number.
+            ProviderError, NumberBusy, StoreUnavailable.
+        """
+        _require_reachable(phone, channel)
+        current = await self.current(flow)
+        if current and current.phone == phone:
+            return await self._start_again(current, channel)
+        return await self._start_new(flow, phone, channel)
+
+    async def resend(self, flow: Flow, id_: str, channel: Channel) -> Verification:
+        """Send the person a code once more; a new verification where the old one is over.
+
+        Raises:
+            VerificationNotFound, VerificationReplaced, AlreadyVerified: nothing to send for.
+            The errors of `start`.
+        """
+        current = await self._require(flow, id_)
+        _require_reachable(current.phone, channel)
+        if current.is_open(self.now()):
+            return await self._send_again(current, channel)
+        return await self._start_again(current, channel)
+
+    async def check(self, flow: Flow, id_: str, text: str) -> Verification:
+        """Spend one guess on *text* and return the verification, approved.
+
+        Raises:
+            InvalidCode: it cannot be a code; costs nothing.
+            CodeMismatch, AttemptsExhausted, VerificationExpired, AlreadyVerified,
+            VerificationNotFound, VerificationReplaced, ProviderError, StoreUnavailable.
+        """
+        current = await self._require(flow, id_)
+        self._require_checkable(current)
+        provider = self._provider_of(current)
+        code = parse_code(text, provider.code_length)
+        attempt = await self.store.take_attempt(id_, flow, self.now())
+        if attempt is None or attempt.reference is None:
+            raise await self._why_closed(flow)
+        try:
+            outcome = await provider.check(attempt.reference, attempt.phone, code)
+        except ProviderTimedOut as exc:
+            raise CheckTimedOut from exc
+        return await self._answered(attempt, outcome)
+
+    async def cancel(self, flow: Flow) -> None:
+        """Give up what this browser has open. The provider is told by the sweeper."""
+        current = await self.current(flow)
+        if current and await self.store.close(current.id, Status.CANCELED):
+            self._log("verification.canceled", current)
+
+    async def _start_new(self, flow: Flow, phone: PhoneNumber, channel: Channel) -> Verification:
+        provider = self.providers[self.provider]
+        send = self._send(1, channel)
+        verification = Verification(
+            id=secrets.token_urlsafe(16),
+            flow=flow,
+            phone=phone,
+            provider=self.provider,
+            channel=channel,
+            status=Status.SENDING,
+            attempts_left=min(self.policy.max_attempts, provider.max_attempts),
+            sends=send.number,
+            sent_at=send.at,
+            resend_at=send.next_at,
+            expires_at=send.at + self.policy.lifetime,
+        )
+        if not await self.store.reserve(verification):
+            raise ResendTooSoon(until=send.next_at)  # another tab was first, by milliseconds
+        return await self._deliver(verification, send, provider.start(phone, channel))
+
+    async def _start_again(self, current: Verification, channel: Channel) -> Verification:
+        """The person asks for a code to the number they are already verifying."""
+        now = self.now()
+        if current.is_locked(now):
+            raise AttemptsExhausted(until=current.expires_at)
+        if not current.is_open(now):
+            return await self._start_new(current.flow, current.phone, channel)
+        on_its_way = current.status is Status.PENDING and current.channel is channel
+        if on_its_way and now < current.resend_at:
+            return current
+        return await self._send_again(current, channel)
+
+    async def _send_again(self, current: Verification, channel: Channel) -> Verification:
+        now = self.now()
+        if current.sends >= self.policy.max_sends:
+            raise SendsExhausted(sends=current.sends, until=current.expires_at)
+        if now < current.resend_at:
+            raise ResendTooSoon(until=current.resend_at)
+        provider = self._provider_of(current)
+        send = self._send(current.sends + 1, channel)
+        if not await self.store.record_send(current, send):
+            raise ResendTooSoon(until=send.next_at)
+        if current.status is Status.PENDING and current.reference:
+            sending = provider.resend(current.reference, current.phone, channel)
+        else:
+            sending = provider.start(current.phone, channel)
+        return await self._deliver(current, send, sending)
+
+    async def _deliver(
+        self, verification: Verification, send: Send, sending: Awaitable[Reference]
+    ) -> Verification:
+        """Ask the provider, once, and record what became of the message."""
+        try:
+            reference = await sending
+        except NumberBusy as busy:
+            reference = await self._adopt(verification, send, busy)
+        except ProviderTimedOut as exc:
+            await self.store.fail_send(verification.id, send, Status.UNKNOWN)
+            self._log("verification.send_unknown", verification, channel=send.channel, why=exc.code)
+            raise
+        except (ProviderRejected, ProviderUnavailable) as exc:
+            await self._not_sent(verification, send, exc)
+            raise
+        settled = self._send(send.number, send.channel)
+        if not await self.store.settle_send(verification.id, settled, reference):
+            raise VerificationNotFound  # closed meanwhile, in another tab
+        self._log("verification.sent", verification, channel=send.channel, send=send.number)
+        return replace(
+            verification,
+            status=Status.PENDING,
+            reference=reference,
+            channel=send.channel,
+            sends=send.number,
+            sent_at=settled.at,
+            resend_at=settled.next_at,
+        )
+
+    async def _adopt(self, verification: Verification, send: Send, busy: NumberBusy) -> Reference:
+        """The reference of what the provider already runs, if this flow itself asked for it."""
+        reference = Reference(busy.reference or "")
+        if reference and await self.store.adopt(verification, send, reference):
+            return reference
+        await self._not_sent(verification, send, busy)
+        raise busy
+
+    async def _not_sent(self, verification: Verification, send: Send, why: OtpError) -> None:
+        if send.number == 1:
+            await self.store.fail_send(verification.id, send, Status.REFUSED)
+        else:
+            await self.store.release_send(verification.id, send)
+        self._log("verification.not_sent", verification, channel=send.channel, why=why.key)
+
+    async def _answered(self, attempt: Verification, outcome: CheckOutcome) -> Verification:
+        """What the provider's answer makes of the verification."""
+        self._log("verification.checked", attempt, outcome=outcome, left=attempt.attempts_left)
+        match outcome:
+            case CheckOutcome.APPROVED:
+                if not await self.store.approve(attempt.id, self.now()):
+                    raise await self._why_closed(attempt.flow)
+                return replace(attempt, status=Status.APPROVED)
+            case CheckOutcome.MISMATCH if attempt.attempts_left > 0:
+                raise CodeMismatch(attempts_left=attempt.attempts_left, until=attempt.expires_at)
+            case CheckOutcome.MISMATCH | CheckOutcome.EXHAUSTED:
+                await self.store.close(attempt.id, Status.EXHAUSTED)
+                raise AttemptsExhausted(until=attempt.expires_at)
+            case CheckOutcome.EXPIRED:
+                await self.store.close(attempt.id, Status.EXPIRED)
+                raise await self._why_closed(attempt.flow)
+
+    async def _require(self, flow: Flow, id_: str) -> Verification:
+        current = await self.current(flow)
+        if current is None:
+            raise VerificationNotFound
+        if current.id != id_:
+            raise VerificationReplaced(ending=current.phone.ending)
+        if current.status is Status.APPROVED:
+            raise AlreadyVerified
+        return current
+
+    def _require_checkable(self, current: Verification) -> None:
+        now = self.now()
+        if current.is_locked(now):
+            raise AttemptsExhausted(until=current.expires_at)
+        if not current.is_open(now):
+            raise VerificationExpired
+
+    async def _why_closed(self, flow: Flow) -> OtpError:
+        """Why a guess was not taken, read after the fact."""
+        current = await self.current(flow)
+        match current and current.status:
+            case Status.APPROVED:
+                return AlreadyVerified()
+            case Status.EXHAUSTED if current and current.is_locked(self.now()):
+                return AttemptsExhausted(until=current.expires_at)
+            case None:
+                return VerificationNotFound()
+            case _:
+                return VerificationExpired()
+
+    def _provider_of(self, verification: Verification) -> Provider:
+        """Who started it. Its code is worthless once that provider is no longer configured."""
+        try:
+            return self.providers[verification.provider]
+        except KeyError:
+            raise VerificationExpired from None
+
+    def _send(self, number: int, channel: Channel) -> Send:
+        now = self.now()
+        return Send(number, channel, at=now, next_at=now + self.policy.cooldown(number))
+
+    def _log(self, event: str, verification: Verification, **fields: object) -> None:
+        log.info(event, id=verification.id, provider=verification.provider, **fields)
+
+
+def _require_reachable(phone: PhoneNumber, channel: Channel) -> None:
+    """Refuse what costs a fortune or cannot receive the code, by the kind of the number."""
+    match phone.kind:
+        case Kind.OTHER:
+            raise InvalidPhoneNumber(PhoneProblem.NOT_PERSONAL)
+        case Kind.LANDLINE if channel is Channel.SMS:
+            raise InvalidPhoneNumber(PhoneProblem.LANDLINE)
+        case _:
+            return

@@ -1,0 +1,61 @@
+"""Ends at the provider what is over here.
+
+Without it a workflow that was left alone would go on to its next step, and a person who gave up
+would be called minutes later: one action, two messages.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from otp_app.errors import ProviderError, StoreUnavailable
+from otp_app.verification.models import Status, Verification
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from datetime import datetime
+
+    from otp_app.verification.ports import Provider, VerificationStore
+
+INTERVAL = 5.0  # seconds between two looks; one indexed query each
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Sweeper:
+    """Closes verifications whose time is over and cancels at the provider what has ended."""
+
+    store: VerificationStore
+    providers: Mapping[str, Provider]
+    now: Callable[[], datetime]
+
+    async def run(self) -> None:
+        """Sweep until canceled."""
+        while True:
+            await asyncio.sleep(INTERVAL)
+            try:
+                await self.sweep()
+            except StoreUnavailable as exc:
+                log.warning("sweeper.failed", why=exc.code)
+
+    async def sweep(self) -> None:
+        """Look once."""
+        for verification in await self.store.ended(self.now()):
+            await self.store.close(verification.id, Status.EXPIRED)
+            await self._cancel(verification)
+
+    async def _cancel(self, verification: Verification) -> None:
+        """Cancel at the provider; what fails is tried again at the next look."""
+        provider = self.providers.get(verification.provider)
+        try:
+            if provider and verification.reference:
+                await provider.cancel(verification.reference)
+        except ProviderError as exc:
+            log.warning("sweeper.not_canceled", id=verification.id, why=exc.code)
+            return
+        await self.store.mark_canceled(verification.id)

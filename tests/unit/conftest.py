@@ -1,0 +1,51 @@
+"""The domain on its real store, with a fake provider and a clock that ticks when told."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_asyncio
+
+from otp_app.storage.engine import migrate, open_engine
+from otp_app.storage.sql import SqlStore
+from otp_app.verification.service import VerificationService
+from tests.emulator import Clock
+from tests.fakes import FakeProvider
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock(datetime(2026, 3, 1, 12, tzinfo=UTC))
+
+
+@pytest.fixture
+def provider() -> FakeProvider:
+    return FakeProvider()
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An empty database, migrated once for all tests."""
+    path = tmp_path_factory.mktemp("template") / "otp.db"
+    asyncio.run(migrate(f"sqlite:///{path}"))
+    return path
+
+
+@pytest_asyncio.fixture
+async def sql_store(migrated: Path, tmp_path: Path) -> AsyncIterator[SqlStore]:
+    engine = open_engine(f"sqlite:///{shutil.copy(migrated, tmp_path)}")
+    yield SqlStore(engine)
+    await engine.dispose()
+
+
+@pytest.fixture
+def verifications(sql_store: SqlStore, provider: FakeProvider, clock: Clock) -> VerificationService:
+    return VerificationService(sql_store, {provider.name: provider}, provider.name, clock.now)
