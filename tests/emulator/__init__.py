@@ -1,0 +1,84 @@
+"""A loopback emulator of Twilio Verify v2 and Vonage Verify v2 for tests.
+
+with Emulator() as emulator:
+client.verify.base_url = emulator.url
+...
+assert emulator.messages[-1].code == "…"
+assert emulator.violations == []
+"""
+
+from tests.emulator.clock import Clock
+from tests.emulator.contract import Problem, Request
+from tests.emulator.credentials import (
+    TWILIO_ACCOUNT_SID,
+    TWILIO_API_KEY_SECRET,
+    TWILIO_API_KEY_SID,
+    TWILIO_AUTH_TOKEN,
+    TWILIO_SERVICE_SID,
+    VONAGE_API_KEY,
+    VONAGE_API_SECRET,
+    VONAGE_APPLICATION_ID,
+    vonage_private_key,
+    vonage_public_key,
+)
+from tests.emulator.emulator import Emulator
+from tests.emulator.errors import (
+    TWILIO_ERRORS,
+    VONAGE_ERRORS,
+    TwilioError,
+    VonageError,
+    twilio_error,
+    vonage_error,
+)
+from tests.emulator.faults import (
+    Drop,
+    DropBefore,
+    Empty,
+    Hang,
+    Html,
+    Huge,
+    Redirect,
+    Reset,
+    Trickle,
+    Truncated,
+    WrongJson,
+)
+from tests.emulator.messages import Message
+from tests.emulator.wire import Answer, Fault
+
+__all__ = [
+    "TWILIO_ACCOUNT_SID",
+    "TWILIO_API_KEY_SECRET",
+    "TWILIO_API_KEY_SID",
+    "TWILIO_AUTH_TOKEN",
+    "TWILIO_ERRORS",
+    "TWILIO_SERVICE_SID",
+    "VONAGE_API_KEY",
+    "VONAGE_API_SECRET",
+    "VONAGE_APPLICATION_ID",
+    "VONAGE_ERRORS",
+    "Answer",
+    "Clock",
+    "Drop",
+    "DropBefore",
+    "Empty",
+    "Emulator",
+    "Fault",
+    "Hang",
+    "Html",
+    "Huge",
+    "Message",
+    "Problem",
+    "Redirect",
+    "Request",
+    "Reset",
+    "Trickle",
+    "Truncated",
+    "TwilioError",
+    "VonageError",
+    "WrongJson",
+    "twilio_error",
+    "vonage_error",
+    "vonage_private_key",
+    "vonage_public_key",
+]
