@@ -1,0 +1,67 @@
+"""English. Each text says what happened and how to go on; never "please", "sorry" or "invalid"."""
+
+_DOWN = "We cannot send or check codes at the moment. Try again in a few minutes"
+
+TEXTS = {
+    "phone_missing": "Enter your mobile number",
+    "phone_not_digits": "Enter the number using only numbers, spaces, brackets, dashes and +",
+    "phone_too_short": "This number is too short for {country}. Check that no numbers are missing",
+    "phone_too_long": "This number is too long for {country}. Check for extra numbers",
+    "phone_not_in_country": (
+        "This is not a {country} number. Check it, or choose another country code"
+    ),
+    "phone_country_missing": "Choose a country code, or start the number with +",
+    "phone_country_code_unknown": ("{prefix} is not a country code. Check the start of the number"),
+    "phone_extension": "Enter the number without an extension",
+    "phone_landline": (
+        "This number cannot get text messages. Enter a mobile number, or choose “Call me”"
+    ),
+    "phone_not_personal": (
+        "We cannot send codes to this kind of number. Enter your own mobile number"
+    ),
+    "channel_unknown": "Choose “Text message” or “Call me”",
+    "code_missing": "Enter the {length} digit code",
+    "code_not_digits": "The code has only numbers",
+    "code_too_short": "The code has {length} numbers. You entered {count}",
+    "code_too_long": "The code has {length} numbers. You entered {count}",
+    "code_mismatch": "That code does not match. Check the newest message and enter the code again",
+    "code_mismatch_few": "That code does not match. You can try {attempts_left} more times",
+    "code_mismatch_last": (
+        "That code does not match. You can try once more, then you will have to wait until {until}"
+    ),
+    "verification_expired": "That code has expired. Get a new code",
+    "flow_missing": (
+        "This page needs a cookie to remember you. Allow cookies for it, reload it and start again"
+    ),
+    "verification_not_found": "Your session ended. Start again",
+    "verification_replaced": (
+        "That page was for an earlier message. "
+        "Enter the newest code, sent to the number ending {ending}"
+    ),
+    "already_verified": "This number is already confirmed",
+    "attempts_exhausted": (
+        "You cannot enter a code until {until}. A wrong code was entered too many times. "
+        "After that, get a new code and try again"
+    ),
+    "resend_too_soon": "You can get another code in {seconds} seconds",
+    "sends_exhausted": "You have asked for {sends} codes. You can ask for another after {until}",
+    "number_busy": (
+        "A code is already on its way to this number. Wait a few minutes, then try again"
+    ),
+    "refused_number": "We cannot send a code to this number. Use a different number",
+    "refused_landline": (
+        "This number cannot get text messages. Enter a mobile number, or choose “Call me”"
+    ),
+    "refused_country": "We cannot send codes to this country yet. Use a different number",
+    "refused_channel": (
+        "We cannot reach this number that way now. Choose the other way, or try again later"
+    ),
+    "provider_unavailable": _DOWN,
+    "provider_misconfigured": _DOWN,
+    "provider_throttled": "There are too many requests just now. Try again in {seconds} seconds",
+    "provider_timed_out": (
+        "We could not tell whether that worked. If no message comes within 30 seconds, try again"
+    ),
+    "check_timed_out": "We could not check the code. Enter it again, or get a new code",
+    "store_unavailable": "There is a problem with this service. Try again in a few minutes",
+}
