@@ -1,0 +1,1 @@
+"""Functions from props to components. They know no State."""

@@ -1,0 +1,107 @@
+"""Pieces of a form: labels, hints and errors where people and screen readers look for them."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import reflex as rx
+
+Text = rx.Var[str] | str
+Prop = Any
+"""What HTML attributes take; Reflex checks each at compile time."""
+Handler = Any
+"""An `@rx.event` of a State, which mypy takes for the decorator's own class."""
+
+
+def choose(condition: Prop, yes: Text, no: Text = "") -> rx.Var[str]:
+    """`rx.cond` of two texts, which its type hints leave out."""
+    return cast("rx.Var[str]", rx.cond(condition, yes, no))  # type: ignore[call-overload]
+
+
+def error_summary(id_: str, error: Text, field: Text) -> rx.Component:
+    """The place at the top of a page that takes the focus and says what is wrong.
+
+    Always there, so that it can be focused; announced when *error* is not empty.
+    """
+    return rx.el.div(
+        rx.cond(
+            error,
+            rx.el.div(
+                rx.el.h2("There is a problem"),
+                rx.el.a(error, href=f"#{field}"),
+                role="alert",
+                class_name="summary",
+            ),
+        ),
+        id=id_,
+        tab_index=-1,
+    )
+
+
+def field(
+    id_: str,
+    label: str,
+    *,
+    hint: Text,
+    error: Text,
+    **props: Prop,
+) -> rx.Component:
+    """A labelled input with its hint, and its error while there is one."""
+    described_by = choose(error, f"{id_}-hint {id_}-error", f"{id_}-hint")
+    return rx.el.div(
+        rx.el.label(label, html_for=id_),
+        rx.el.p(hint, id=f"{id_}-hint", class_name="hint"),
+        rx.cond(error, _error_text(id_, error)),
+        rx.el.input(
+            id=id_,
+            name=id_,
+            aria_invalid=choose(error, "true", "false"),
+            aria_describedby=described_by,
+            **props,
+        ),
+        class_name=choose(error, "field wrong", "field"),
+    )
+
+
+def select(id_: str, label: str, options: list[tuple[str, str]], default: str) -> rx.Component:
+    """A labelled native select over (value, text) pairs."""
+    return rx.el.div(
+        rx.el.label(label, html_for=id_),
+        rx.el.select(
+            *(rx.el.option(text, value=value) for value, text in options),
+            id=id_,
+            name=id_,
+            default_value=default,
+        ),
+        class_name="field",
+    )
+
+
+def choices(name: str, legend: str, options: list[tuple[str, str]]) -> rx.Component:
+    """Radio buttons over (value, text) pairs, the first one chosen."""
+    first = options[0][0]
+    return rx.el.fieldset(
+        rx.el.legend(legend),
+        *(_choice(name, value, text, chosen=value == first) for value, text in options),
+        class_name="choices",
+    )
+
+
+def submit(text: str) -> rx.Component:
+    """The one button that goes on."""
+    return rx.el.button(text, type="submit", class_name="primary")
+
+
+def _choice(name: str, value: str, text: str, *, chosen: bool) -> rx.Component:
+    id_ = f"{name}-{value}"
+    return rx.el.div(
+        rx.el.input(type="radio", id=id_, name=name, value=value, default_checked=chosen),
+        rx.el.label(text, html_for=id_),
+        class_name="choice",
+    )
+
+
+def _error_text(id_: str, error: Text) -> rx.Component:
+    return rx.el.p(
+        rx.el.span("Error: ", class_name="unseen"), error, id=f"{id_}-error", class_name="error"
+    )

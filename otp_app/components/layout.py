@@ -1,0 +1,69 @@
+"""The frame of every page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import reflex as rx
+from reflex_components_core.el.element import Element
+
+from otp_app import routes
+
+if TYPE_CHECKING:
+    from otp_app.components.forms import Text
+
+MAIN = "main"
+_DEV_COOKIE = (
+    "document.write(`<script src='//${{location.hostname}}:{port}"
+    + routes.DEV_COOKIE
+    + "'><\\/script>`)"
+)
+_SCRIPT = Path(__file__).with_name("enhance.js")
+
+
+def page(*content: rx.Component, brand: str) -> rx.Component:
+    """A page of the app: a way past the header, the brand, the content."""
+    return rx.el.div(
+        rx.el.a("Skip to main content", href=f"#{MAIN}", class_name="skip"),
+        rx.el.header(rx.el.a(brand, href=routes.PHONE, class_name="brand"), class_name="top"),
+        rx.el.main(*content, id=MAIN, class_name="card"),
+        rx.el.noscript(
+            rx.el.p("This page needs JavaScript. Turn it on and reload.", class_name="summary")
+        ),
+        class_name="frame",
+    )
+
+
+def status(*texts: Text) -> rx.Component:
+    """A live region that is there from the start: what happens is announced, nothing moves."""
+    return rx.el.p(*texts, role="status", class_name="status")
+
+
+def head(dev_backend: int | None = None) -> list[rx.Component]:
+    """What every page has in its head; from the port *dev_backend* comes the cookie, see `web`."""
+    cookie = [rx.el.script(_DEV_COOKIE.format(port=dev_backend))] if dev_backend else []
+    return [
+        *cookie,
+        rx.el.meta(name="color-scheme", content="light dark"),
+        rx.el.script(_SCRIPT.read_text()),
+        rx.el.link(rel="icon", href="/favicon.svg", type="image/svg+xml"),
+    ]
+
+
+class Keep(Element):
+    """Gives a form back what was typed in it, when its page is shown again."""
+
+    tag = "OtpKeep"
+    alias = "otp-keep"
+
+
+class Countdown(Element):
+    """Ticks down to `until`; `words` holds `{}` for the seconds. Times are ms by the server."""
+
+    tag = "OtpCountdown"
+    alias = "otp-countdown"
+
+    until: rx.Var[int]
+    clock: rx.Var[int]
+    words: rx.Var[str]

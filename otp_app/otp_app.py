@@ -1,0 +1,77 @@
+"""The app, assembled: pages, middleware, lifespan."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import reflex as rx
+import structlog
+from reflex.config import get_config
+from reflex.event import EventSpec  # noqa: TC002 - Reflex evaluates it
+from reflex.utils.exec import is_prod_mode
+
+from otp_app import routes
+from otp_app.bootstrap import running
+from otp_app.components.layout import head
+from otp_app.config import settings_or_exit
+from otp_app.pages import code, phone, problem, verified
+from otp_app.state.verify import VerifyState
+from otp_app.web import forms
+from otp_app.web.flow_cookie import FlowCookie
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from otp_app.components.forms import Handler
+
+settings = settings_or_exit()
+log = structlog.get_logger(__name__)
+
+
+@asynccontextmanager
+async def lifespan() -> AsyncIterator[None]:
+    """Build the services on the loop they will live on."""
+    async with running(settings):
+        yield
+
+
+def on_backend_error(exception: Exception) -> EventSpec:
+    """Show the error page. The browser learns nothing of *exception*, the log its type."""
+    log.error("handler.failed", error=type(exception).__name__)
+    return rx.redirect(routes.PROBLEM)
+
+
+def _add(route: str, title: str, component: rx.Component, on_load: Handler = None) -> None:
+    app.add_page(
+        component,
+        route=route,
+        title=f"{title} – {settings.brand}",
+        description=f"Confirm your phone number with {settings.brand}",
+        on_load=on_load,
+    )
+
+
+app = rx.App(
+    html_lang="en",
+    head_components=head(None if is_prod_mode() else get_config().backend_port),
+    stylesheets=["/app.css"],
+    reset_style=False,
+    app_wraps={},
+    toaster=None,
+    backend_exception_handler=on_backend_error,
+    api_transformer=[forms.build(settings.brand, settings.allowed_origins), FlowCookie],
+)
+app.register_lifespan_task(lifespan)
+
+brand = settings.brand
+_add(
+    routes.PHONE,
+    phone.TITLE,
+    phone.phone_page(brand, settings.default_country),
+    VerifyState.show_phone,
+)
+_add(routes.CODE, code.TITLE, code.code_page(brand), VerifyState.show_code)
+_add(routes.VERIFIED, verified.TITLE, verified.verified_page(brand), VerifyState.show_verified)
+_add("404", problem.NOT_FOUND_TITLE, problem.not_found_page(brand))
+_add(routes.PROBLEM, problem.PROBLEM_TITLE, problem.problem_page(brand))

@@ -1,0 +1,1 @@
+"""Ways in: one module for each page. Layout and wiring, no rules."""

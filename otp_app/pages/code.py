@@ -1,0 +1,135 @@
+"""The code page: the code, or another way to get one."""
+
+from __future__ import annotations
+
+import reflex as rx
+
+from otp_app import routes
+from otp_app.components.forms import Handler, Prop, choose, error_summary, field, submit
+from otp_app.components.layout import Countdown, page, status
+from otp_app.state.verify import (
+    CODE_ID,
+    PHONE_ID,
+    PROBLEM_ID,
+    RESEND_ID,
+    Step,
+    VerifyState,
+)
+
+TITLE = "Check your phone"
+
+
+def code_page(brand: str) -> rx.Component:
+    """What there is to do about the code, by where the verification stands."""
+    return page(
+        rx.fragment(
+            rx.match(
+                VerifyState.step,
+                (Step.LOCKED.value, _locked()),
+                (Step.EXPIRED.value, _expired()),
+                _waiting(),
+            )
+        ),
+        brand=brand,
+    )
+
+
+def _waiting() -> rx.Component:
+    error = choose(VerifyState.error_on == CODE_ID, VerifyState.error)
+    shown = choose(VerifyState.error_on == PHONE_ID, "", VerifyState.error)
+    return rx.fragment(
+        error_summary(PROBLEM_ID, shown, VerifyState.error_on),
+        rx.el.h1(TITLE, tab_index=-1),
+        rx.cond(VerifyState.ending, _what_was_sent()),
+        rx.el.form(
+            field(
+                CODE_ID,
+                "Security code",
+                hint=f"{VerifyState.code_length} numbers. Spaces do not matter.",
+                error=error,
+                type="text",
+                input_mode="numeric",
+                auto_complete="one-time-code",
+                spell_check=False,
+                dir="ltr",
+                class_name="code",
+            ),
+            submit("Continue"),
+            method="post",
+            action=routes.VERIFY_OTP,
+            on_submit=VerifyState.check_code,
+            no_validate=True,
+            custom_attrs={"data-live": rx.State.is_hydrated},
+        ),
+        rx.el.h2("I did not get a code"),
+        _other_ways(),
+    )
+
+
+def _what_was_sent() -> rx.Component:
+    return rx.el.p(
+        choose(
+            VerifyState.by_call,
+            "We are calling the number ending ",
+            "We sent a code by text message to the number ending ",
+        ),
+        rx.el.bdi(VerifyState.ending),
+        ". It works until ",
+        rx.el.strong(VerifyState.expires),
+        ".",
+    )
+
+
+def _other_ways() -> rx.Component:
+    return rx.el.div(
+        rx.el.div(
+            _action("Send a new text message", VerifyState.send_again),
+            _action("Call me instead", VerifyState.call_me),
+            id=RESEND_ID,
+            tab_index=-1,
+            class_name="actions",
+        ),
+        status(VerifyState.busy, VerifyState.notice),
+        Countdown.create(
+            until=VerifyState.resend_at,
+            clock=VerifyState.clock,
+            words="You can get another code in {} seconds.",
+        ),
+        rx.el.p(
+            rx.el.a(
+                "Change the number",
+                href=routes.PHONE,
+                on_click=VerifyState.change_number.prevent_default,
+            ),
+        ),
+    )
+
+
+def _expired() -> rx.Component:
+    return rx.fragment(
+        rx.el.h1("That code has expired", tab_index=-1),
+        error_summary(PROBLEM_ID, VerifyState.error, RESEND_ID),
+        rx.el.p("The number ending ", rx.el.bdi(VerifyState.ending), " can get a new one."),
+        rx.el.div(
+            _action("Get a new code", VerifyState.send_again, class_name="primary"),
+            _action("Call me instead", VerifyState.call_me),
+            _start_again(),
+            class_name="actions",
+        ),
+    )
+
+
+def _locked() -> rx.Component:
+    return rx.fragment(
+        rx.el.h1("You cannot enter a code until ", VerifyState.expires, tab_index=-1),
+        rx.el.p("A wrong code was entered too many times. After that, get a new code."),
+        rx.el.div(_start_again("Use a different number"), class_name="actions"),
+    )
+
+
+def _start_again(text: str = "Start again") -> rx.Component:
+    return _action(text, VerifyState.start_again, custom_attrs={"data-forget": ""})
+
+
+def _action(text: str, handler: Handler, **props: Prop) -> rx.Component:
+    return rx.el.button(text, type="button", on_click=handler, **props)

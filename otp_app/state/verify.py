@@ -1,0 +1,278 @@
+"""The verification flow in a browser: what the pages show and may ask for."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator  # noqa: TC003 - Reflex evaluates annotations
+from enum import StrEnum
+from http.cookies import CookieError, SimpleCookie
+from typing import TYPE_CHECKING, TypedDict
+
+import reflex as rx
+from reflex.event import EventSpec  # noqa: TC002 - likewise
+
+from otp_app import i18n, routes, services
+from otp_app.errors import (
+    AlreadyVerified,
+    AttemptsExhausted,
+    FlowMissing,
+    OtpError,
+    ResendTooSoon,
+    StoreUnavailable,
+    VerificationExpired,
+)
+from otp_app.phone import PhoneNumber
+from otp_app.verification.inputs import parse_channel
+from otp_app.verification.models import Channel, Status, Verification
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+    from datetime import datetime, tzinfo
+
+    from otp_app.verification.models import Flow
+
+
+class Step(StrEnum):
+    """Where the browser is."""
+
+    PHONE = "phone"
+    CODE = "code"
+    EXPIRED = "expired"
+    LOCKED = "locked"
+    VERIFIED = "verified"
+
+
+_PAGES = {Step.PHONE: routes.PHONE, Step.VERIFIED: routes.VERIFIED}  # all others: the code page
+
+_HAS_ITS_PAGE = (AlreadyVerified, AttemptsExhausted, VerificationExpired)
+
+PROBLEM_ID = "problem"  # the error summary, which takes the focus
+PHONE_ID = "phone"
+CODE_ID = "code"
+RESEND_ID = "resend"
+
+
+class PhoneForm(TypedDict):
+    """The phone page's fields."""
+
+    country: str
+    phone: str
+    channel: str
+
+
+class CodeForm(TypedDict):
+    """The code page's field."""
+
+    code: str
+
+
+class VerifyState(rx.State):
+    """A mirror of the flow's verification. It decides nothing: the service and its store do.
+
+    Vars without `_` are sent to the browser.
+    """
+
+    step: str = Step.PHONE.value
+    error: str = ""
+    error_on: str = ""  # the id of the field it belongs to
+    notice: str = ""
+    busy: str = ""
+    ending: str = ""
+    by_call: bool = False
+    expires: str = ""
+    code_length: int = 6
+    resend_at: int = 0  # ms since 1970 by the server's clock, as is `clock`
+    clock: int = 0
+
+    _request_id: str = ""  # ours; the provider's own id stays in the store
+
+    @rx.event
+    async def show_phone(self) -> EventSpec | None:
+        """Fill the phone page. A tab that did not come back to it goes where the flow is."""
+        came_back = bool(self._request_id)
+        await self._restore()
+        self._leave(CODE_ID, RESEND_ID)
+        if self.step == Step.PHONE or came_back:
+            return None
+        return rx.redirect(self._page(), replace=True)
+
+    @rx.event
+    async def show_code(self) -> EventSpec | None:
+        """Fill the code page, or leave it when there is no code to enter."""
+        await self._restore()
+        self._leave(PHONE_ID)
+        return None if self._page() == routes.CODE else rx.redirect(self._page(), replace=True)
+
+    @rx.event
+    async def show_verified(self) -> EventSpec | None:
+        """Fill the success page, for the browser that has verified."""
+        await self._restore()
+        return None if self.step == Step.VERIFIED else rx.redirect(self._page(), replace=True)
+
+    @rx.event
+    async def request_code(self, form: PhoneForm) -> AsyncIterator[EventSpec | None]:
+        """Send a code to the number in the form."""
+        self._begin("Sending your code")
+        yield None
+        yield await self._show(self._start(form), PHONE_ID)
+
+    @rx.event
+    async def check_code(self, form: CodeForm) -> AsyncIterator[EventSpec | None]:
+        """Check the code in the form."""
+        self._begin("Checking your code")
+        yield None
+        yield await self._show(self._check(form), CODE_ID)
+
+    @rx.event
+    async def send_again(self) -> AsyncIterator[EventSpec | None]:
+        """Send a new text message to the same number."""
+        self._begin("Sending a new code")
+        yield None
+        yield await self._show(self._resend(Channel.SMS), RESEND_ID)
+
+    @rx.event
+    async def call_me(self) -> AsyncIterator[EventSpec | None]:
+        """Call the same number and say the code."""
+        self._begin("Calling your phone")
+        yield None
+        yield await self._show(self._resend(Channel.VOICE), RESEND_ID)
+
+    @rx.event
+    def change_number(self) -> EventSpec:
+        """Go back to the phone page. The code that was sent stays good until another is."""
+        self._begin("")
+        return rx.redirect(routes.PHONE)
+
+    @rx.event
+    async def start_again(self) -> EventSpec:
+        """Give up this verification."""
+        self._begin("")
+        if flow := self._known_flow():
+            await services.current().verifications.cancel(flow)
+        return rx.redirect(routes.PHONE)
+
+    async def _start(self, form: PhoneForm) -> Verification:
+        phone = PhoneNumber.parse(_text(form, "phone"), _text(form, "country"))
+        channel = parse_channel(_text(form, "channel"))
+        return await services.current().verifications.start(self._flow(), phone, channel)
+
+    async def _check(self, form: CodeForm) -> Verification:
+        flow, id_ = await self._asked()
+        return await services.current().verifications.check(flow, id_, _text(form, "code"))
+
+    async def _resend(self, channel: Channel) -> Verification:
+        flow, id_ = await self._asked()
+        sent = await services.current().verifications.resend(flow, id_, channel)
+        by = "are calling" if channel is Channel.VOICE else "sent a new code by text message to"
+        self.notice = f"We {by} the number ending {sent.phone.ending}"
+        return sent
+
+    async def _show(self, action: Awaitable[Verification], field: str) -> EventSpec | None:
+        """Do *action* and go where it leads, or show why it does not."""
+        try:
+            self._mirror(await action)
+        except OtpError as exc:
+            return await self._explain(exc, field)
+        finally:
+            self.busy = ""
+        stays = field == RESEND_ID and self._page() == routes.CODE
+        return None if stays else rx.redirect(self._page())
+
+    async def _explain(self, error: OtpError, field: str) -> EventSpec | None:
+        """Say what is wrong where the person can mend it, and show where the flow stands now."""
+        if not isinstance(error, StoreUnavailable):
+            await self._restore()
+        if isinstance(error, _HAS_ITS_PAGE):
+            return rx.redirect(self._page())
+        text = i18n.message(error, zone=self._zone(), now=_now())
+        if field == RESEND_ID and isinstance(error, ResendTooSoon):
+            self.notice = text  # nothing is wrong, it is only early
+            return None
+        belongs_here = field == PHONE_ID or self._page() == routes.CODE
+        self.error, self.error_on = text, field if belongs_here else PHONE_ID
+        return rx.set_focus(PROBLEM_ID) if belongs_here else rx.redirect(routes.PHONE)
+
+    async def _restore(self) -> None:
+        """Read the flow's verification again. Sends nothing, however often it is called."""
+        self.busy = ""
+        flow = self._known_flow()
+        self._mirror(await services.current().verifications.current(flow) if flow else None)
+
+    def _mirror(self, verification: Verification | None) -> None:
+        self.step = _step(verification).value
+        self.clock = _milliseconds(_now())
+        if verification is None:
+            self._request_id = ""
+            return
+        self._request_id = verification.id
+        self.ending = verification.phone.ending
+        self.by_call = verification.channel is Channel.VOICE
+        self.expires = i18n.clock(verification.expires_at, self._zone())
+        self.resend_at = _milliseconds(verification.resend_at)
+        self.code_length = services.current().verifications.code_length(verification)
+
+    def _begin(self, busy: str) -> None:
+        self.busy, self.error, self.error_on, self.notice = busy, "", "", ""
+
+    def _leave(self, *fields: str) -> None:
+        """Forget what was said about *fields*: they are on another page."""
+        if self.error_on in fields:
+            self._begin("")
+
+    def _page(self) -> str:
+        return _PAGES.get(Step(self.step), routes.CODE)
+
+    async def _asked(self) -> tuple[Flow, str]:
+        """The flow, and the verification that this tab shows."""
+        if not self._request_id:  # the tab's state was lost, the cookie was not
+            await self._restore()
+        return self._flow(), self._request_id
+
+    def _flow(self) -> Flow:
+        flow = self._known_flow()
+        if flow is None:  # cookies are blocked, or it ran out while the tab stayed open
+            raise FlowMissing
+        return flow
+
+    def _known_flow(self) -> Flow | None:
+        return services.current().flows.read(self.router.headers.cookie)
+
+    def _zone(self) -> tzinfo:
+        """The person's, by the preference that the page's script sets."""
+        return i18n.time_zone(_cookie(self.router.headers.cookie, routes.TIME_ZONE_COOKIE))
+
+
+def _step(verification: Verification | None) -> Step:
+    now = _now()
+    match verification and verification.status:
+        case Status.APPROVED:
+            return Step.VERIFIED
+        case Status.EXHAUSTED if verification and verification.is_locked(now):
+            return Step.LOCKED
+        case Status.EXPIRED:
+            return Step.EXPIRED
+        case Status.PENDING | Status.UNKNOWN if verification and verification.reference:
+            return Step.CODE if verification.is_open(now) else Step.EXPIRED
+        case _:
+            return Step.PHONE
+
+
+def _text(form: object, name: str) -> str:
+    """The field *name*. A socket can carry anything: what is not a text counts as empty."""
+    value = form.get(name) if isinstance(form, dict) else None
+    return value if isinstance(value, str) else ""
+
+
+def _cookie(header: str, name: str) -> str:
+    try:
+        morsel = SimpleCookie(header).get(name)
+    except CookieError:
+        return ""
+    return morsel.value if morsel else ""
+
+
+def _milliseconds(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
+def _now() -> datetime:
+    return services.current().verifications.now()

@@ -1,0 +1,1 @@
+"""ASGI around Reflex: the flow cookie and the plain form posts."""

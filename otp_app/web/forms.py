@@ -1,0 +1,140 @@
+"""Plain form posts: the same two forms for who has no JavaScript, or no live page yet.
+
+The routes and field names are those of the Twilio guide's HTML forms.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+from starlette.templating import Jinja2Templates
+
+from otp_app import i18n, routes, services
+from otp_app.errors import AlreadyVerified, FlowMissing, OtpError
+from otp_app.phone import PhoneNumber
+from otp_app.verification.inputs import parse_channel
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from starlette.requests import Request
+
+    from otp_app.verification.models import Flow, Verification
+
+MAX_BODY = 8 * 1024  # bytes; the longest honest form has a few hundred
+_SAME_SITE = {"same-origin", "none", None}  # Sec-Fetch-Site; old browsers send none of it
+_pages = Jinja2Templates(Path(__file__).with_name("templates"))
+
+
+def build(brand: str, allowed_origins: Sequence[str]) -> Starlette:
+    """The routes. What they do not know falls through to Reflex."""
+    app = Starlette(
+        routes=[
+            Route(routes.REQUEST_OTP, _request_otp, methods=["POST"]),
+            Route(routes.VERIFY_OTP, _verify_otp, methods=["POST"]),
+            Route(routes.DEV_COOKIE, _dev_cookie, methods=["GET"]),
+        ]
+    )
+    app.state.brand, app.state.allowed_origins = brand, allowed_origins
+    return app
+
+
+async def _request_otp(request: Request) -> Response:
+    """Send a code to the `number` (or `phone`) in the form."""
+    form = await _form(request)
+    text = form.get("number", form.get("phone", ""))
+    try:
+        phone = PhoneNumber.parse(text, form.get("country", ""))
+        await services.current().verifications.start(
+            _flow(request), phone, parse_channel(form.get("channel", ""))
+        )
+    except OtpError as exc:
+        kept = {name: form[name] for name in ("country", "channel") if name in form}
+        action = {"action": routes.REQUEST_OTP, "label": "Mobile number", "kept": kept}
+        return _again(request, "phone", "Enter your phone number", exc, text, action)
+    return RedirectResponse(routes.CODE, 303)
+
+
+async def _verify_otp(request: Request) -> Response:
+    """Check the `code` in the form."""
+    form = await _form(request)
+    text = form.get("code", "")
+    try:
+        verification = await _check(_flow(request), text)
+    except OtpError as exc:
+        action = {"action": routes.VERIFY_OTP, "label": "Security code", "kept": {}}
+        return _again(request, "code", "Check your phone", exc, text, action)
+    context = {
+        "title": "Your number is confirmed",
+        "brand": request.app.state.brand,
+        "ending": verification.phone.ending,
+    }
+    return _pages.TemplateResponse(request, "verified.html", context)
+
+
+async def _dev_cookie(request: Request) -> Response:  # noqa: ARG001 - Starlette's signature
+    """An empty script, to carry the flow cookie to a page of the JavaScript dev server."""
+    return Response(media_type="text/javascript", headers={"Cache-Control": "no-store"})
+
+
+async def _check(flow: Flow, code: str) -> Verification:
+    """Check *code* for what this browser has open; a second post of the form is a yes again."""
+    verifications = services.current().verifications
+    current = await verifications.current(flow)
+    try:
+        return await verifications.check(flow, current.id if current else "", code)
+    except AlreadyVerified:
+        if current is None:
+            raise
+        return current
+
+
+def _again(
+    request: Request,
+    field: str,
+    title: str,
+    error: OtpError,
+    value: str,
+    action: Mapping[str, object],
+) -> Response:
+    """The form once more, with what was typed and what is wrong with it."""
+    zone = i18n.time_zone(request.cookies.get(routes.TIME_ZONE_COOKIE, ""))
+    texts = {
+        "brand": request.app.state.brand,
+        "title": title,
+        "field": field,
+        "error": i18n.message(error, zone=zone),
+        "value": value,
+    }
+    return _pages.TemplateResponse(request, f"{field}.html", {**texts, **action}, error.status)
+
+
+async def _form(request: Request) -> dict[str, str]:
+    """The fields of a urlencoded body of bounded size, sent by a page of ours."""
+    _require_same_site(request)
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY:
+            raise HTTPException(413)
+    return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
+
+
+def _require_same_site(request: Request) -> None:
+    origin = request.headers.get("origin")
+    ours = origin is None or origin in request.app.state.allowed_origins
+    if not ours or request.headers.get("sec-fetch-site") not in _SAME_SITE:
+        raise HTTPException(403)
+
+
+def _flow(request: Request) -> Flow:
+    flow = services.current().flows.read(request.headers.get("cookie", ""))
+    if flow is None:
+        raise FlowMissing
+    return flow
