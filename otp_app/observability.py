@@ -1,43 +1,65 @@
-"""Logs: one line an event, and nothing of anybody's secrets in it."""
+"""Logs: one line an event, and nobody's secrets in it, whoever writes it."""
 
 from __future__ import annotations
 
 import logging
 import re
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 
-_SDK_LOGGERS = ("vonage", "urllib3", "aiohttp", "twilio", "asyncio", "aiosqlite", "sqlalchemy")
-"""At INFO and WARNING they print numbers, ids and whole bodies."""
+if TYPE_CHECKING:
+    from types import TracebackType
+
+_SDK_LOGGERS = ("vonage", "twilio", "urllib3", "aiohttp", "aiosqlite", "sqlalchemy", "alembic")
+"""At INFO and WARNING some of them print numbers, ids and whole bodies."""
 
 _SECRETS = re.compile(
     r"""
-    \+?\d(?:[\s().-]?\d){5,}            # numbers and codes
-    | \bV[AE][0-9a-fA-F]{32}\b          # Twilio's ids
+      [+(]?\d(?:[ ().-]{0,2}\d){5,}                              # numbers and codes
+    | \b(?:AC|VA|VE|SK)[0-9a-fA-F]{32}\b                         # Twilio's ids
     | \b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b   # Vonage's ids, client tokens
-    | (?:Basic|Bearer)\s+\S+
+    | \b(?:Basic|Bearer)\s+[\w.~+/=-]+
     | '(?:cookie|authorization|token)':\s*'[^']*'
-    | (?:__Host-)?flow=[^;'"\s]+
+    | \b(?:__Host-)?flow=[^;'"\s]+
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+_MAX_LINE = 2000  # characters; the framework logs whole events, which anybody can make long
 
 
-class Redact(logging.Filter):
-    """Takes numbers, codes, ids, tokens and tracebacks out of a record."""
+def redact(text: str) -> str:
+    """*text* as one line of bounded length without numbers, codes, ids and tokens."""
+    line = _SECRETS.sub("[redacted]", text[: 2 * _MAX_LINE])[:_MAX_LINE]
+    return line.replace("\r", "\\r").replace("\n", "\\n")
 
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Rewrite *record* in place; never drops one."""
-        message = record.getMessage()
-        if record.exc_info and record.exc_info[0]:
-            message = f"{message} ({record.exc_info[0].__name__})"
-        record.msg, record.args = _SECRETS.sub("[redacted]", message), ()
-        record.exc_info = record.exc_text = record.stack_info = None
-        return True
+
+class RedactedRecord(logging.LogRecord):
+    """A record whose secrets are gone before any handler sees it.
+
+    A traceback becomes its exception's type and place: messages of exceptions hold what was sent
+    to us and what a vendor answered.
+    """
+
+    def __init__(self, *args: object, **kwargs: object) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[arg-type]
+        where = _where(self.exc_info) if self.exc_info else ""
+        self.msg, self.args = redact(self._text()) + where, ()
+        self.exc_info = self.stack_info = None
+
+    def _text(self) -> str:
+        try:
+            return self.getMessage().split("\nTraceback")[0]
+        except (TypeError, ValueError):  # a format that does not fit its arguments
+            return str(self.msg)
 
 
 def configure_logging() -> None:
-    """Readable lines on stdout; the SDKs silenced, every handler redacted."""
+    """Readable lines on stdout; the SDKs silenced, every record redacted."""
+    logging.setLogRecordFactory(RedactedRecord)
+    for name in _SDK_LOGGERS:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
@@ -45,10 +67,17 @@ def configure_logging() -> None:
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.dev.ConsoleRenderer(colors=False),
         ],
-        cache_logger_on_first_use=True,
     )
-    for name in _SDK_LOGGERS:
-        logging.getLogger(name).setLevel(logging.CRITICAL)
-    for name in ("", "reflex", "granian", "_granian"):
-        for handler in logging.getLogger(name).handlers:
-            handler.addFilter(Redact())
+
+
+def _where(
+    exc_info: tuple[type[BaseException] | None, BaseException | None, TracebackType | None] | bool,
+) -> str:
+    """` [KeyError at event_processor.py:868]`."""
+    if not isinstance(exc_info, tuple) or exc_info[0] is None:
+        return ""
+    kind, _, trace = exc_info
+    while trace and trace.tb_next:
+        trace = trace.tb_next
+    file = Path(trace.tb_frame.f_code.co_filename).name if trace else "?"
+    return f" [{kind.__name__} at {file}:{trace.tb_lineno if trace else 0}]"

@@ -1,0 +1,83 @@
+"""The whole backend in this process: HTTP and socket, the real store, a fake provider."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from otp_app import services
+from tests.fakes import FakeProvider
+from tests.backend.client import Socket
+
+os.environ["__REFLEX_SKIP_COMPILE"] = "true"  # there are no pages here
+
+from starlette.testclient import TestClient
+
+from otp_app.otp_app import app
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+
+    from starlette.types import ASGIApp
+
+    from otp_app.verification.service import VerificationService
+
+ORIGIN = "http://localhost:3000"
+
+
+@pytest.fixture(scope="session")
+def backend() -> Iterator[TestClient]:
+    """The app, started once: Reflex assembles it only once in a process."""
+    asgi: ASGIApp = app()
+    with TestClient(asgi, base_url=ORIGIN) as client:
+        yield client
+
+
+@pytest.fixture
+def provider(backend: TestClient) -> Iterator[FakeProvider]:
+    """A fake in place of the provider, for one test."""
+    del backend
+    real, fake = services.current(), FakeProvider()
+    verifications = replace(real.verifications, providers={fake.name: fake}, provider=fake.name)
+    services.install(replace(real, verifications=verifications))
+    yield fake
+    services.install(real)
+
+
+@dataclass(frozen=True)
+class Browser:
+    """A browser with its cookie: it can post forms and open sockets."""
+
+    client: TestClient
+    cookie: str
+
+    @contextmanager
+    def socket(
+        self, page: str = "/", token: str = "tab-1", origin: str = ORIGIN
+    ) -> Iterator[Socket]:
+        """A tab that has loaded *page*."""
+        headers = {
+            "upgrade": "websocket",
+            "connection": "Upgrade",
+            "cookie": self.cookie,
+            "origin": origin,
+        }
+        url = f"/_event/?EIO=4&transport=websocket&token={token}"
+        with self.client.websocket_connect(url, headers=headers) as session:
+            socket = Socket(session)
+            socket.open(page)
+            yield socket
+
+
+@pytest.fixture
+def browser(backend: TestClient, provider: FakeProvider) -> Browser:
+    del provider
+    backend.cookies.clear()
+    cookie = backend.get("/_flow.js").headers["set-cookie"].partition(";")[0]
+    backend.cookies.clear()
+    return Browser(backend, cookie)

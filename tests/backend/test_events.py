@@ -1,0 +1,172 @@
+"""Everything that anybody may send over the socket."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from reflex_base.registry import RegistrationContext
+
+from otp_app import services
+from tests.fakes import RIGHT, WRONG
+from tests.backend.client import STATE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.fakes import FakeProvider
+    from tests.backend.client import Socket
+    from tests.backend.conftest import Browser
+
+OURS = [
+    "call_me",
+    "change_number",
+    "check_code",
+    "request_code",
+    "send_again",
+    "setvar",  # Reflex gives it to every State; without a `set_…` method it does nothing
+    "show_code",
+    "show_phone",
+    "show_verified",
+    "start_again",
+]
+REFLEXS = [
+    "reflex___istate___shared____shared_state_base_internal.setvar",
+    "reflex___state____frontend_event_exception_state.handle_frontend_exception",
+    "reflex___state____frontend_event_exception_state.setvar",
+    "reflex___state____on_load_internal_state.on_load_internal",
+    "reflex___state____on_load_internal_state.set_is_hydrated",
+    "reflex___state____on_load_internal_state.setvar",
+    "reflex___state____update_vars_internal_state.setvar",
+    "reflex___state____update_vars_internal_state.update_vars_internal",
+    "hydrate",
+    "hydrate_and_load",
+    "set_is_hydrated",
+    "setvar",
+]
+ROOT = "reflex___state____state"
+CALLABLE = [f"{STATE}.{name}" for name in OURS] + [f"{ROOT}.{name}" for name in REFLEXS]
+
+JSON: list[Any] = [
+    None,
+    True,
+    0,
+    -1.5,
+    1e308,
+    "",
+    "text",
+    "x" * 10_000,
+    "\x00\r\n\u202e",
+    [],
+    [1, [2, [3]]],
+    {},
+    {"phone": 5, "code": 5, "country": [], "channel": {}},
+    {"phone": None, "code": None},
+    {"phone": {"$ne": ""}, "code": ["123456"]},
+    {"__proto__": {"step": "verified"}, "_request_id": "x", "step": "verified"},
+]
+PHONE = {"phone": "07400 123456", "country": "GB", "channel": "sms"}
+
+
+@pytest.fixture
+def tab(browser: Browser) -> Iterator[Socket]:
+    with browser.socket() as socket:
+        yield socket
+
+
+async def stands(browser: Browser) -> object:
+    """What the store says of this browser."""
+    flow = services.current().flows.read(browser.cookie)
+    assert flow is not None
+    return await services.current().verifications.current(flow)
+
+
+def test_these_are_all_the_handlers_that_a_client_can_call() -> None:
+    registered = RegistrationContext.get().event_handlers
+
+    assert sorted(registered) == sorted(CALLABLE)
+
+
+def test_the_journey_works(browser: Browser, tab: Socket, provider: FakeProvider) -> None:
+    sent = tab.state(tab.send(f"{STATE}.request_code", {"form": PHONE}))
+    assert (sent["step"], sent["ending"]) == ("code", "456")
+    wrong = tab.state(tab.send(f"{STATE}.check_code", {"form": {"code": WRONG}}))
+    assert wrong["error"].startswith("That code does not match")
+    right = tab.state(tab.send(f"{STATE}.check_code", {"form": {"code": RIGHT}}))
+    assert right["step"] == "verified"
+
+    assert len(provider.sent) == 1
+    frames = "".join(tab.frames)
+    assert "reference" not in frames
+    assert "7400123456" not in frames
+    assert RIGHT not in frames
+    assert browser.cookie.partition("=")[2] not in frames
+
+
+@pytest.mark.parametrize("event", CALLABLE)
+def test_no_json_makes_a_handler_change_anything(
+    browser: Browser,
+    tab: Socket,
+    provider: FakeProvider,
+    event: str,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    tab.send(f"{STATE}.request_code", {"form": PHONE})
+    tab.send(f"{STATE}.check_code", {"form": {"code": WRONG}})
+    portal = browser.client.portal
+    assert portal is not None
+    before = portal.call(stands, browser)
+    capfd.readouterr()
+
+    for value in JSON:
+        for payload in ({"form": value}, {"unknown": value}, {"var_name": "step", "value": value}):
+            tab.send(event, payload)
+        if not isinstance(value, dict):
+            tab.send(event, {"vars": {f"{STATE}.step": value, f"{STATE}._request_id": value}})
+
+    assert portal.call(stands, browser) == before
+    assert (len(provider.sent), len(provider.checked)) == (1, 1)
+    written = "".join(capfd.readouterr())
+    assert "Traceback" not in written
+    assert browser.cookie not in written
+    assert "Traceback" not in "".join(tab.frames)
+    shown = tab.state(tab.send(f"{STATE}.show_code", {}, "/code"))
+    assert shown["step"] == "code"
+
+
+@pytest.mark.parametrize("payload", JSON)
+def test_a_payload_of_any_type_leaves_the_socket_usable(tab: Socket, payload: Any) -> None:
+    for event in (f"{STATE}.request_code", f"{STATE}._mirror", f"{STATE}.reset", "nowhere"):
+        tab.send(event, payload)
+
+    assert tab.state(tab.send(f"{STATE}.request_code", {"form": PHONE}))["step"] == "code"
+
+
+@pytest.mark.parametrize("name", ["_request_id", "step", "error", "ending", "_backend_vars"])
+def test_no_var_can_be_set_from_outside(tab: Socket, name: str) -> None:
+    tab.send(f"{STATE}.setvar", {"var_name": name, "value": "verified"})
+    tab.send(f"{STATE}.set_{name}", {"value": "verified"})
+    tab.send(f"{ROOT}.update_vars", {"vars": {f"{STATE}.{name}": "verified"}})
+
+    shown = tab.state(tab.send(f"{STATE}.show_phone", {}))
+    assert "verified" not in str(shown.values())
+
+
+def test_a_stolen_token_without_the_cookie_shows_nothing(browser: Browser, tab: Socket) -> None:
+    tab.send(f"{STATE}.request_code", {"form": PHONE})
+    thief = type(browser)(browser.client, "flow=forged")
+
+    with thief.socket("/code", token="tab-2") as other:
+        shown = other.state(other.send(f"{STATE}.show_code", {}, "/code"))
+
+    assert shown.get("step", "phone") == "phone"
+    assert "456" not in "".join(other.frames)
+
+
+def test_a_code_cannot_be_checked_from_a_browser_without_a_verification(
+    tab: Socket, provider: FakeProvider
+) -> None:
+    shown = tab.state(tab.send(f"{STATE}.check_code", {"form": {"code": RIGHT}}))
+
+    assert shown["error"] == "Your session ended. Start again"
+    assert provider.checked == []

@@ -1,0 +1,136 @@
+"""The two forms as plain posts: without JavaScript, or before the page is alive."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from otp_app.errors import ProviderUnavailable
+from tests.fakes import RIGHT, WRONG
+
+if TYPE_CHECKING:
+    from httpx2 import Response
+
+    from tests.backend.conftest import Browser
+    from tests.fakes import FakeProvider
+
+NUMBER = {"number": "07400 123456", "country": "GB"}
+
+
+def post(browser: Browser, path: str, data: dict[str, str], **headers: str) -> Response:
+    return browser.client.post(
+        path, data=data, headers={"cookie": browser.cookie} | headers, follow_redirects=False
+    )
+
+
+@pytest.mark.parametrize("field", ["number", "phone"])
+def test_a_number_leads_to_the_code_page(
+    browser: Browser, provider: FakeProvider, field: str
+) -> None:
+    answer = post(browser, "/request-otp", {field: "07400 123456", "country": "GB"})
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/code")
+    assert len(provider.sent) == 1
+
+
+def test_a_code_leads_to_success_and_a_second_post_of_it_too(
+    browser: Browser, provider: FakeProvider
+) -> None:
+    post(browser, "/request-otp", NUMBER)
+
+    for _ in range(2):
+        answer = post(browser, "/verify-otp", {"code": RIGHT})
+        assert answer.status_code == 200
+        assert "Your number is confirmed" in answer.text
+
+    assert len(provider.checked) == 1
+
+
+def test_a_second_post_of_the_number_sends_nothing(
+    browser: Browser, provider: FakeProvider
+) -> None:
+    post(browser, "/request-otp", NUMBER)
+    post(browser, "/request-otp", NUMBER)
+
+    assert len(provider.sent) == 1
+
+
+def test_what_is_wrong_is_said_and_what_was_typed_is_kept(browser: Browser) -> None:
+    answer = post(browser, "/request-otp", {"number": '0740"><b>', "country": "GB"})
+
+    assert answer.status_code == 422
+    assert "Enter the number using only numbers" in answer.text
+    assert "<title>Error: " in answer.text
+    assert "0740&#34;&gt;&lt;b&gt;" in answer.text
+    assert 'name="country" value="GB"' in answer.text
+
+
+def test_a_wrong_code_says_so(browser: Browser) -> None:
+    post(browser, "/request-otp", NUMBER)
+
+    answer = post(browser, "/verify-otp", {"code": WRONG})
+
+    assert answer.status_code == 409
+    assert "That code does not match" in answer.text
+
+
+def test_the_provider_being_down_says_so(browser: Browser, provider: FakeProvider) -> None:
+    provider.failures = [ProviderUnavailable()]
+
+    answer = post(browser, "/request-otp", NUMBER)
+
+    assert answer.status_code == 503
+    assert "We cannot send or check codes at the moment" in answer.text
+
+
+def test_without_the_cookie_nothing_is_sent(browser: Browser, provider: FakeProvider) -> None:
+    answer = browser.client.post("/request-otp", data=NUMBER)
+
+    assert answer.status_code == 409
+    assert "needs a cookie" in answer.text
+    assert provider.sent == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"origin": "https://evil.example"},
+        {"origin": "null"},
+        {"origin": "http://localhost:3001"},
+        {"sec-fetch-site": "cross-site"},
+        {"sec-fetch-site": "same-site"},
+    ],
+)
+@pytest.mark.parametrize("path", ["/request-otp", "/verify-otp"])
+def test_another_sites_form_is_refused(
+    browser: Browser, provider: FakeProvider, path: str, headers: dict[str, str]
+) -> None:
+    assert post(browser, path, NUMBER, **headers).status_code == 403
+    assert provider.sent == []
+
+
+def test_a_body_that_no_form_has_is_refused(browser: Browser, provider: FakeProvider) -> None:
+    assert post(browser, "/request-otp", {"number": "1" * 9000}).status_code == 413
+    assert provider.sent == []
+
+
+@pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"number", b"=&=&", b'{"number": 1}', b"%zz"])
+def test_an_odd_body_is_an_empty_form(browser: Browser, body: bytes) -> None:
+    answer = browser.client.post("/request-otp", content=body, headers={"cookie": browser.cookie})
+
+    assert answer.status_code == 422
+    assert "Enter your mobile number" in answer.text
+
+
+def test_get_changes_nothing(browser: Browser, provider: FakeProvider) -> None:
+    browser.client.get("/request-otp?number=07400123456&country=GB")
+
+    assert provider.sent == []
+
+
+def test_a_channel_that_does_not_exist_is_refused(browser: Browser, provider: FakeProvider) -> None:
+    answer = post(browser, "/request-otp", NUMBER | {"channel": "fax"})
+
+    assert answer.status_code == 422
+    assert provider.sent == []

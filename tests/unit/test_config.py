@@ -1,0 +1,143 @@
+"""Settings: what is refused, in which words."""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from otp_app.config import ProviderName, Settings, SettingsError, load_settings
+
+TWILIO = {
+    "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
+    "TWILIO_AUTH_TOKEN": "token-canary",
+    "TWILIO_VERIFY_SERVICE_SID": "VA" + "0" * 32,
+}
+VONAGE = {"VONAGE_API_KEY": "abcd1234", "VONAGE_API_SECRET": "secret-canary"}
+VONAGE_JWT = {
+    "VONAGE_APPLICATION_ID": "00000000-0000-4000-8000-000000000000",
+    "VONAGE_PRIVATE_KEY": "key-canary",
+}
+PRODUCTION = {
+    "APP_ENV": "production",
+    "SECRET_KEY": "s" * 32,
+    "PUBLIC_URL": "https://verify.example.com",
+}
+
+
+@pytest.fixture(autouse=True)
+def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in Settings.model_fields:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+def load(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> Settings:
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return load_settings(None)
+
+
+@pytest.mark.parametrize(
+    ("environment", "provider"),
+    [
+        ({}, ProviderName.CONSOLE),
+        (TWILIO, ProviderName.TWILIO),
+        (VONAGE, ProviderName.VONAGE),
+        (VONAGE_JWT, ProviderName.VONAGE),
+        (TWILIO | {"OTP_PROVIDER": "console"}, ProviderName.CONSOLE),
+        (TWILIO | VONAGE | {"OTP_PROVIDER": "vonage"}, ProviderName.VONAGE),
+        (TWILIO | {"VONAGE_API_KEY": ""}, ProviderName.TWILIO),
+    ],
+)
+def test_the_provider_is_the_one_asked_for_or_the_one_with_credentials(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], provider: ProviderName
+) -> None:
+    assert load(monkeypatch, environment).provider is provider
+
+
+@pytest.mark.parametrize(
+    ("environment", "named"),
+    [
+        ({"PORT": "canary"}, ["PORT"]),
+        ({"PORT": "70000"}, ["PORT"]),
+        ({"APP_ENV": "canary"}, ["APP_ENV"]),
+        ({"OTP_PROVIDER": "canary"}, ["OTP_PROVIDER"]),
+        ({"OTP_PROVIDER": "twilio"}, list(TWILIO)),
+        ({"OTP_PROVIDER": "vonage"}, list(VONAGE)),
+        ({"VONAGE_API_KEY": "canary"}, ["VONAGE_API_SECRET"]),
+        ({"VONAGE_PRIVATE_KEY": "canary"}, ["VONAGE_APPLICATION_ID"]),
+        ({"TWILIO_AUTH_TOKEN": "canary"}, ["TWILIO_ACCOUNT_SID", "TWILIO_VERIFY_SERVICE_SID"]),
+        ({"TWILIO_ACCOUNT_SID": "canary"}, ["TWILIO_ACCOUNT_SID"]),
+        ({"TWILIO_VERIFY_SERVICE_SID": "AC" + "0" * 32}, ["TWILIO_VERIFY_SERVICE_SID"]),
+        (TWILIO | VONAGE, ["OTP_PROVIDER"]),
+        ({"SECRET_KEY": "canary"}, ["SECRET_KEY"]),
+        ({"PUBLIC_URL": "canary"}, ["PUBLIC_URL"]),
+        ({"PUBLIC_URL": "https://a.example/canary"}, ["PUBLIC_URL"]),
+        ({"VONAGE_BASE_URL": "ftp://canary"}, ["VONAGE_BASE_URL"]),
+        ({"TWILIO_BASE_URL": "https://user:canary@a.example"}, ["TWILIO_BASE_URL"]),
+        ({"VONAGE_BRAND_NAME": "canary canary canary"}, ["VONAGE_BRAND_NAME"]),
+        ({"VONAGE_BRAND_NAME": "canary/x"}, ["VONAGE_BRAND_NAME"]),
+        ({"DEFAULT_COUNTRY": "canary"}, ["DEFAULT_COUNTRY"]),
+        ({"OTP_LOCALE": "canary!"}, ["OTP_LOCALE"]),
+        ({"APP_ENV": "production"}, ["OTP_PROVIDER", "SECRET_KEY", "PUBLIC_URL"]),
+        (PRODUCTION, ["OTP_PROVIDER"]),
+        (PRODUCTION | TWILIO | {"OTP_PROVIDER": "console"}, ["OTP_PROVIDER"]),
+        (PRODUCTION | TWILIO | {"PUBLIC_URL": "http://canary.example"}, ["PUBLIC_URL"]),
+        (PRODUCTION | TWILIO | {"TWILIO_BASE_URL": "http://canary"}, ["TWILIO_BASE_URL"]),
+        (PRODUCTION | VONAGE | {"VONAGE_BASE_URL": "http://canary"}, ["VONAGE_BASE_URL"]),
+    ],
+)
+def test_a_bad_setting_is_named_and_its_value_is_not(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], named: list[str]
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load(monkeypatch, environment)
+
+    text = str(caught.value)
+    assert all(name in text for name in named)
+    assert "canary" not in text
+
+
+def test_production_with_everything_set_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, PRODUCTION | TWILIO)
+
+    assert settings.is_https
+    assert settings.allowed_origins == ("https://verify.example.com",)
+
+
+def test_secrets_do_not_show_in_the_settings_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, TWILIO | VONAGE | VONAGE_JWT | {"OTP_PROVIDER": "vonage"})
+
+    assert "canary" not in repr(settings)
+
+
+def test_the_environment_goes_before_the_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    file = tmp_path / ".env"
+    file.write_text("PORT=4000\nDEFAULT_COUNTRY=NL\n")
+    monkeypatch.setenv("PORT", "5000")
+    monkeypatch.setenv("DEFAULT_COUNTRY", "")  # remembered, so that the file's is undone
+    monkeypatch.delenv("DEFAULT_COUNTRY")
+
+    settings = load_settings(file)
+
+    assert (settings.port, settings.default_country) == (5000, "NL")
+
+
+def test_the_example_file_lists_every_setting_and_works_as_it_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    text = Path(".env.example").read_text()
+    listed = set(re.findall(r"^#?([A-Z_]+)=", text, re.MULTILINE))
+    for name in listed:
+        monkeypatch.setenv(name, "")
+        monkeypatch.delenv(name)
+
+    settings = load_settings(Path(".env.example"))
+
+    assert listed == {name.upper() for name in Settings.model_fields}
+    assert settings.provider is ProviderName.CONSOLE
+    assert all(os.environ.get(name, "") == "" for name in (*TWILIO, *VONAGE))

@@ -1,0 +1,96 @@
+"""The words: every error has its own, and they keep their secrets."""
+
+from __future__ import annotations
+
+import string
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from otp_app import errors, i18n
+from otp_app.errors import CodeProblem, OtpError, PhoneProblem, Refusal
+from otp_app.i18n.en import TEXTS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+NOW = datetime(2026, 3, 1, 14, 45, tzinfo=UTC)
+LATER = NOW + timedelta(seconds=24)
+
+
+def concrete(kind: type[OtpError] = OtpError) -> Iterator[type[OtpError]]:
+    for child in kind.__subclasses__():
+        if hasattr(child, "code"):
+            yield child
+        yield from concrete(child)
+
+
+def every_error() -> Iterator[OtpError]:
+    params = {"region": "GB", "prefix": "+999", "length": 6, "count": 4, "ending": "982"}
+    more = {"until": LATER, "seconds": 7, "sends": 4}
+    yield from (errors.InvalidPhoneNumber(p, **params) for p in PhoneProblem)
+    yield from (errors.InvalidCode(p, **params) for p in CodeProblem)
+    yield from (errors.ProviderRejected(refusal) for refusal in Refusal)
+    yield from (errors.CodeMismatch(attempts_left=n, **more) for n in (4, 3, 2, 1))
+    special = {
+        errors.InvalidPhoneNumber,
+        errors.InvalidCode,
+        errors.ProviderRejected,
+        errors.CodeMismatch,
+        errors.NumberBusy,
+    }
+    yield errors.NumberBusy("reference-canary")
+    yield from (kind(**params, **more) for kind in concrete() if kind not in special)
+
+
+@pytest.mark.parametrize("error", list(every_error()), ids=lambda e: e.key)
+def test_every_error_has_words_and_a_status(error: OtpError) -> None:
+    text = i18n.message(error, now=NOW)
+
+    assert text[0] in string.ascii_uppercase + "+"
+    assert not {"{", "}"} & set(text)
+    assert not any(word in text.lower() for word in ("please", "sorry", "invalid", "oops"))
+    assert "canary" not in text + str(error)
+    assert 400 <= error.status < 600
+
+
+def test_no_words_are_left_over() -> None:
+    keys = {error.key for error in every_error()}
+
+    assert set(TEXTS) - keys == {"code_mismatch_few", "code_mismatch_last"}
+
+
+def test_codes_are_unique() -> None:
+    codes = [kind.code for kind in concrete()]
+
+    assert len(codes) == len(set(codes))
+
+
+def test_guesses_are_counted_down_from_three() -> None:
+    texts = [i18n.message(errors.CodeMismatch(attempts_left=n, until=LATER)) for n in (4, 3, 2, 1)]
+
+    assert "try" not in texts[0]
+    assert "3 more times" in texts[1]
+    assert "2 more times" in texts[2]
+    assert "once more" in texts[3]
+
+
+def test_times_are_the_persons_own() -> None:
+    error = errors.AttemptsExhausted(until=NOW)
+
+    assert "3:45" in i18n.message(error, zone=i18n.time_zone("Europe/Amsterdam"))
+    assert "2:45\u202fPM UTC" in i18n.message(error)
+
+
+@pytest.mark.parametrize("name", ["", "Nowhere/City", "../../etc/passwd", "\x00", "A" * 5000, "/"])
+def test_an_unknown_time_zone_is_utc(name: str) -> None:
+    assert i18n.time_zone(name) is UTC
+
+
+def test_countries_are_listed_by_their_full_names() -> None:
+    countries = i18n.countries()
+
+    assert ("GB", "United Kingdom (+44)") in countries
+    assert len(countries) > 200
+    assert [text for _, text in countries] == sorted(text for _, text in countries)

@@ -1,0 +1,76 @@
+"""No log line shows a secret, whoever writes it."""
+
+from __future__ import annotations
+
+import io
+import logging
+from typing import TYPE_CHECKING
+
+import pytest
+
+from otp_app.observability import RedactedRecord, redact
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SECRETS = [
+    "+447400123456",
+    "07400 123456",
+    "(0)7400-123.456",
+    "123456",
+    "VE" + "0a" * 16,
+    "c11236f4-00bf-4b89-84ba-88b25df97315",
+    "Basic YWJjZDpzZWNyZXQ=",
+    "Bearer eyJhbGciOiJSUzI1NiJ9.e30.c2ln",
+    "flow=abc.def.ghi",
+    "__Host-flow=abc.def.ghi",
+]
+
+
+@pytest.fixture
+def written() -> Iterator[io.StringIO]:
+    stream, before = io.StringIO(), logging.getLogRecordFactory()
+    handler = logging.StreamHandler(stream)
+    logger = logging.getLogger("reflex.some.module")
+    logger.addHandler(handler)
+    logging.setLogRecordFactory(RedactedRecord)
+    yield stream
+    logging.setLogRecordFactory(before)
+    logger.removeHandler(handler)
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_a_secret_is_taken_out_of_a_line(secret: str) -> None:
+    assert redact(f"before {secret} after") == "before [redacted] after"
+
+
+@pytest.mark.parametrize("secret", SECRETS)
+def test_a_secret_is_taken_out_wherever_it_stands(written: io.StringIO, secret: str) -> None:
+    logger = logging.getLogger("reflex.some.module")
+    try:
+        raise ValueError(secret)
+    except ValueError:
+        logger.exception("event %s of %r", secret, {"payload": [secret]})
+
+    assert secret not in written.getvalue()
+    assert "[ValueError at test_observability.py:" in written.getvalue()
+    assert "Traceback" not in written.getvalue()
+
+
+def test_headers_of_an_event_are_taken_out() -> None:
+    line = redact(str({"cookie": "a=b; c=d", "token": "t1", "authorization": "x y", "host": "h"}))
+
+    assert line == "{[redacted], [redacted], [redacted], 'host': 'h'}"
+
+
+def test_nobody_can_forge_or_flood_lines(written: io.StringIO) -> None:
+    logging.getLogger("reflex.some.module").error("a\r\nforged line\n" + "x" * 100_000)
+
+    assert written.getvalue().count("\n") == 1
+    assert len(written.getvalue()) < 2100
+
+
+def test_a_wrong_format_is_still_a_line(written: io.StringIO) -> None:
+    logging.getLogger("reflex.some.module").error("%d of %d", "one")  # noqa: PLE1206
+
+    assert written.getvalue() == "%d of %d\n"
