@@ -5,12 +5,8 @@ from __future__ import annotations
 import logging
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import structlog
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 _SDK_LOGGERS = ("vonage", "twilio", "urllib3", "aiohttp", "aiosqlite", "sqlalchemy", "alembic")
 """At INFO and WARNING some of them print numbers, ids and whole bodies."""
@@ -70,13 +66,13 @@ def configure_logging() -> None:
     )
 
 
-def _where(
-    exc_info: tuple[type[BaseException] | None, BaseException | None, TracebackType | None] | bool,
-) -> str:
+def _where(exc_info: object) -> str:
     """` [KeyError at event_processor.py:868]`."""
-    if not isinstance(exc_info, tuple) or exc_info[0] is None:
-        return ""
-    kind, _, trace = exc_info
+    match exc_info:
+        case (type() as kind, BaseException() as error, _):
+            trace = error.__traceback__
+        case _:
+            return ""
     while trace and trace.tb_next:
         trace = trace.tb_next
     file = Path(trace.tb_frame.f_code.co_filename).name if trace else "?"

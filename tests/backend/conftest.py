@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from otp_app import services
-from tests.fakes import FakeProvider
 from tests.backend.client import Socket
+from tests.fakes import FakeProvider
 
 os.environ["__REFLEX_SKIP_COMPILE"] = "true"  # there are no pages here
 
@@ -20,12 +20,10 @@ from starlette.testclient import TestClient
 from otp_app.otp_app import app
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from contextlib import AbstractContextManager
+    from collections.abc import Iterator
 
     from starlette.types import ASGIApp
 
-    from otp_app.verification.service import VerificationService
 
 ORIGIN = "http://localhost:3000"
 

@@ -8,15 +8,15 @@ import pytest
 from reflex_base.registry import RegistrationContext
 
 from otp_app import services
-from tests.fakes import RIGHT, WRONG
 from tests.backend.client import STATE
+from tests.fakes import RIGHT, WRONG
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from tests.fakes import FakeProvider
     from tests.backend.client import Socket
     from tests.backend.conftest import Browser
+    from tests.fakes import FakeProvider
 
 OURS = [
     "call_me",
@@ -135,7 +135,7 @@ def test_no_json_makes_a_handler_change_anything(
 
 
 @pytest.mark.parametrize("payload", JSON)
-def test_a_payload_of_any_type_leaves_the_socket_usable(tab: Socket, payload: Any) -> None:
+def test_a_payload_of_any_type_leaves_the_socket_usable(tab: Socket, payload: object) -> None:
     for event in (f"{STATE}.request_code", f"{STATE}._mirror", f"{STATE}.reset", "nowhere"):
         tab.send(event, payload)
 

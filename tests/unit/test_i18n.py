@@ -15,6 +15,7 @@ from otp_app.i18n.en import TEXTS
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+Params = dict[str, "str | int | datetime"]
 NOW = datetime(2026, 3, 1, 14, 45, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=24)
 
@@ -27,8 +28,8 @@ def concrete(kind: type[OtpError] = OtpError) -> Iterator[type[OtpError]]:
 
 
 def every_error() -> Iterator[OtpError]:
-    params = {"region": "GB", "prefix": "+999", "length": 6, "count": 4, "ending": "982"}
-    more = {"until": LATER, "seconds": 7, "sends": 4}
+    params: Params = {"region": "GB", "prefix": "+999", "length": 6, "count": 4, "ending": "982"}
+    more: Params = {"until": LATER, "seconds": 7, "sends": 4}
     yield from (errors.InvalidPhoneNumber(p, **params) for p in PhoneProblem)
     yield from (errors.InvalidCode(p, **params) for p in CodeProblem)
     yield from (errors.ProviderRejected(refusal) for refusal in Refusal)
