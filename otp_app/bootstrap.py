@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from otp_app import services
-from otp_app.config import ProviderName, Settings
+from otp_app.config import DATABASE_EXAMPLE, ProviderName, Settings, SettingsError
+from otp_app.errors import ProviderMisconfigured, StoreUnavailable
 from otp_app.flows import FlowCookies
 from otp_app.observability import configure_logging
 from otp_app.storage.engine import migrate, open_engine
@@ -23,9 +24,18 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from pydantic import SecretStr
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from otp_app.verification.ports import Provider
 
+_REFUSED = {
+    ProviderName.TWILIO: (
+        "TWILIO_VERIFY_SERVICE_SID: the Service cannot be used. Check that it is there, that "
+        "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN may use it, and that its code length is 6 or "
+        "more (Twilio Console, Verify, Services)"
+    ),
+    ProviderName.VONAGE: "VONAGE_PRIVATE_KEY: cannot be read, or is no private key in PEM form",
+}
 SECRET_FILE = Path(".data/secret_key")
 
 
@@ -35,14 +45,13 @@ async def running(settings: Settings) -> AsyncIterator[None]:
     configure_logging()
     async with AsyncExitStack() as stack:
         url = settings.database_url.get_secret_value()
-        await migrate(url)
-        engine = open_engine(url)
+        engine = await _database(url)
         stack.push_async_callback(engine.dispose)
         store = SqlStore(engine)
         secret = _secret(settings)
         providers = {str(name): _provider(name, settings, secret) for name in _wanted(settings)}
         for provider in providers.values():
-            await provider.open()
+            await _open(provider)
             stack.push_async_callback(provider.aclose)
         verifications = VerificationService(store, providers, settings.provider, _now)
         services.install(
@@ -62,6 +71,25 @@ async def _in_background(sweeper: Sweeper) -> AsyncIterator[None]:
         task.cancel()
         with suppress(asyncio.CancelledError):
             await task
+
+
+async def _database(url: str) -> AsyncEngine:
+    """The migrated database, or why there is none."""
+    try:
+        await migrate(url)
+        return open_engine(url)
+    except StoreUnavailable:
+        why = "the database does not answer, or its folder cannot be written"
+    except ValueError as exc:
+        why = str(exc)
+    raise SettingsError(f"DATABASE_URL: {why}. Check it, for example {DATABASE_EXAMPLE}")
+
+
+async def _open(provider: Provider) -> None:
+    try:
+        await provider.open()
+    except ProviderMisconfigured:
+        raise SettingsError(_REFUSED[ProviderName(provider.name)]) from None
 
 
 def _wanted(settings: Settings) -> set[ProviderName]:

@@ -18,6 +18,8 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 MIN_SECRET = 32  # characters; RFC 2104 wants an HMAC key at least as long as the hash's 32 bytes
 
+DATABASE_EXAMPLE = "sqlite:///.data/otp_app.db"
+
 
 class SettingsError(Exception):
     """The settings cannot be used. Its text is for the operator and holds no value."""
@@ -71,10 +73,7 @@ class Settings(BaseSettings):
     secret_key: SecretStr | None = Field(
         None, min_length=MIN_SECRET, examples=["(48 random bytes)"]
     )
-    database_url: SecretStr = Field(
-        SecretStr("sqlite:///.data/otp_app.db"),
-        examples=["sqlite:///.data/otp_app.db"],
-    )
+    database_url: SecretStr = Field(SecretStr(DATABASE_EXAMPLE), examples=[DATABASE_EXAMPLE])
     default_country: str = Field("US", pattern="^[A-Z]{2}$", examples=["GB"])
     otp_locale: str = Field("en-US", pattern="^[a-z]{2}(-[A-Z]{2})?$", examples=["en-GB"])
 
@@ -187,7 +186,7 @@ class Settings(BaseSettings):
     @model_validator(mode="after")
     def _check_production(self) -> Self:
         if self.app_env is AppEnv.PRODUCTION and (problems := list(self._production_problems())):
-            raise ValueError("; ".join(problems))
+            raise ValueError("\n  - ".join(problems))
         return self
 
     def _production_problems(self) -> list[str]:

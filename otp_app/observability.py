@@ -46,9 +46,12 @@ class RedactedRecord(logging.LogRecord):
 
     def _text(self) -> str:
         try:
-            return self.getMessage().split("\nTraceback")[0]
+            text = self.getMessage()
         except (TypeError, ValueError):  # a format that does not fit its arguments
-            return str(self.msg)
+            text = str(self.msg)
+        before, traceback, after = text.partition("Traceback (most recent call last):")
+        raised = after.strip().rpartition("\n")[2].partition(":")[0]
+        return f"{before}{raised}" if traceback else text
 
 
 def configure_logging() -> None:

@@ -14,7 +14,7 @@ from reflex.utils.exec import is_prod_mode
 from otp_app import routes
 from otp_app.bootstrap import running
 from otp_app.components.layout import head
-from otp_app.config import settings_or_exit
+from otp_app.config import SettingsError, settings_or_exit
 from otp_app.pages import code, phone, problem, verified
 from otp_app.state.verify import VerifyState
 from otp_app.web import forms
@@ -32,8 +32,11 @@ log = structlog.get_logger(__name__)
 @asynccontextmanager
 async def lifespan() -> AsyncIterator[None]:
     """Build the services on the loop they will live on."""
-    async with running(settings):
-        yield
+    try:
+        async with running(settings):
+            yield
+    except SettingsError as exc:
+        raise SystemExit(str(exc)) from None
 
 
 def on_backend_error(exception: Exception) -> EventSpec:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import traceback
 from typing import TYPE_CHECKING
 
 import pytest
@@ -55,6 +56,15 @@ def test_a_secret_is_taken_out_wherever_it_stands(written: io.StringIO, secret: 
     assert secret not in written.getvalue()
     assert "[ValueError at test_observability.py:" in written.getvalue()
     assert "Traceback" not in written.getvalue()
+
+
+def test_a_traceback_written_as_text_is_its_exceptions_name(written: io.StringIO) -> None:
+    try:
+        raise KeyError("canary")
+    except KeyError:
+        logging.getLogger("reflex.some.module").error("failed: %s", traceback.format_exc())
+
+    assert written.getvalue() == "failed: KeyError\n"
 
 
 def test_headers_of_an_event_are_taken_out() -> None:
