@@ -29,6 +29,7 @@ PRODUCTION = {
 
 @pytest.fixture(autouse=True)
 def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTHON_DOTENV_DISABLED", raising=False)
     for name in Settings.model_fields:
         monkeypatch.delenv(name.upper(), raising=False)
 
@@ -141,3 +142,10 @@ def test_the_example_file_lists_every_setting_and_works_as_it_is(
     assert listed == {name.upper() for name in Settings.model_fields}
     assert settings.provider is ProviderName.CONSOLE
     assert all(os.environ.get(name, "") == "" for name in (*TWILIO, *VONAGE))
+
+
+def test_the_readme_lists_every_setting() -> None:
+    table = Path("README.md").read_text().partition("## Settings")[2].partition("\n## ")[0]
+    listed = set(re.findall(r"`([A-Z_]{4,})`", table)) - {"PORT"}
+
+    assert listed | {"PORT"} == {name.upper() for name in Settings.model_fields}

@@ -62,7 +62,7 @@ def test_a_traceback_written_as_text_is_its_exceptions_name(written: io.StringIO
     try:
         raise KeyError("canary")
     except KeyError:
-        logging.getLogger("reflex.some.module").error("failed: %s", traceback.format_exc())
+        logging.getLogger("reflex.some.module").error("failed: %s", traceback.format_exc())  # noqa: TRY400
 
     assert written.getvalue() == "failed: KeyError\n"
 
