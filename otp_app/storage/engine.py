@@ -1,0 +1,128 @@
+"""How the database is reached: SQLite in a file of its own, or PostgreSQL."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import URL, event, make_url
+from sqlalchemy.exc import (
+    ArgumentError,
+    DBAPIError,
+    DisconnectionError,
+    IntegrityError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+
+from otp_app.errors import StoreUnavailable
+from otp_app.storage import migrations
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Dialect
+    from sqlalchemy.engine.interfaces import DBAPIConnection
+    from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+
+PATIENCE = 1.0  # seconds to wait for a lock or a connection: somebody is waiting for the page
+
+_OPTIONS = {"hide_parameters": True, "pool_timeout": PATIENCE}  # errors show no number
+_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON")
+_LIBPQ = {"connect_timeout": "2", "tcp_user_timeout": "2000", "options": "-c lock_timeout=1s"}
+_ALONE = {  # a second process waits here until the first one has migrated
+    "sqlite": ("PRAGMA busy_timeout=30000", "BEGIN IMMEDIATE"),
+    "postgresql": ("SET LOCAL lock_timeout='30s'", "SELECT pg_advisory_xact_lock(6073201)"),
+}
+
+
+@contextmanager
+def store_errors() -> Iterator[None]:
+    """Report in our terms that the database did not answer. A broken constraint is an answer."""
+    try:
+        yield
+    except IntegrityError:
+        raise
+    except (DBAPIError, PoolTimeout, OSError) as exc:
+        raise StoreUnavailable from exc
+
+
+def open_engine(url: str) -> AsyncEngine:
+    """An engine for *url*: `sqlite:///path`, made if it is not there, or `postgresql://…`.
+
+    Raises:
+        ValueError: it is neither of them, or a package is missing.
+        StoreUnavailable: the file cannot be made.
+    """
+    try:
+        parsed = make_url(url)
+    except ArgumentError as exc:
+        raise ValueError("the database URL is not one") from exc
+    match parsed.drivername:
+        case "sqlite" | "sqlite+aiosqlite":
+            return _open_sqlite(parsed.set(drivername="sqlite+aiosqlite"))
+        case "postgres" | "postgresql" | "postgresql+psycopg":
+            return _open_postgresql(parsed.set(drivername="postgresql+psycopg"))
+        case other:
+            raise ValueError(f"no {other} here: the database is sqlite:/// or postgresql://")
+
+
+async def migrate(url: str) -> None:
+    """Bring the tables up to date, one process at a time. Raises as `open_engine`."""
+    engine = open_engine(url)
+    try:
+        with store_errors():
+            async with engine.begin() as connection:
+                for statement in _ALONE[engine.dialect.name]:
+                    await connection.exec_driver_sql(statement)
+                await connection.run_sync(migrations.upgrade)
+    finally:
+        await engine.dispose()
+
+
+def _open_sqlite(url: URL) -> AsyncEngine:
+    if url.database in (None, "", ":memory:"):
+        raise ValueError("the database needs a file: sqlite:///path")
+    path = Path(url.database).resolve()
+    with store_errors():
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+    # IMMEDIATE: a transaction waits for its turn before it reads what it will change.
+    waiting = {"timeout": PATIENCE, "isolation_level": "IMMEDIATE"}
+    # One writes at a time: the pool's queue is fair, SQLite's own lock is not.
+    url = url.set(database=str(path))
+    engine = create_async_engine(url, connect_args=waiting, pool_size=4, max_overflow=0, **_OPTIONS)
+    _watch(engine, path)
+    return engine
+
+
+def _open_postgresql(url: URL) -> AsyncEngine:
+    url = url.set(query={**_LIBPQ, **url.query})
+    try:
+        return create_async_engine(url, pool_pre_ping=True, **_OPTIONS)
+    except ImportError as exc:
+        missing = "PostgreSQL needs the package psycopg: pip install 'psycopg[binary]'"
+        raise ValueError(missing) from exc
+
+
+def _watch(engine: AsyncEngine, path: Path) -> None:
+    """Set every connection up, make none without a file, drop it once *path* is another file."""
+
+    @event.listens_for(engine.sync_engine, "do_connect")
+    def _find(_dialect: Dialect, entry: ConnectionPoolEntry, *_arguments: object) -> None:
+        entry.info["file"] = path.stat().st_ino  # SQLite would make an empty one, readable by all
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _set_up(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+        cursor = connection.cursor()
+        for pragma in _PRAGMAS:
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine.sync_engine, "checkout")
+    def _find_again(
+        _connection: DBAPIConnection, entry: ConnectionPoolEntry, _proxy: PoolProxiedConnection
+    ) -> None:
+        if path.stat().st_ino != entry.info["file"]:
+            raise DisconnectionError("the database file was replaced")

@@ -1,0 +1,65 @@
+"""What is asked of the table without changing it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from sqlalchemy import and_, exists, false, or_, select
+
+from otp_app.storage.rows import COLUMNS, hashed, is_open
+from otp_app.storage.tables import verifications
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import ColumnElement, Executable
+
+    from otp_app.verification.models import Flow
+
+CANCELABLE_AFTER = timedelta(seconds=30)
+"""Vonage refuses to cancel a younger request."""
+
+FORGOTTEN_AFTER = timedelta(minutes=20)
+"""Past its time by this much, a verification has ended at any provider by itself."""
+
+AT_ONCE = 100
+"""Rows of one look at what has ended."""
+
+_v = verifications.c
+_is_open = is_open(_v)
+
+
+def newest(flow: Flow) -> Executable:
+    """The open one, whatever the clocks of several servers say; else the last recorded."""
+    order = (_is_open.desc(), _v.created_at.desc())
+    return select(*COLUMNS).where(_v.flow == hashed(flow)).order_by(*order).limit(1)
+
+
+def ended(now: datetime) -> Executable:
+    """What is over here and may go on at the provider, or was left open."""
+    over = and_(_is_open, _v.expires_at <= now)
+    running = and_(~_is_open, _v.reference.is_not(None))
+    return (
+        select(*COLUMNS)
+        .where(
+            _v.canceled == false(),
+            _v.expires_at > now - FORGOTTEN_AFTER,
+            _v.sent_at <= now - CANCELABLE_AFTER,
+            or_(over, running),
+            ~_is_in_use(now),
+        )
+        .order_by(_v.expires_at)
+        .limit(AT_ONCE)
+    )
+
+
+def _is_in_use(now: datetime) -> ColumnElement[bool]:
+    """Whether another verification waits for the same code: an adopted reference has two."""
+    other = verifications.alias("other").c
+    return exists().where(
+        other.provider == _v.provider,
+        other.reference == _v.reference,
+        is_open(other),
+        other.expires_at > now,
+    )

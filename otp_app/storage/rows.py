@@ -1,0 +1,44 @@
+"""A verification as a row, and back."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any
+
+from otp_app.phone import PhoneNumber
+from otp_app.storage.tables import verifications
+from otp_app.verification.models import OPEN, Flow, Status, Verification
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnCollection, ColumnElement, RowMapping
+
+COLUMNS = [verifications.c[field.name] for field in fields(Verification)]
+"""What a verification is made of."""
+
+
+def hashed(flow: Flow) -> str:
+    """What is stored of *flow*: a copy of the database opens nobody's verification."""
+    return hashlib.sha256(flow.encode()).hexdigest()
+
+
+def is_open(row: ColumnCollection[str, Any]) -> ColumnElement[bool]:
+    """Whether it is in the one place a flow has for what is not over."""
+    status: ColumnElement[Status] = row["status"]
+    return status.in_(sorted(OPEN))
+
+
+def to_row(verification: Verification) -> dict[str, Any]:
+    """The values of a new row."""
+    return vars(verification) | {
+        "flow": hashed(verification.flow),
+        "phone": verification.phone.e164,
+        "created_at": verification.sent_at,
+        "canceled": False,
+    }
+
+
+def from_row(row: RowMapping, flow: Flow | None = None) -> Verification:
+    """The verification of *flow*; where that is not known its hash must do."""
+    values = dict(row) | {"flow": flow or row["flow"], "phone": PhoneNumber(row["phone"])}
+    return Verification(**values)

@@ -1,0 +1,146 @@
+"""`VerificationStore` on a database: each method is one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from sqlalchemy import insert
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.exc import IntegrityError
+
+from otp_app.storage import queries, statements
+from otp_app.storage.engine import store_errors
+from otp_app.storage.rows import from_row, to_row
+from otp_app.storage.tables import users, verifications
+from otp_app.verification.models import Flow, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import Executable, RowMapping, Table, Update
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+    from otp_app.verification.models import Reference, Send, Verification
+
+_T = TypeVar("_T")
+
+_UPSERTS: Mapping[str, Callable[[Table], sqlite.Insert | postgresql.Insert]] = {
+    "sqlite": sqlite.insert,
+    "postgresql": postgresql.insert,
+}
+
+
+@dataclass(frozen=True)
+class SqlStore:
+    """Verifications, and the numbers they proved, in the database of *engine*."""
+
+    engine: AsyncEngine
+
+    async def reserve(self, verification: Verification) -> bool:
+        """Make room and insert; the unique index refuses a second one, and all is undone."""
+
+        async def work(connection: AsyncConnection) -> None:
+            over = statements.expire_over(verification.flow, verification.sent_at)
+            await connection.execute(over)
+            await connection.execute(statements.cancel_others(verification))
+            await connection.execute(insert(verifications).values(to_row(verification)))
+
+        try:
+            await self._transact(work)
+        except IntegrityError:
+            return False
+        return True
+
+    async def latest(self, flow: Flow) -> Verification | None:
+        """The flow's open verification, else its newest."""
+        rows = await self._rows(queries.newest(flow))
+        return from_row(rows[0], flow) if rows else None
+
+    async def record_send(self, verification: Verification, send: Send) -> bool:
+        """Count a message, if nobody was first."""
+        return await self._changes(statements.record(verification, send))
+
+    async def settle_send(self, id_: str, send: Send, reference: Reference) -> bool:
+        """Keep the reference; whether it is pending."""
+        return await self._makes_pending(statements.settle(id_, send, reference))
+
+    async def adopt(self, verification: Verification, send: Send, reference: Reference) -> bool:
+        """Keep a reference that was running already; whether it is ours and pending."""
+        return await self._makes_pending(statements.adopt(verification, send, reference))
+
+    async def fail_send(self, id_: str, send: Send, status: Status) -> bool:
+        """Record that *send* was not confirmed."""
+        return await self._changes(statements.fail(id_, send, status))
+
+    async def release_send(self, id_: str, send: Send) -> bool:
+        """Record that *send* was not sent."""
+        return await self._changes(statements.release(id_, send))
+
+    async def take_attempt(self, id_: str, flow: Flow, now: datetime) -> Verification | None:
+        """Spend one guess; parallel callers never share one."""
+        rows = await self._rows(statements.take_attempt(id_, flow, now))
+        return from_row(rows[0], flow) if rows else None
+
+    async def approve(self, id_: str, now: datetime) -> bool:
+        """Both happen or neither: the verification ends, its number is a user's."""
+
+        async def work(connection: AsyncConnection) -> bool:
+            approved = await connection.execute(statements.approve(id_, now))
+            phone = approved.scalar_one_or_none()
+            if phone is None:
+                return False
+            await connection.execute(self._proved(phone, now))
+            return True
+
+        return await self._transact(work)
+
+    async def close(self, id_: str, status: Status) -> bool:
+        """End an open verification."""
+        return await self._changes(statements.close(id_, status))
+
+    async def ended(self, now: datetime) -> Sequence[Verification]:
+        """What the sweeper has to end. Their `flow` is its hash: the value is not kept."""
+        return [from_row(row) for row in await self._rows(queries.ended(now))]
+
+    async def mark_canceled(self, id_: str) -> None:
+        """Have no more to end for it."""
+        await self._changes(statements.mark_canceled(id_))
+
+    async def _transact(self, work: Callable[[AsyncConnection], Awaitable[_T]]) -> _T:
+        """Do *work* in one transaction, to its end: a caller may leave, the work goes on.
+
+        Cut short, it would leave SQLite locked for as long as anything refers to its cursor.
+        """
+
+        async def transaction() -> _T:
+            with store_errors():
+                async with self.engine.begin() as connection:
+                    return await work(connection)
+
+        return await asyncio.shield(transaction())
+
+    async def _rows(self, statement: Executable) -> Sequence[RowMapping]:
+        async def work(connection: AsyncConnection) -> Sequence[RowMapping]:
+            return (await connection.execute(statement)).mappings().all()
+
+        return await self._transact(work)
+
+    async def _changes(self, statement: Update) -> bool:
+        async def work(connection: AsyncConnection) -> bool:
+            return (await connection.execute(statement)).rowcount == 1
+
+        return await self._transact(work)
+
+    async def _makes_pending(self, statement: Update) -> bool:
+        rows = await self._rows(statement)
+        return any(row["status"] is Status.PENDING for row in rows)
+
+    def _proved(self, phone: str, now: datetime) -> Executable:
+        """Make the number a user's, or prove it anew."""
+        user = {"phone_number": phone, "phone_verified_at": now, "created_at": now}
+        anew = {"phone_verified_at": now}
+        insertion = _UPSERTS[self.engine.dialect.name](users).values(user)
+        return insertion.on_conflict_do_update(index_elements=["phone_number"], set_=anew)

@@ -1,0 +1,120 @@
+"""The transitions in SQL. What must hold stands in the WHERE: of two callers one is first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlalchemy import and_, case, exists, literal, true, update
+
+from otp_app.storage.rows import COLUMNS, hashed, is_open
+from otp_app.storage.tables import verifications
+from otp_app.verification.models import Status
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import ColumnElement, Update
+
+    from otp_app.verification.models import Flow, Reference, Send, Verification
+
+_v = verifications.c
+_is_open = is_open(_v)
+_is_sent = _v.status.in_((Status.PENDING, Status.UNKNOWN))
+_update = update(verifications)
+
+
+def expire_over(flow: Flow, now: datetime) -> Update:
+    """End what the flow has open and is out of time."""
+    over = _update.where(_v.flow == hashed(flow), _is_open, _v.expires_at <= now)
+    return over.values(status=Status.EXPIRED)
+
+
+def cancel_others(verification: Verification) -> Update:
+    """End what the flow has open for another number."""
+    same_flow = _v.flow == hashed(verification.flow)
+    other = _update.where(same_flow, _is_open, _v.phone != verification.phone.e164)
+    return other.values(status=Status.CANCELED)
+
+
+def record(verification: Verification, send: Send) -> Update:
+    """Count *send*, if the count is still what *verification* was read with."""
+    return _update.where(
+        _v.id == verification.id,
+        _v.flow == hashed(verification.flow),
+        _v.sends == verification.sends,
+        _v.resend_at <= send.at,
+        _v.expires_at > send.at,
+        _is_open,
+    ).values(sends=send.number, channel=send.channel, sent_at=send.at, resend_at=send.next_at)
+
+
+def settle(id_: str, send: Send, reference: Reference) -> Update:
+    """Keep the reference in any case, become pending only if still open; gives the status."""
+    return (
+        _update.where(_is_last(id_, send))
+        .values(
+            reference=reference,
+            channel=send.channel,
+            sent_at=send.at,
+            resend_at=send.next_at,
+            canceled=False,
+            status=case((_is_open, literal(Status.PENDING, _v.status.type)), else_=_v.status),
+        )
+        .returning(_v.status)
+    )
+
+
+def adopt(verification: Verification, send: Send, reference: Reference) -> Update:
+    """As `settle`, unless *reference* is, or may be, another flow's."""
+    other = verifications.alias("other").c
+    held = exists().where(other.provider == verification.provider, other.reference == reference)
+    held_by_another = held.where(other.flow != hashed(verification.flow))
+    asked_before = true() if send.number > 1 else held
+    return settle(verification.id, send, reference).where(~held_by_another, asked_before)
+
+
+def fail(id_: str, send: Send, status: Status) -> Update:
+    """Give it *status*, if *send* is still its last message."""
+    return _update.where(_is_last(id_, send), _is_open).values(status=status)
+
+
+def release(id_: str, send: Send) -> Update:
+    """Uncount *send*, if it is still its last message."""
+    uncounted = {"sends": _v.sends - 1, "resend_at": send.at}
+    return _update.where(_is_last(id_, send), _is_open).values(uncounted)
+
+
+def take_attempt(id_: str, flow: Flow, now: datetime) -> Update:
+    """Spend one guess; gives the verification."""
+    return (
+        _update.where(
+            _v.id == id_,
+            _v.flow == hashed(flow),
+            _v.attempts_left > 0,
+            _v.expires_at > now,
+            _v.reference.is_not(None),
+            _is_sent,
+        )
+        .values(attempts_left=_v.attempts_left - 1)
+        .returning(*COLUMNS)
+    )
+
+
+def approve(id_: str, now: datetime) -> Update:
+    """End it well; gives the number that was proved."""
+    approved = {"status": Status.APPROVED, "approved_at": now, "canceled": True}
+    return _update.where(_v.id == id_, _is_sent).values(approved).returning(_v.phone)
+
+
+def close(id_: str, status: Status) -> Update:
+    """End it."""
+    return _update.where(_v.id == id_, _is_open).values(status=status)
+
+
+def mark_canceled(id_: str) -> Update:
+    """Leave it out of what has ended."""
+    return _update.where(_v.id == id_).values(canceled=True)
+
+
+def _is_last(id_: str, send: Send) -> ColumnElement[bool]:
+    return and_(_v.id == id_, _v.sends == send.number)

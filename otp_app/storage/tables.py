@@ -1,0 +1,96 @@
+"""What the database keeps: verifications, and the numbers that were proved."""
+
+from datetime import UTC, datetime
+from enum import StrEnum
+
+from sqlalchemy import DateTime, Dialect, Enum, Index, MetaData, String, Table, false, text
+from sqlalchemy.types import TypeDecorator
+from sqlmodel import Field, SQLModel
+
+from otp_app.verification.models import OPEN, Channel, Status
+
+# Alembic can change only what has a name, and SQLite gives none.
+_NAMES = {"ix": "ix_%(table_name)s_%(column_0_name)s", "pk": "pk_%(table_name)s"} | {
+    "uq": "uq_%(table_name)s_%(column_0_name)s"
+}
+
+
+class Utc(TypeDecorator[datetime]):
+    """An aware time, in UTC on the way in and out; SQLite alone would forget the zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+        """Refuse what would be taken for local time."""
+        if value is not None and value.tzinfo is None:
+            raise ValueError("a time without a zone")
+        return value and value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
+        """PostgreSQL answers in the zone of the session, SQLite in none."""
+        if value is not None and value.tzinfo is None:
+            return value.replace(tzinfo=UTC)
+        return value and value.astimezone(UTC)
+
+
+def _by_value(kind: type[StrEnum]) -> Enum:
+    """Text, not a type of the database's own: a new member needs no migration."""
+    values = [str(member) for member in kind]
+    return Enum(kind, native_enum=False, length=16, values_callable=lambda _: values)
+
+
+class _Base(SQLModel):
+    metadata = MetaData(naming_convention=_NAMES)  # not SQLModel's own, which Reflex shares
+
+
+class VerificationRow(_Base, table=True):
+    """A `Verification`, and whether its provider is through with it."""
+
+    __tablename__ = "verifications"
+
+    id: str = Field(primary_key=True, sa_type=String(64))
+    flow: str = Field(index=True, sa_type=String(64))
+    """SHA-256 of the flow in hexadecimal: what is stored does not open anybody's verification."""
+
+    phone: str = Field(sa_type=String(16))
+    provider: str = Field(sa_type=String(32))
+    channel: Channel = Field(sa_type=_by_value(Channel))
+    status: Status = Field(sa_type=_by_value(Status))
+    attempts_left: int
+    sends: int
+    sent_at: datetime = Field(sa_type=Utc)
+    resend_at: datetime = Field(sa_type=Utc)
+    expires_at: datetime = Field(sa_type=Utc)
+    reference: str | None = Field(index=True, sa_type=String(255))
+    created_at: datetime = Field(sa_type=Utc)
+    approved_at: datetime | None = Field(sa_type=Utc)
+    canceled: bool
+    """The provider has nothing more to send or check for it."""
+
+
+class UserRow(_Base, table=True):
+    """A number that was proved, in the columns of Twilio's guide to verified phone numbers."""
+
+    __tablename__ = "users"
+
+    id: int | None = Field(default=None, primary_key=True)
+    phone_number: str = Field(unique=True, sa_type=String(16))
+    phone_verified_at: datetime | None = Field(sa_type=Utc)
+    two_factor_enabled: bool = Field(sa_column_kwargs={"server_default": false()})
+    created_at: datetime = Field(sa_type=Utc)
+
+
+metadata = _Base.metadata
+verifications: Table = metadata.tables["verifications"]
+users: Table = metadata.tables["users"]
+
+_IS_OPEN = text("status IN ({})".format(", ".join(f"'{status}'" for status in sorted(OPEN))))
+Index(
+    "uq_verifications_open_flow",
+    verifications.c.flow,
+    unique=True,
+    sqlite_where=_IS_OPEN,
+    postgresql_where=_IS_OPEN,
+)
+Index("ix_verifications_ended", verifications.c.canceled, verifications.c.expires_at)
