@@ -9,12 +9,14 @@ from sqlalchemy import and_, exists, false, or_, select
 
 from otp_app.storage.rows import COLUMNS, hashed, is_open
 from otp_app.storage.tables import verifications
+from otp_app.verification.models import Status
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from sqlalchemy import ColumnElement, Executable
 
+    from otp_app.phone import PhoneNumber
     from otp_app.verification.models import Flow
 
 CANCELABLE_AFTER = timedelta(seconds=30)
@@ -34,6 +36,13 @@ def newest(flow: Flow) -> Executable:
     """The open one, whatever the clocks of several servers say; else the last recorded."""
     order = (_is_open.desc(), _v.created_at.desc())
     return select(*COLUMNS).where(_v.flow == hashed(flow)).order_by(*order).limit(1)
+
+
+def locked(flow: Flow, phone: PhoneNumber, now: datetime) -> Executable:
+    """What wrong codes ended and time has not, the longest first."""
+    mine = (_v.flow == hashed(flow), _v.phone == phone.e164)
+    is_locked = (_v.status == Status.EXHAUSTED, _v.expires_at > now)
+    return select(*COLUMNS).where(*mine, *is_locked).order_by(_v.expires_at.desc()).limit(1)
 
 
 def ended(now: datetime) -> Executable:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Executable, RowMapping, Table, Update
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+    from otp_app.phone import PhoneNumber
     from otp_app.verification.models import Reference, Send, Verification
 
 _T = TypeVar("_T")
@@ -59,6 +60,11 @@ class SqlStore:
         rows = await self._rows(queries.newest(flow))
         return from_row(rows[0], flow) if rows else None
 
+    async def locked(self, flow: Flow, phone: PhoneNumber, now: datetime) -> Verification | None:
+        """The lock that ends last."""
+        rows = await self._rows(queries.locked(flow, phone, now))
+        return from_row(rows[0], flow) if rows else None
+
     async def record_send(self, verification: Verification, send: Send) -> bool:
         """Count a message, if nobody was first."""
         return await self._changes(statements.record(verification, send))
@@ -75,9 +81,9 @@ class SqlStore:
         """Record that *send* was not confirmed."""
         return await self._changes(statements.fail(id_, send, status))
 
-    async def release_send(self, id_: str, send: Send) -> bool:
+    async def release_send(self, before: Verification, send: Send) -> bool:
         """Record that *send* was not sent."""
-        return await self._changes(statements.release(id_, send))
+        return await self._changes(statements.release(before, send))
 
     async def take_attempt(self, id_: str, flow: Flow, now: datetime) -> Verification | None:
         """Spend one guess; parallel callers never share one."""
@@ -105,9 +111,9 @@ class SqlStore:
         """What the sweeper has to end. Their `flow` is its hash: the value is not kept."""
         return [from_row(row) for row in await self._rows(queries.ended(now))]
 
-    async def mark_canceled(self, id_: str) -> None:
+    async def mark_canceled(self, id_: str, reference: Reference | None) -> None:
         """Have no more to end for it."""
-        await self._changes(statements.mark_canceled(id_))
+        await self._changes(statements.mark_canceled(id_, reference))
 
     async def _transact(self, work: Callable[[AsyncConnection], Awaitable[_T]]) -> _T:
         """Do *work* in one transaction, to its end: a caller may leave, the work goes on.

@@ -78,10 +78,15 @@ def fail(id_: str, send: Send, status: Status) -> Update:
     return _update.where(_is_last(id_, send), _is_open).values(status=status)
 
 
-def release(id_: str, send: Send) -> Update:
+def release(before: Verification, send: Send) -> Update:
     """Uncount *send*, if it is still its last message."""
-    uncounted = {"sends": _v.sends - 1, "resend_at": send.at}
-    return _update.where(_is_last(id_, send), _is_open).values(uncounted)
+    uncounted = {
+        "sends": before.sends,
+        "channel": before.channel,
+        "sent_at": before.sent_at,
+        "resend_at": send.at,
+    }
+    return _update.where(_is_last(before.id, send), _is_open).values(uncounted)
 
 
 def take_attempt(id_: str, flow: Flow, now: datetime) -> Update:
@@ -111,9 +116,10 @@ def close(id_: str, status: Status) -> Update:
     return _update.where(_v.id == id_, _is_open).values(status=status)
 
 
-def mark_canceled(id_: str) -> Update:
-    """Leave it out of what has ended."""
-    return _update.where(_v.id == id_).values(canceled=True)
+def mark_canceled(id_: str, reference: Reference | None) -> Update:
+    """Leave it out of what has ended, unless another reference has come meanwhile."""
+    same = _v.reference.is_not_distinct_from(reference)
+    return _update.where(_v.id == id_, same).values(canceled=True)
 
 
 def _is_last(id_: str, send: Send) -> ColumnElement[bool]:

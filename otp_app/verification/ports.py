@@ -90,6 +90,10 @@ class VerificationStore(Protocol):
         """The flow's newest verification, whatever its status."""
         ...
 
+    async def locked(self, flow: Flow, phone: PhoneNumber, now: datetime) -> Verification | None:
+        """The verification of *phone* that wrong codes ended and whose time is not over."""
+        ...
+
     async def record_send(self, verification: Verification, send: Send) -> bool:
         """Count a further message before it is sent, if it is still *verification*'s turn.
 
@@ -119,8 +123,8 @@ class VerificationStore(Protocol):
         """The message *send* was not confirmed: an open verification takes *status*."""
         ...
 
-    async def release_send(self, id_: str, send: Send) -> bool:
-        """The message *send* certainly was not sent: uncount it and end the wait."""
+    async def release_send(self, before: Verification, send: Send) -> bool:
+        """The message *send* certainly was not sent: all is as *before*, and it may be tried."""
         ...
 
     async def take_attempt(self, id_: str, flow: Flow, now: datetime) -> Verification | None:
@@ -143,6 +147,6 @@ class VerificationStore(Protocol):
         """What is over here and not known to be over at the provider, the oldest first."""
         ...
 
-    async def mark_canceled(self, id_: str) -> None:
-        """The provider has nothing more to send or check for it."""
+    async def mark_canceled(self, id_: str, reference: Reference | None) -> None:
+        """The provider has nothing more to send or check for it under *reference*."""
         ...

@@ -90,6 +90,8 @@ class VerificationService:
         current = await self.current(flow)
         if current and current.phone == phone:
             return await self._start_again(current, channel)
+        if locked := await self.store.locked(flow, phone, self.now()):
+            raise AttemptsExhausted(until=locked.expires_at)
         return await self._start_new(flow, phone, channel)
 
     async def resend(self, flow: Flow, id_: str, channel: Channel) -> Verification:
@@ -221,7 +223,7 @@ class VerificationService:
         if send.number == 1:
             await self.store.fail_send(verification.id, send, Status.REFUSED)
         else:
-            await self.store.release_send(verification.id, send)
+            await self.store.release_send(verification, send)
         self._log("verification.not_sent", verification, channel=send.channel, why=why.key)
 
     async def _answered(self, attempt: Verification, outcome: CheckOutcome) -> Verification:

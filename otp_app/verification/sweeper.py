@@ -58,4 +58,4 @@ class Sweeper:
         except ProviderError as exc:
             log.warning("sweeper.not_canceled", id=verification.id, why=exc.code)
             return
-        await self.store.mark_canceled(verification.id)
+        await self.store.mark_canceled(verification.id, verification.reference)

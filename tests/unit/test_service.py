@@ -108,6 +108,21 @@ async def test_after_too_many_wrong_codes_the_number_waits_until_the_old_one_exp
     assert len(provider.sent) == 2
 
 
+async def test_going_to_another_number_and_back_does_not_end_the_wait(
+    verifications: VerificationService, provider: FakeProvider
+) -> None:
+    started = await start(verifications)
+    await guess_wrong(verifications, started.id, 4)
+    with pytest.raises(AttemptsExhausted):
+        await verifications.check(FLOW, started.id, WRONG)
+    await start(verifications, OTHER_PHONE)
+
+    with pytest.raises(AttemptsExhausted):
+        await start(verifications)
+
+    assert len(provider.sent) == 2
+
+
 async def test_fifty_guesses_at_once_get_five_answers(
     verifications: VerificationService, provider: FakeProvider
 ) -> None:

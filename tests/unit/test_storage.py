@@ -365,10 +365,9 @@ async def test_a_message_that_was_not_confirmed_changes_the_status(
 async def test_a_message_that_was_not_sent_is_not_counted(store: SqlStore, status: Status) -> None:
     await given(store, replace(SENT_TWICE, status=status))
 
-    assert await store.release_send(VERIFICATION.id, SECOND)
-    assert await store.latest(FLOW) == replace(
-        SENT_TWICE, status=status, sends=1, resend_at=SECOND.at
-    )
+    assert await store.release_send(PENDING, SECOND)
+    once = replace(PENDING, status=status, reference=SENT_TWICE.reference, resend_at=SECOND.at)
+    assert await store.latest(FLOW) == once
 
 
 @pytest.mark.parametrize(
@@ -381,7 +380,7 @@ async def test_neither_touches_what_went_on_or_is_closed(
     await given(store, found)
 
     assert not await store.fail_send(VERIFICATION.id, SECOND, Status.UNKNOWN)
-    assert not await store.release_send(VERIFICATION.id, SECOND)
+    assert not await store.release_send(PENDING, SECOND)
     assert await store.latest(FLOW) == found
 
 
@@ -530,9 +529,27 @@ async def test_what_has_ended_by_itself_is_forgotten(store: SqlStore) -> None:
 async def test_what_is_canceled_is_not_looked_at_again(store: SqlStore) -> None:
     await given(store, replace(PENDING, status=Status.CANCELED))
 
-    await store.mark_canceled(VERIFICATION.id)
+    await store.mark_canceled(VERIFICATION.id, PENDING.reference)
 
     assert await ended_ids(store, LATER) == []
+
+
+async def test_a_reference_that_came_meanwhile_is_still_to_be_canceled(store: SqlStore) -> None:
+    await given(store, replace(PENDING, status=Status.CANCELED))
+
+    await store.mark_canceled(VERIFICATION.id, OTHER_REFERENCE)
+
+    assert await ended_ids(store, LATER) == [PENDING.id]
+
+
+async def test_a_number_is_locked_until_its_time_is_over(store: SqlStore) -> None:
+    await given(store, replace(PENDING, status=Status.EXHAUSTED))
+    other = PhoneNumber("+447400999999")
+
+    assert await store.locked(FLOW, PENDING.phone, OVER - timedelta(seconds=1)) is not None
+    assert await store.locked(FLOW, PENDING.phone, OVER) is None
+    assert await store.locked(FLOW, other, LATER) is None
+    assert await store.locked(Flow("another"), PENDING.phone, LATER) is None
 
 
 async def test_a_reference_that_was_adopted_is_left_to_its_new_holder(store: SqlStore) -> None:
@@ -657,16 +674,17 @@ def overwrite(path: Path, begin: int) -> None:
 CALLS: dict[str, Call] = {
     "reserve": lambda store: store.reserve(VERIFICATION),
     "latest": lambda store: store.latest(FLOW),
+    "locked": lambda store: store.locked(FLOW, PENDING.phone, NOW),
     "record_send": lambda store: store.record_send(VERIFICATION, SECOND),
     "settle_send": lambda store: store.settle_send("first", FIRST, REFERENCE),
     "adopt": lambda store: store.adopt(VERIFICATION, SECOND, REFERENCE),
     "fail_send": lambda store: store.fail_send("first", FIRST, Status.UNKNOWN),
-    "release_send": lambda store: store.release_send("first", SECOND),
+    "release_send": lambda store: store.release_send(PENDING, SECOND),
     "take_attempt": lambda store: store.take_attempt("first", FLOW, NOW),
     "approve": lambda store: store.approve("first", NOW),
     "close": lambda store: store.close("first", Status.CANCELED),
     "ended": lambda store: store.ended(NOW),
-    "mark_canceled": lambda store: store.mark_canceled("first"),
+    "mark_canceled": lambda store: store.mark_canceled("first", REFERENCE),
 }
 
 
