@@ -43,7 +43,11 @@ class Step(StrEnum):
 
 _PAGES = {Step.PHONE: routes.PHONE, Step.VERIFIED: routes.VERIFIED}  # all others: the code page
 
-_HAS_ITS_PAGE = (AlreadyVerified, AttemptsExhausted, VerificationExpired)
+_TOLD_BY = {  # errors that need no words where the flow's page says it all
+    AlreadyVerified: Step.VERIFIED,
+    AttemptsExhausted: Step.LOCKED,
+    VerificationExpired: Step.EXPIRED,
+}
 
 PROBLEM_ID = "problem"  # the error summary, which takes the focus
 PHONE_ID = "phone"
@@ -181,7 +185,7 @@ class VerifyState(rx.State):
         """Say what is wrong where the person can mend it, and show where the flow stands now."""
         if not isinstance(error, StoreUnavailable):
             await self._restore()
-        if isinstance(error, _HAS_ITS_PAGE):
+        if _TOLD_BY.get(type(error)) == self.step:
             return rx.redirect(self._page())
         text = i18n.message(error, zone=self._zone(), now=_now())
         if field == RESEND_ID and isinstance(error, ResendTooSoon):

@@ -9,7 +9,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from otp_app import services
 from tests.backend.client import STATE
-from tests.fakes import RIGHT
+from tests.fakes import RIGHT, WRONG
 
 if TYPE_CHECKING:
     from tests.backend.conftest import Browser
@@ -95,3 +95,17 @@ def test_success_is_shown_to_the_browser_that_verified_only(browser: Browser) ->
 
     assert '"path":"/"' in "".join(frames)
     assert "456" not in "".join(other.frames)
+
+
+def test_a_locked_number_says_until_when_beside_another_ones_code_page(browser: Browser) -> None:
+    with browser.socket() as tab:
+        tab.send(f"{STATE}.request_code", {"form": PHONE})
+        for _ in range(5):
+            frames = tab.send(f"{STATE}.check_code", {"form": {"code": WRONG}})
+        assert tab.state(frames)["step"] == "locked"
+        tab.send(f"{STATE}.request_code", {"form": PHONE | {"phone": "07400 123457"}})
+
+        shown = tab.state(tab.send(f"{STATE}.request_code", {"form": PHONE}))
+
+    assert shown["error"].startswith("You cannot enter a code until")
+    assert shown["error_on"] == "phone"
