@@ -43,7 +43,7 @@ class Step(StrEnum):
 
 _PAGES = {Step.PHONE: routes.PHONE, Step.VERIFIED: routes.VERIFIED}  # all others: the code page
 
-_TOLD_BY = {  # errors that need no words where the flow's page says it all
+_TOLD_BY: dict[type[OtpError], Step] = {  # no words needed where the page says it all
     AlreadyVerified: Step.VERIFIED,
     AttemptsExhausted: Step.LOCKED,
     VerificationExpired: Step.EXPIRED,
