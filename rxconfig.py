@@ -1,18 +1,36 @@
 """What Reflex reads. The settings of the app itself are in `otp_app/config.py`."""
 
+import os
+
 import reflex as rx
 
 from otp_app.config import settings_or_exit
 
 settings = settings_or_exit()
 
+# Reflex reads these from the environment only.
+os.environ.setdefault("REFLEX_SOCKET_MAX_HTTP_BUFFER_SIZE", str(16 * 1024))  # bytes of a frame
+# A connection that has died is let go after 20 s instead of 145: until then, the person who comes
+# back from reading the message gets a new state.
+os.environ.setdefault("REFLEX_SOCKET_INTERVAL", "10s")
+os.environ.setdefault("REFLEX_SOCKET_TIMEOUT", "10s")
+
 config = rx.Config(
     app_name="otp_app",
     frontend_port=settings.port,
     cors_allowed_origins=settings.allowed_origins,
+    trusted_proxy_hops=0,  # `web/proxies.py` has put the client in their place by then
+    redis_token_expiration=900,  # seconds that the state of a tab that has left is kept
     plugins=[],
     disable_plugins=[rx.plugins.SitemapPlugin],
     show_built_with_reflex=False,
     telemetry_enabled=False,
     frontend_compression_formats=["brotli", "gzip"],
 )
+
+is_ours = tuple(config.cors_allowed_origins) == settings.allowed_origins
+if not is_ours or config.transport != "websocket":
+    raise SystemExit(
+        "REFLEX_CORS_ALLOWED_ORIGINS, REFLEX_TRANSPORT: unset them. PUBLIC_URL says whose pages "
+        "may open the socket, and only a websocket is held to it"
+    )

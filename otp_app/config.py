@@ -43,7 +43,7 @@ class ProviderName(StrEnum):
 def _origin(value: str) -> str:
     """A scheme, a host and perhaps a port, nothing behind them."""
     parts = urlsplit(value)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    if parts.scheme not in {"http", "https"} or not parts.hostname or "*" in parts.hostname:
         raise ValueError("is not an address that starts with https:// or http://")
     if parts.path.rstrip("/") or parts.query or parts.fragment or parts.username:
         raise ValueError("must be scheme, host and port only")
@@ -70,6 +70,8 @@ class Settings(BaseSettings):
     app_env: AppEnv = Field(AppEnv.DEVELOPMENT, examples=["production"])
     port: int = Field(3000, ge=1, le=65535, examples=["3000"])
     public_url: Origin | None = Field(None, examples=["https://verify.example.com"])
+    trusted_proxy_hops: int = Field(0, ge=0, le=10, examples=["1"])
+    sockets_per_address: int = Field(20, ge=1, le=1_000_000, examples=["20"])
     secret_key: SecretStr | None = Field(
         None, min_length=MIN_SECRET, examples=["(48 random bytes)"]
     )

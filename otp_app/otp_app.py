@@ -13,15 +13,20 @@ from reflex.utils.exec import is_prod_mode
 
 from otp_app import routes
 from otp_app.bootstrap import running
+from otp_app.components.connection import connection_lost
 from otp_app.components.layout import head
 from otp_app.config import SettingsError, settings_or_exit
 from otp_app.pages import code, phone, problem, verified
 from otp_app.state.verify import VerifyState
 from otp_app.web import forms
+from otp_app.web.armour import armoured
+from otp_app.web.event_gate import EventGate
 from otp_app.web.flow_cookie import FlowCookie
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from starlette.types import ASGIApp
 
     from otp_app.components.forms import Handler
 
@@ -37,6 +42,14 @@ async def lifespan() -> AsyncIterator[None]:
             yield
     except SettingsError as exc:
         raise SystemExit(str(exc)) from None
+
+
+class App(rx.App):
+    """Reflex's app, in ours: an `api_transformer` stands inside what answers CORS and crashes."""
+
+    def __call__(self) -> ASGIApp:
+        """What the server runs."""
+        return armoured(super().__call__(), settings)
 
 
 def on_backend_error(exception: Exception) -> EventSpec:
@@ -55,16 +68,17 @@ def _add(route: str, title: str, component: rx.Component, on_load: Handler = Non
     )
 
 
-app = rx.App(
+app = App(
     html_lang="en",
     head_components=head(None if is_prod_mode() else get_config().backend_port),
     stylesheets=["/app.css"],
     reset_style=False,
-    app_wraps={},
+    app_wraps={(1, "ConnectionLost"): lambda stateful: connection_lost() if stateful else None},
     toaster=None,
     backend_exception_handler=on_backend_error,
     api_transformer=[forms.build(settings.brand, settings.allowed_origins), FlowCookie],
 )
+app.add_middleware(EventGate())
 app.register_lifespan_task(lifespan)
 
 brand = settings.brand

@@ -1,1 +1,1 @@
-"""ASGI around Reflex: the flow cookie and the plain form posts."""
+"""ASGI around Reflex: the flow cookie, the plain form posts, and what guards it all."""

@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
 
 from otp_app import services
+from otp_app.web import rates
 from tests.backend.client import Socket
 from tests.fakes import FakeProvider
 
@@ -26,6 +28,14 @@ if TYPE_CHECKING:
 
 
 ORIGIN = "http://localhost:3000"
+SOCKET = "ws://localhost:3000/_event/?EIO=4&transport=websocket&token="
+HOURS = count(0, 3600)  # in seconds
+
+
+@pytest.fixture(autouse=True)
+def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is done takes an hour, so that no rate is reached."""
+    monkeypatch.setattr(rates, "now", lambda: next(HOURS))
 
 
 @pytest.fixture(scope="session")
@@ -65,8 +75,7 @@ class Browser:
             "cookie": self.cookie,
             "origin": origin,
         }
-        url = f"/_event/?EIO=4&transport=websocket&token={token}"
-        with self.client.websocket_connect(url, headers=headers) as session:
+        with self.client.websocket_connect(SOCKET + token, headers=headers) as session:
             socket = Socket(session)
             socket.open(page)
             yield socket

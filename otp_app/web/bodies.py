@@ -1,0 +1,52 @@
+"""Refuses long bodies, before anybody reads them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.responses import PlainTextResponse
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_BODY = 8 * 1024  # bytes; the longest honest form has a few hundred
+_BODILESS = {"GET", "HEAD", "OPTIONS"}  # nobody reads theirs
+
+
+class BodyCap:
+    """Hands a body on when it is all there; one that is too long is not read to its end."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] != "http" or scope["method"] in _BODILESS:
+            await self.app(scope, receive, send)
+        elif (body := await _read(receive)) is None:
+            await PlainTextResponse("The body is too long", 413)(scope, receive, send)
+        else:
+            await self.app(scope, _once(body, receive), send)
+
+
+async def _read(receive: Receive) -> bytes | None:
+    """The whole body, or None when it is too long."""
+    body = bytearray()
+    more = True
+    while more:
+        message = await receive()  # when the client leaves, there is no more of it either
+        body += message.get("body", b"")
+        if len(body) > MAX_BODY:
+            return None
+        more = message.get("more_body", False)
+    return bytes(body)
+
+
+def _once(body: bytes, receive: Receive) -> Receive:
+    """First the body, then what comes after it: that the client has left."""
+    whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive_again() -> Message:
+        return whole.pop() if whole else await receive()
+
+    return receive_again

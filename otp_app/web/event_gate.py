@@ -1,0 +1,44 @@
+"""What is no event of our pages, by what is in it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import structlog
+from reflex.middleware.middleware import Middleware
+from reflex.state import BaseState, StateUpdate
+
+from otp_app.addresses import address_key
+from otp_app.web.rates import Buckets, Rate
+from otp_app.web.sockets import ONE_A_MINUTE
+
+if TYPE_CHECKING:
+    from reflex.app import App
+    from reflex.event import Event
+
+MAX_PAYLOAD = 4 * 1024  # characters; the phone form has under 200
+BROWSER_ERRORS = Rate(20 / 60, burst=20)  # of an address: each is a line in our log
+_BROWSER_ERROR = "handle_frontend_exception"
+
+log = structlog.get_logger(__name__)
+
+
+class EventGate(Middleware):
+    """Drops events that are too long, and reports of a browser's errors that are too many."""
+
+    def __init__(self) -> None:
+        self._errors = Buckets(BROWSER_ERRORS)
+        self._lines = Buckets(ONE_A_MINUTE)
+
+    async def preprocess(self, app: App, state: BaseState, event: Event) -> StateUpdate | None:
+        """Reflex's: an update in place of the event drops it."""
+        del app
+        key = address_key(state.router.session.client_ip)
+        if len(repr(event.payload)) <= MAX_PAYLOAD and self._is_in_time(event, key):
+            return None
+        if self._lines.take(state.router.session.session_id):
+            log.warning("event.dropped", address=key)
+        return StateUpdate()
+
+    def _is_in_time(self, event: Event, key: str) -> bool:
+        return not event.name.endswith(_BROWSER_ERROR) or self._errors.take(key)

@@ -1,0 +1,75 @@
+"""What every HTTP answer tells the browser: what it may do with it and how long it may keep it.
+
+OWASP Secure Headers, https://owasp.org/www-project-secure-headers/
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from starlette.datastructures import MutableHeaders
+
+from otp_app.web import csp
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+_BUILT = "/assets/"  # names with a hash of the content in them
+_FILES = (".css", ".svg", ".ico", ".png", ".txt")
+
+_FOREVER = "public, max-age=31536000, immutable"  # a year
+_SHORT = "public, max-age=300"  # seconds; a new style sheet is everywhere in five minutes
+_NEVER = "no-store"
+
+_FEATURES = (
+    "accelerometer", "autoplay", "camera", "display-capture", "encrypted-media", "fullscreen",
+    "geolocation", "gyroscope", "magnetometer", "microphone", "midi", "payment",
+    "picture-in-picture", "publickey-credentials-get", "screen-wake-lock", "usb",
+    "xr-spatial-tracking",
+)  # fmt: skip
+
+_ALWAYS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",  # for browsers older than frame-ancestors
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Permissions-Policy": ", ".join(
+        [*(f"{feature}=()" for feature in _FEATURES), "otp-credentials=(self)"]
+    ),
+}
+_HTTPS = {"Strict-Transport-Security": "max-age=31536000"}  # a year
+
+
+class SecurityHeaders:
+    """Adds the headers to every answer, whoever gives it."""
+
+    def __init__(self, app: ASGIApp, *, pages_policy: str, https: bool) -> None:
+        self.app = app
+        self._pages_policy = pages_policy
+        self._always = _ALWAYS | (_HTTPS if https else {})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"].endswith("http.response.start"):
+                self._add(MutableHeaders(scope=message), scope["path"], message["status"])
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers)
+
+    def _add(self, headers: MutableHeaders, path: str, status: int) -> None:
+        headers.update(self._always)
+        # By path and not by type: a 304 has none, and its headers replace those of what was kept.
+        is_file = status < 400 and (path.startswith(_BUILT) or path.endswith(_FILES))
+        headers["Content-Security-Policy"] = csp.FILES if is_file else self._pages_policy
+        headers["Cache-Control"] = _kept(path, status)
+
+
+def _kept(path: str, status: int) -> str:
+    """How long a browser may keep the answer."""
+    if status >= 300 and status != 304:
+        return _NEVER
+    if path.startswith(_BUILT):
+        return _FOREVER
+    return _SHORT if path.endswith(_FILES) else _NEVER

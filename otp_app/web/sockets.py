@@ -1,0 +1,101 @@
+"""How many sockets an address may have, and how fast each may speak."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import structlog
+from starlette.responses import PlainTextResponse
+
+from otp_app.web.proxies import scope_key
+from otp_app.web.rates import Bucket, Buckets, Rate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+FRAMES = Rate(10, burst=20)  # a second; a person makes one or two, a page that loads three
+FRAMES_PER_SOCKET = Rate(2.5, burst=5)  # of an address, for each socket that it may have
+NEW_PER_SOCKET = Rate(3 / 60, burst=3)  # likewise: a page is reloaded now and then
+ONE_A_MINUTE = Rate(1 / 60, burst=1)  # lines of the log about the same
+
+log = structlog.get_logger(__name__)
+
+
+class SocketCaps:
+    """Refuses the handshake to an address that has too many sockets, or opens them too fast.
+
+    Every open socket costs 180 kB here, and a closed one its state for some minutes.
+    """
+
+    def __init__(self, app: ASGIApp, *, per_address: int) -> None:
+        self.app = app
+        self._most = per_address
+        self._open: Counter[str] = Counter()
+        self._new = Buckets(_times(NEW_PER_SOCKET, per_address))
+        self._lines = Buckets(ONE_A_MINUTE)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        key = scope_key(scope) if scope["type"] == "websocket" else None
+        if key is None:
+            await self.app(scope, receive, send)
+        elif self._open[key] < self._most and self._new.take(key):
+            with self._counted(key):
+                await self.app(scope, receive, send)
+        else:
+            if self._lines.take(key):
+                log.warning("socket.refused", address=key, open=self._open[key])
+            refusal = PlainTextResponse("Too many sockets", 429, {"Retry-After": "60"})
+            await refusal(scope, receive, send)
+
+    @contextmanager
+    def _counted(self, key: str) -> Iterator[None]:
+        self._open[key] += 1
+        try:
+            yield
+        finally:
+            self._open[key] -= 1
+            self._open += Counter()  # forgets those at zero
+
+
+class FrameRates:
+    """Drops frames that come faster than people make them, before anybody parses them.
+
+    An event is a frame. Reflex's event middleware would be too late for this: what its queue
+    holds is in memory by then, and the name of an event that does not exist is in the log.
+    """
+
+    def __init__(self, app: ASGIApp, *, sockets_per_address: int) -> None:
+        self.app = app
+        self._of_address = Buckets(_times(FRAMES_PER_SOCKET, sockets_per_address))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] == "websocket":
+            receive = self._slowed(scope_key(scope), receive)
+        await self.app(scope, receive, send)
+
+    def _slowed(self, key: str, receive: Receive) -> Receive:
+        of_socket, lines = Bucket(FRAMES), Bucket(ONE_A_MINUTE)
+
+        async def receive_some() -> Message:
+            while True:
+                message = await receive()
+                if message["type"] != "websocket.receive":
+                    return message
+                if of_socket.take() and self._of_address.take(key):
+                    return message
+                if lines.take():
+                    log.warning("socket.flooded", address=key)
+                await asyncio.sleep(0)  # everybody else's turn
+
+        return receive_some
+
+
+def _times(rate: Rate, number: int) -> Rate:
+    return Rate(rate.per_second * number, rate.burst * number)

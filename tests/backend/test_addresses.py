@@ -1,0 +1,121 @@
+"""Whose request it is, whatever its headers claim (threat B9)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.testclient import TestClient
+
+from otp_app.addresses import address_key, client_address
+from otp_app.config import Settings
+from otp_app.web.armour import armoured
+from otp_app.web.proxies import BehindProxies
+from tests.backend.client import Socket
+from tests.backend.conftest import ORIGIN, SOCKET
+
+if TYPE_CHECKING:
+    from starlette.types import Receive, Scope, Send
+
+    from tests.backend.conftest import Browser
+
+PROXY = "10.0.0.1"
+
+
+@pytest.mark.parametrize(
+    ("forwarded_for", "hops", "address"),
+    [
+        ("", 0, PROXY),
+        ("203.0.113.7", 0, PROXY),
+        ("", 1, PROXY),
+        ("203.0.113.7", 1, "203.0.113.7"),
+        (" 203.0.113.7 ", 1, "203.0.113.7"),
+        ("198.51.100.1, 203.0.113.7", 1, "203.0.113.7"),
+        ("198.51.100.1,,203.0.113.7", 1, "203.0.113.7"),
+        ("198.51.100.1, 203.0.113.7, 10.0.0.2", 2, "203.0.113.7"),
+        ("203.0.113.7", 2, PROXY),
+        ("203.0.113.7,", 1, PROXY),
+        ("not-an-ip", 1, PROXY),
+        ("203.0.113.7:4711", 1, PROXY),
+        ("203.0.113.007", 1, PROXY),
+        ("x" * 300, 1, PROXY),
+        ("fe80::1%" + "x" * 300, 1, PROXY),
+        ("fe80::1%a\r\nb", 1, PROXY),
+        ("2001:DB8:0::1", 1, "2001:db8::1"),
+        ("::ffff:203.0.113.7", 1, "203.0.113.7"),
+    ],
+)
+def test_only_what_a_trusted_proxy_has_added_counts(
+    forwarded_for: str, hops: int, address: str
+) -> None:
+    """B9: the entry so many from the right; the peer where it is no address."""
+    assert client_address(PROXY, forwarded_for, hops) == address
+
+
+@pytest.mark.parametrize(
+    ("address", "key"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("2001:db8:1:2::1", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2:ffff:ffff:ffff:ffff", "2001:db8:1:2::/64"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::/64"),
+        ("", "unknown"),
+        ("not-an-ip", "unknown"),
+        ("fe80::1%eth0", "unknown"),
+    ],
+)
+def test_limits_count_ipv4_addresses_and_ipv6_networks(address: str, key: str) -> None:
+    """B9: one subscriber cannot change addresses within its /64."""
+    assert address_key(address) == key
+
+
+@pytest.mark.parametrize(
+    "claim",
+    [
+        {"x-forwarded-for": "203.0.113.7"},
+        {"x-real-ip": "203.0.113.7"},
+        {"forwarded": "for=203.0.113.7"},
+    ],
+)
+def test_without_a_proxy_the_state_has_the_peers_address(
+    browser: Browser, claim: dict[str, str]
+) -> None:
+    """B9: by default nobody is believed."""
+    headers = {"upgrade": "websocket", "connection": "Upgrade", "origin": ORIGIN, **claim}
+    with browser.client.websocket_connect(SOCKET + "tab-1", headers=headers) as session:
+        socket = Socket(session)
+        socket.open()
+
+    assert re.findall(r'"client_ip":"([^"]*)"', "".join(socket.frames)) == ["testclient"]
+
+
+def test_behind_a_proxy_everything_inside_sees_the_client() -> None:
+    """B9: one place decides, for pages, forms and sockets alike; several headers are one list."""
+    client = TestClient(BehindProxies(probe, hops=1, https=True), client=(PROXY, 5000))
+    claims = [("x-forwarded-for", "198.51.100.1"), ("x-forwarded-for", "203.0.113.7")]
+
+    seen = client.get("/", headers=claims).json()
+
+    assert seen == {"client": "203.0.113.7", "url": "https://testserver/"}
+
+
+@pytest.mark.parametrize(("hops", "lines"), [(0, 1), (1, 0)])
+def test_an_operator_hears_of_a_proxy_that_is_not_trusted(
+    hops: int, lines: int, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """D10: all who come by it would have to share 20 sockets."""
+    settings = Settings(public_url="https://verify.example", trusted_proxy_hops=hops)
+
+    armoured(probe, settings)
+
+    assert capfd.readouterr().out.count("TRUSTED_PROXY_HOPS") == lines
+
+
+async def probe(scope: Scope, receive: Receive, send: Send) -> None:
+    request = Request(scope)
+    client = request.client.host if request.client else None
+    await JSONResponse({"client": client, "url": str(request.url)})(scope, receive, send)

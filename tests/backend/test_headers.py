@@ -1,0 +1,251 @@
+"""What every answer tells the browser, and to whom there is no answer."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import runpy
+from typing import TYPE_CHECKING
+
+import pytest
+from reflex.config import get_config
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
+from starlette.testclient import TestClient, WebSocketDenialResponse
+
+from otp_app.config import Settings
+from otp_app.web import csp
+from otp_app.web.armour import allowed_hosts
+from otp_app.web.bodies import MAX_BODY
+from otp_app.web.headers import SecurityHeaders
+from tests.backend.conftest import ORIGIN, SOCKET
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from httpx2 import Response
+
+    from tests.backend.conftest import Browser
+    from tests.fakes import FakeProvider
+
+EVIL = "https://evil.example"
+PREFLIGHT = {"origin": EVIL, "access-control-request-method": "POST"}
+SCRIPT, STYLE = "let a = '</p>';\n", "p { color: red }"
+
+ANSWERS = {
+    "an empty script": ("GET", "/_flow.js", {}, 200),
+    "a health check": ("GET", "/ping", {}, 200),
+    "no such page": ("GET", "/nowhere", {}, 404),
+    "a form with an error": ("POST", "/request-otp", {}, 422),
+    "another site's form": ("POST", "/request-otp", {"origin": EVIL}, 403),
+    "another site's question": ("OPTIONS", "/request-otp", PREFLIGHT, 400),
+    "another host": ("GET", "/", {"host": "evil.example"}, 400),
+    "no such method": ("PUT", "/request-otp", {}, 404),
+    "a socket without a handshake": ("GET", "/_event/?EIO=4&transport=polling", {}, 400),
+}
+
+
+@pytest.fixture(params=ANSWERS)
+def answer(browser: Browser, request: pytest.FixtureRequest) -> Response:
+    """An answer of each kind."""
+    method, path, headers, status = ANSWERS[request.param]
+    got = browser.client.request(method, path, headers=headers)
+    assert got.status_code == status
+    return got
+
+
+def assert_guarded(answer: Response) -> None:
+    """The headers that all answers have."""
+    headers = answer.headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["cross-origin-opener-policy"] == "same-origin"
+    assert "otp-credentials=(self)" in headers["permissions-policy"]
+    assert "camera=()" in headers["permissions-policy"]
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert "unsafe" not in headers["content-security-policy"]
+
+
+def test_every_answer_has_the_headers_and_is_kept_by_nobody(answer: Response) -> None:
+    """E3, E5: errors too, and what the framework answers before any route of ours."""
+    assert_guarded(answer)
+    assert answer.headers["cache-control"] == "no-store"
+
+
+def test_a_crash_has_the_headers_too(
+    browser: Browser, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """E5: and tells nothing of itself."""
+    monkeypatch.setattr(browser.client._transport, "raise_server_exceptions", False)
+    provider.failures = [RuntimeError("canary")]
+    form = {"number": "07400 123456", "country": "GB"}
+
+    crash = browser.client.post("/request-otp", data=form, headers={"cookie": browser.cookie})
+
+    assert (crash.status_code, crash.text) == (500, "Internal Server Error")
+    assert_guarded(crash)
+
+
+@pytest.mark.parametrize("origin", [EVIL, "null", "http://localhost:3001"])
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_no_answer_lets_another_site_read_it(browser: Browser, kind: str, origin: str) -> None:
+    """E2: nobody's origin comes back but our own."""
+    method, path, headers, _ = ANSWERS[kind]
+
+    theirs = browser.client.request(method, path, headers={**headers, "origin": origin}).headers
+    ours = browser.client.get("/ping", headers={"origin": ORIGIN}).headers
+
+    assert "access-control-allow-origin" not in theirs
+    assert ours["access-control-allow-origin"] == ORIGIN
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Path:
+    """Pages as they are built, with one inline script and style."""
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets/page-0a1b2c.js").touch()
+    (tmp_path / "app.css").touch()
+    (tmp_path / "index.html").write_text(
+        f'<script src="/a.js"></script><script id="a">{SCRIPT}</script><style>{STYLE}</style>'
+    )
+    return tmp_path
+
+
+@pytest.fixture
+def site(build: Path) -> TestClient:
+    """Those pages, served over https."""
+    policy = csp.pages(build, ["https://verify.example"])
+    files = Starlette(routes=[Mount("/", StaticFiles(directory=build, html=True))])
+    return TestClient(SecurityHeaders(files, pages_policy=policy, https=True))
+
+
+def test_a_pages_policy_allows_its_own_inline_scripts_and_styles_by_hash(site: TestClient) -> None:
+    """E4: and no others; the empty style is the one that emotion opens."""
+    policy = dict(part.split(" ", 1) for part in policy_of(site, "/").split("; "))
+
+    assert policy["script-src"] == f"'self' {hash_of(SCRIPT)}"
+    assert policy["style-src"].split() == ["'self'", *map(hash_of, ("", STYLE))]
+    assert policy["connect-src"] == "'self' wss://verify.example"
+    assert policy["form-action"] == "'self'"
+    assert policy["base-uri"] == policy["frame-ancestors"] == policy["default-src"] == "'none'"
+
+
+def test_a_file_may_do_nothing_and_a_missing_one_is_a_page(site: TestClient) -> None:
+    """E4: opened by itself, an image is a document."""
+    assert policy_of(site, "/app.css") == csp.FILES
+    assert policy_of(site, "/assets/missing.js") == policy_of(site, "/")
+
+
+@pytest.mark.parametrize(
+    ("path", "kept"),
+    [
+        ("/", "no-store"),
+        ("/nowhere", "no-store"),
+        ("/assets/page-0a1b2c.js", "public, max-age=31536000, immutable"),
+        ("/assets/missing.js", "no-store"),
+        ("/app.css", "public, max-age=300"),
+    ],
+)
+def test_what_has_its_hash_in_its_name_is_kept_and_pages_are_not(
+    site: TestClient, path: str, kept: str
+) -> None:
+    """E5: who goes back after leaving finds no code in the browser's store."""
+    answer = site.get(path)
+    assert answer.headers["cache-control"] == kept
+    etag = answer.headers.get("etag", "")
+    assert site.get(path, headers={"if-none-match": etag}).headers["cache-control"] == kept
+
+
+def test_https_is_insisted_on_where_there_is_https(site: TestClient, browser: Browser) -> None:
+    """E5: for a year; never for http, where it would lock a developer out."""
+    assert site.get("/").headers["strict-transport-security"] == "max-age=31536000"
+    assert "strict-transport-security" not in browser.client.get("/ping").headers
+
+
+@pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "", "localhost, evil"])
+def test_another_host_gets_no_page_and_no_socket(browser: Browser, host: str) -> None:
+    """E7: and finds its name nowhere in the answer."""
+    answer = browser.client.get("/code", headers={"host": host}, follow_redirects=False)
+    with (
+        pytest.raises(WebSocketDenialResponse) as refused,
+        browser.client.websocket_connect(SOCKET, headers={"host": host}),
+    ):
+        pass
+
+    assert refused.value.status_code == answer.status_code == 400
+    assert "evil" not in f"{answer.headers}{answer.text}"
+
+
+@pytest.mark.parametrize(
+    ("settings", "hosts"),
+    [
+        ({}, ["localhost", "127.0.0.1"]),
+        ({"public_url": "https://a.example"}, ["localhost", "127.0.0.1", "a.example"]),
+        ({"public_url": "http://[::1]:3000"}, ["localhost", "127.0.0.1", "[::1]"]),
+    ],
+)
+def test_the_hosts_are_those_of_the_origins(settings: dict[str, str], hosts: list[str]) -> None:
+    """E7: and this machine's own, in development."""
+    assert sorted(set(allowed_hosts(Settings(**settings)))) == sorted(hosts)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("path", ["/request-otp", "/verify-otp", "/", "/ping", "/_event/"])
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+def test_a_long_body_is_refused_whatever_it_is_for(
+    browser: Browser, method: str, path: str
+) -> None:
+    """E9: also when it does not say how long it is."""
+    chunks = (b"number=" + b"1" * (MAX_BODY // 2) for _ in range(2))
+
+    assert browser.client.request(method, path, content=chunks).status_code == 413
+
+
+def test_a_body_that_just_fits_is_read(browser: Browser) -> None:
+    """E9."""
+    body = b"number=1&x=".ljust(MAX_BODY, b"1")
+
+    assert browser.client.post("/request-otp", content=body).status_code == 422
+
+
+@pytest.mark.parametrize(
+    "environment", [{"REFLEX_CORS_ALLOWED_ORIGINS": "*"}, {"REFLEX_TRANSPORT": "polling"}]
+)
+def test_the_socket_cannot_be_opened_to_every_site(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
+) -> None:
+    """D1: Reflex's own variables would go before our setting."""
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+
+    with pytest.raises(SystemExit, match="PUBLIC_URL"):
+        runpy.run_path("rxconfig.py")
+
+
+def test_only_our_pages_may_open_the_socket() -> None:
+    """D1."""
+    assert list(get_config().cors_allowed_origins) == [ORIGIN, "http://127.0.0.1:3000"]
+
+
+@pytest.mark.parametrize(
+    ("site", "status"),
+    [("same-origin", 422), ("same-site", 403), ("cross-site", 403), ("none", 403)],
+)
+def test_a_form_of_a_page_without_referrer_is_ours_if_the_browser_says_so(
+    browser: Browser, site: str, status: int
+) -> None:
+    """E1: `Referrer-Policy: no-referrer` turns the Origin of our own forms to `null`."""
+    headers = {"origin": "null", "sec-fetch-site": site}
+
+    assert browser.client.post("/request-otp", headers=headers).status_code == status
+
+
+def policy_of(site: TestClient, path: str) -> str:
+    policy: str = site.get(path).headers["content-security-policy"]
+    return policy
+
+
+def hash_of(content: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()}'"

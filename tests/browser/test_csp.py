@@ -1,0 +1,111 @@
+"""What the pages may load and run, in a browser that holds them to it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+from tests.browser.providers import console_only
+from tests.browser.tab import Step
+
+if TYPE_CHECKING:
+    from tests.browser.journey import Journey
+
+pytestmark = console_only
+
+EVIL = "https://evil.example/"
+BLOCKED = "Content Security Policy"
+
+# A journey ends well only if nothing was complained of in the console.
+_COMPLAIN = """addEventListener("securitypolicyviolation", (event) =>
+    console.error("CSP", event.violatedDirective, event.blockedURI, event.sample))"""
+
+_PLANT = """() => {
+    const script = document.createElement("script");
+    script.textContent = "window.planted = true";
+    document.body.append(script);
+    return new Promise((done) => setTimeout(() => {  // by itself, not by the hand of the test
+        try { window.planted = eval("true"); } catch {}
+        done(window.planted);
+    }));
+}"""
+
+
+@pytest.fixture
+def strict(journey: Journey) -> Journey:
+    """A journey that hears of everything that the policy stops."""
+    journey.context.add_init_script(_COMPLAIN)
+    return journey
+
+
+def test_the_whole_way_breaks_no_policy(strict: Journey) -> None:
+    """E4: from the first page to the last, with a reload and the page that is not there."""
+    strict.expect("404")
+    tab = strict.open()
+    tab.send.click()
+    tab.wait_for_problem("Enter your mobile number")
+    tab.request_code(strict.number)
+    tab.wait_for(Step.CODE)
+    tab.enter_code(strict.wrong_code())
+    tab.wait_for_problem("That code does not match")
+    tab.page.reload()
+    tab.wait_for(Step.CODE)
+    tab.enter_code(strict.sent_code())
+    tab.wait_for(Step.VERIFIED)
+    tab.page.goto(f"{strict.server.site.url}/nowhere")
+    tab.wait_for(Step.NOT_FOUND)
+
+
+def test_the_plain_pages_break_none_either(strict: Journey) -> None:
+    """E4: and have their style sheet."""
+    strict.expect("422")
+    tab = strict.open()
+    tab.wait_for(Step.PHONE)
+
+    tab.page.evaluate("document.forms[0].submit()")
+    tab.wait_for_problem("Enter your mobile number")
+
+    expect(tab.heading).to_have_css("font-weight", "700")
+    expect(tab.page.get_by_role("main")).to_have_css("border-top-left-radius", "12px")
+
+
+def test_a_script_that_is_not_ours_does_not_run(strict: Journey) -> None:
+    """E4: neither one that was put into the page, nor a text made into code."""
+    strict.expect(BLOCKED, "CSP script-src")
+    tab = strict.open()
+    tab.wait_for(Step.PHONE)
+
+    assert tab.page.evaluate(_PLANT) is None
+    assert any(BLOCKED in text for text in strict.recorder.complaints)
+
+
+def test_no_other_page_can_show_ours_in_a_frame(strict: Journey) -> None:
+    """E3: where a click would do what its owner wants."""
+    strict.expect(BLOCKED, "ERR_BLOCKED_BY_RESPONSE")
+    strict.context.grant_permissions(["local-network-access"])  # that is not what stops it
+    page = strict.context.new_page()
+
+    page.route(EVIL, lambda route: route.fulfill(body=f"<iframe src={strict.server.site.url}>"))
+    page.goto(EVIL)
+    strict.wait_until(lambda: strict.recorder.complaints)
+
+    assert any("frame-ancestors 'none'" in text for text in strict.recorder.complaints)
+    assert page.frames[1].get_by_role("heading").count() == 0
+
+
+def test_a_lost_connection_is_said_in_words(strict: Journey) -> None:
+    """And names no host; once it is back, nothing is said."""
+    strict.expect("WebSocket connection", "ERR_CONNECTION_REFUSED")
+    tab = strict.open()
+    tab.wait_for(Step.PHONE)
+
+    strict.server.stop()
+    lost = tab.status.filter(has_text="The connection was lost")
+    expect(lost).to_have_text("The connection was lost. Trying again")
+    strict.server.restart()
+
+    expect(lost).to_have_count(0)
+    tab.request_code(strict.number)
+    tab.wait_for(Step.CODE)
