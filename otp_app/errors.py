@@ -180,6 +180,26 @@ class NumberBusy(VerificationError):
         self.reference = reference
 
 
+class RateLimited(OtpError):
+    """A limit is reached. Params: `until`, when there is room again.
+
+    Attributes:
+        scope: `number`, `network` or `other`: all that is told of which limit it is.
+    """
+
+    code = "rate_limited"
+    status = 429
+
+    def __init__(self, scope: str, until: datetime) -> None:
+        super().__init__(until=until)
+        self.scope = scope
+
+    @property
+    def key(self) -> str:
+        """One sentence for each scope."""
+        return f"rate_limited_{self.scope}"
+
+
 class ProviderError(OtpError):
     """The provider did not do what was asked."""
 
