@@ -56,7 +56,13 @@ async def running(settings: Settings) -> AsyncIterator[None]:
             stack.push_async_callback(provider.aclose)
         limiter = SqlLimiter(engine, secret.encode())
         verifications = VerificationService(
-            store, limiter, providers, settings.provider, _now, limits=settings.limits
+            store,
+            limiter,
+            providers,
+            settings.provider,
+            _now,
+            limits=settings.limits,
+            countries=settings.countries,
         )
         services.install(
             services.Services(verifications, FlowCookies(secret, secure=settings.is_https))

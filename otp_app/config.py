@@ -84,6 +84,9 @@ class Settings(BaseSettings):
     )
     database_url: SecretStr = Field(SecretStr(DATABASE_EXAMPLE), examples=[DATABASE_EXAMPLE])
     default_country: str = Field("US", pattern="^[A-Z]{2}$", examples=["GB"])
+    allowed_countries: str = Field(
+        "", pattern=r"^[A-Z]{2}(\s*,\s*[A-Z]{2})*$|^$", examples=["US,GB"]
+    )
     otp_locale: str = Field("en-US", pattern="^[a-z]{2}(-[A-Z]{2})?$", examples=["en-GB"])
 
     otp_provider: ProviderName | None = Field(None, examples=["twilio"])
@@ -113,6 +116,11 @@ class Settings(BaseSettings):
 
     limit_rates: dict[str, tuple[int, timedelta]] = Field(default_factory=dict)
     """Other rates for rows of `POLICY`, each set by its own name: see `_rates`."""
+
+    @property
+    def countries(self) -> frozenset[str]:
+        """Where codes may go; everywhere, if there is none."""
+        return frozenset(re.findall("[A-Z]{2}", self.allowed_countries))
 
     @property
     def limits(self) -> tuple[Limit, ...]:
@@ -217,6 +225,11 @@ class Settings(BaseSettings):
             problems.append(
                 f"SECRET_KEY: missing. Set {MIN_SECRET} or more random characters, for example "
                 "from: python -c 'import secrets; print(secrets.token_urlsafe(48))'"
+            )
+        if not self.allowed_countries:
+            problems.append(
+                "ALLOWED_COUNTRIES: missing. Name the countries that codes may go to, for example "
+                "US,GB: messages to others are what attackers make you pay for"
             )
         if not self.is_https:
             problems.append(

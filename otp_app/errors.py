@@ -54,6 +54,7 @@ class PhoneProblem(StrEnum):
     EXTENSION = "extension"
     LANDLINE = "landline"
     NOT_PERSONAL = "not_personal"
+    NOT_SERVED = "not_served"
 
 
 class InvalidPhoneNumber(InputError):

@@ -14,8 +14,8 @@ from otp_app.verification.models import Channel
 TITLE = "Enter your phone number"
 
 
-def phone_page(brand: str, default_country: str) -> rx.Component:
-    """The form that asks for the number."""
+def phone_page(brand: str, default_country: str, served: frozenset[str]) -> rx.Component:
+    """The form that asks for the number, of one of the countries *served*."""
     error = choose(VerifyState.error_on == PHONE_ID, VerifyState.error)
     return page(
         error_summary(PROBLEM_ID, error, PHONE_ID),
@@ -23,7 +23,7 @@ def phone_page(brand: str, default_country: str) -> rx.Component:
         _where_you_are(),
         rx.el.p(f"{brand} will send you a code to prove that the phone is yours."),
         rx.el.form(
-            select("country", "Country code", countries(), default_country),
+            select("country", "Country code", countries(served), default_country),
             field(
                 PHONE_ID,
                 "Mobile number",

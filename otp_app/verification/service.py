@@ -68,6 +68,8 @@ class VerificationService:
     now: Callable[[], datetime]
     policy: Policy = field(default_factory=Policy)
     limits: Sequence[Limit] = POLICY
+    countries: frozenset[str] = frozenset()
+    """ISO 3166-1 codes of where codes may go; all, if there is none."""
 
     async def current(self, flow: Flow) -> Verification | None:
         """The verification this browser is in, if any. Asks no provider."""
@@ -86,11 +88,11 @@ class VerificationService:
         """Send a code to *phone*, unless one is on its way there; another number's is closed.
 
         Raises:
-            InvalidPhoneNumber: this kind of number cannot get a code by *channel*.
+            InvalidPhoneNumber: this number may not, or cannot by *channel*, get a code.
             AttemptsExhausted, ResendTooSoon, SendsExhausted, RateLimited: not yet.
             ProviderError, NumberBusy, StoreUnavailable.
         """
-        _require_reachable(phone, channel)
+        self._require_reachable(phone, channel)
         current = await self.current(client.flow)
         if current and current.phone == phone:
             return await self._start_again(client, current, channel)
@@ -106,7 +108,7 @@ class VerificationService:
             The errors of `start`.
         """
         current = await self._require(client.flow, id_)
-        _require_reachable(current.phone, channel)
+        self._require_reachable(current.phone, channel)
         if current.is_open(self.now()):
             return await self._send_again(client, current, channel)
         return await self._start_again(client, current, channel)
@@ -280,6 +282,18 @@ class VerificationService:
             raise AlreadyVerified
         return current
 
+    def _require_reachable(self, phone: PhoneNumber, channel: Channel) -> None:
+        """Refuse what costs a fortune or cannot receive the code, by the number's own region."""
+        if self.countries and phone.region not in self.countries:
+            raise InvalidPhoneNumber(PhoneProblem.NOT_SERVED, region=phone.region)
+        match phone.kind:
+            case Kind.OTHER:
+                raise InvalidPhoneNumber(PhoneProblem.NOT_PERSONAL)
+            case Kind.LANDLINE if channel is Channel.SMS:
+                raise InvalidPhoneNumber(PhoneProblem.LANDLINE)
+            case _:
+                return
+
     def _require_checkable(self, current: Verification) -> None:
         now = self.now()
         if current.is_locked(now):
@@ -313,14 +327,3 @@ class VerificationService:
 
     def _log(self, event: str, verification: Verification, **fields: object) -> None:
         log.info(event, id=verification.id, provider=verification.provider, **fields)
-
-
-def _require_reachable(phone: PhoneNumber, channel: Channel) -> None:
-    """Refuse what costs a fortune or cannot receive the code, by the kind of the number."""
-    match phone.kind:
-        case Kind.OTHER:
-            raise InvalidPhoneNumber(PhoneProblem.NOT_PERSONAL)
-        case Kind.LANDLINE if channel is Channel.SMS:
-            raise InvalidPhoneNumber(PhoneProblem.LANDLINE)
-        case _:
-            return

@@ -5,6 +5,8 @@ The routes and field names are those of the Twilio guide's HTML forms.
 
 from __future__ import annotations
 
+from datetime import datetime
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
@@ -112,7 +114,18 @@ def _again(
         "error": i18n.message(error, zone=zone),
         "value": value,
     }
-    return _pages.TemplateResponse(request, f"{field}.html", {**texts, **action}, error.status)
+    answer = _pages.TemplateResponse(request, f"{field}.html", {**texts, **action}, error.status)
+    if until := error.params.get("until"):
+        answer.headers["Retry-After"] = _seconds_until(until)
+    return answer
+
+
+def _seconds_until(moment: object) -> str:
+    """How long that is, in whole seconds (RFC 9110 section 10.2.3)."""
+    if not isinstance(moment, datetime):
+        raise TypeError("until")
+    now = services.current().verifications.now()
+    return str(max(1, ceil((moment - now).total_seconds())))
 
 
 async def _form(request: Request) -> dict[str, str]:

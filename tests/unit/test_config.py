@@ -29,6 +29,7 @@ PRODUCTION = {
     "APP_ENV": "production",
     "SECRET_KEY": "s" * 32,
     "PUBLIC_URL": "https://verify.example.com",
+    "ALLOWED_COUNTRIES": "US, GB",
 }
 
 
@@ -89,7 +90,11 @@ def test_the_provider_is_the_one_asked_for_or_the_one_with_credentials(
         ({"OTP_LOCALE": "canary!"}, ["OTP_LOCALE"]),
         ({"LIMIT_SEND_NUMBER": "canary"}, ["LIMIT_SEND_NUMBER"]),
         (PRODUCTION | TWILIO | {"LIMIT_SEND_NUMBER": "51/hour"}, ["LIMIT_SEND_NUMBER"]),
-        ({"APP_ENV": "production"}, ["OTP_PROVIDER", "SECRET_KEY", "PUBLIC_URL"]),
+        (
+            {"APP_ENV": "production"},
+            ["OTP_PROVIDER", "SECRET_KEY", "PUBLIC_URL", "ALLOWED_COUNTRIES"],
+        ),
+        ({"ALLOWED_COUNTRIES": "US;canary"}, ["ALLOWED_COUNTRIES"]),
         (PRODUCTION, ["OTP_PROVIDER"]),
         (PRODUCTION | TWILIO | {"OTP_PROVIDER": "console"}, ["OTP_PROVIDER"]),
         (PRODUCTION | TWILIO | {"PUBLIC_URL": "http://canary.example"}, ["PUBLIC_URL"]),
@@ -123,6 +128,7 @@ def test_production_with_everything_set_starts(monkeypatch: pytest.MonkeyPatch) 
     settings = load(monkeypatch, PRODUCTION | TWILIO)
 
     assert settings.is_https
+    assert settings.countries == {"US", "GB"}
     assert settings.allowed_origins == ("https://verify.example.com",)
 
 

@@ -470,6 +470,20 @@ async def test_numbers_that_cannot_or_must_not_be_reached_are_refused(
     assert provider.sent == []
 
 
+async def test_only_countries_that_are_served_get_codes(
+    verifications: VerificationService, provider: FakeProvider
+) -> None:
+    service = replace(verifications, countries=frozenset({"US", "GB"}))
+    await start(service)
+
+    for text in ("+447911123456", "+12642351234", "+31612345678"):  # Guernsey, Anguilla, NL
+        with pytest.raises(InvalidPhoneNumber) as caught:
+            await service.start(OTHER_CLIENT, PhoneNumber(text), Channel.SMS)
+        assert caught.value.problem is PhoneProblem.NOT_SERVED
+
+    assert len(provider.sent) == 1
+
+
 async def test_a_landline_can_be_called(
     verifications: VerificationService, provider: FakeProvider
 ) -> None:
