@@ -35,7 +35,10 @@ _REFUSED = {
         "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN may use it, and that its code length is 6 or "
         "more (Twilio Console, Verify, Services)"
     ),
-    ProviderName.VONAGE: "VONAGE_PRIVATE_KEY: cannot be read, or is no private key in PEM form",
+    ProviderName.VONAGE: (
+        "VONAGE_PRIVATE_KEY, VONAGE_BRAND_NAME, OTP_LOCALE: one of them cannot be used. The key "
+        "must be PEM text or the path of a file, the locale a language that Vonage speaks"
+    ),
 }
 SECRET_FILE = Path(".data/secret_key")
 

@@ -1,0 +1,114 @@
+"""Codes on the terminal, to work without an account anywhere."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TextIO
+
+from otp_app.errors import ProviderUnavailable
+from otp_app.verification.models import Channel, CheckOutcome, Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from otp_app.phone import PhoneNumber
+
+LIFETIME = 600  # seconds
+
+_REFERENCE = re.compile("[0-9a-f]{32}:([0-9]{1,12}):[0-9a-f]{64}")
+_NAMES = {Channel.SMS: "Text message", Channel.VOICE: "Phone call"}
+_BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"  # ECMA-48 section 8.3.117
+
+
+@dataclass
+class _Tally:
+    """What became of one reference since this process began."""
+
+    wrong: int = 0
+    is_over: bool = False
+
+
+class ConsoleProvider:
+    """Keeps no code: a reference is `nonce:expiry:seal`, and only the right code fits its seal.
+
+    So a code outlives a restart of the server, which is only forgetful of wrong guesses.
+    """
+
+    name = "console"
+    code_length = 6
+    max_attempts = 5
+
+    def __init__(self, secret: bytes, now: Callable[[], datetime], out: TextIO) -> None:
+        self._secret = secret
+        self._now = now
+        self._out = out
+        self._tallies: dict[Reference, _Tally] = {}
+
+    async def open(self) -> None:
+        """Nothing to make ready."""
+
+    async def aclose(self) -> None:
+        """Nothing to give back."""
+
+    async def start(self, to: PhoneNumber, channel: Channel) -> Reference:
+        """Write a code to the terminal."""
+        self._prune()
+        code = f"{secrets.randbelow(10**self.code_length):0{self.code_length}}"
+        prefix = f"{secrets.token_hex(16)}:{self._seconds() + LIFETIME}"
+        self._show(f"☎  {_NAMES[channel]:<12} to •••{to.ending} — your code is ", code)
+        return Reference(f"{prefix}:{self._seal(prefix, to, code)}")
+
+    async def resend(self, reference: Reference, to: PhoneNumber, channel: Channel) -> Reference:
+        """Write a new code; the old one is worth nothing any more."""
+        await self.cancel(reference)
+        return await self.start(to, channel)
+
+    async def check(self, reference: Reference, to: PhoneNumber, code: str) -> CheckOutcome:
+        """Answer as the services do: five wrong codes are forgiven, a right one counts once."""
+        tally = self._tallies.setdefault(reference, _Tally())
+        if tally.is_over or _expiry(reference) <= self._seconds():
+            return CheckOutcome.EXPIRED
+        if tally.wrong >= self.max_attempts:
+            return CheckOutcome.EXHAUSTED
+        prefix, _, seal = reference.rpartition(":")
+        if not hmac.compare_digest(seal.encode(), self._seal(prefix, to, code).encode()):
+            tally.wrong += 1
+            return CheckOutcome.MISMATCH
+        tally.is_over = True
+        return CheckOutcome.APPROVED
+
+    async def cancel(self, reference: Reference) -> None:
+        """Forget it on purpose."""
+        self._tallies[reference] = _Tally(is_over=True)
+
+    def _seal(self, prefix: str, to: PhoneNumber, code: str) -> str:
+        text = f"{prefix}:{to.e164}:{code}"
+        return hmac.new(self._secret, text.encode(), hashlib.sha256).hexdigest()
+
+    def _seconds(self) -> int:
+        return int(self._now().timestamp())
+
+    def _prune(self) -> None:
+        now = self._seconds()
+        self._tallies = {ref: t for ref, t in self._tallies.items() if _expiry(ref) > now}
+
+    def _show(self, text: str, code: str) -> None:
+        """One line between blank ones, easy to find among a server's own."""
+        try:
+            line = f"  {text}{_BOLD}{code}{_PLAIN}" if self._out.isatty() else f"  {text}{code}"
+            encoding = self._out.encoding or "utf-8"
+            self._out.write(f"\n{line.encode(encoding, 'replace').decode(encoding)}\n\n")
+            self._out.flush()
+        except (OSError, ValueError) as exc:  # nobody reads it any more, or it is closed
+            raise ProviderUnavailable from exc
+
+
+def _expiry(reference: Reference) -> int:
+    """When its time is over, in seconds since 1970; long ago for what is no reference of ours."""
+    match = _REFERENCE.fullmatch(reference)
+    return int(match[1]) if match else 0

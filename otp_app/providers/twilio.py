@@ -1,0 +1,180 @@
+"""Codes by Twilio Verify v2: https://www.twilio.com/docs/verify/api."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import structlog
+from twilio.rest import Client
+
+from otp_app.errors import ProviderError, ProviderMisconfigured, ProviderTimedOut
+from otp_app.providers.answers import Refused
+from otp_app.providers.lanes import DEADLINES, Deadlines, Lane
+from otp_app.providers.twilio_refusals import (
+    CANCEL,
+    CHECK,
+    CHECK_OUTCOMES,
+    CHECK_STATUSES,
+    NOT_FOUND,
+    SERVICE,
+    START,
+)
+from otp_app.providers.twilio_transport import TwilioTransport
+from otp_app.verification.models import Channel, CheckOutcome, Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from otp_app.phone import PhoneNumber
+
+T = TypeVar("T")
+
+MIN_CODE_LENGTH = 6  # digits; NIST SP 800-63B-4 section 3.1.3.2
+IN_FLIGHT = 256  # sends, and as many checks; each is a connection
+
+_SID = re.compile("VE[0-9a-fA-F]{32}")
+_SERVICE_SID = re.compile("VA[0-9a-fA-F]{32}")
+_REGIONAL = {"en-GB", "pt-BR", "zh-CN", "zh-HK"}
+"""The tags with a region that Twilio lists; any other is a 404, even `en-US`, which it calls `en`.
+https://www.twilio.com/docs/verify/supported-languages"""
+_CHANNELS = {Channel.SMS: "sms", Channel.VOICE: "call"}
+
+log = structlog.get_logger(__name__)
+
+
+class TwilioProvider:
+    """The SDK's own asynchronous client on a bounded transport.
+
+    A verification keeps its SID, its code and its ten minutes however often it is sent.
+    """
+
+    name = "twilio"
+    max_attempts = 5  # https://www.twilio.com/docs/verify/api/rate-limits-and-timeouts
+
+    def __init__(
+        self,
+        account_sid: str,
+        auth_token: str,
+        service_sid: str,
+        base_url: str,
+        locale: str,
+        *,
+        deadlines: Deadlines = DEADLINES,
+        in_flight: int = IN_FLIGHT,
+    ) -> None:
+        self.code_length = MIN_CODE_LENGTH
+        self._credentials = account_sid, auth_token
+        self._service_sid = service_sid
+        self._base_url = base_url
+        self._locale = locale if locale in _REGIONAL else locale.partition("-")[0]
+        self._deadlines = deadlines
+        self._in_flight = in_flight
+        self._sends = Lane(in_flight, deadlines.send)
+        self._checks = Lane(in_flight, deadlines.check)
+
+    async def open(self) -> None:
+        """Connect the SDK to this event loop, and see that the service's codes are long enough."""
+        if not _SERVICE_SID.fullmatch(self._service_sid):
+            raise ProviderMisconfigured
+        self._transport = TwilioTransport(2 * self._in_flight, self._deadlines)
+        client = Client(*self._credentials, http_client=self._transport)  # type: ignore[no-untyped-call]
+        client.region = client.edge = None  # TWILIO_REGION and _EDGE would rewrite the base URL
+        client.verify.base_url = self._base_url
+        self._service: Any = client.verify.v2.services(self._service_sid)
+        try:
+            await self._read_code_length()
+        except ProviderMisconfigured:
+            await self.aclose()
+            raise
+        except ProviderError as exc:
+            log.warning("twilio.service_unread", why=exc.code, code_length=self.code_length)
+
+    async def aclose(self) -> None:
+        """Close the connections; a call that comes later is refused."""
+        self._sends.close()
+        self._checks.close()
+        await self._transport.close()
+
+    async def start(self, to: PhoneNumber, channel: Channel) -> Reference:
+        """Create a verification; while one is pending Twilio sends its code again instead."""
+        create = self._service.verifications.create_async
+        try:
+            answer = await self._call(
+                self._sends, create, to=to.e164, channel=_CHANNELS[channel], locale=self._locale
+            )
+        except Refused as refused:
+            raise START.error(refused) from refused
+        if answer.to != to.e164 or answer.status != "pending":
+            raise ProviderTimedOut
+        return _require_sid(answer.sid)
+
+    async def resend(
+        self,
+        reference: Reference,  # noqa: ARG002 - Twilio finds it by the number
+        to: PhoneNumber,
+        channel: Channel,
+    ) -> Reference:
+        """Create again: the same verification, by whatever channel."""
+        return await self.start(to, channel)
+
+    async def check(self, reference: Reference, to: PhoneNumber, code: str) -> CheckOutcome:
+        """Approved is one status of exactly this verification of exactly this number."""
+        create = self._service.verification_checks.create_async
+        try:
+            answer = await self._call(
+                self._checks, create, verification_sid=_require_sid(reference), code=code
+            )
+        except Refused as refused:
+            if outcome := refused.find(CHECK_OUTCOMES):
+                return outcome
+            raise CHECK.error(refused) from refused
+        if (answer.sid, answer.to) != (reference, to.e164):
+            raise ProviderTimedOut
+        return _outcome(answer.status)
+
+    async def cancel(self, reference: Reference) -> None:
+        """Cancel; what Twilio no longer knows is over."""
+        verification = self._service.verifications(_require_sid(reference))
+        try:
+            answer = await self._call(self._checks, verification.update_async, status="canceled")
+        except Refused as refused:
+            if NOT_FOUND in refused.names:
+                return
+            raise CANCEL.error(refused) from refused
+        if (answer.sid, answer.status) != (reference, "canceled"):
+            raise ProviderTimedOut
+
+    async def _read_code_length(self) -> None:
+        """Take the length from the service: Twilio's verifications have none of their own."""
+        try:
+            service = await self._call(self._checks, self._service.fetch_async)
+        except Refused as refused:
+            raise SERVICE.error(refused) from refused
+        if not isinstance(service.code_length, int):
+            raise ProviderTimedOut
+        if service.code_length < MIN_CODE_LENGTH:
+            log.error("twilio.codes_too_short", code_length=service.code_length)
+            raise ProviderMisconfigured
+        self.code_length = service.code_length
+
+    async def _call(self, lane: Lane, call: Callable[..., Awaitable[T]], **fields: str) -> T:
+        async with lane.enter():
+            try:
+                return await call(**fields)
+            except ValueError as exc:  # to the SDK an empty 2xx is broken JSON
+                raise ProviderTimedOut from exc
+
+
+def _require_sid(sid: object) -> Reference:
+    """A SID goes into paths, which the SDK does not escape."""
+    if not isinstance(sid, str) or not _SID.fullmatch(sid):
+        raise ProviderTimedOut
+    return Reference(sid)
+
+
+def _outcome(status: object) -> CheckOutcome:
+    outcome = CHECK_STATUSES.get(status) if isinstance(status, str) else None
+    if outcome is None:
+        raise ProviderTimedOut
+    return outcome

@@ -1,0 +1,88 @@
+"""The SDK's asynchronous HTTP client with what it lacks: bounds.
+
+As delivered it ignores its timeout and even switches aiohttp's off
+(https://github.com/twilio/twilio-python/issues/925), reads answers of any length, warns of
+aiohttp's deprecations, and drops `Retry-After`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import (
+    ClientConnectorError,
+    ClientError,
+    ClientSession,
+    ClientTimeout,
+    ConnectionTimeoutError,
+    TCPConnector,
+    encode_basic_auth,
+)
+from twilio.http.async_http_client import AsyncTwilioHttpClient
+from twilio.http.response import Response
+
+from otp_app.errors import ProviderTimedOut, ProviderUnavailable
+from otp_app.providers.answers import MAX_BODY, require_answer
+
+if TYPE_CHECKING:
+    from aiohttp import StreamReader
+
+    from otp_app.providers.lanes import Deadlines
+
+
+class TwilioTransport(AsyncTwilioHttpClient):
+    """Bound to the event loop it is made on. One request goes out once, and to `url` alone.
+
+    It raises `Refused` and our own errors instead of answering with what is not a 2xx.
+    """
+
+    def __init__(self, connections: int, deadlines: Deadlines) -> None:
+        super().__init__(pool_connections=False)  # its own pool has no bounds
+        self._pool = ClientSession(
+            connector=TCPConnector(limit=connections),
+            timeout=ClientTimeout(total=deadlines.send, connect=deadlines.connect),
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._pool.close()
+
+    async def request(  # type: ignore[override]  # as in the SDK: its base is synchronous
+        self,
+        method: str,
+        url: str,
+        params: dict[str, Any] | None = None,
+        data: dict[str, object] | None = None,
+        headers: dict[str, str] | None = None,
+        auth: tuple[str, str] | None = None,
+        timeout: float | None = None,  # noqa: ARG002, ASYNC109 - the SDK's signature; never given
+        allow_redirects: bool = False,  # noqa: ARG002, FBT001, FBT002 - likewise
+    ) -> Response:
+        """Send, and return a 2xx whose body an SDK can read.
+
+        Raises:
+            Refused: the status is not 2xx.
+            ProviderUnavailable: the request certainly never left.
+            ProviderTimedOut: it may have.
+        """
+        if auth:
+            headers = {**(headers or {}), "Authorization": encode_basic_auth(*auth)}
+        try:
+            async with self._pool.request(
+                method, url, params=params, data=data, headers=headers, allow_redirects=False
+            ) as answer:
+                body = await _read(answer.content)
+        except (ClientConnectorError, ConnectionTimeoutError) as exc:  # also DNS and TLS
+            raise ProviderUnavailable from exc
+        except (ClientError, TimeoutError) as exc:
+            raise ProviderTimedOut from exc
+        require_answer(answer.status, body, answer.headers.get("Retry-After", ""))
+        return Response(answer.status, body.decode(errors="replace"), answer.headers)
+
+
+async def _read(content: StreamReader) -> bytes:
+    """The body up to one byte too many, which says that there is more."""
+    body = bytearray()
+    while len(body) <= MAX_BODY and (chunk := await content.read(MAX_BODY + 1 - len(body))):
+        body += chunk
+    return bytes(body)

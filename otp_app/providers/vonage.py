@@ -1,0 +1,184 @@
+"""Codes by Vonage Verify v2: https://developer.vonage.com/en/api/verify.v2."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+import structlog
+from jwt import PyJWTError
+from vonage import VonageError
+
+from otp_app.errors import (
+    NumberBusy,
+    ProviderMisconfigured,
+    ProviderRejected,
+    ProviderTimedOut,
+    ProviderUnavailable,
+    Refusal,
+)
+from otp_app.providers.answers import Refused
+from otp_app.providers.lanes import DEADLINES, Deadlines, ThreadLane
+from otp_app.providers.vonage_cancel_window import CancelWindow
+from otp_app.providers.vonage_client import make_auth, make_client
+from otp_app.providers.vonage_refusals import (
+    CANCEL,
+    CHECK,
+    CHECK_OUTCOMES,
+    NEXT,
+    NO_NEXT,
+    NOT_FOUND,
+    START,
+)
+from otp_app.providers.vonage_requests import (
+    CODE_LENGTH,
+    request_template,
+    request_to,
+    require_request_id,
+)
+from otp_app.providers.vonage_transport import VonageAdapter
+from otp_app.verification.models import Channel, CheckOutcome, Reference
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from otp_app.phone import PhoneNumber
+
+T = TypeVar("T")
+
+THREADS, WAITING = 8, 16  # of a lane
+
+log = structlog.get_logger(__name__)
+
+
+class VonageProvider:
+    """The official SDK, which blocks, in threads.
+
+    A number has one request at a time, a workflow of steps with a code each.
+    """
+
+    name = "vonage"
+    code_length = CODE_LENGTH
+    max_attempts = 3  # "The PIN code can be retried a maximum of three times", says the document
+
+    def __init__(
+        self,
+        brand: str,
+        base_url: str,
+        locale: str,
+        *,
+        api_key: str | None = None,
+        api_secret: str | None = None,
+        application_id: str | None = None,
+        private_key: str | None = None,
+        deadlines: Deadlines = DEADLINES,
+    ) -> None:
+        self._brand = brand
+        self._base_url = base_url
+        self._locale = locale
+        self._auth = partial(make_auth, api_key, api_secret, application_id, private_key)
+        self._deadlines = deadlines
+        self._sends = ThreadLane("vonage-send", THREADS, WAITING)
+        self._checks = ThreadLane("vonage-check", THREADS, WAITING)
+        self._cancel_window = CancelWindow()
+
+    async def open(self) -> None:
+        """Check the settings. Vonage itself is not asked: it has no request without a price."""
+        try:
+            auth = self._auth()
+            self._template = request_template(self._brand, self._locale)
+        except (VonageError, PyJWTError, ValueError, OSError) as exc:
+            log.warning("vonage.settings_unusable", why=type(exc).__name__)
+            raise ProviderMisconfigured from exc
+        self._adapter = VonageAdapter(self._base_url, self._deadlines)
+        self._verify = make_client(auth, self._base_url, self._adapter).verify
+
+    async def aclose(self) -> None:
+        """End the threads and close the connections; a call that comes later is refused."""
+        await self._sends.aclose()
+        await self._checks.aclose()
+        self._adapter.close()
+
+    async def start(self, to: PhoneNumber, channel: Channel) -> Reference:
+        """Begin a request: of a call, or of a text that a call can follow."""
+        return await self._start(to, channel, _after(self._deadlines.send))
+
+    async def resend(self, reference: Reference, to: PhoneNumber, channel: Channel) -> Reference:
+        """Take the request's next step, a call, or else put a new request in its place."""
+        until = _after(self._deadlines.send)
+        if channel is Channel.VOICE and await self._next(reference, until):
+            return reference
+        try:
+            await self._cancel(reference, self._sends, until)
+        except ProviderTimedOut as exc:
+            raise ProviderUnavailable from exc  # whatever became of it, it sent nothing
+        try:
+            return await self._start(to, channel, until)
+        except NumberBusy as exc:
+            if exc.reference == reference:  # too late to cancel it
+                raise ProviderRejected(Refusal.CHANNEL) from exc
+            raise
+
+    async def check(
+        self,
+        reference: Reference,
+        to: PhoneNumber,  # noqa: ARG002 - a request has one number
+        code: str,
+    ) -> CheckOutcome:
+        """Approved is one status of exactly this request."""
+        call = partial(self._verify.check_code, require_request_id(reference), code)
+        try:
+            answer = await self._call(self._checks, call, _after(self._deadlines.check))
+        except Refused as refused:
+            if outcome := refused.find(CHECK_OUTCOMES):
+                return outcome
+            raise CHECK.error(refused) from refused
+        if (answer.request_id, answer.status) != (reference, "completed"):
+            raise ProviderTimedOut
+        return CheckOutcome.APPROVED
+
+    async def cancel(self, reference: Reference) -> None:
+        """Cancel; what Vonage no longer knows is over."""
+        await self._cancel(reference, self._checks, _after(self._deadlines.check))
+
+    async def _start(self, to: PhoneNumber, channel: Channel, until: float) -> Reference:
+        request = request_to(to, channel, self._template)
+        call = partial(self._verify.start_verification, request)
+        try:
+            answer = await self._call(self._sends, call, until)
+        except Refused as refused:
+            raise START.error(refused) from refused
+        reference = require_request_id(answer.request_id)
+        self._cancel_window.started(reference)
+        return reference
+
+    async def _next(self, reference: Reference, until: float) -> bool:
+        """Take the next step of the workflow, if it has one."""
+        call = partial(self._verify.trigger_next_workflow, require_request_id(reference))
+        try:
+            await self._call(self._sends, call, until)
+        except Refused as refused:
+            if refused.status in NO_NEXT:
+                return False
+            raise NEXT.error(refused) from refused
+        return True
+
+    async def _cancel(self, reference: Reference, lane: ThreadLane, until: float) -> None:
+        call = partial(self._verify.cancel_verification, require_request_id(reference))
+        try:
+            await self._call(lane, call, until)
+        except Refused as refused:
+            if refused.status == NOT_FOUND and self._cancel_window.is_open(reference):
+                return
+            raise CANCEL.error(refused) from refused
+
+    async def _call(self, lane: ThreadLane, call: Callable[[], T], until: float) -> T:
+        try:
+            return await lane.run(call, until)
+        except (TypeError, ValueError) as exc:  # an empty 2xx, or one without what was asked
+            raise ProviderTimedOut from exc
+
+
+def _after(seconds: float) -> float:
+    return asyncio.get_running_loop().time() + seconds

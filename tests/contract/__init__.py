@@ -1,0 +1,1 @@
+"""What holds between the app and those who send its codes."""

@@ -1,0 +1,158 @@
+"""The providers as they are, on the emulator: real SDKs, real HTTP, no mocks."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+import pytest_asyncio
+
+from otp_app.providers.console import ConsoleProvider
+from otp_app.providers.lanes import DEADLINES, Deadlines
+from otp_app.providers.twilio import TwilioProvider
+from otp_app.providers.vonage import VonageProvider
+from tests import emulator as known
+from tests.contract.numbers import PHONE
+from tests.emulator import Clock, Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterator
+
+    from otp_app.verification.ports import Provider
+
+HASTY = Deadlines(send=1.0, check=0.8, connect=0.7, silence=0.7)
+"""For services that hang, so that they do not hold the tests up."""
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A message as the person gets it."""
+
+    channel: str
+    to: str
+    code: str
+
+
+@dataclass(frozen=True)
+class Service:
+    """A provider, the service behind it and what that has sent."""
+
+    name: str
+    provider: Provider
+    clock: Clock
+    lifetime: float
+    sent: Callable[[], list[Sent]]
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    """Both services; afterwards every request must have obeyed their official documents."""
+    with Emulator() as services:
+        yield services
+        assert services.violations == []
+
+
+def make_twilio(
+    url: str, deadlines: Deadlines = DEADLINES, locale: str = "en-US", in_flight: int = 4
+) -> TwilioProvider:
+    return TwilioProvider(
+        known.TWILIO_ACCOUNT_SID,
+        known.TWILIO_AUTH_TOKEN,
+        known.TWILIO_SERVICE_SID,
+        url,
+        locale,
+        deadlines=deadlines,
+        in_flight=in_flight,
+    )
+
+
+def make_vonage(url: str, deadlines: Deadlines = DEADLINES) -> VonageProvider:
+    return VonageProvider(
+        "otp_app",
+        url,
+        "en-US",
+        api_key=known.VONAGE_API_KEY,
+        api_secret=known.VONAGE_API_SECRET,
+        deadlines=deadlines,
+    )
+
+
+MAKERS: dict[str, Callable[[str, Deadlines], Provider]] = {
+    "twilio": make_twilio,
+    "vonage": make_vonage,
+}
+
+
+@pytest_asyncio.fixture
+async def twilio(emulator: Emulator) -> AsyncIterator[TwilioProvider]:
+    provider = make_twilio(emulator.url)
+    await provider.open()
+    yield provider
+    await provider.aclose()
+
+
+@pytest_asyncio.fixture
+async def vonage(emulator: Emulator) -> AsyncIterator[VonageProvider]:
+    provider = make_vonage(emulator.url)
+    await provider.open()
+    yield provider
+    await provider.aclose()
+
+
+@pytest_asyncio.fixture
+async def hasty_vonage(emulator: Emulator) -> AsyncIterator[VonageProvider]:
+    provider = make_vonage(emulator.url, HASTY)
+    await provider.open()
+    yield provider
+    await provider.aclose()
+
+
+@pytest_asyncio.fixture(params=MAKERS)
+async def vendor(request: pytest.FixtureRequest, emulator: Emulator) -> AsyncIterator[Provider]:
+    """Each provider with a service behind it."""
+    provider = MAKERS[request.param](emulator.url, DEADLINES)
+    await provider.open()
+    yield provider
+    await provider.aclose()
+
+
+@pytest_asyncio.fixture(params=MAKERS)
+async def hasty(request: pytest.FixtureRequest, emulator: Emulator) -> AsyncIterator[Provider]:
+    """Each provider with a service behind it, soon out of patience."""
+    provider = MAKERS[request.param](emulator.url, HASTY)
+    await provider.open()
+    yield provider
+    await provider.aclose()
+
+
+@pytest_asyncio.fixture(params=["console", *MAKERS])
+async def service(request: pytest.FixtureRequest, emulator: Emulator) -> AsyncIterator[Service]:
+    """Each provider there is."""
+    made = (
+        _console(emulator.clock) if request.param == "console" else _real(request.param, emulator)
+    )
+    await made.provider.open()
+    yield made
+    await made.provider.aclose()
+
+
+def _real(name: str, emulator: Emulator) -> Service:
+    def sent() -> list[Sent]:
+        return [Sent(item.channel, item.to, item.code) for item in emulator.messages]
+
+    lifetime = {"twilio": 600, "vonage": 1800}[name]
+    return Service(name, MAKERS[name](emulator.url, DEADLINES), emulator.clock, lifetime, sent)
+
+
+def _console(clock: Clock) -> Service:
+    out = io.StringIO()
+
+    def sent() -> list[Sent]:
+        lines = re.findall(r"(Text message|Phone call) +to •••\d{3} — .*(\d{6})", out.getvalue())
+        channels = {"Text message": "sms", "Phone call": "voice"}
+        return [Sent(channels[name], PHONE.e164, code) for name, code in lines]
+
+    return Service("console", ConsoleProvider(b"s" * 32, clock.now, out), clock, 600, sent)

@@ -1,0 +1,32 @@
+"""What can be seen of a provider from outside."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from otp_app.errors import NumberBusy, OtpError, ProviderRejected
+
+if TYPE_CHECKING:
+    from tests.emulator import Emulator
+
+
+def kind_of(error: OtpError) -> tuple[object, ...]:
+    """An error as a test's table writes it: its class, and its refusal if it has one."""
+    if isinstance(error, ProviderRejected):
+        return type(error), error.refusal
+    return (type(error),)
+
+
+def words_of(error: OtpError) -> str:
+    """All that an error says when it is shown or logged."""
+    if isinstance(error, NumberBusy) and error.reference:
+        assert error.reference not in f"{error!r}"
+    return f"{error} {error!r} {error.params}"
+
+
+async def arrived(emulator: Emulator, operation: str, count: int) -> None:
+    """Wait until so many requests are at the service."""
+    async with asyncio.timeout(4):
+        while emulator.count(operation) < count:  # noqa: ASYNC110 - it counts in another thread
+            await asyncio.sleep(0.005)

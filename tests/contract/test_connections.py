@@ -1,0 +1,185 @@
+"""Services that cannot be reached: nothing was sent, and it is known in time."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+import sys
+import time
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime, timedelta
+from threading import Thread
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from otp_app.errors import ProviderUnavailable
+from otp_app.providers.lanes import DEADLINES, Deadlines
+from otp_app.verification.models import Channel
+from tests.contract.conftest import HASTY, MAKERS
+from tests.contract.numbers import PHONE
+from tests.emulator import Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+MARGIN = 0.4  # seconds that a busy machine may add
+
+
+async def assert_unavailable(vendor: str, url: str, deadlines: Deadlines = DEADLINES) -> None:
+    """Nothing can be sent at *url*, and the app starts nevertheless."""
+    provider = MAKERS[vendor](url, deadlines)
+    await provider.open()
+    began = time.monotonic()
+    with pytest.raises(ProviderUnavailable):
+        await provider.start(PHONE, Channel.SMS)
+    assert time.monotonic() - began < deadlines.connect + MARGIN
+    await provider.aclose()
+
+
+@pytest.mark.parametrize("vendor", MAKERS)
+async def test_a_service_that_is_down_was_asked_nothing(vendor: str) -> None:
+    with Emulator() as stopped:
+        url = stopped.url
+
+    await assert_unavailable(vendor, url)
+
+
+@pytest.mark.parametrize("vendor", MAKERS)
+async def test_a_service_without_an_address_was_asked_nothing(vendor: str) -> None:
+    began = time.monotonic()
+    with suppress(OSError):
+        socket.getaddrinfo("nowhere.invalid", 80)
+    if time.monotonic() - began > DEADLINES.connect / 2:
+        pytest.skip("this machine's resolver takes its time to say no")
+
+    await assert_unavailable(vendor, "http://nowhere.invalid")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="full backlogs differ")
+@pytest.mark.parametrize("vendor", MAKERS)
+async def test_a_service_that_does_not_pick_up_was_asked_nothing(vendor: str) -> None:
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as server:
+        address = server.getsockname()
+        # With its backlog full, Linux drops what would open a further connection.
+        callers = [socket.socket() for _ in range(4)]
+        for caller in callers:
+            caller.setblocking(False)
+            caller.connect_ex(address)
+
+        await assert_unavailable(vendor, f"http://127.0.0.1:{address[1]}", HASTY)
+
+        for caller in callers:
+            caller.close()
+
+
+@pytest.mark.parametrize("vendor", MAKERS)
+async def test_a_service_that_does_not_speak_tls_was_asked_nothing(
+    vendor: str, emulator: Emulator
+) -> None:
+    await assert_unavailable(vendor, emulator.url.replace("http", "https"))
+
+    assert emulator.requests == []
+
+
+@pytest.mark.parametrize("vendor", MAKERS)
+async def test_a_service_whose_certificate_nobody_vouches_for_was_asked_nothing(
+    vendor: str, tmp_path: Path
+) -> None:
+    with impostor(tmp_path) as url:
+        await assert_unavailable(vendor, url)
+
+
+@pytest.mark.parametrize("vendor", MAKERS)
+async def test_it_works_again_when_the_service_does(vendor: str, emulator: Emulator) -> None:
+    provider = MAKERS[vendor](emulator.url, DEADLINES)
+    await provider.open()
+    emulator.stop()
+    await asyncio.sleep(0.05)  # for the loop to hear that its connection is closed
+    with pytest.raises(ProviderUnavailable):
+        await provider.start(PHONE, Channel.SMS)
+
+    emulator.start()
+
+    await provider.start(PHONE, Channel.SMS)
+    await provider.aclose()
+
+
+@pytest.mark.parametrize("vendor", MAKERS)
+async def test_calls_share_a_connection(vendor: str, emulator: Emulator) -> None:
+    provider = MAKERS[vendor](emulator.url, DEADLINES)
+    await provider.open()
+    reference = await provider.start(PHONE, Channel.SMS)
+    for _ in range(3):
+        await provider.check(reference, PHONE, "000000")
+
+    assert emulator._server is not None
+    assert len(emulator._server._connections) == 1
+    await provider.aclose()
+
+
+@pytest.mark.parametrize("vendor", MAKERS)
+async def test_a_proxy_of_the_environment_does_not_get_the_credentials(
+    vendor: str, emulator: Emulator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    provider = MAKERS[vendor](emulator.url, DEADLINES)
+    await provider.open()
+
+    await provider.start(PHONE, Channel.SMS)
+
+    assert emulator.count(f"{vendor}.start") == 1
+    await provider.aclose()
+
+
+@contextmanager
+def impostor(folder: Path) -> Iterator[str]:
+    """A TLS server that signed its own certificate. What it is told after that is an error."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(self_signed(folder / "certificate.pem"))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        heard: list[bytes] = []
+        thread = Thread(target=listen, args=(server, context, heard))
+        thread.start()
+        yield f"https://127.0.0.1:{server.getsockname()[1]}"
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+    assert heard == []
+
+
+def listen(server: socket.socket, context: ssl.SSLContext, heard: list[bytes]) -> None:
+    while True:
+        try:
+            connection, _ = server.accept()
+        except OSError:
+            return  # shut down
+        with connection:
+            try:
+                with context.wrap_socket(connection, server_side=True) as tls:
+                    heard.append(tls.recv(1024))
+            except OSError:
+                continue  # the client broke off, as it should
+
+
+def self_signed(path: Path) -> Path:
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = datetime.now(UTC)
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    certificate = (
+        builder.not_valid_before(now - timedelta(days=1))
+        .not_valid_after(now + timedelta(days=1))
+        .sign(key, hashes.SHA256())
+    )
+    pem, no_password = serialization.Encoding.PEM, serialization.NoEncryption()
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, no_password)
+    path.write_bytes(private + certificate.public_bytes(pem))
+    return path
