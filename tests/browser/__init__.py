@@ -1,0 +1,1 @@
+"""A real browser, the real app, emulated services: what a person meets."""

@@ -1,0 +1,127 @@
+"""A browser, the app with each provider in turn, and journeys that are swept when they end."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from playwright.sync_api import expect, sync_playwright
+
+from tests.browser.inbox import ConsoleInbox, EmulatorInbox
+from tests.browser.install import find_browser
+from tests.browser.journey import PATIENCE, TIME_ZONE, Journey
+from tests.browser.numbers import Number, new_numbers
+from tests.browser.providers import PROVIDERS, settings_of
+from tests.browser.server import Server, Site, free_port
+from tests.emulator import Emulator, vonage_public_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from playwright.sync_api import Browser
+
+_HERE = Path(__file__).parent
+
+_FLAGS = (
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One provider after the other, so that each server starts once."""
+    places = [place for place, item in enumerate(items) if _HERE in item.path.parents]
+    ordered = sorted((items[place] for place in places), key=_turn)
+    for place, item in zip(places, ordered, strict=True):
+        items[place] = item
+
+
+def _turn(item: pytest.Item) -> int:
+    callspec = getattr(item, "callspec", None)
+    provider = callspec and callspec.params.get("provider")
+    return PROVIDERS.index(provider) if provider else len(PROVIDERS)
+
+
+# The scope is the package, not the session: Playwright's event loop has to be gone before the
+# asynchronous tests of other folders want one.
+
+
+@pytest.fixture(scope="package")
+def browser() -> Iterator[Browser]:
+    """Chromium, without a window."""
+    path = find_browser()
+    expect.set_options(timeout=PATIENCE * 1000)
+    with (
+        sync_playwright() as playwright,
+        playwright.chromium.launch(executable_path=path, args=_FLAGS) as browser,
+    ):
+        yield browser
+
+
+@pytest.fixture(scope="package")
+def emulator() -> Iterator[Emulator]:
+    """Both services."""
+    with Emulator(vonage_public_key=vonage_public_key()) as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="package")
+def site() -> Iterator[Site]:
+    """Where the pages are built, and the address that is built into them."""
+    with tempfile.TemporaryDirectory(prefix="otp_app-") as folder:
+        yield Site(Path(folder), free_port())
+
+
+@pytest.fixture(scope="package", params=PROVIDERS)
+def provider(request: pytest.FixtureRequest) -> str:
+    """Who sends the codes."""
+    name: str = request.param
+    return name
+
+
+@pytest.fixture(scope="package")
+def server(provider: str, site: Site, emulator: Emulator) -> Iterator[Server]:
+    """The app in production, sending by *provider*."""
+    server = Server(provider, site, settings_of(provider, emulator.url))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="package")
+def numbers() -> Iterator[Number]:
+    """Numbers that no other test has used."""
+    return new_numbers()
+
+
+@pytest.fixture
+def start_journey(
+    browser: Browser, server: Server, emulator: Emulator, numbers: Iterator[Number]
+) -> Iterator[Callable[..., Journey]]:
+    """Begins journeys; takes the options of a Playwright context. All are swept at the end."""
+    journeys: list[Journey] = []
+
+    def start(**options: Any) -> Journey:  # noqa: ANN401 - whatever Playwright takes
+        context = browser.new_context(timezone_id=TIME_ZONE.key, **options)
+        context.set_default_timeout(PATIENCE * 1000)
+        is_local = server.name == "console"
+        inbox = ConsoleInbox(server.log) if is_local else EmulatorInbox(emulator)
+        journeys.append(Journey(context, server, emulator, inbox, numbers))
+        return journeys[-1]
+
+    yield start
+    emulator.heal()
+    problems = [problem for journey in journeys for problem in journey.end()]
+    assert not problems, "\n".join(problems)
+
+
+@pytest.fixture
+def journey(start_journey: Callable[..., Journey]) -> Journey:
+    """A person with a browser of their own."""
+    return start_journey()

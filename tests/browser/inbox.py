@@ -1,0 +1,67 @@
+"""What has arrived on the phones of the tests."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from tests.browser.numbers import Number
+    from tests.browser.server import Log
+    from tests.emulator import Emulator
+
+
+class Delivery(NamedTuple):
+    """One code that reached a phone: `sms` or `voice`."""
+
+    channel: str
+    code: str
+
+
+class Inbox(Protocol):
+    """The phones, whoever sends to them."""
+
+    def of(self, number: Number) -> list[Delivery]:
+        """All that has come to *number*, the oldest first."""
+
+    def without_codes(self, log: str) -> str:
+        """The server's *log* but for what had to be written there to be delivered."""
+
+
+class EmulatorInbox:
+    """What the emulated services sent."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._emulator = emulator
+
+    def of(self, number: Number) -> list[Delivery]:
+        return [
+            Delivery(message.channel, message.code)
+            for message in self._emulator.messages
+            if message.to == number.e164
+        ]
+
+    def without_codes(self, log: str) -> str:
+        return log
+
+
+_LINE = re.compile(r"(Text message|Phone call) +to •••(\d{3}) — your code is (\d+)")
+_CHANNELS = {"Text message": "sms", "Phone call": "voice"}
+
+
+class ConsoleInbox:
+    """What the console provider wrote to the terminal, from now on: endings come up again."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._since = log.size
+
+    def of(self, number: Number) -> list[Delivery]:
+        return [
+            Delivery(_CHANNELS[channel], code)
+            for channel, ending, code in _LINE.findall(self._log.text(self._since))
+            if ending == number.ending
+        ]
+
+    def without_codes(self, log: str) -> str:
+        return _LINE.sub(r"\1 \2", log)

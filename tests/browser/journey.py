@@ -1,0 +1,136 @@
+"""A person with a browser and phones, on their way through the app."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from tests.browser.providers import credentials
+from tests.browser.recorder import Recorder, Text
+from tests.browser.sweep import Secrets
+from tests.browser.tab import Step, Tab
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from playwright.sync_api import BrowserContext
+
+    from tests.browser.inbox import Delivery, Inbox
+    from tests.browser.numbers import Number
+    from tests.browser.server import Server
+    from tests.emulator import Emulator
+
+PATIENCE = 15.0  # seconds
+TIME_ZONE = ZoneInfo("Asia/Kolkata")  # few machines' own: times shown must be the browser's
+
+
+class Journey:
+    """One browser context, watched from its first request to its end."""
+
+    def __init__(
+        self,
+        context: BrowserContext,
+        server: Server,
+        emulator: Emulator,
+        inbox: Inbox,
+        numbers: Iterator[Number],
+    ) -> None:
+        self.context = context
+        self.server = server
+        self.emulator = emulator
+        self.recorder = Recorder(context)
+        self.number = next(numbers)
+        self.other_number = next(numbers)
+        self._inbox = inbox
+        self._log_start = server.log.size
+        self._earlier_violations = len(emulator.violations)
+        self._expected: list[str] = []
+
+    def open(self, path: str = "/") -> Tab:
+        """A new tab at *path*."""
+        tab = Tab(self.context.new_page())
+        tab.page.goto(self.server.site.url + path)
+        return tab
+
+    def at_the_code_page(self, by: str = "sms") -> Tab:
+        """A new tab that has asked for a code to the first number."""
+        tab = self.open()
+        tab.request_code(self.number, by)
+        tab.wait_for(Step.CODE)
+        return tab
+
+    def deliveries(self, number: Number | None = None) -> list[Delivery]:
+        """What has come to *number*, else to the first one."""
+        return self._inbox.of(number or self.number)
+
+    def sent_code(self, number: Number | None = None) -> str:
+        """The newest code."""
+        return self.deliveries(number)[-1].code
+
+    def wrong_code(self) -> str:
+        """One that was not sent."""
+        return f"{(int(self.sent_code()) + 1) % 1_000_000:06}"
+
+    @property
+    def expiry(self) -> str:
+        """Until when the code works, as a clock shows it where the browser is."""
+        moment = self.server.store.times(self.number.e164).expires_at
+        return f"{moment.astimezone(TIME_ZONE):%I:%M %p}".lstrip("0")
+
+    @property
+    def seconds_to_wait(self) -> float:
+        """How long until another code may be sent."""
+        moment = self.server.store.times(self.number.e164).resend_at
+        return (moment - datetime.now(UTC)).total_seconds()
+
+    def later(self, seconds: float) -> None:
+        """Let so much time pass for the app and the services, but not for the browser."""
+        phones = {self.number.e164, self.other_number.e164}
+        self.server.store.age(phones, seconds)
+        self.emulator.clock.tick(seconds)
+
+    def wait_until(self, condition: Callable[[], object]) -> None:
+        """Until *condition* holds. The browser's events come in meanwhile."""
+        page = self.context.pages[0]
+        for _ in range(int(PATIENCE / 0.025)):
+            if condition():
+                return
+            page.wait_for_timeout(25)
+        raise AssertionError("It did not come about")
+
+    def expect(self, *complaints: str) -> None:
+        """Take complaints with these words in them for what this test wanted to happen."""
+        self._expected += complaints
+
+    def end(self) -> list[str]:
+        """Close the browser; all that no journey may leave behind: leaks, complaints, breaches."""
+        problems = self._problems()
+        self.context.close()
+        return problems
+
+    def _problems(self) -> list[str]:
+        recorder = self.recorder
+        complaints = recorder.complaints + recorder.failures
+        unexpected = [text for text in complaints if not any(map(text.count, self._expected))]
+        log = self.server.log.text(self._log_start)
+        crashes = re.findall(r".*(?:Traceback|handler\.failed).*", log)
+        leaks = self._secrets().found_in([*recorder.everything(), self._log()])
+        violations = self.emulator.violations[self._earlier_violations :]
+        return [*unexpected, *crashes, *violations, *map(str, leaks)]
+
+    def _log(self) -> Text:
+        """The log but for the codes it is made to show."""
+        log = self.server.log.text(self._log_start)
+        return Text("server's log", self._inbox.without_codes(log))
+
+    def _secrets(self) -> Secrets:
+        """This journey's, and of all before it what a late line of the log could tell."""
+        sent = self.emulator.messages
+        mine = [*self.deliveries(self.number), *self.deliveries(self.other_number)]
+        return Secrets(
+            phones=self.server.store.phones() | self.recorder.typed,
+            codes=self.recorder.typed | {delivery.code for delivery in mine},
+            words={*credentials(), *self.server.store.references(), *(m.reference for m in sent)},
+        )

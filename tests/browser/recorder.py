@@ -1,0 +1,144 @@
+"""Everything that passes between the browser and the server, and what the browser complains of."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, NamedTuple
+from urllib.parse import unquote_plus
+
+from playwright.sync_api import Error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import (
+        BrowserContext,
+        ConsoleMessage,
+        Frame,
+        Page,
+        Request,
+        Response,
+        WebError,
+        WebSocket,
+    )
+
+# What the person typed: as a form's event carries it, as JSON, and as a plain form post does.
+_IN_EVENT = re.compile(r'\["(?:phone|code)",("(?:[^"\\]|\\.)*")\]')
+_IN_POST = re.compile(r"\b(?:phone|code)=([^&]*)")
+
+_MADE_BY_BUILD = frozenset({"script", "stylesheet", "image", "font"})
+_OF_THE_BYTES = frozenset({"content-length", "etag"})  # numbers of the file, not of a person
+
+_PAGE = """() => [
+    ["DOM", document.documentElement.outerHTML],
+    ["cookies", document.cookie],
+    ["localStorage", JSON.stringify(localStorage)],
+    ["sessionStorage", JSON.stringify(sessionStorage)],
+    ["address", location.href],
+    ["history", JSON.stringify(history.state)],
+]"""
+
+
+class Text(NamedTuple):
+    """Something that was sent or shown, and where."""
+
+    where: str
+    text: str
+
+
+class Recorder:
+    """Listens to a browser context from its beginning."""
+
+    def __init__(self, context: BrowserContext) -> None:
+        self.texts: list[Text] = []
+        self.frames: list[str] = []
+        """What the server sent over sockets."""
+        self.typed: set[str] = set()
+        """Every phone number and code that left the browser."""
+        self.complaints: list[str] = []
+        self.failures: list[str] = []
+        self._context = context
+        self._responses: list[Response] = []
+        context.on("page", self._page)
+        context.on("request", self._request)
+        context.on("response", self._response)
+        context.on("requestfailed", self._failed)
+        context.on("console", self._console)
+        context.on("weberror", self._error)
+
+    def everything(self) -> Iterator[Text]:
+        """All texts so far, and all that the open pages hold now."""
+        yield from self.texts
+        for response in self._responses:
+            yield Text(f"headers of {response.url}", _written(response.all_headers()))
+            yield Text(f"headers to {response.url}", _written(response.request.all_headers()))
+        for page in self._context.pages:
+            yield from (Text(where, text) for where, text in page.evaluate(_PAGE))
+
+    def _note(self, where: str, text: str) -> None:
+        self.texts.append(Text(where, text))
+
+    def _page(self, page: Page) -> None:
+        page.on("websocket", self._socket)
+        page.on("framenavigated", self._navigated)
+
+    def _navigated(self, frame: Frame) -> None:
+        self._note("address", frame.url)
+
+    def _socket(self, socket: WebSocket) -> None:
+        self._note("address of a socket", socket.url)
+        socket.on("framesent", self._sent)
+        socket.on("framereceived", self._received)
+
+    def _sent(self, payload: str | bytes) -> None:
+        text = _decoded(payload)
+        self.typed.update(json.loads(value) for value in _IN_EVENT.findall(text))
+        self._note("frame sent", _IN_EVENT.sub("[typed]", text))
+
+    def _received(self, payload: str | bytes) -> None:
+        self.frames.append(_decoded(payload))
+        self._note("frame received", _decoded(payload))
+
+    def _request(self, request: Request) -> None:
+        self._note("address requested", request.url)
+        if body := request.post_data:
+            self.typed.update(map(unquote_plus, _IN_POST.findall(body)))
+            self._note(f"body to {request.url}", _IN_POST.sub("[typed]", body))
+
+    def _response(self, response: Response) -> None:
+        self._responses.append(response)
+        if response.status >= 400:
+            self.failures.append(f"{response.status} {response.url}")
+        if response.request.resource_type not in _MADE_BY_BUILD:
+            self._note(f"body of {response.url}", _body(response))
+
+    def _failed(self, request: Request) -> None:
+        if request.failure != "net::ERR_ABORTED":  # the page was left meanwhile
+            self.failures.append(f"{request.failure} {request.url}")
+
+    def _console(self, message: ConsoleMessage) -> None:
+        self._note("console", message.text)
+        if message.type in {"error", "warning", "assert"}:
+            self.complaints.append(f"{message.type}: {message.text}")
+
+    def _error(self, error: WebError) -> None:
+        self._note("page error", f"{error.error}")
+        self.complaints.append(f"page error: {error.error}")
+
+
+def _written(headers: dict[str, str]) -> str:
+    return "\n".join(
+        f"{name}: {value}" for name, value in headers.items() if name not in _OF_THE_BYTES
+    )
+
+
+def _body(response: Response) -> str:
+    try:
+        return response.text()
+    except Error:  # a redirect has none, and one whose page was left never came
+        return ""
+
+
+def _decoded(payload: str | bytes) -> str:
+    return payload if isinstance(payload, str) else payload.decode("utf-8", "replace")

@@ -1,0 +1,169 @@
+"""The app as its users run it: processes of its own, an address, and what they print."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from otp_app.config import Settings
+from tests.browser.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+ROOT = Path(__file__).parents[2]
+BIN = Path(sys.executable).parent
+
+BUILD_AND_RUN = ("reflex", "run", "--env", "prod")
+RUN = ("granian", "--interface", "asgi", "--factory", "otp_app.otp_app:app")
+_BUILT = {  # what makes the app serve the pages that are there
+    "__REFLEX_SKIP_COMPILE": "true",
+    "__REFLEX_MOUNT_FRONTEND_COMPILED_APP": "true",
+    "REFLEX_ENV_MODE": "prod",
+}
+
+START = 180.0  # seconds; the first start of a new machine downloads packages
+STOP = 10.0
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def environment(settings: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """This process's environment with *settings* in place of any of the developer's own.
+
+    *folder* takes what Reflex builds and keeps, so that a developer's `.web` is left alone.
+    """
+    inherited = {name: value for name, value in os.environ.items() if _is_inherited(name)}
+    return inherited | {
+        "PATH": f"{BIN}{os.pathsep}{os.environ['PATH']}",  # Reflex looks for bun there
+        "REFLEX_WEB_WORKDIR": str(folder / "web"),
+        "REFLEX_STATES_WORKDIR": str(folder / "states"),
+        "REFLEX_TELEMETRY_ENABLED": "false",
+        "REFLEX_CHECK_LATEST_VERSION": "false",
+        "PYTHON_DOTENV_DISABLED": "1",
+        **settings,
+    }
+
+
+def _is_inherited(name: str) -> bool:
+    """Not what tests that run the app in this process have set, for them or for pytest."""
+    if name.lower() in Settings.model_fields:
+        return False
+    return name == "REFLEX_DIR" or not name.lstrip("_").startswith(("PYTEST_", "REFLEX_"))
+
+
+class Site(NamedTuple):
+    """Where pages are built, and the port of this machine that is built into them."""
+
+    folder: Path
+    port: int
+
+    @property
+    def url(self) -> str:
+        """What to open."""
+        return f"http://localhost:{self.port}"
+
+
+class Log:
+    """What the server's processes print, in a file."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.touch()
+
+    @property
+    def size(self) -> int:
+        """Where the next line will stand."""
+        return self.path.stat().st_size
+
+    def text(self, since: int = 0) -> str:
+        """Everything from byte *since* on."""
+        return self.path.read_bytes()[since:].decode(errors="replace")
+
+
+class Server:
+    """One app with its settings, its database and its log."""
+
+    def __init__(self, name: str, site: Site, settings: Mapping[str, str]) -> None:
+        self.name = name
+        folder = site.folder / name
+        folder.mkdir()
+        database = folder / "otp.db"
+        own = {"PORT": str(site.port), "DATABASE_URL": f"sqlite:///{database}"}
+        self.site = site
+        self.log = Log(folder / "server.log")
+        self.store = Store(database)
+        self._environment = environment({**settings, **own}, site.folder)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Build the pages and serve them, as `make run` does."""
+        self._run(BUILD_AND_RUN, self._environment)
+
+    def restart(self) -> None:
+        """Stop, forget what Reflex kept of its clients, and serve the same pages again."""
+        self.stop()
+        shutil.rmtree(self.site.folder / "states", ignore_errors=True)  # as `reflex run` does
+        address = ("--host", "127.0.0.1", "--port", str(self.site.port))
+        self._run((*RUN, *address), self._environment | _BUILT)
+
+    def stop(self) -> None:
+        """End the whole process group: politely, then for certain."""
+        if self._process is None:
+            return
+        self._signal(signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            self._process.wait(STOP)
+        self._signal(signal.SIGKILL)
+        self._process.wait()
+        self._process = None
+
+    def _run(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        with self.log.path.open("ab") as log:
+            self._process = subprocess.Popen(
+                [str(BIN / command[0]), *command[1:]],
+                cwd=ROOT,
+                env=environment,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        self._wait_until_it_answers(self._process)
+
+    def _wait_until_it_answers(self, process: subprocess.Popen[bytes]) -> None:
+        give_up = time.monotonic() + START
+        while not self._answers():
+            if process.poll() is not None or time.monotonic() > give_up:
+                self.stop()
+                raise RuntimeError(f"The app did not start:\n{self.log.text()}")
+            time.sleep(0.05)
+
+    def _answers(self) -> bool:
+        connection = HTTPConnection("127.0.0.1", self.site.port, timeout=5)
+        try:
+            connection.request("GET", "/")
+            return connection.getresponse().status == 200
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, number)

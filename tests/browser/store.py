@@ -1,0 +1,80 @@
+"""The app's database, read by the tests; they change nothing in it but its times."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import closing, contextmanager
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+    from pathlib import Path
+
+_TIMES = ("sent_at", "resend_at", "expires_at", "created_at")
+
+
+class Times(NamedTuple):
+    """When the last message went, when the next may go, when it is all over."""
+
+    sent_at: datetime
+    resend_at: datetime
+    expires_at: datetime
+
+
+class Store:
+    """The SQLite file of a running app."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def phones(self) -> set[str]:
+        """Every number the app was ever asked to verify."""
+        return self._column("phone")
+
+    def references(self) -> set[str]:
+        """Every provider's id that is kept."""
+        return self._column("reference")
+
+    def times(self, phone: str) -> Times:
+        """Those of the newest verification of *phone*."""
+        query = (
+            "SELECT sent_at, resend_at, expires_at FROM verifications"
+            " WHERE phone = ? ORDER BY created_at DESC LIMIT 1"
+        )
+        with self._connection() as connection:
+            return Times(*map(_read, connection.execute(query, [phone]).fetchone()))
+
+    def age(self, phones: Collection[str], seconds: float) -> None:
+        """Make everything about *phones* so many seconds older, as if the time had passed."""
+        by = timedelta(seconds=seconds)
+        columns = ", ".join(_TIMES)
+        changes = ", ".join(f"{name} = ?" for name in _TIMES)
+        with self._connection() as connection:
+            for id_, phone, *times in connection.execute(
+                f"SELECT id, phone, {columns} FROM verifications"
+            ).fetchall():
+                if phone in phones:
+                    older = [_written(_read(time) - by) for time in times]
+                    connection.execute(
+                        f"UPDATE verifications SET {changes} WHERE id = ?", [*older, id_]
+                    )
+
+    def _column(self, name: str) -> set[str]:
+        with self._connection() as connection:
+            rows = connection.execute(f"SELECT DISTINCT {name} FROM verifications")
+            return {value for (value,) in rows if value}
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        with closing(sqlite3.connect(self._path, timeout=5)) as connection, connection:
+            yield connection
+
+
+def _read(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=UTC)
+
+
+def _written(moment: datetime) -> str:
+    """As SQLAlchemy writes it: the app compares texts."""
+    return moment.replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")

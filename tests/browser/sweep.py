@@ -1,0 +1,77 @@
+"""The leak sweep: whether anything secret is where it does not belong."""
+
+from __future__ import annotations
+
+import re
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+import phonenumbers
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from tests.browser.recorder import Text
+
+_SEPARATORS = re.compile(r"[\s().-]")
+_TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")  # ends in what may be a code
+_CODE = re.compile(r"\d{6,}")
+_ENOUGH = 7  # digits that only a phone number has, characters that only an id has
+
+
+class Leak(NamedTuple):
+    """A secret that was found."""
+
+    secret: str
+    where: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Secrets:
+    """What must be found nowhere.
+
+    Attributes:
+        phones: numbers, in any spelling.
+        codes: those that were sent or typed.
+        words: ids and credentials.
+    """
+
+    phones: Iterable[str]
+    codes: Iterable[str]
+    words: Iterable[str]
+
+    def found_in(self, texts: Iterable[Text]) -> list[Leak]:
+        """Each secret in each place."""
+        numbers = {form for phone in self.phones for form in _forms(phone)}
+        parts = {part for word in self.words for part in word.split(":") if _is_telling(part)}
+        code = _any_of(code for code in self.codes if _CODE.fullmatch(code))
+        leaks: dict[Leak, None] = {}
+        for where, text in texts:
+            plain = _TIMESTAMP.sub("", text)
+            digits = _SEPARATORS.sub("", plain)
+            hits = [part for part in parts if part in text] + code.findall(plain)
+            hits += [number for number in numbers if number in digits]
+            leaks |= dict.fromkeys(Leak(hit, where, text[:2000]) for hit in hits)
+        return list(leaks)
+
+
+def _is_telling(part: str) -> bool:
+    """Whether it is no mere number, such as a time."""
+    return len(part) > _ENOUGH and not part.isdecimal()
+
+
+def _forms(phone: str) -> Iterator[str]:
+    """The digits of *phone*, with and without its country code."""
+    digits = "".join(filter(str.isdecimal, phone))
+    if len(digits) >= _ENOUGH:
+        yield digits
+    with suppress(phonenumbers.NumberParseException):  # what was typed may be anything
+        yield str(phonenumbers.parse(phone).national_number)
+
+
+def _any_of(codes: Iterable[str]) -> re.Pattern[str]:
+    """Any of *codes* standing alone: as a part of a hash or an id it is chance."""
+    alternatives = "|".join(sorted(set(codes))) or "(?!)"
+    return re.compile(rf"(?<![0-9A-Za-z])(?:{alternatives})(?![0-9A-Za-z])")

@@ -1,0 +1,104 @@
+"""What a person sees and does on the pages. Every selector of the tests is here."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Locator, Page
+
+    from tests.browser.numbers import Number
+
+LIVE = "form[data-live=true]"
+
+
+class Step(Enum):
+    """Where a tab can be: the path, the words of the main heading, whether there is a form."""
+
+    PHONE = "/", "Enter your phone number", True
+    CODE = "/code", "Check your phone", True
+    EXPIRED = "/code", "That code has expired", False
+    LOCKED = "/code", "You cannot enter a code until", False
+    VERIFIED = "/verified", "Your number is confirmed", False
+    NOT_FOUND = "/.*", "Page not found", False
+
+
+class Tab:
+    """One page of the browser."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.heading = page.get_by_role("heading", level=1)
+        self.country = page.get_by_label("Country code")
+        self.phone = page.get_by_label("Mobile number")
+        self.by_call = page.get_by_role("radio", name="Call me")
+        self.send = page.get_by_role("button", name="Send code")
+        self.sent = page.get_by_text("number ending")
+        self.expiry = page.get_by_role("main").get_by_role("strong")
+        self.code = page.get_by_label("Security code")
+        self.go_on = page.get_by_role("button", name="Continue")
+        self.send_again = page.get_by_role("button", name="Send a new text message")
+        self.call_me = page.get_by_role("button", name="Call me instead")
+        self.get_new_code = page.get_by_role("button", name="Get a new code")
+        self.use_different_number = page.get_by_role("button", name="Use a different number")
+        self.change_number = page.get_by_role("link", name="Change the number")
+        self.problem = page.get_by_role("alert")
+        self.problem_place = page.locator("#problem")
+        self.status = page.get_by_role("status")
+        self.wait = page.locator("otp-countdown")
+
+    def request_code(self, number: Number, by: str = "sms") -> None:
+        """Fill in the phone page and send it."""
+        self.page.bring_to_front()
+        self.phone.fill(number.typed)
+        if by == "voice":
+            self.by_call.check()
+        self.send.click()
+
+    def enter_code(self, code: str) -> None:
+        """Fill in the code page and send it."""
+        self.page.bring_to_front()
+        self.code.fill(code)
+        self.go_on.click()
+
+    def wait_for(self, step: Step) -> None:
+        """Until the tab is at *step*, and would react."""
+        path, heading, has_form = step.value
+        self.page.bring_to_front()  # a tab behind another one draws nothing, and so waits longer
+        self.page.wait_for_url(re.compile(rf"://[^/]+{path}/?$"))
+        self.heading.filter(has_text=heading).wait_for()
+        if has_form:
+            self.page.locator(LIVE).wait_for()
+
+    def wait_for_problem(self, text: str) -> None:
+        """Until the page says *text*, in its summary."""
+        self.problem.filter(has_text=text).wait_for()
+
+    def tab_to(self, field: Locator) -> None:
+        """Press the tabulator until *field* has the focus."""
+        for _ in range(20):
+            if field.evaluate("element => element === document.activeElement"):
+                return
+            self.page.keyboard.press("Tab")
+        raise AssertionError("The keyboard does not lead there")
+
+    @property
+    def is_live(self) -> bool:
+        """Whether the page reacts by itself."""
+        return self.page.locator(LIVE).count() > 0
+
+    @property
+    def seconds_to_wait(self) -> int:
+        """What the countdown to the next message shows; 0 when it is over."""
+        text: str = self.wait.evaluate("element => element.shadowRoot.textContent")
+        return int("".join(filter(str.isdecimal, text)) or "0")
+
+    @property
+    def brightness(self) -> int:
+        """The red of the page's ground, from 0 to 255."""
+        ground: str = self.page.evaluate(
+            "getComputedStyle(document.documentElement).backgroundColor"
+        )
+        return int(re.findall(r"\d+", ground)[0])
