@@ -140,7 +140,7 @@ class VerificationStore(Protocol):
 
         Returns:
             False if it was not this flow that asked for it: another flow has *reference*, or
-            *verification* has neither had it nor lost an earlier answer.
+            *verification* has neither had it nor lost an earlier answer; or if it is over here.
         """
         ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from otp_app.errors import (
     NumberBusy,
     OtpError,
     PhoneProblem,
+    ProviderError,
     ProviderRejected,
     ProviderTimedOut,
     ProviderUnavailable,
@@ -175,11 +177,20 @@ class VerificationService:
         if current.is_locked(now):
             raise AttemptsExhausted(until=current.expires_at)
         if not current.is_open(now):
+            await self._end(current)
             return await self._start_new(client, current.phone, channel)
         on_its_way = current.status is Status.PENDING and current.channel is channel
         if on_its_way and now < current.resend_at:
             return current
         return await self._send_again(client, current, channel)
+
+    async def _end(self, over: Verification) -> None:
+        """End it at the provider, before a new one. If that fails, the new start tells."""
+        provider = self.providers.get(over.provider)
+        if provider and over.reference and over.status is not Status.APPROVED:
+            with suppress(ProviderError):
+                await provider.cancel(over.reference)
+                await self.store.mark_canceled(over.id, over.reference)
 
     async def _send_again(
         self, client: Client, current: Verification, channel: Channel
@@ -221,15 +232,7 @@ class VerificationService:
         if not await self.store.settle_send(verification.id, settled, reference):
             raise VerificationNotFound  # closed meanwhile, in another tab
         self._log("verification.sent", verification, channel=send.channel, send=send.number)
-        return replace(
-            verification,
-            status=Status.PENDING,
-            reference=reference,
-            channel=send.channel,
-            sends=send.number,
-            sent_at=settled.at,
-            resend_at=settled.next_at,
-        )
+        return await self._require(verification.flow, verification.id)
 
     async def _adopt(self, verification: Verification, send: Send, busy: NumberBusy) -> Reference:
         """The reference of what the provider already runs, if this flow itself asked for it."""

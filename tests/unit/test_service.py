@@ -291,6 +291,30 @@ async def test_after_expiry_a_new_code_is_a_new_verification(
     assert len(provider.sent) == 2
 
 
+async def test_what_expired_is_ended_at_the_provider_before_a_new_code(
+    verifications: VerificationService, provider: FakeProvider, clock: Clock
+) -> None:
+    started = await start(verifications)
+    clock.tick(600)
+
+    await verifications.resend(CLIENT, started.id, Channel.SMS)
+
+    assert provider.canceled == [started.reference]
+
+
+async def test_an_expired_code_is_not_made_good_by_a_provider_that_still_runs_it(
+    verifications: VerificationService, provider: FakeProvider, clock: Clock
+) -> None:
+    started = await start(verifications)
+    clock.tick(600)
+    provider.failures = [ProviderUnavailable(), NumberBusy(started.reference)]  # cancel, start
+
+    with pytest.raises(NumberBusy):
+        await verifications.resend(CLIENT, started.id, Channel.SMS)
+
+    assert provider.checked == []
+
+
 async def test_another_number_takes_the_place_of_the_first(
     verifications: VerificationService, provider: FakeProvider
 ) -> None:
