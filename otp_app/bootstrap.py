@@ -16,6 +16,7 @@ from otp_app.errors import ProviderMisconfigured, StoreUnavailable
 from otp_app.flows import FlowCookies
 from otp_app.observability import configure_logging
 from otp_app.storage.engine import migrate, open_engine
+from otp_app.storage.limiter import SqlLimiter
 from otp_app.storage.sql import SqlStore
 from otp_app.verification.service import VerificationService
 from otp_app.verification.sweeper import Sweeper
@@ -56,12 +57,21 @@ async def running(settings: Settings) -> AsyncIterator[None]:
         for provider in providers.values():
             await _open(provider)
             stack.push_async_callback(provider.aclose)
-        verifications = VerificationService(store, providers, settings.provider, _now)
+        limiter = SqlLimiter(engine, secret.encode())
+        verifications = VerificationService(
+            store,
+            limiter,
+            providers,
+            settings.provider,
+            _now,
+            limits=settings.limits,
+            countries=settings.countries,
+        )
         services.install(
             services.Services(verifications, FlowCookies(secret, secure=settings.is_https))
         )
         stack.callback(services.uninstall)
-        await stack.enter_async_context(_in_background(Sweeper(store, providers, _now)))
+        await stack.enter_async_context(_in_background(Sweeper(store, limiter, providers, _now)))
         yield
 
 

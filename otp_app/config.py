@@ -5,17 +5,26 @@ A bad one stops the start with its name, what is wrong and an example, never wit
 
 from __future__ import annotations
 
+import os
 import re
+from datetime import timedelta
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Self
+from typing import TYPE_CHECKING, Annotated, Self
 from urllib.parse import urlsplit
 
 from dotenv import load_dotenv
+from limits import parse as parse_rate
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from otp_app.verification.limits import POLICY, Limit, adjusted
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+LOOSEST = 10  # in production, how many times a limit may be looser than its default
 MIN_SECRET = 32  # characters; RFC 2104 wants an HMAC key at least as long as the hash's 32 bytes
 
 DATABASE_EXAMPLE = "sqlite:///.data/otp_app.db"
@@ -77,6 +86,9 @@ class Settings(BaseSettings):
     )
     database_url: SecretStr = Field(SecretStr(DATABASE_EXAMPLE), examples=[DATABASE_EXAMPLE])
     default_country: str = Field("US", pattern="^[A-Z]{2}$", examples=["GB"])
+    allowed_countries: str = Field(
+        "", pattern=r"^[A-Z]{2}(\s*,\s*[A-Z]{2})*$|^$", examples=["US,GB"]
+    )
     otp_locale: str = Field("en-US", pattern="^[a-z]{2}(-[A-Z]{2})?$", examples=["en-GB"])
 
     otp_provider: ProviderName | None = Field(None, examples=["twilio"])
@@ -103,6 +115,19 @@ class Settings(BaseSettings):
     twilio_base_url: Origin = Field(
         "https://verify.twilio.com", examples=["https://verify.twilio.com"]
     )
+
+    limit_rates: dict[str, tuple[int, timedelta]] = Field(default_factory=dict)
+    """Other rates for rows of `POLICY`, each set by its own name: see `_rates`."""
+
+    @property
+    def countries(self) -> frozenset[str]:
+        """Where codes may go; everywhere, if there is none."""
+        return frozenset(re.findall("[A-Z]{2}", self.allowed_countries))
+
+    @property
+    def limits(self) -> tuple[Limit, ...]:
+        """The policy, with the rates that the environment sets."""
+        return tuple(adjusted(POLICY, self.limit_rates))
 
     @property
     def provider(self) -> ProviderName:
@@ -203,10 +228,22 @@ class Settings(BaseSettings):
                 f"SECRET_KEY: missing. Set {MIN_SECRET} or more random characters, for example "
                 "from: python -c 'import secrets; print(secrets.token_urlsafe(48))'"
             )
+        if not self.allowed_countries:
+            problems.append(
+                "ALLOWED_COUNTRIES: missing. Name the countries that codes may go to, for example "
+                "US,GB: messages to others are what attackers make you pay for"
+            )
         if not self.is_https:
             problems.append(
                 "PUBLIC_URL: must be https in production, as https://verify.example.com"
             )
+        problems.extend(
+            f"{limit.name}: is more than {LOOSEST} times as loose as its default, "
+            f"{default.amount} in {default.window}"
+            for limit, default in zip(self.limits, POLICY, strict=True)
+            if limit.amount / limit.window.total_seconds()
+            > LOOSEST * default.amount / default.window.total_seconds()
+        )
         problems.extend(
             f"{name.upper()}: must be https in production"
             for name in ("vonage_base_url", "twilio_base_url")
@@ -223,10 +260,25 @@ def load_settings(env_file: Path | None = Path(".env")) -> Settings:
     """
     if env_file is not None:
         load_dotenv(env_file)
+    rates = _rates(os.environ)
     try:
-        return Settings()
+        return Settings(limit_rates=rates)
     except ValidationError as exc:
         raise SettingsError(_explain(exc)) from None
+
+
+def _rates(environment: Mapping[str, str]) -> dict[str, tuple[int, timedelta]]:
+    """The limits that are set, in the notation of the library `limits`: `5/15 minutes`."""
+    texts = {limit.name: environment.get(limit.name, "") for limit in POLICY}
+    return {name: _rate(name, text) for name, text in texts.items() if text}
+
+
+def _rate(name: str, text: str) -> tuple[int, timedelta]:
+    try:
+        rate = parse_rate(text)
+    except ValueError:
+        raise SettingsError(f"{name}: is not a rate, for example 5/15 minutes") from None
+    return rate.amount, timedelta(seconds=rate.get_expiry())
 
 
 @cache

@@ -54,6 +54,7 @@ class PhoneProblem(StrEnum):
     EXTENSION = "extension"
     LANDLINE = "landline"
     NOT_PERSONAL = "not_personal"
+    NOT_SERVED = "not_served"
 
 
 class InvalidPhoneNumber(InputError):
@@ -178,6 +179,26 @@ class NumberBusy(VerificationError):
     def __init__(self, reference: str | None = None) -> None:
         super().__init__()
         self.reference = reference
+
+
+class RateLimited(OtpError):
+    """A limit is reached. Params: `until`, when there is room again.
+
+    Attributes:
+        scope: `number`, `network` or `other`: all that is told of which limit it is.
+    """
+
+    code = "rate_limited"
+    status = 429
+
+    def __init__(self, scope: str, until: datetime) -> None:
+        super().__init__(until=until)
+        self.scope = scope
+
+    @property
+    def key(self) -> str:
+        """One sentence for each scope."""
+        return f"rate_limited_{self.scope}"
 
 
 class ProviderError(OtpError):

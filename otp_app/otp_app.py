@@ -85,7 +85,7 @@ brand = settings.brand
 _add(
     routes.PHONE,
     phone.TITLE,
-    phone.phone_page(brand, settings.default_country),
+    phone.phone_page(brand, settings.default_country, settings.countries),
     VerifyState.show_phone,
 )
 _add(routes.CODE, code.TITLE, code.code_page(brand), VerifyState.show_code)

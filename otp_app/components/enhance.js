@@ -29,6 +29,19 @@
     sendWhenLive(form, event.submitter);
   }, true);
 
+  // A page that takes another one's place says so: the focus goes to its heading, or to what is wrong.
+  let arrived = false;
+  customElements.define("otp-arrival", class extends HTMLElement {
+    connectedCallback() {
+      if (arrived) requestAnimationFrame(() => this.focusHeading());
+      arrived = true;
+    }
+    focusHeading() {
+      const problem = document.querySelector("#problem:has([role=alert])");
+      (problem ?? this.nextElementSibling)?.focus();
+    }
+  });
+
   // What was typed comes back with its page, from memory: it is in no storage and no request.
   const typed = {};
   customElements.define("otp-keep", class extends HTMLElement {

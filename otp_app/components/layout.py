@@ -35,6 +35,11 @@ def page(*content: rx.Component, brand: str) -> rx.Component:
     )
 
 
+def heading(*text: Text) -> rx.Component:
+    """The one heading of a page. It takes the focus when the page takes another one's place."""
+    return rx.fragment(Arrival.create(), rx.el.h1(*text, tab_index=-1))
+
+
 def status(*texts: Text) -> rx.Component:
     """A live region that is there from the start: what happens is announced, nothing moves."""
     return rx.el.p(*texts, role="status", class_name="status")
@@ -49,6 +54,13 @@ def head(dev_backend: int | None = None) -> list[rx.Component]:
         rx.el.script(_SCRIPT.read_text()),
         rx.el.link(rel="icon", href="/favicon.svg", type="image/svg+xml"),
     ]
+
+
+class Arrival(Element):
+    """Moves the focus to the heading after it, unless the browser has just loaded the page."""
+
+    tag = "OtpArrival"
+    alias = "otp-arrival"
 
 
 class Keep(Element):

@@ -36,9 +36,9 @@ def country(region: str) -> str:
     return str(LOCALE.territories.get(region, region or "this country"))
 
 
-def countries() -> list[tuple[str, str]]:
-    """Every region that has phone numbers, as (code, "Name (+code)"), by name."""
-    names = {region: country(region) for region in regions()}
+def countries(served: frozenset[str] = frozenset()) -> list[tuple[str, str]]:
+    """The regions *served*, or all with phone numbers, as (code, "Name (+code)"), by name."""
+    names = {region: country(region) for region in served & regions() or regions()}
     ordered = sorted(names, key=lambda region: names[region])
     return [(region, f"{names[region]} (+{dial_code(region)})") for region in ordered]
 

@@ -19,6 +19,7 @@ TEXTS = {
     "phone_not_personal": (
         "We cannot send codes to this kind of number. Enter your own mobile number"
     ),
+    "phone_not_served": "We cannot send codes to {country} yet. Use a different number",
     "channel_unknown": "Choose “Text message” or “Call me”",
     "code_missing": "Enter the {length} digit code",
     "code_not_digits": "The code has only numbers",
@@ -45,6 +46,13 @@ TEXTS = {
     ),
     "resend_too_soon": "You can get another code in {seconds} seconds",
     "sends_exhausted": "You have asked for {sends} codes. You can ask for another after {until}",
+    "rate_limited_number": (
+        "Too many codes were asked for or entered for this number. Try again after {until}"
+    ),
+    "rate_limited_network": (
+        "There have been too many requests from your network. Try again after {until}"
+    ),
+    "rate_limited_other": "There have been too many requests. Try again after {until}",
     "number_busy": (
         "A code is already on its way to this number. Wait a few minutes, then try again"
     ),

@@ -6,7 +6,7 @@ import reflex as rx
 
 from otp_app import routes
 from otp_app.components.forms import Handler, Prop, choose, error_summary, field, submit
-from otp_app.components.layout import Countdown, page, status
+from otp_app.components.layout import Countdown, heading, page, status
 from otp_app.state.verify import (
     CODE_ID,
     PHONE_ID,
@@ -39,7 +39,7 @@ def _waiting() -> rx.Component:
     shown = choose(VerifyState.error_on == PHONE_ID, "", VerifyState.error)
     return rx.fragment(
         error_summary(PROBLEM_ID, shown, VerifyState.error_on),
-        rx.el.h1(TITLE, tab_index=-1),
+        heading(TITLE),
         rx.cond(VerifyState.ending, _what_was_sent()),
         rx.el.form(
             field(
@@ -107,7 +107,7 @@ def _other_ways() -> rx.Component:
 
 def _expired() -> rx.Component:
     return rx.fragment(
-        rx.el.h1("That code has expired", tab_index=-1),
+        heading("That code has expired"),
         error_summary(PROBLEM_ID, VerifyState.error, RESEND_ID),
         rx.el.p("The number ending ", rx.el.bdi(VerifyState.ending), " can get a new one."),
         rx.el.div(
@@ -121,7 +121,7 @@ def _expired() -> rx.Component:
 
 def _locked() -> rx.Component:
     return rx.fragment(
-        rx.el.h1("You cannot enter a code until ", VerifyState.expires, tab_index=-1),
+        heading("You cannot enter a code until ", VerifyState.expires),
         rx.el.p("A wrong code was entered too many times. After that, get a new code."),
         rx.el.div(_start_again("Use a different number"), class_name="actions"),
     )

@@ -6,7 +6,7 @@ import reflex as rx
 
 from otp_app import routes
 from otp_app.components.forms import choices, choose, error_summary, field, select, submit
-from otp_app.components.layout import Keep, page, status
+from otp_app.components.layout import Keep, heading, page, status
 from otp_app.i18n import countries
 from otp_app.state.verify import PHONE_ID, PROBLEM_ID, Step, VerifyState
 from otp_app.verification.models import Channel
@@ -14,16 +14,16 @@ from otp_app.verification.models import Channel
 TITLE = "Enter your phone number"
 
 
-def phone_page(brand: str, default_country: str) -> rx.Component:
-    """The form that asks for the number."""
+def phone_page(brand: str, default_country: str, served: frozenset[str]) -> rx.Component:
+    """The form that asks for the number, of one of the countries *served*."""
     error = choose(VerifyState.error_on == PHONE_ID, VerifyState.error)
     return page(
         error_summary(PROBLEM_ID, error, PHONE_ID),
-        rx.el.h1(TITLE, tab_index=-1),
+        heading(TITLE),
         _where_you_are(),
         rx.el.p(f"{brand} will send you a code to prove that the phone is yours."),
         rx.el.form(
-            select("country", "Country code", countries(), default_country),
+            select("country", "Country code", countries(served), default_country),
             field(
                 PHONE_ID,
                 "Mobile number",

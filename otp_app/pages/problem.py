@@ -5,7 +5,7 @@ from __future__ import annotations
 import reflex as rx
 
 from otp_app import routes
-from otp_app.components.layout import page
+from otp_app.components.layout import heading, page
 
 NOT_FOUND_TITLE = "Page not found"
 PROBLEM_TITLE = "There is a problem with this service"
@@ -14,7 +14,7 @@ PROBLEM_TITLE = "There is a problem with this service"
 def not_found_page(brand: str) -> rx.Component:
     """For an address that leads nowhere."""
     return page(
-        rx.el.h1(NOT_FOUND_TITLE, tab_index=-1),
+        heading(NOT_FOUND_TITLE),
         rx.el.p("Check the address, or ", rx.el.a("start again", href=routes.PHONE), "."),
         brand=brand,
     )
@@ -23,7 +23,7 @@ def not_found_page(brand: str) -> rx.Component:
 def problem_page(brand: str) -> rx.Component:
     """For what nobody foresaw."""
     return page(
-        rx.el.h1(PROBLEM_TITLE, tab_index=-1),
+        heading(PROBLEM_TITLE),
         rx.el.p("Nothing was sent and no code was used up. Try again in a few minutes."),
         rx.el.p(rx.el.a("Start again", href=routes.PHONE)),
         brand=brand,

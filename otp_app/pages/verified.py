@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import reflex as rx
 
-from otp_app.components.layout import page
+from otp_app.components.layout import heading, page
 from otp_app.state.verify import Step, VerifyState
 
 TITLE = "Your number is confirmed"
@@ -21,7 +21,7 @@ def verified_page(brand: str) -> rx.Component:
 def _confirmed() -> rx.Component:
     return rx.fragment(
         rx.el.div(class_name="tick", aria_hidden="true"),
-        rx.el.h1(TITLE, tab_index=-1),
+        heading(TITLE),
         rx.el.p(
             "You have proved that the number ending ", rx.el.bdi(VerifyState.ending), " is yours."
         ),
@@ -38,4 +38,4 @@ def _confirmed() -> rx.Component:
 
 
 def _looking() -> rx.Component:
-    return rx.el.h1("One moment", tab_index=-1)
+    return heading("One moment")

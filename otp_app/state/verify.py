@@ -22,6 +22,7 @@ from otp_app.errors import (
 )
 from otp_app.phone import PhoneNumber
 from otp_app.verification.inputs import parse_channel
+from otp_app.verification.limits import Client
 from otp_app.verification.models import Channel, Status, Verification
 
 if TYPE_CHECKING:
@@ -157,15 +158,15 @@ class VerifyState(rx.State):
     async def _start(self, form: PhoneForm) -> Verification:
         phone = PhoneNumber.parse(_text(form, "phone"), _text(form, "country"))
         channel = parse_channel(_text(form, "channel"))
-        return await services.current().verifications.start(self._flow(), phone, channel)
+        return await services.current().verifications.start(self._client(), phone, channel)
 
     async def _check(self, form: CodeForm) -> Verification:
-        flow, id_ = await self._asked()
-        return await services.current().verifications.check(flow, id_, _text(form, "code"))
+        client, id_ = await self._asked()
+        return await services.current().verifications.check(client, id_, _text(form, "code"))
 
     async def _resend(self, channel: Channel) -> Verification:
-        flow, id_ = await self._asked()
-        sent = await services.current().verifications.resend(flow, id_, channel)
+        client, id_ = await self._asked()
+        sent = await services.current().verifications.resend(client, id_, channel)
         by = "are calling" if channel is Channel.VOICE else "sent a new code by text message to"
         self.notice = f"We {by} the number ending {sent.phone.ending}"
         return sent
@@ -225,17 +226,17 @@ class VerifyState(rx.State):
     def _page(self) -> str:
         return _PAGES.get(Step(self.step), routes.CODE)
 
-    async def _asked(self) -> tuple[Flow, str]:
-        """The flow, and the verification that this tab shows."""
+    async def _asked(self) -> tuple[Client, str]:
+        """Who is asking, and the verification that this tab shows."""
         if not self._request_id:  # the tab's state was lost, the cookie was not
             await self._restore()
-        return self._flow(), self._request_id
+        return self._client(), self._request_id
 
-    def _flow(self) -> Flow:
+    def _client(self) -> Client:
         flow = self._known_flow()
         if flow is None:  # cookies are blocked, or it ran out while the tab stayed open
             raise FlowMissing
-        return flow
+        return Client(flow, self.router.session.client_ip)
 
     def _known_flow(self) -> Flow | None:
         return services.current().flows.read(self.router.headers.cookie)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, case, exists, literal, true, update
+from sqlalchemy import and_, case, exists, func, literal, or_, select, true, update
 
 from otp_app.storage.rows import COLUMNS, hashed, is_open
 from otp_app.storage.tables import verifications
 from otp_app.verification.models import Status
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from sqlalchemy import ColumnElement, Update
@@ -65,12 +66,31 @@ def settle(id_: str, send: Send, reference: Reference) -> Update:
 
 
 def adopt(verification: Verification, send: Send, reference: Reference) -> Update:
-    """As `settle`, unless *reference* is, or may be, another flow's."""
+    """As `settle`, unless *reference* is, or may be, another flow's or over.
+
+    What is adopted keeps the time and the guesses it has left.
+    """
     other = verifications.alias("other").c
-    held = exists().where(other.provider == verification.provider, other.reference == reference)
-    held_by_another = held.where(other.flow != hashed(verification.flow))
-    asked_before = true() if send.number > 1 else held
-    return settle(verification.id, send, reference).where(~held_by_another, asked_before)
+    same = (other.provider == verification.provider, other.reference == reference)
+    held_by_another = exists().where(*same, other.flow != hashed(verification.flow))
+    mine = (*same, other.id != verification.id)
+    is_over = or_(other.expires_at <= send.at, other.status.in_((Status.EXHAUSTED, Status.EXPIRED)))
+    asked_before = true() if send.number > 1 else exists().where(*mine)
+    return (
+        settle(verification.id, send, reference)
+        .where(~held_by_another, ~exists().where(*mine, is_over), asked_before)
+        .values(
+            expires_at=_least(other.expires_at, mine, _v.expires_at),
+            attempts_left=_least(other.attempts_left, mine, _v.attempts_left),
+        )
+    )
+
+
+def _least(
+    column: ColumnElement[Any], of: Sequence[ColumnElement[bool]], default: ColumnElement[Any]
+) -> ColumnElement[Any]:
+    """The least *column* of the rows *of*; *default* where there is none."""
+    return func.coalesce(select(func.min(column)).where(*of).scalar_subquery(), default)
 
 
 def fail(id_: str, send: Send, status: Status) -> Update:

@@ -81,7 +81,22 @@ class UserRow(_Base, table=True):
     created_at: datetime = Field(sa_type=Utc)
 
 
+class LimitHitRow(_Base, table=True):
+    """One use of a limit."""
+
+    __tablename__ = "limit_hits"
+
+    id: int | None = Field(default=None, primary_key=True)
+    key: str = Field(sa_type=String(128))
+    at: float = Field(index=True)
+    """Seconds since 1970."""
+
+    batch: str = Field(index=True, sa_type=String(16))
+    """Names the uses that were counted together."""
+
+
 metadata = _Base.metadata
+limit_hits: Table = metadata.tables["limit_hits"]
 verifications: Table = metadata.tables["verifications"]
 users: Table = metadata.tables["users"]
 
@@ -93,4 +108,5 @@ Index(
     sqlite_where=_IS_OPEN,
     postgresql_where=_IS_OPEN,
 )
+Index("ix_limit_hits_key", limit_hits.c.key, limit_hits.c.at)
 Index("ix_verifications_ended", verifications.c.canceled, verifications.c.expires_at)

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from otp_app.phone import PhoneNumber
+    from otp_app.verification.limits import Spending
     from otp_app.verification.models import (
         Channel,
         CheckOutcome,
@@ -71,6 +72,30 @@ class Provider(Protocol):
         ...
 
 
+class Limiter(Protocol):
+    """Counts uses of limits, before they are made. All methods raise `StoreUnavailable`."""
+
+    async def spend(self, spendings: Sequence[Spending], now: datetime) -> str:
+        """Count all of *spendings*, or none; gives the name to take them back by.
+
+        Raises:
+            RateLimited: with the moment from which all have room.
+        """
+        ...
+
+    async def refund(self, batch: str) -> None:
+        """Take back what certainly bought nothing."""
+        ...
+
+    async def forgive(self, spendings: Sequence[Spending]) -> None:
+        """Forget what was counted in a row, after a success."""
+        ...
+
+    async def prune(self, before: datetime) -> None:
+        """Forget what no window reaches back to."""
+        ...
+
+
 class VerificationStore(Protocol):
     """Remembers verifications. Every transition is one conditional statement.
 
@@ -115,7 +140,7 @@ class VerificationStore(Protocol):
 
         Returns:
             False if it was not this flow that asked for it: another flow has *reference*, or
-            *verification* has neither had it nor lost an earlier answer.
+            *verification* has neither had it nor lost an earlier answer; or if it is over here.
         """
         ...
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from otp_app.errors import (
     NumberBusy,
     OtpError,
     PhoneProblem,
+    ProviderError,
     ProviderRejected,
     ProviderTimedOut,
     ProviderUnavailable,
@@ -28,6 +30,7 @@ from otp_app.errors import (
 )
 from otp_app.phone import Kind
 from otp_app.verification.inputs import parse_code
+from otp_app.verification.limits import POLICY, Action, Scope, spendings
 from otp_app.verification.models import (
     Channel,
     CheckOutcome,
@@ -39,12 +42,13 @@ from otp_app.verification.models import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from datetime import datetime
 
     from otp_app.phone import PhoneNumber
+    from otp_app.verification.limits import Client, Limit
     from otp_app.verification.models import Flow
-    from otp_app.verification.ports import Provider, VerificationStore
+    from otp_app.verification.ports import Limiter, Provider, VerificationStore
 
 log = structlog.get_logger(__name__)
 
@@ -58,12 +62,16 @@ class VerificationService:
     """
 
     store: VerificationStore
+    limiter: Limiter
     providers: Mapping[str, Provider]
     provider: str
     """Who sends new codes. An open verification stays with the one that started it."""
 
     now: Callable[[], datetime]
     policy: Policy = field(default_factory=Policy)
+    limits: Sequence[Limit] = POLICY
+    countries: frozenset[str] = frozenset()
+    """ISO 3166-1 codes of where codes may go; all, if there is none."""
 
     async def current(self, flow: Flow) -> Verification | None:
         """The verification this browser is in, if any. Asks no provider."""
@@ -78,55 +86,59 @@ class VerificationService:
         provider = self.providers.get(verification.provider, self.providers[self.provider])
         return provider.code_length
 
-    async def start(self, flow: Flow, phone: PhoneNumber, channel: Channel) -> Verification:
+    async def start(self, client: Client, phone: PhoneNumber, channel: Channel) -> Verification:
         """Send a code to *phone*, unless one is on its way there; another number's is closed.
 
         Raises:
-            InvalidPhoneNumber: this kind of number cannot get a code by *channel*.
-            AttemptsExhausted, ResendTooSoon, SendsExhausted: not yet again to this number.
+            InvalidPhoneNumber: this number may not, or cannot by *channel*, get a code.
+            AttemptsExhausted, ResendTooSoon, SendsExhausted, RateLimited: not yet.
             ProviderError, NumberBusy, StoreUnavailable.
         """
-        _require_reachable(phone, channel)
-        current = await self.current(flow)
+        self._require_reachable(phone, channel)
+        current = await self.current(client.flow)
         if current and current.phone == phone:
-            return await self._start_again(current, channel)
-        if locked := await self.store.locked(flow, phone, self.now()):
+            return await self._start_again(client, current, channel)
+        if locked := await self.store.locked(client.flow, phone, self.now()):
             raise AttemptsExhausted(until=locked.expires_at)
-        return await self._start_new(flow, phone, channel)
+        return await self._start_new(client, phone, channel)
 
-    async def resend(self, flow: Flow, id_: str, channel: Channel) -> Verification:
+    async def resend(self, client: Client, id_: str, channel: Channel) -> Verification:
         """Send the person a code once more; a new verification where the old one is over.
 
         Raises:
             VerificationNotFound, VerificationReplaced, AlreadyVerified: nothing to send for.
             The errors of `start`.
         """
-        current = await self._require(flow, id_)
-        _require_reachable(current.phone, channel)
+        current = await self._require(client.flow, id_)
+        self._require_reachable(current.phone, channel)
         if current.is_open(self.now()):
-            return await self._send_again(current, channel)
-        return await self._start_again(current, channel)
+            return await self._send_again(client, current, channel)
+        return await self._start_again(client, current, channel)
 
-    async def check(self, flow: Flow, id_: str, text: str) -> Verification:
+    async def check(self, client: Client, id_: str, text: str) -> Verification:
         """Spend one guess on *text* and return the verification, approved.
 
         Raises:
             InvalidCode: it cannot be a code; costs nothing.
             CodeMismatch, AttemptsExhausted, VerificationExpired, AlreadyVerified,
-            VerificationNotFound, VerificationReplaced, ProviderError, StoreUnavailable.
+            VerificationNotFound, VerificationReplaced, RateLimited, ProviderError,
+            StoreUnavailable.
         """
-        current = await self._require(flow, id_)
+        current = await self._require(client.flow, id_)
         self._require_checkable(current)
         provider = self._provider_of(current)
         code = parse_code(text, provider.code_length)
-        attempt = await self.store.take_attempt(id_, flow, self.now())
+        await self._spend(Action.CHECK, client, current.phone)
+        attempt = await self.store.take_attempt(id_, client.flow, self.now())
         if attempt is None or attempt.reference is None:
-            raise await self._why_closed(flow)
+            raise await self._why_closed(client.flow)
         try:
             outcome = await provider.check(attempt.reference, attempt.phone, code)
         except ProviderTimedOut as exc:
             raise CheckTimedOut from exc
-        return await self._answered(attempt, outcome)
+        approved = await self._answered(attempt, outcome)
+        await self._forgive_failures(client, approved.phone)
+        return approved
 
     async def cancel(self, flow: Flow) -> None:
         """Give up what this browser has open. The provider is told by the sweeper."""
@@ -134,12 +146,15 @@ class VerificationService:
         if current and await self.store.close(current.id, Status.CANCELED):
             self._log("verification.canceled", current)
 
-    async def _start_new(self, flow: Flow, phone: PhoneNumber, channel: Channel) -> Verification:
+    async def _start_new(
+        self, client: Client, phone: PhoneNumber, channel: Channel
+    ) -> Verification:
         provider = self.providers[self.provider]
+        batch = await self._spend(Action.SEND, client, phone)
         send = self._send(1, channel)
         verification = Verification(
             id=secrets.token_urlsafe(16),
-            flow=flow,
+            flow=client.flow,
             phone=phone,
             provider=self.provider,
             channel=channel,
@@ -152,27 +167,41 @@ class VerificationService:
         )
         if not await self.store.reserve(verification):
             raise ResendTooSoon(until=send.next_at)  # another tab was first, by milliseconds
-        return await self._deliver(verification, send, provider.start(phone, channel))
+        return await self._deliver(verification, send, provider.start(phone, channel), batch)
 
-    async def _start_again(self, current: Verification, channel: Channel) -> Verification:
+    async def _start_again(
+        self, client: Client, current: Verification, channel: Channel
+    ) -> Verification:
         """The person asks for a code to the number they are already verifying."""
         now = self.now()
         if current.is_locked(now):
             raise AttemptsExhausted(until=current.expires_at)
         if not current.is_open(now):
-            return await self._start_new(current.flow, current.phone, channel)
+            await self._end(current)
+            return await self._start_new(client, current.phone, channel)
         on_its_way = current.status is Status.PENDING and current.channel is channel
         if on_its_way and now < current.resend_at:
             return current
-        return await self._send_again(current, channel)
+        return await self._send_again(client, current, channel)
 
-    async def _send_again(self, current: Verification, channel: Channel) -> Verification:
+    async def _end(self, over: Verification) -> None:
+        """End it at the provider, before a new one. If that fails, the new start tells."""
+        provider = self.providers.get(over.provider)
+        if provider and over.reference and over.status is not Status.APPROVED:
+            with suppress(ProviderError):
+                await provider.cancel(over.reference)
+                await self.store.mark_canceled(over.id, over.reference)
+
+    async def _send_again(
+        self, client: Client, current: Verification, channel: Channel
+    ) -> Verification:
         now = self.now()
         if current.sends >= self.policy.max_sends:
             raise SendsExhausted(sends=current.sends, until=current.expires_at)
         if now < current.resend_at:
             raise ResendTooSoon(until=current.resend_at)
         provider = self._provider_of(current)
+        batch = await self._spend(Action.SEND, client, current.phone)
         send = self._send(current.sends + 1, channel)
         if not await self.store.record_send(current, send):
             raise ResendTooSoon(until=send.next_at)
@@ -180,10 +209,10 @@ class VerificationService:
             sending = provider.resend(current.reference, current.phone, channel)
         else:
             sending = provider.start(current.phone, channel)
-        return await self._deliver(current, send, sending)
+        return await self._deliver(current, send, sending, batch)
 
     async def _deliver(
-        self, verification: Verification, send: Send, sending: Awaitable[Reference]
+        self, verification: Verification, send: Send, sending: Awaitable[Reference], batch: str
     ) -> Verification:
         """Ask the provider, once, and record what became of the message."""
         try:
@@ -196,20 +225,14 @@ class VerificationService:
             raise
         except (ProviderRejected, ProviderUnavailable) as exc:
             await self._not_sent(verification, send, exc)
+            if type(exc) is ProviderUnavailable:
+                await self.limiter.refund(batch)
             raise
         settled = self._send(send.number, send.channel)
         if not await self.store.settle_send(verification.id, settled, reference):
             raise VerificationNotFound  # closed meanwhile, in another tab
         self._log("verification.sent", verification, channel=send.channel, send=send.number)
-        return replace(
-            verification,
-            status=Status.PENDING,
-            reference=reference,
-            channel=send.channel,
-            sends=send.number,
-            sent_at=settled.at,
-            resend_at=settled.next_at,
-        )
+        return await self._require(verification.flow, verification.id)
 
     async def _adopt(self, verification: Verification, send: Send, busy: NumberBusy) -> Reference:
         """The reference of what the provider already runs, if this flow itself asked for it."""
@@ -225,6 +248,15 @@ class VerificationService:
         else:
             await self.store.release_send(verification, send)
         self._log("verification.not_sent", verification, channel=send.channel, why=why.key)
+
+    async def _spend(self, action: Action, client: Client, phone: PhoneNumber) -> str:
+        """Count it against every limit, or refuse."""
+        return await self.limiter.spend(spendings(self.limits, action, client, phone), self.now())
+
+    async def _forgive_failures(self, client: Client, phone: PhoneNumber) -> None:
+        """A success ends the number's row of failures, and no other count."""
+        checks = spendings(self.limits, Action.CHECK, client, phone)
+        await self.limiter.forgive([s for s in checks if s.limit.scope is Scope.FAILURES])
 
     async def _answered(self, attempt: Verification, outcome: CheckOutcome) -> Verification:
         """What the provider's answer makes of the verification."""
@@ -252,6 +284,18 @@ class VerificationService:
         if current.status is Status.APPROVED:
             raise AlreadyVerified
         return current
+
+    def _require_reachable(self, phone: PhoneNumber, channel: Channel) -> None:
+        """Refuse what costs a fortune or cannot receive the code, by the number's own region."""
+        if self.countries and phone.region not in self.countries:
+            raise InvalidPhoneNumber(PhoneProblem.NOT_SERVED, region=phone.region)
+        match phone.kind:
+            case Kind.OTHER:
+                raise InvalidPhoneNumber(PhoneProblem.NOT_PERSONAL)
+            case Kind.LANDLINE if channel is Channel.SMS:
+                raise InvalidPhoneNumber(PhoneProblem.LANDLINE)
+            case _:
+                return
 
     def _require_checkable(self, current: Verification) -> None:
         now = self.now()
@@ -286,14 +330,3 @@ class VerificationService:
 
     def _log(self, event: str, verification: Verification, **fields: object) -> None:
         log.info(event, id=verification.id, provider=verification.provider, **fields)
-
-
-def _require_reachable(phone: PhoneNumber, channel: Channel) -> None:
-    """Refuse what costs a fortune or cannot receive the code, by the kind of the number."""
-    match phone.kind:
-        case Kind.OTHER:
-            raise InvalidPhoneNumber(PhoneProblem.NOT_PERSONAL)
-        case Kind.LANDLINE if channel is Channel.SMS:
-            raise InvalidPhoneNumber(PhoneProblem.LANDLINE)
-        case _:
-            return

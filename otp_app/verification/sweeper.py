@@ -13,14 +13,16 @@ from typing import TYPE_CHECKING
 import structlog
 
 from otp_app.errors import ProviderError, StoreUnavailable
+from otp_app.verification.limits import POLICY
 from otp_app.verification.models import Status, Verification
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from otp_app.verification.ports import Provider, VerificationStore
+    from otp_app.verification.ports import Limiter, Provider, VerificationStore
 
+LONGEST_WINDOW = max(limit.window for limit in POLICY)
 INTERVAL = 5.0  # seconds between two looks; one indexed query each
 
 log = structlog.get_logger(__name__)
@@ -31,6 +33,7 @@ class Sweeper:
     """Closes verifications whose time is over and cancels at the provider what has ended."""
 
     store: VerificationStore
+    limiter: Limiter
     providers: Mapping[str, Provider]
     now: Callable[[], datetime]
 
@@ -48,6 +51,7 @@ class Sweeper:
         for verification in await self.store.ended(self.now()):
             await self.store.close(verification.id, Status.EXPIRED)
             await self._cancel(verification)
+        await self.limiter.prune(self.now() - LONGEST_WINDOW)
 
     async def _cancel(self, verification: Verification) -> None:
         """Cancel at the provider; what fails is tried again at the next look."""

@@ -5,6 +5,8 @@ The routes and field names are those of the Twilio guide's HTML forms.
 
 from __future__ import annotations
 
+from datetime import datetime
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
@@ -19,13 +21,14 @@ from otp_app import i18n, routes, services
 from otp_app.errors import AlreadyVerified, FlowMissing, OtpError
 from otp_app.phone import PhoneNumber
 from otp_app.verification.inputs import parse_channel
+from otp_app.verification.limits import Client
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from starlette.requests import Request
 
-    from otp_app.verification.models import Flow, Verification
+    from otp_app.verification.models import Verification
 
 _SAME_SITE = {"same-origin", "none", None}  # Sec-Fetch-Site; old browsers send none of it
 _pages = Jinja2Templates(Path(__file__).with_name("templates"))
@@ -50,9 +53,8 @@ async def _request_otp(request: Request) -> Response:
     text = form.get("number", form.get("phone", ""))
     try:
         phone = PhoneNumber.parse(text, form.get("country", ""))
-        await services.current().verifications.start(
-            _flow(request), phone, parse_channel(form.get("channel", ""))
-        )
+        channel = parse_channel(form.get("channel", ""))
+        await services.current().verifications.start(_client(request), phone, channel)
     except OtpError as exc:
         kept = {name: form[name] for name in ("country", "channel") if name in form}
         action = {"action": routes.REQUEST_OTP, "label": "Mobile number", "kept": kept}
@@ -65,7 +67,7 @@ async def _verify_otp(request: Request) -> Response:
     form = await _form(request)
     text = form.get("code", "")
     try:
-        verification = await _check(_flow(request), text)
+        verification = await _check(_client(request), text)
     except OtpError as exc:
         action = {"action": routes.VERIFY_OTP, "label": "Security code", "kept": {}}
         return _again(request, "code", "Check your phone", exc, text, action)
@@ -82,12 +84,12 @@ async def _dev_cookie(request: Request) -> Response:  # noqa: ARG001 - Starlette
     return Response(media_type="text/javascript", headers={"Cache-Control": "no-store"})
 
 
-async def _check(flow: Flow, code: str) -> Verification:
+async def _check(client: Client, code: str) -> Verification:
     """Check *code* for what this browser has open; a second post of the form is a yes again."""
     verifications = services.current().verifications
-    current = await verifications.current(flow)
+    current = await verifications.current(client.flow)
     try:
-        return await verifications.check(flow, current.id if current else "", code)
+        return await verifications.check(client, current.id if current else "", code)
     except AlreadyVerified:
         if current is None:
             raise
@@ -111,7 +113,18 @@ def _again(
         "error": i18n.message(error, zone=zone),
         "value": value,
     }
-    return _pages.TemplateResponse(request, f"{field}.html", {**texts, **action}, error.status)
+    answer = _pages.TemplateResponse(request, f"{field}.html", {**texts, **action}, error.status)
+    if until := error.params.get("until"):
+        answer.headers["Retry-After"] = _seconds_until(until)
+    return answer
+
+
+def _seconds_until(moment: object) -> str:
+    """How long that is, in whole seconds (RFC 9110 section 10.2.3)."""
+    if not isinstance(moment, datetime):
+        raise TypeError("until")
+    now = services.current().verifications.now()
+    return str(max(1, ceil((moment - now).total_seconds())))
 
 
 async def _form(request: Request) -> dict[str, str]:
@@ -131,8 +144,8 @@ def _require_same_site(request: Request) -> None:
         raise HTTPException(403)
 
 
-def _flow(request: Request) -> Flow:
+def _client(request: Request) -> Client:
     flow = services.current().flows.read(request.headers.get("cookie", ""))
     if flow is None:
         raise FlowMissing
-    return flow
+    return Client(flow, request.client.host if request.client else "")

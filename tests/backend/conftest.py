@@ -48,10 +48,12 @@ def backend() -> Iterator[TestClient]:
 
 @pytest.fixture
 def provider(backend: TestClient) -> Iterator[FakeProvider]:
-    """A fake in place of the provider, for one test."""
+    """A fake in place of the provider, without limits, for one test."""
     del backend
     real, fake = services.current(), FakeProvider()
-    verifications = replace(real.verifications, providers={fake.name: fake}, provider=fake.name)
+    verifications = replace(
+        real.verifications, providers={fake.name: fake}, provider=fake.name, limits=()
+    )
     services.install(replace(real, verifications=verifications))
     yield fake
     services.install(real)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 
+from otp_app import services
 from otp_app.errors import ProviderUnavailable
+from otp_app.verification.limits import POLICY
 from tests.fakes import RIGHT, WRONG
 
 if TYPE_CHECKING:
@@ -134,3 +137,19 @@ def test_a_channel_that_does_not_exist_is_refused(browser: Browser, provider: Fa
 
     assert answer.status_code == 422
     assert provider.sent == []
+
+
+def test_a_limit_is_told_with_its_time_and_sends_retry_after(
+    browser: Browser, provider: FakeProvider
+) -> None:
+    here = services.current()
+    services.install(replace(here, verifications=replace(here.verifications, limits=POLICY)))
+    post(browser, "/request-otp", NUMBER)
+    stranger = type(browser)(browser.client, here.flows.mint())
+
+    answer = post(stranger, "/request-otp", NUMBER)
+
+    assert answer.status_code == 429
+    assert "for this number. Try again after" in answer.text
+    assert 1 <= int(answer.headers["retry-after"]) <= 30
+    assert len(provider.sent) == 1

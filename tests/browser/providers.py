@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from otp_app.verification.limits import POLICY
 from tests.emulator import (
     TWILIO_ACCOUNT_SID,
     TWILIO_AUTH_TOKEN,
@@ -45,4 +46,5 @@ def settings_of(provider: str, services: str) -> dict[str, str]:
             "VONAGE_BASE_URL": services,
         },
     }
-    return {"OTP_PROVIDER": provider, "SECRET_KEY": SECRET_KEY, **own[provider]}
+    limits = {limit.name: "100000/second" for limit in POLICY}  # everybody here is one address
+    return {"OTP_PROVIDER": provider, "SECRET_KEY": SECRET_KEY, **limits, **own[provider]}

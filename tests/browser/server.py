@@ -62,7 +62,7 @@ def environment(settings: Mapping[str, str], folder: Path) -> dict[str, str]:
 
 def _is_inherited(name: str) -> bool:
     """Not what tests that run the app in this process have set, for them or for pytest."""
-    if name.lower() in Settings.model_fields:
+    if name.lower() in Settings.model_fields or name.startswith("LIMIT_"):
         return False
     return name == "REFLEX_DIR" or not name.lstrip("_").startswith(("PYTEST_", "REFLEX_"))
 

@@ -11,6 +11,7 @@ import pytest
 import pytest_asyncio
 
 from otp_app.storage.engine import migrate, open_engine
+from otp_app.storage.limiter import SqlLimiter
 from otp_app.storage.sql import SqlStore
 from otp_app.verification.service import VerificationService
 from tests.emulator import Clock
@@ -48,4 +49,7 @@ async def sql_store(migrated: Path, tmp_path: Path) -> AsyncIterator[SqlStore]:
 
 @pytest.fixture
 def verifications(sql_store: SqlStore, provider: FakeProvider, clock: Clock) -> VerificationService:
-    return VerificationService(sql_store, {provider.name: provider}, provider.name, clock.now)
+    """The service without limits; the tests of limits put their own."""
+    limiter = SqlLimiter(sql_store.engine, b"secret of the tests")
+    providers = {provider.name: provider}
+    return VerificationService(sql_store, limiter, providers, provider.name, clock.now, limits=())

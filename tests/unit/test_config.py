@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import re
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from otp_app.config import ProviderName, Settings, SettingsError, load_settings
+from otp_app.verification.limits import POLICY
 
+NAMES = {name.upper() for name in Settings.model_fields if name != "limit_rates"} | {
+    limit.name for limit in POLICY
+}
 TWILIO = {
     "TWILIO_ACCOUNT_SID": "AC" + "0" * 32,
     "TWILIO_AUTH_TOKEN": "token-canary",
@@ -24,14 +29,15 @@ PRODUCTION = {
     "APP_ENV": "production",
     "SECRET_KEY": "s" * 32,
     "PUBLIC_URL": "https://verify.example.com",
+    "ALLOWED_COUNTRIES": "US, GB",
 }
 
 
 @pytest.fixture(autouse=True)
 def _bare_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PYTHON_DOTENV_DISABLED", raising=False)
-    for name in Settings.model_fields:
-        monkeypatch.delenv(name.upper(), raising=False)
+    for name in NAMES:
+        monkeypatch.delenv(name, raising=False)
 
 
 def load(monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]) -> Settings:
@@ -82,7 +88,13 @@ def test_the_provider_is_the_one_asked_for_or_the_one_with_credentials(
         ({"VONAGE_BRAND_NAME": "canary/x"}, ["VONAGE_BRAND_NAME"]),
         ({"DEFAULT_COUNTRY": "canary"}, ["DEFAULT_COUNTRY"]),
         ({"OTP_LOCALE": "canary!"}, ["OTP_LOCALE"]),
-        ({"APP_ENV": "production"}, ["OTP_PROVIDER", "SECRET_KEY", "PUBLIC_URL"]),
+        ({"LIMIT_SEND_NUMBER": "canary"}, ["LIMIT_SEND_NUMBER"]),
+        (PRODUCTION | TWILIO | {"LIMIT_SEND_NUMBER": "51/hour"}, ["LIMIT_SEND_NUMBER"]),
+        (
+            {"APP_ENV": "production"},
+            ["OTP_PROVIDER", "SECRET_KEY", "PUBLIC_URL", "ALLOWED_COUNTRIES"],
+        ),
+        ({"ALLOWED_COUNTRIES": "US;canary"}, ["ALLOWED_COUNTRIES"]),
         (PRODUCTION, ["OTP_PROVIDER"]),
         (PRODUCTION | TWILIO | {"OTP_PROVIDER": "console"}, ["OTP_PROVIDER"]),
         (PRODUCTION | TWILIO | {"PUBLIC_URL": "http://canary.example"}, ["PUBLIC_URL"]),
@@ -101,10 +113,22 @@ def test_a_bad_setting_is_named_and_its_value_is_not(
     assert "canary" not in text
 
 
+def test_a_limit_is_set_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(monkeypatch, {"LIMIT_SEND_ADDRESS": "50/15 minutes"})
+
+    changed = [
+        limit for limit, default in zip(settings.limits, POLICY, strict=True) if limit != default
+    ]
+    assert [(limit.name, limit.amount, limit.window) for limit in changed] == [
+        ("LIMIT_SEND_ADDRESS", 50, timedelta(minutes=15))
+    ]
+
+
 def test_production_with_everything_set_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(monkeypatch, PRODUCTION | TWILIO)
 
     assert settings.is_https
+    assert settings.countries == {"US", "GB"}
     assert settings.allowed_origins == ("https://verify.example.com",)
 
 
@@ -139,7 +163,7 @@ def test_the_example_file_lists_every_setting_and_works_as_it_is(
 
     settings = load_settings(Path(".env.example"))
 
-    assert listed == {name.upper() for name in Settings.model_fields}
+    assert listed == NAMES
     assert settings.provider is ProviderName.CONSOLE
     assert all(os.environ.get(name, "") == "" for name in (*TWILIO, *VONAGE))
 
@@ -148,4 +172,5 @@ def test_the_readme_lists_every_setting() -> None:
     table = Path("README.md").read_text().partition("## Settings")[2].partition("\n## ")[0]
     listed = set(re.findall(r"`([A-Z_]{4,})`", table)) - {"PORT"}
 
-    assert listed | {"PORT"} == {name.upper() for name in Settings.model_fields}
+    assert listed | {"PORT"} == NAMES - {limit.name for limit in POLICY}
+    assert "`LIMIT_…`" in table

@@ -40,7 +40,9 @@ def every_error() -> Iterator[OtpError]:
         errors.ProviderRejected,
         errors.CodeMismatch,
         errors.NumberBusy,
+        errors.RateLimited,
     }
+    yield from (errors.RateLimited(scope, LATER) for scope in ("number", "network", "other"))
     yield errors.NumberBusy("reference-canary")
     yield from (kind(**params, **more) for kind in concrete() if kind not in special)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -27,6 +28,7 @@ from otp_app.errors import (
     VerificationReplaced,
 )
 from otp_app.phone import PhoneNumber
+from otp_app.verification.limits import Client
 from otp_app.verification.models import Channel, CheckOutcome, Flow, Status
 from otp_app.verification.sweeper import Sweeper
 from tests.fakes import RIGHT, WRONG
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
     from tests.fakes import FakeProvider
 
 FLOW, OTHER_FLOW = Flow("flow-1"), Flow("flow-2")
+ADDRESS = "203.0.113.7"
+CLIENT, OTHER_CLIENT = Client(FLOW, ADDRESS), Client(OTHER_FLOW, ADDRESS)
 PHONE, OTHER_PHONE = PhoneNumber("+447400123456"), PhoneNumber("+447400123457")
 LANDLINE, PREMIUM = PhoneNumber("+442079460958"), PhoneNumber("+19002345678")
 
@@ -46,19 +50,19 @@ LANDLINE, PREMIUM = PhoneNumber("+442079460958"), PhoneNumber("+19002345678")
 async def start(
     service: VerificationService, phone: PhoneNumber = PHONE, flow: Flow = FLOW
 ) -> Verification:
-    return await service.start(flow, phone, Channel.SMS)
+    return await service.start(Client(flow, ADDRESS), phone, Channel.SMS)
 
 
 async def guess_wrong(service: VerificationService, id_: str, times: int) -> None:
     for _ in range(times):
         with pytest.raises(CodeMismatch):
-            await service.check(FLOW, id_, WRONG)
+            await service.check(CLIENT, id_, WRONG)
 
 
 async def test_the_right_code_verifies(verifications: VerificationService) -> None:
     started = await start(verifications)
 
-    approved = await verifications.check(FLOW, started.id, RIGHT)
+    approved = await verifications.check(CLIENT, started.id, RIGHT)
 
     assert approved.status is Status.APPROVED
     current = await verifications.current(FLOW)
@@ -72,7 +76,7 @@ async def test_a_wrong_code_says_how_many_guesses_are_left(
     started = await start(verifications)
 
     with pytest.raises(CodeMismatch) as caught:
-        await verifications.check(FLOW, started.id, WRONG)
+        await verifications.check(CLIENT, started.id, WRONG)
 
     assert caught.value.params["attempts_left"] == 4
 
@@ -85,7 +89,7 @@ async def test_five_wrong_codes_end_it_and_the_right_one_comes_too_late(
 
     for code in (WRONG, RIGHT):
         with pytest.raises(AttemptsExhausted) as caught:
-            await verifications.check(FLOW, started.id, code)
+            await verifications.check(CLIENT, started.id, code)
         assert caught.value.params["until"] == started.expires_at
     assert len(provider.checked) == 5
 
@@ -96,9 +100,9 @@ async def test_after_too_many_wrong_codes_the_number_waits_until_the_old_one_exp
     started = await start(verifications)
     await guess_wrong(verifications, started.id, 4)
     with pytest.raises(AttemptsExhausted):
-        await verifications.check(FLOW, started.id, WRONG)
+        await verifications.check(CLIENT, started.id, WRONG)
 
-    for again in (start(verifications), verifications.resend(FLOW, started.id, Channel.SMS)):
+    for again in (start(verifications), verifications.resend(CLIENT, started.id, Channel.SMS)):
         with pytest.raises(AttemptsExhausted):
             await again
     clock.tick(600)
@@ -114,7 +118,7 @@ async def test_going_to_another_number_and_back_does_not_end_the_wait(
     started = await start(verifications)
     await guess_wrong(verifications, started.id, 4)
     with pytest.raises(AttemptsExhausted):
-        await verifications.check(FLOW, started.id, WRONG)
+        await verifications.check(CLIENT, started.id, WRONG)
     await start(verifications, OTHER_PHONE)
 
     with pytest.raises(AttemptsExhausted):
@@ -128,7 +132,7 @@ async def test_fifty_guesses_at_once_get_five_answers(
 ) -> None:
     started = await start(verifications)
 
-    guesses = [verifications.check(FLOW, started.id, WRONG) for _ in range(50)]
+    guesses = [verifications.check(CLIENT, started.id, WRONG) for _ in range(50)]
     results = await asyncio.gather(*guesses, return_exceptions=True)
 
     assert len(provider.checked) == 5
@@ -140,7 +144,7 @@ async def test_two_right_codes_at_once_verify_once(
 ) -> None:
     started = await start(verifications)
 
-    both = [verifications.check(FLOW, started.id, RIGHT) for _ in range(2)]
+    both = [verifications.check(CLIENT, started.id, RIGHT) for _ in range(2)]
     results = await asyncio.gather(*both, return_exceptions=True)
 
     assert sum(not isinstance(result, BaseException) for result in results) == 1
@@ -152,12 +156,12 @@ async def test_a_code_that_was_used_cannot_be_used_again(
     verifications: VerificationService, provider: FakeProvider
 ) -> None:
     started = await start(verifications)
-    await verifications.check(FLOW, started.id, RIGHT)
+    await verifications.check(CLIENT, started.id, RIGHT)
 
     with pytest.raises(AlreadyVerified):
-        await verifications.check(FLOW, started.id, RIGHT)
+        await verifications.check(CLIENT, started.id, RIGHT)
     with pytest.raises(AlreadyVerified):
-        await verifications.resend(FLOW, started.id, Channel.SMS)
+        await verifications.resend(CLIENT, started.id, Channel.SMS)
 
     assert len(provider.checked) == 1
 
@@ -170,7 +174,7 @@ async def test_a_code_lives_ten_minutes_whatever_the_provider_says(
     clock.tick(600)
 
     with pytest.raises(VerificationExpired):
-        await verifications.check(FLOW, started.id, RIGHT)
+        await verifications.check(CLIENT, started.id, RIGHT)
     assert provider.checked == []
 
 
@@ -181,7 +185,7 @@ async def test_a_code_that_cannot_be_one_costs_no_guess(
 
     for text in ("", "12345", "abcdef", "1234567"):
         with pytest.raises(InvalidCode):
-            await verifications.check(FLOW, started.id, text)
+            await verifications.check(CLIENT, started.id, text)
 
     assert provider.checked == []
     await guess_wrong(verifications, started.id, 4)
@@ -191,7 +195,7 @@ async def test_another_browser_cannot_use_the_code(verifications: VerificationSe
     started = await start(verifications)
 
     with pytest.raises(VerificationNotFound):
-        await verifications.check(OTHER_FLOW, started.id, RIGHT)
+        await verifications.check(OTHER_CLIENT, started.id, RIGHT)
 
 
 async def test_a_code_does_not_verify_another_browsers_number(
@@ -201,7 +205,7 @@ async def test_a_code_does_not_verify_another_browsers_number(
     await start(verifications, OTHER_PHONE, OTHER_FLOW)
 
     with pytest.raises(VerificationReplaced):
-        await verifications.check(OTHER_FLOW, mine.id, RIGHT)
+        await verifications.check(OTHER_CLIENT, mine.id, RIGHT)
 
     assert provider.checked == []
 
@@ -236,13 +240,13 @@ async def test_a_new_code_has_to_wait_and_the_wait_grows(
     for wait in (30, 60, 120):
         clock.tick(wait - 1)
         with pytest.raises(ResendTooSoon):
-            await verifications.resend(FLOW, started.id, Channel.SMS)
+            await verifications.resend(CLIENT, started.id, Channel.SMS)
         clock.tick(1)
-        await verifications.resend(FLOW, started.id, Channel.SMS)
+        await verifications.resend(CLIENT, started.id, Channel.SMS)
 
     clock.tick(300)
     with pytest.raises(SendsExhausted):
-        await verifications.resend(FLOW, started.id, Channel.SMS)
+        await verifications.resend(CLIENT, started.id, Channel.SMS)
     assert len(provider.sent) == 4
 
 
@@ -252,7 +256,7 @@ async def test_two_resends_at_once_send_one_message(
     started = await start(verifications)
     clock.tick(30)
 
-    both = [verifications.resend(FLOW, started.id, Channel.SMS) for _ in range(2)]
+    both = [verifications.resend(CLIENT, started.id, Channel.SMS) for _ in range(2)]
     await asyncio.gather(*both, return_exceptions=True)
 
     assert len(provider.sent) == 2
@@ -265,7 +269,7 @@ async def test_a_new_code_gives_no_guesses_and_no_time_back(
     await guess_wrong(verifications, started.id, 2)
     clock.tick(30)
 
-    resent = await verifications.resend(FLOW, started.id, Channel.VOICE)
+    resent = await verifications.resend(CLIENT, started.id, Channel.VOICE)
 
     current = await verifications.current(FLOW)
     assert current is not None
@@ -280,11 +284,35 @@ async def test_after_expiry_a_new_code_is_a_new_verification(
     started = await start(verifications)
     clock.tick(600)
 
-    renewed = await verifications.resend(FLOW, started.id, Channel.SMS)
+    renewed = await verifications.resend(CLIENT, started.id, Channel.SMS)
 
     assert renewed.id != started.id
     assert renewed.phone == started.phone
     assert len(provider.sent) == 2
+
+
+async def test_what_expired_is_ended_at_the_provider_before_a_new_code(
+    verifications: VerificationService, provider: FakeProvider, clock: Clock
+) -> None:
+    started = await start(verifications)
+    clock.tick(600)
+
+    await verifications.resend(CLIENT, started.id, Channel.SMS)
+
+    assert provider.canceled == [started.reference]
+
+
+async def test_an_expired_code_is_not_made_good_by_a_provider_that_still_runs_it(
+    verifications: VerificationService, provider: FakeProvider, clock: Clock
+) -> None:
+    started = await start(verifications)
+    clock.tick(600)
+    provider.failures = [ProviderUnavailable(), NumberBusy(started.reference)]  # cancel, start
+
+    with pytest.raises(NumberBusy):
+        await verifications.resend(CLIENT, started.id, Channel.SMS)
+
+    assert provider.checked == []
 
 
 async def test_another_number_takes_the_place_of_the_first(
@@ -295,8 +323,8 @@ async def test_another_number_takes_the_place_of_the_first(
     second = await start(verifications, OTHER_PHONE)
 
     with pytest.raises(VerificationReplaced):
-        await verifications.check(FLOW, first.id, RIGHT)
-    approved = await verifications.check(FLOW, second.id, RIGHT)
+        await verifications.check(CLIENT, first.id, RIGHT)
+    approved = await verifications.check(CLIENT, second.id, RIGHT)
     assert approved.phone == OTHER_PHONE
     assert provider.checked == [second.reference]
 
@@ -308,7 +336,7 @@ async def test_what_was_given_up_is_gone(verifications: VerificationService) -> 
 
     assert await verifications.current(FLOW) is None
     with pytest.raises(VerificationNotFound):
-        await verifications.check(FLOW, started.id, RIGHT)
+        await verifications.check(CLIENT, started.id, RIGHT)
 
 
 @pytest.mark.parametrize("failure", [ProviderUnavailable(), ProviderRejected(), NumberBusy()])
@@ -349,7 +377,7 @@ async def test_a_running_request_is_adopted_by_the_flow_that_lost_its_answer(
 
     adopted = await start(verifications)
 
-    await verifications.check(FLOW, adopted.id, RIGHT)
+    await verifications.check(CLIENT, adopted.id, RIGHT)
     assert provider.checked == ["reference-of-the-lost-answer"]
 
 
@@ -372,10 +400,10 @@ async def test_a_resend_that_failed_leaves_the_old_code_good_and_no_wait(
     clock.tick(30)
     provider.failures = [ProviderUnavailable()]
     with pytest.raises(ProviderUnavailable):
-        await verifications.resend(FLOW, started.id, Channel.SMS)
+        await verifications.resend(CLIENT, started.id, Channel.SMS)
 
-    await verifications.resend(FLOW, started.id, Channel.SMS)
-    await verifications.check(FLOW, started.id, RIGHT)
+    await verifications.resend(CLIENT, started.id, Channel.SMS)
+    await verifications.check(CLIENT, started.id, RIGHT)
 
 
 async def test_a_resend_without_an_answer_leaves_the_old_code_good_and_counts(
@@ -385,11 +413,11 @@ async def test_a_resend_without_an_answer_leaves_the_old_code_good_and_counts(
     clock.tick(30)
     provider.failures = [ProviderTimedOut()]
     with pytest.raises(ProviderTimedOut):
-        await verifications.resend(FLOW, started.id, Channel.SMS)
+        await verifications.resend(CLIENT, started.id, Channel.SMS)
 
     with pytest.raises(ResendTooSoon):
-        await verifications.resend(FLOW, started.id, Channel.SMS)
-    await verifications.check(FLOW, started.id, RIGHT)
+        await verifications.resend(CLIENT, started.id, Channel.SMS)
+    await verifications.check(CLIENT, started.id, RIGHT)
 
 
 async def test_a_check_without_an_answer_is_counted_and_approves_nothing(
@@ -398,7 +426,7 @@ async def test_a_check_without_an_answer_is_counted_and_approves_nothing(
     started = await start(verifications)
     provider.failures = [ProviderTimedOut()]
     with pytest.raises(CheckTimedOut):
-        await verifications.check(FLOW, started.id, RIGHT)
+        await verifications.check(CLIENT, started.id, RIGHT)
 
     current = await verifications.current(FLOW)
     assert current is not None
@@ -423,7 +451,7 @@ async def test_only_the_providers_yes_verifies(
     provider.answers = [outcome]
 
     with pytest.raises(error):
-        await verifications.check(FLOW, started.id, RIGHT)
+        await verifications.check(CLIENT, started.id, RIGHT)
 
 
 async def test_a_provider_that_forgives_less_decides(
@@ -435,13 +463,13 @@ async def test_a_provider_that_forgives_less_decides(
 
 
 async def test_a_verification_of_a_provider_that_is_gone_has_expired(
-    verifications: VerificationService, sql_store: SqlStore, clock: Clock
+    verifications: VerificationService,
 ) -> None:
     started = await start(verifications)
-    other = type(verifications)(sql_store, {}, "other", clock.now)
+    other = replace(verifications, providers={}, provider="other")
 
     with pytest.raises(VerificationExpired):
-        await other.check(FLOW, started.id, RIGHT)
+        await other.check(CLIENT, started.id, RIGHT)
 
 
 @pytest.mark.parametrize(
@@ -460,16 +488,30 @@ async def test_numbers_that_cannot_or_must_not_be_reached_are_refused(
     problem: PhoneProblem,
 ) -> None:
     with pytest.raises(InvalidPhoneNumber) as caught:
-        await verifications.start(FLOW, phone, channel)
+        await verifications.start(CLIENT, phone, channel)
 
     assert caught.value.problem is problem
     assert provider.sent == []
 
 
+async def test_only_countries_that_are_served_get_codes(
+    verifications: VerificationService, provider: FakeProvider
+) -> None:
+    service = replace(verifications, countries=frozenset({"US", "GB"}))
+    await start(service)
+
+    for text in ("+447911123456", "+12642351234", "+31612345678"):  # Guernsey, Anguilla, NL
+        with pytest.raises(InvalidPhoneNumber) as caught:
+            await service.start(OTHER_CLIENT, PhoneNumber(text), Channel.SMS)
+        assert caught.value.problem is PhoneProblem.NOT_SERVED
+
+    assert len(provider.sent) == 1
+
+
 async def test_a_landline_can_be_called(
     verifications: VerificationService, provider: FakeProvider
 ) -> None:
-    await verifications.start(FLOW, LANDLINE, Channel.VOICE)
+    await verifications.start(CLIENT, LANDLINE, Channel.VOICE)
 
     assert provider.sent == [(LANDLINE, Channel.VOICE)]
 
@@ -478,7 +520,7 @@ async def test_what_a_browser_did_is_forgotten_half_an_hour_after_it_expired(
     verifications: VerificationService, clock: Clock
 ) -> None:
     started = await start(verifications)
-    await verifications.check(FLOW, started.id, RIGHT)
+    await verifications.check(CLIENT, started.id, RIGHT)
 
     clock.tick(40 * 60)
     assert await verifications.current(FLOW) is not None
@@ -489,7 +531,7 @@ async def test_what_a_browser_did_is_forgotten_half_an_hour_after_it_expired(
 async def test_the_sweeper_cancels_what_is_over_once(
     verifications: VerificationService, sql_store: SqlStore, provider: FakeProvider, clock: Clock
 ) -> None:
-    sweeper = Sweeper(sql_store, verifications.providers, clock.now)
+    sweeper = Sweeper(sql_store, verifications.limiter, verifications.providers, clock.now)
     replaced = await start(verifications)
     expiring = await start(verifications, OTHER_PHONE)
     await sweeper.sweep()
@@ -508,7 +550,7 @@ async def test_the_sweeper_cancels_what_is_over_once(
 async def test_what_could_not_be_canceled_is_tried_again(
     verifications: VerificationService, sql_store: SqlStore, provider: FakeProvider, clock: Clock
 ) -> None:
-    sweeper = Sweeper(sql_store, verifications.providers, clock.now)
+    sweeper = Sweeper(sql_store, verifications.limiter, verifications.providers, clock.now)
     started = await start(verifications)
     await verifications.cancel(FLOW)
     clock.tick(31)
@@ -525,9 +567,9 @@ async def test_an_approved_verification_is_not_canceled(
     verifications: VerificationService, sql_store: SqlStore, provider: FakeProvider, clock: Clock
 ) -> None:
     started = await start(verifications)
-    await verifications.check(FLOW, started.id, RIGHT)
+    await verifications.check(CLIENT, started.id, RIGHT)
     clock.tick(700)
 
-    await Sweeper(sql_store, verifications.providers, clock.now).sweep()
+    await Sweeper(sql_store, verifications.limiter, verifications.providers, clock.now).sweep()
 
     assert provider.canceled == []

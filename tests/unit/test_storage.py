@@ -304,6 +304,34 @@ async def test_what_this_flow_had_before_is_adopted(store: SqlStore) -> None:
     assert await store.latest(FLOW) == PENDING
 
 
+@pytest.mark.parametrize(
+    "over",
+    [
+        replace(PENDING, id="old", status=Status.EXHAUSTED),
+        replace(PENDING, id="old", status=Status.EXPIRED),
+        replace(PENDING, id="old", status=Status.CANCELED, expires_at=NOW),
+    ],
+)
+async def test_what_is_over_here_is_not_adopted(store: SqlStore, over: Verification) -> None:
+    await given(store, over)
+    await given(store, VERIFICATION)
+
+    assert not await store.adopt(VERIFICATION, FIRST, REFERENCE)
+
+
+async def test_what_is_adopted_keeps_its_time_and_guesses(store: SqlStore) -> None:
+    sooner = OVER - timedelta(minutes=5)
+    old = replace(PENDING, id="old", status=Status.CANCELED, expires_at=sooner, attempts_left=2)
+    await given(store, old)
+    await given(store, VERIFICATION)
+
+    assert await store.adopt(VERIFICATION, FIRST, REFERENCE)
+
+    adopted = await store.latest(FLOW)
+    assert adopted is not None
+    assert (adopted.expires_at, adopted.attempts_left) == (sooner, 2)
+
+
 async def test_the_answer_that_was_lost_is_adopted(store: SqlStore) -> None:
     await given(store, replace(SENT_TWICE, status=Status.UNKNOWN))
 

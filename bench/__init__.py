@@ -1,0 +1,1 @@
+"""Speed, memory and odds, measured. Never a test."""

@@ -1,0 +1,148 @@
+"""What an attacker gets out of a day: `python -m bench.abuse`. A few minutes on two cores.
+
+The real service on its real store under the default policy, a fake provider as the oracle of what
+was sent and guessed, and a clock that jumps to the moment each refusal names. Every bot has a
+browser and an address of its own and never rests.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import logging
+import sys
+import tempfile
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import TYPE_CHECKING
+
+import structlog
+
+from otp_app.errors import AttemptsExhausted, CodeMismatch, OtpError, RateLimited, ResendTooSoon
+from otp_app.phone import PhoneNumber
+from otp_app.storage.engine import migrate, open_engine
+from otp_app.storage.limiter import SqlLimiter
+from otp_app.storage.sql import SqlStore
+from otp_app.verification.limits import Client
+from otp_app.verification.models import Channel, Flow
+from otp_app.verification.service import VerificationService
+from tests.emulator import Clock
+from tests.fakes import WRONG, FakeProvider
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    Act = Callable[["World", int], Awaitable[datetime]]
+
+DAY = timedelta(days=1)
+CODES = 10**6
+PRICE = 0.05  # dollars a message, a common price; premium routes cost more
+MOBILES = ("+44740", "+3361", "+3162", "+3461")  # how mobile numbers of four countries begin
+VICTIM = PhoneNumber("+447400123456")
+
+
+@dataclass
+class World:
+    """One simulated day."""
+
+    service: VerificationService
+    provider: FakeProvider
+    clock: Clock
+    end: datetime
+    due: list[tuple[datetime, int]] = field(default_factory=list)
+
+    async def run(self, bots: int, act: Act) -> None:
+        """Let each bot act again at the moment its last refusal named."""
+        self.due = [(self.clock.now(), bot) for bot in range(bots)]
+        while self.due and self.due[0][0] < self.end:
+            moment, bot = heapq.heappop(self.due)
+            self.clock.tick(max(0.0, (moment - self.clock.now()).total_seconds()))
+            again = await act(self, bot)
+            heapq.heappush(self.due, (again, bot))
+
+
+def client(bot: int, life: int = 0) -> Client:
+    """A browser whose cookie is thrown away now and then, at an address that is not."""
+    return Client(Flow(f"bot-{bot}-{life}"), f"198.51.{bot // 250}.{bot % 250}")
+
+
+async def guess(world: World, bot: int) -> datetime:
+    """Ask for a code to the victim's number and guess until refused."""
+    me = client(bot, int(world.clock.now().timestamp()) // 600)
+    now = world.clock.now()
+    try:
+        started = await world.service.start(me, VICTIM, Channel.SMS)
+        for _ in range(6):
+            await _miss(world.service, me, started.id)
+    except (RateLimited, AttemptsExhausted, ResendTooSoon) as refusal:
+        return _until(refusal, now)
+    return now + timedelta(seconds=30)
+
+
+_fresh = count()
+
+
+async def pump(world: World, bot: int) -> datetime:
+    """Have a message sent to one number after another, of new blocks in four countries."""
+    index = next(_fresh)
+    now = world.clock.now()
+    number = PhoneNumber(_mobile(index))
+    try:
+        await world.service.start(client(bot, index), number, Channel.SMS)
+    except OtpError as refusal:
+        return _until(refusal, now)
+    return now + timedelta(seconds=1)
+
+
+def _mobile(index: int) -> str:
+    """A number in a block of its own, in one of four countries."""
+    start = MOBILES[index % len(MOBILES)]
+    length = 12 if start != "+44740" else 13
+    return f"{start}{index:0{length - 4 - len(start)}}0000"
+
+
+async def _miss(service: VerificationService, me: Client, id_: str) -> None:
+    try:
+        await service.check(me, id_, WRONG)
+    except CodeMismatch:
+        return
+
+
+def _until(refusal: OtpError, now: datetime) -> datetime:
+    until = refusal.params.get("until")
+    return max(until, now + timedelta(seconds=1)) if isinstance(until, datetime) else now + DAY
+
+
+async def day(bots: int, act: Act) -> FakeProvider:
+    """One day of *bots*; what reached the provider."""
+    clock, provider = Clock(datetime(2026, 3, 1, tzinfo=UTC)), FakeProvider()
+    with tempfile.TemporaryDirectory() as folder:
+        url = f"sqlite:///{folder}/otp.db"
+        await migrate(url)
+        engine = open_engine(url)
+        service = VerificationService(
+            SqlStore(engine), SqlLimiter(engine, b"bench"), {"fake": provider}, "fake", clock.now
+        )
+        await World(service, provider, clock, clock.now() + DAY).run(bots, act)
+        await engine.dispose()
+    return provider
+
+
+async def main() -> None:
+    """Write the table of `docs/security.md`."""
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
+    write = sys.stdout.write
+    write(
+        "| attackers | guesses at one number a day | odds a day | messages a day | cost a day |\n"
+    )
+    write("| --- | --- | --- | --- | --- |\n")
+    for bots in (1, 20, 200):
+        guesses = len((await day(bots, guess)).checked)
+        messages = len((await day(bots, pump)).sent)
+        odds, cost = guesses / CODES, messages * PRICE
+        write(f"| {bots} | {guesses} | {odds:.4%} | {messages} | ${cost:.2f} |\n")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

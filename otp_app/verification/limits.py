@@ -1,0 +1,135 @@
+"""The limit policy: how often, for whom, and why. Every row can be set by its name.
+
+Windows move, and what they count is counted before the provider is asked. A success gives nothing
+back but the number's row of failures; a resend, a restart, another format, channel, tab or cookie
+gives nothing back at all.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from otp_app.phone import PhoneNumber
+    from otp_app.verification.models import Flow
+
+MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
+
+PREFIX_DIGITS = 4
+"""Numbers that differ in their last four digits only are one block, as pumpers rent them."""
+
+
+class Action(StrEnum):
+    """What is counted."""
+
+    SEND = "send"  # start, resend and call alike
+    CHECK = "check"
+
+
+class Scope(StrEnum):
+    """Whom it is counted for."""
+
+    SESSION = "session"  # the flow cookie
+    ADDRESS = "address"  # IPv4, or the /64 of an IPv6 address
+    NUMBER = "number"
+    FAILURES = "failures"  # the number's, since its last success
+    PREFIX = "prefix"  # the number without its last digits
+    COUNTRY = "country"
+    EVERYBODY = "everybody"
+    SESSION_NUMBERS = "session_numbers"  # different numbers of one session
+    ADDRESS_NUMBERS = "address_numbers"
+
+
+@dataclass(frozen=True)
+class Limit:
+    """At most *amount* in any *window*."""
+
+    name: str
+    action: Action
+    scope: Scope
+    amount: int
+    window: timedelta
+
+
+POLICY: tuple[Limit, ...] = (
+    # Both guides' limits, and what Twilio and AWS allow a number in a day.
+    Limit("LIMIT_SEND_SESSION", Action.SEND, Scope.SESSION, 5, 15 * MINUTE),
+    Limit("LIMIT_SEND_ADDRESS", Action.SEND, Scope.ADDRESS, 5, 15 * MINUTE),
+    Limit("LIMIT_SEND_NUMBER", Action.SEND, Scope.NUMBER, 5, HOUR),
+    Limit("LIMIT_SEND_NUMBER_DAY", Action.SEND, Scope.NUMBER, 10, DAY),
+    # One message at a time to a number, whoever asks: double clicks, tabs and browsers at once.
+    Limit("LIMIT_SEND_NUMBER_BURST", Action.SEND, Scope.NUMBER, 1, timedelta(seconds=30)),
+    Limit("LIMIT_SEND_ADDRESS_DAY", Action.SEND, Scope.ADDRESS, 20, DAY),
+    # People mistype a number once or twice; lists of numbers are somebody else's business.
+    Limit("LIMIT_SEND_SESSION_NUMBERS", Action.SEND, Scope.SESSION_NUMBERS, 3, DAY),
+    Limit("LIMIT_SEND_ADDRESS_NUMBERS", Action.SEND, Scope.ADDRESS_NUMBERS, 5, DAY),
+    # Pumping: blocks of numbers, one country, the whole bill.
+    Limit("LIMIT_SEND_PREFIX", Action.SEND, Scope.PREFIX, 10, HOUR),
+    Limit("LIMIT_SEND_COUNTRY", Action.SEND, Scope.COUNTRY, 60, HOUR),
+    Limit("LIMIT_SEND_TOTAL", Action.SEND, Scope.EVERYBODY, 200, HOUR),
+    Limit("LIMIT_SEND_TOTAL_DAY", Action.SEND, Scope.EVERYBODY, 1000, DAY),
+    # Guessing: the guide's limit, PyPI's for numbers and addresses, NIST's hundred in a row
+    # (SP 800-63B-4 section 3.2.2), and a brake on guesses spread over everything.
+    Limit("LIMIT_CHECK_SESSION", Action.CHECK, Scope.SESSION, 5, 5 * MINUTE),
+    Limit("LIMIT_CHECK_ADDRESS", Action.CHECK, Scope.ADDRESS, 10, 5 * MINUTE),
+    Limit("LIMIT_CHECK_ADDRESS_HOUR", Action.CHECK, Scope.ADDRESS, 50, HOUR),
+    Limit("LIMIT_CHECK_NUMBER", Action.CHECK, Scope.NUMBER, 20, HOUR),
+    Limit("LIMIT_CHECK_NUMBER_DAY", Action.CHECK, Scope.NUMBER, 50, DAY),
+    Limit("LIMIT_CHECK_FAILURES", Action.CHECK, Scope.FAILURES, 100, 365 * DAY),
+    Limit("LIMIT_CHECK_TOTAL", Action.CHECK, Scope.EVERYBODY, 500, 5 * MINUTE),
+)
+
+
+@dataclass(frozen=True)
+class Client:
+    """Who is asking: a browser's flow, and the address it comes from."""
+
+    flow: Flow
+    address: str
+
+
+@dataclass(frozen=True)
+class Spending:
+    """One use of a limit by *subject*; with *once*, only the first of the window counts."""
+
+    limit: Limit
+    subject: str
+    once: str = ""
+
+
+def spendings(
+    policy: Sequence[Limit], action: Action, client: Client, phone: PhoneNumber
+) -> list[Spending]:
+    """What *action* uses up."""
+    return [_spending(limit, client, phone) for limit in policy if limit.action is action]
+
+
+def adjusted(policy: Sequence[Limit], rates: Mapping[str, tuple[int, timedelta]]) -> list[Limit]:
+    """*policy* with other rates for the rows named in *rates*."""
+    return [
+        replace(limit, amount=rates[limit.name][0], window=rates[limit.name][1])
+        if limit.name in rates
+        else limit
+        for limit in policy
+    ]
+
+
+def _spending(limit: Limit, client: Client, phone: PhoneNumber) -> Spending:
+    subject = {
+        Scope.SESSION: client.flow,
+        Scope.ADDRESS: client.address,
+        Scope.NUMBER: phone.e164,
+        Scope.FAILURES: phone.e164,
+        Scope.PREFIX: phone.e164[:-PREFIX_DIGITS],
+        Scope.COUNTRY: phone.region,
+        Scope.EVERYBODY: "",
+        Scope.SESSION_NUMBERS: client.flow,
+        Scope.ADDRESS_NUMBERS: client.address,
+    }[limit.scope]
+    is_of_numbers = limit.scope in (Scope.SESSION_NUMBERS, Scope.ADDRESS_NUMBERS)
+    return Spending(limit, subject, once=phone.e164 if is_of_numbers else "")
