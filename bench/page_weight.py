@@ -10,6 +10,7 @@ from collections import Counter
 from typing import Any
 
 from playwright.sync_api import sync_playwright
+
 from tests.browser.install import find_browser
 
 PAGES = ("/", "/code", "/verified", "/nowhere")

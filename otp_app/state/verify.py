@@ -11,6 +11,7 @@ import reflex as rx
 from reflex.event import EventSpec  # noqa: TC002 - likewise
 
 from otp_app import i18n, routes, services
+from otp_app.addresses import address_key
 from otp_app.errors import (
     AlreadyVerified,
     AttemptsExhausted,
@@ -236,7 +237,7 @@ class VerifyState(rx.State):
         flow = self._known_flow()
         if flow is None:  # cookies are blocked, or it ran out while the tab stayed open
             raise FlowMissing
-        return Client(flow, self.router.session.client_ip)
+        return Client(flow, address_key(self.router.session.client_ip))
 
     def _known_flow(self) -> Flow | None:
         return services.current().flows.read(self.router.headers.cookie)

@@ -22,6 +22,7 @@ from otp_app.errors import AlreadyVerified, FlowMissing, OtpError
 from otp_app.phone import PhoneNumber
 from otp_app.verification.inputs import parse_channel
 from otp_app.verification.limits import Client
+from otp_app.web.proxies import scope_key
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -148,4 +149,4 @@ def _client(request: Request) -> Client:
     flow = services.current().flows.read(request.headers.get("cookie", ""))
     if flow is None:
         raise FlowMissing
-    return Client(flow, request.client.host if request.client else "")
+    return Client(flow, scope_key(request.scope))

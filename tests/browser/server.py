@@ -104,7 +104,11 @@ class Server:
         folder = site.folder / name
         folder.mkdir()
         database = folder / "otp.db"
-        own = {"PORT": str(site.port), "DATABASE_URL": f"sqlite:///{database}"}
+        own = {
+            "SOCKETS_PER_ADDRESS": "1000",
+            "PORT": str(site.port),
+            "DATABASE_URL": f"sqlite:///{database}",
+        }
         self.site = site
         self.log = Log(folder / "server.log")
         self.store = Store(database)
