@@ -24,6 +24,7 @@ from otp_app.verification.limits import POLICY, Limit, adjusted
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+LOCAL = ("localhost", "127.0.0.1", "0.0.0.0")  # noqa: S104 - Reflex prints the last at its start
 LOOSEST = 10  # in production, how many times a limit may be looser than its default
 MIN_SECRET = 32  # characters; RFC 2104 wants an HMAC key at least as long as the hash's 32 bytes
 
@@ -158,7 +159,7 @@ class Settings(BaseSettings):
         """The pages that may open our socket; a browser sends theirs with the handshake."""
         if self.public_url:
             return (self.public_url,)
-        return (f"http://localhost:{self.port}", f"http://127.0.0.1:{self.port}")
+        return tuple(f"http://{host}:{self.port}" for host in LOCAL)
 
     def complete_providers(self) -> tuple[ProviderName, ...]:
         """Those whose credentials are all there."""

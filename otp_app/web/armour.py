@@ -10,7 +10,7 @@ from reflex.constants import Dirs
 from reflex.utils.prerequisites import get_web_dir
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 
-from otp_app.config import AppEnv, Settings
+from otp_app.config import LOCAL, AppEnv, Settings
 from otp_app.web import csp
 from otp_app.web.bodies import BodyCap
 from otp_app.web.headers import SecurityHeaders
@@ -19,8 +19,6 @@ from otp_app.web.sockets import FrameRates, SocketCaps
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
-
-_LOCAL = ("localhost", "127.0.0.1")
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +39,7 @@ def armoured(app: ASGIApp, settings: Settings) -> ASGIApp:
 
 def allowed_hosts(settings: Settings) -> list[str]:
     """The Host headers that are ours, without ports."""
-    local = () if settings.app_env is AppEnv.PRODUCTION else _LOCAL
+    local = () if settings.app_env is AppEnv.PRODUCTION else LOCAL
     return [*local, *(_host(origin) for origin in settings.allowed_origins)]
 
 
