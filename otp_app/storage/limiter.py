@@ -102,6 +102,15 @@ class _Windows(Storage, MovingWindowSupport):
 
 
 @dataclass(frozen=True)
+class Standing:
+    """How much of a limit is used; where all of it is, `until` there is room again."""
+
+    limit: Limit
+    used: int
+    until: datetime | None
+
+
+@dataclass(frozen=True)
 class SqlLimiter:
     """Counts in the database of *engine*. Keys are HMACs by *secret*: no number stands in one."""
 
@@ -140,6 +149,17 @@ class SqlLimiter:
         """Forget what no window reaches back to."""
         await self._delete(_hits.at < before.timestamp())
 
+    async def standings(self, spendings: Sequence[Spending], now: datetime) -> list[Standing]:
+        """How the limits of *spendings* stand. Counts nothing."""
+        standings: list[Standing] = []
+
+        async def work(connection: AsyncConnection) -> None:
+            limiter = MovingWindowRateLimiter(_Windows(connection, now, batch=""))
+            standings.extend([await self._standing(limiter, s) for s in spendings])
+
+        await self._transact(work)
+        return standings
+
     async def _hit(self, limiter: MovingWindowRateLimiter, spending: Spending) -> bool:
         item = _item(spending.limit)
         if spending.once:
@@ -147,6 +167,12 @@ class SqlLimiter:
             if not await limiter.hit(first, self._key(spending, spending.once)):
                 return True
         return await limiter.hit(item, self._key(spending))
+
+    async def _standing(self, limiter: MovingWindowRateLimiter, spending: Spending) -> Standing:
+        limit = spending.limit
+        stats = await limiter.get_window_stats(_item(limit), self._key(spending))
+        until = datetime.fromtimestamp(stats.reset_time, UTC) if stats.remaining <= 0 else None
+        return Standing(limit, limit.amount - stats.remaining, until)
 
     async def _refusal(
         self, limiter: MovingWindowRateLimiter, full: Sequence[Spending]

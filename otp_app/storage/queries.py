@@ -45,6 +45,12 @@ def locked(flow: Flow, phone: PhoneNumber, now: datetime) -> Executable:
     return select(*COLUMNS).where(*mine, *is_locked).order_by(_v.expires_at.desc()).limit(1)
 
 
+def of_number(phone: PhoneNumber, most: int) -> Executable:
+    """The last *most* of a number, whoever asked, the newest first."""
+    mine = select(*COLUMNS).where(_v.phone == phone.e164)
+    return mine.order_by(_v.created_at.desc()).limit(most)
+
+
 def ended(now: datetime) -> Executable:
     """What is over here and may go on at the provider, or was left open."""
     over = and_(_is_open, _v.expires_at <= now)

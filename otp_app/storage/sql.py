@@ -65,6 +65,10 @@ class SqlStore:
         rows = await self._rows(queries.locked(flow, phone, now))
         return from_row(rows[0], flow) if rows else None
 
+    async def of_number(self, phone: PhoneNumber, most: int) -> Sequence[Verification]:
+        """For the operator: what became of a number. Their `flow` is its hash."""
+        return [from_row(row) for row in await self._rows(queries.of_number(phone, most))]
+
     async def record_send(self, verification: Verification, send: Send) -> bool:
         """Count a message, if nobody was first."""
         return await self._changes(statements.record(verification, send))

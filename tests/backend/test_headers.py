@@ -14,7 +14,7 @@ from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 from starlette.testclient import TestClient, WebSocketDenialResponse
 
-from otp_app.config import Settings
+from otp_app.config import LOCAL, Settings
 from otp_app.web import csp
 from otp_app.web.armour import allowed_hosts
 from otp_app.web.bodies import MAX_BODY
@@ -182,9 +182,9 @@ def test_another_host_gets_no_page_and_no_socket(browser: Browser, host: str) ->
 @pytest.mark.parametrize(
     ("settings", "hosts"),
     [
-        ({}, ["localhost", "127.0.0.1"]),
-        ({"public_url": "https://a.example"}, ["localhost", "127.0.0.1", "a.example"]),
-        ({"public_url": "http://[::1]:3000"}, ["localhost", "127.0.0.1", "[::1]"]),
+        ({}, [*LOCAL]),
+        ({"public_url": "https://a.example"}, [*LOCAL, "a.example"]),
+        ({"public_url": "http://[::1]:3000"}, [*LOCAL, "[::1]"]),
     ],
 )
 def test_the_hosts_are_those_of_the_origins(settings: dict[str, str], hosts: list[str]) -> None:
@@ -226,7 +226,7 @@ def test_the_socket_cannot_be_opened_to_every_site(
 
 def test_only_our_pages_may_open_the_socket() -> None:
     """D1."""
-    assert list(get_config().cors_allowed_origins) == [ORIGIN, "http://127.0.0.1:3000"]
+    assert list(get_config().cors_allowed_origins) == [f"http://{host}:3000" for host in LOCAL]
 
 
 @pytest.mark.parametrize(
