@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -73,6 +75,8 @@ class VerificationService:
     countries: frozenset[str] = frozenset()
     """ISO 3166-1 codes of where codes may go; all, if there is none."""
 
+    _turns: WeakValueDictionary[Flow, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+
     async def current(self, flow: Flow) -> Verification | None:
         """The verification this browser is in, if any. Asks no provider."""
         verification = await self.store.latest(flow)
@@ -95,12 +99,13 @@ class VerificationService:
             ProviderError, NumberBusy, StoreUnavailable.
         """
         self._require_reachable(phone, channel)
-        current = await self.current(client.flow)
-        if current and current.phone == phone:
-            return await self._start_again(client, current, channel)
-        if locked := await self.store.locked(client.flow, phone, self.now()):
-            raise AttemptsExhausted(until=locked.expires_at)
-        return await self._start_new(client, phone, channel)
+        async with self._turn(client.flow):
+            current = await self.current(client.flow)
+            if current and current.phone == phone:
+                return await self._start_again(client, current, channel)
+            if locked := await self.store.locked(client.flow, phone, self.now()):
+                raise AttemptsExhausted(until=locked.expires_at)
+            return await self._start_new(client, phone, channel)
 
     async def resend(self, client: Client, id_: str, channel: Channel) -> Verification:
         """Send the person a code once more; a new verification where the old one is over.
@@ -109,11 +114,12 @@ class VerificationService:
             VerificationNotFound, VerificationReplaced, AlreadyVerified: nothing to send for.
             The errors of `start`.
         """
-        current = await self._require(client.flow, id_)
-        self._require_reachable(current.phone, channel)
-        if current.is_open(self.now()):
-            return await self._send_again(client, current, channel)
-        return await self._start_again(client, current, channel)
+        async with self._turn(client.flow):
+            current = await self._require(client.flow, id_)
+            self._require_reachable(current.phone, channel)
+            if current.is_open(self.now()):
+                return await self._send_again(client, current, channel)
+            return await self._start_again(client, current, channel)
 
     async def check(self, client: Client, id_: str, text: str) -> Verification:
         """Spend one guess on *text* and return the verification, approved.
@@ -145,6 +151,13 @@ class VerificationService:
         current = await self.current(flow)
         if current and await self.store.close(current.id, Status.CANCELED):
             self._log("verification.canceled", current)
+
+    def _turn(self, flow: Flow) -> asyncio.Lock:
+        """One send at a time for each browser: a second tab waits, and finds the code sent.
+
+        For this process. Between several, the store's conditions decide.
+        """
+        return self._turns.setdefault(flow, asyncio.Lock())
 
     async def _start_new(
         self, client: Client, phone: PhoneNumber, channel: Channel
