@@ -1,4 +1,4 @@
-"""The composition root: settings in, services out. The only importer of concrete adapters."""
+"""The composition root: settings in, services out."""
 
 from __future__ import annotations
 

@@ -1,0 +1,51 @@
+"""The operator's commands: `python -m otp_app doctor`, `python -m otp_app why +14155552671`."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import TYPE_CHECKING
+
+from otp_app.errors import InvalidPhoneNumber
+from otp_app.phone import PhoneNumber
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+_WHY = (
+    "What was sent to a number and checked, and which limits hold it until when. Needs the app's "
+    "settings; with another SECRET_KEY than its own, all limits seem unused. Times are in UTC."
+)
+_DOCTOR = "Check settings, files, database, accounts and clock. Exits with 1 if something failed."
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; its exit code. Wrong usage exits with 2."""
+    parser = _parser()
+    arguments = parser.parse_args(argv)
+    # Each command imports much that the other does not need.
+    if arguments.command == "doctor":
+        from otp_app.operations import doctor
+
+        return doctor.run()
+    from otp_app.i18n import message
+    from otp_app.operations import why
+
+    try:
+        phone = PhoneNumber.parse(" ".join(arguments.number), arguments.country)
+    except InvalidPhoneNumber as exc:
+        parser.error(message(exc))
+    return why.run(phone)
+
+
+def _parser() -> ArgumentParser:
+    parser = ArgumentParser(prog="python -m otp_app", description="Look after an installation.")
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("doctor", help="what is wrong, and the fix", description=_DOCTOR)
+    why = commands.add_parser("why", help="what happened to a number", description=_WHY)
+    why.add_argument("number", nargs="+", help="in any form: +14155552671, '(415) 555-2671'")
+    why.add_argument("--country", default="", metavar="GB", help="of a number without its +")
+    return parser
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,121 @@
+"""The providers' accounts: whether they take our credentials. Nothing is sent, nothing is billed.
+
+Vonage is asked to cancel a request that cannot exist: it refuses bad credentials before it looks
+for one, whichever the kind. The balance would be at another address than VONAGE_BASE_URL.
+https://developer.vonage.com/en/api/verify.v2#cancelRequest
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from aiohttp import encode_basic_auth
+
+from otp_app.config import ProviderName, Settings
+from otp_app.operations.asking import Answer, Question, ask, clock
+from otp_app.operations.findings import Finding, fail, ok, warn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from pydantic import SecretStr
+
+
+def accounts(settings: Settings) -> Iterator[Finding]:
+    """Of all providers that the app would open."""
+    for name in sorted({settings.provider, *settings.complete_providers()}):
+        match name:
+            case ProviderName.TWILIO:
+                yield from _asked("twilio", _twilio(settings), _service)
+            case ProviderName.VONAGE:
+                yield from _vonage(settings)
+            case ProviderName.CONSOLE:
+                yield ok("console", "needs no account, and tells no time to compare ours with")
+
+
+def _twilio(settings: Settings) -> Question:
+    url = f"{settings.twilio_base_url}/v2/Services/{settings.twilio_verify_service_sid}"
+    token = _revealed(settings.twilio_auth_token)
+    return Question("GET", url, encode_basic_auth(settings.twilio_account_sid or "", token))
+
+
+def _service(answer: Answer) -> Finding:
+    from otp_app.providers.twilio import MIN_CODE_LENGTH
+
+    length = answer.body.get("code_length")
+    if answer.status == 404:
+        return fail("twilio", "has no such Service", "copy TWILIO_VERIFY_SERVICE_SID once more")
+    if answer.status != 200 or not isinstance(length, int):
+        return _unexpected(ProviderName.TWILIO, answer.status)
+    if length < MIN_CODE_LENGTH:
+        fix = f"set the Service's code length to {MIN_CODE_LENGTH} or more"
+        return fail("twilio", f"its codes have {length} digits", fix)
+    return ok("twilio", f"takes the credentials; its codes have {length} digits")
+
+
+def _vonage(settings: Settings) -> Iterator[Finding]:
+    from jwt import PyJWTError
+    from vonage import VonageError
+
+    from otp_app.providers.vonage_requests import request_template
+
+    try:
+        request_template(settings.vonage_brand_name, settings.otp_locale)
+        question = _cancel_nothing(settings)
+    except (VonageError, PyJWTError, ValueError, OSError):
+        what = "VONAGE_PRIVATE_KEY, VONAGE_BRAND_NAME, OTP_LOCALE: one of them cannot be used"
+        fix = "the key is PEM text or the path of a file, the locale one that Vonage speaks"
+        yield fail("vonage", what, fix)
+    else:
+        yield from _asked("vonage", question, _no_such_request)
+
+
+def _cancel_nothing(settings: Settings) -> Question:
+    from otp_app.providers.vonage_client import make_auth
+
+    application = settings.vonage_application_id, _revealed(settings.vonage_private_key)
+    key = settings.vonage_api_key or "", _revealed(settings.vonage_api_secret)
+    auth = make_auth(*key, *application)
+    authorization = (
+        f"Bearer {auth.generate_application_jwt().decode()}"
+        if all(application)
+        else encode_basic_auth(*key)
+    )
+    url = f"{settings.vonage_base_url}/v2/verify/{uuid4()}"
+    return Question("DELETE", url, authorization)
+
+
+def _no_such_request(answer: Answer) -> Finding:
+    if answer.status == 404 and "title" in answer.body:  # a problem of RFC 9457, not any page
+        return ok("vonage", "takes the credentials; its balance is not asked")
+    return _unexpected(ProviderName.VONAGE, answer.status)
+
+
+def _asked(name: str, question: Question, judge: Callable[[Answer], Finding]) -> Iterator[Finding]:
+    answer = asyncio.run(ask(question))
+    if answer is None:
+        fix = f"see that this machine can reach {name.upper()}_BASE_URL"
+        yield fail(name, "does not answer, so neither account nor clock are checked", fix)
+        return
+    yield judge(answer)
+    yield clock(answer)
+
+
+def _unexpected(name: ProviderName, status: int) -> Finding:
+    """What any service may say instead of an answer."""
+    match status:
+        case 401 | 403:
+            return fail(name, "refuses the credentials", f"copy {name.upper()}_… once more")
+        case 402:
+            return fail(name, "says that the account has no money", "top it up")
+        case 429 | 500 | 502 | 503 | 504:
+            return warn(name, f"could not be checked: it says {status}", "ask again in a minute")
+        case _:
+            what = f"what answers is not its service: it says {status}"
+            return fail(name, what, f"see that {name.upper()}_BASE_URL is right")
+
+
+def _revealed(secret: SecretStr | None) -> str:
+    return secret.get_secret_value() if secret else ""

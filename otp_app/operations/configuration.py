@@ -1,0 +1,112 @@
+"""Settings that load, and that an operator may still not have meant."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from otp_app.bootstrap import SECRET_FILE
+from otp_app.config import LOCAL, AppEnv, Settings, SettingsError, load_settings
+from otp_app.operations.files import private
+from otp_app.operations.findings import Finding, fail, ok, unsafe, warn
+from otp_app.phone import regions
+from otp_app.verification.limits import POLICY, Limit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_PORTS = {"https": ":443", "http": ":80"}
+_HERE = {*LOCAL, "::1"}
+
+
+def read() -> tuple[Settings | None, list[Finding]]:
+    """The settings, and what there is to say about them."""
+    try:
+        return load_settings(), [ok("settings", "load and fit together")]
+    except SettingsError as exc:
+        problems = [line for line in str(exc).split("\n  - ") if not line.endswith(":")]
+        return None, [fail("settings", problem, "see .env.example") for problem in problems]
+
+
+def configuration(settings: Settings) -> Iterator[Finding]:
+    """All that can be said without asking anybody."""
+    yield from _secret_key(settings)
+    yield _proxy_hops(settings)
+    yield _public_url(settings)
+    yield _origins()
+    yield _countries(settings)
+    yield from _limits(settings)
+
+
+def _secret_key(settings: Settings) -> Iterator[Finding]:
+    if settings.secret_key:
+        yield ok("SECRET_KEY", "is set")
+        return
+    what = f"is not set: the one in {SECRET_FILE} is used, on this machine only"
+    fix = "python -c 'import secrets; print(secrets.token_urlsafe(48))' makes one"
+    yield warn("SECRET_KEY", what, fix)
+    if SECRET_FILE.exists():
+        yield private(str(SECRET_FILE), SECRET_FILE, production=False)
+
+
+def _proxy_hops(settings: Settings) -> Finding:
+    check, production = "TRUSTED_PROXY_HOPS", settings.app_env is AppEnv.PRODUCTION
+    if settings.is_https and not settings.trusted_proxy_hops:
+        what = "is 0, so all who come by the proxy that speaks https count as one address"
+        return unsafe(check, what, "set it to the number of proxies", production=production)
+    if settings.trusted_proxy_hops and not settings.is_https:
+        what = "is set without https: who comes without a proxy can claim any address"
+        return warn(check, what, "set it to 0, or PUBLIC_URL to the proxy's address")
+    return ok(check, "fits PUBLIC_URL")
+
+
+def _public_url(settings: Settings) -> Finding:
+    parts = urlsplit(settings.origin)
+    host = parts.netloc.lower().removesuffix(_PORTS[parts.scheme])
+    if not settings.origin.isascii() or settings.origin != f"{parts.scheme}://{host}":
+        what = "is not written as browsers send it, so no page can open its socket"
+        return fail("PUBLIC_URL", what, "lower case, no :443 or :80, other letters as xn--")
+    if settings.app_env is AppEnv.PRODUCTION and parts.hostname in _HERE:
+        return fail("PUBLIC_URL", "is this machine's own name", "set it to what people open")
+    return ok("PUBLIC_URL", "only its pages may open the socket")
+
+
+def _origins() -> Finding:
+    """Reflex has settings of its own for this, and the app does not start with them."""
+    names = ("REFLEX_CORS_ALLOWED_ORIGINS", "REFLEX_TRANSPORT")
+    if found := [name for name in names if os.environ.get(name)]:
+        return fail("allowed origins", f"{', '.join(found)}: set", "unset, PUBLIC_URL says it")
+    return ok("allowed origins", "are what PUBLIC_URL says")
+
+
+def _countries(settings: Settings) -> Finding:
+    check, served = "ALLOWED_COUNTRIES", settings.countries
+    if not served:
+        return warn(check, "is not set: codes go everywhere", "set it, for example to US,GB")
+    if unknown := sorted(served - regions()):
+        return fail(check, f"{', '.join(unknown)}: no such country", "use ISO 3166-1, as GB")
+    if settings.default_country not in served:
+        return warn(check, "lacks DEFAULT_COUNTRY", "set DEFAULT_COUNTRY to one of them")
+    return ok(check, f"{len(served)} set")
+
+
+def _limits(settings: Settings) -> Iterator[Finding]:
+    pairs = list(zip(settings.limits, POLICY, strict=True))
+    looser = [(limit, default) for limit, default in pairs if _is_looser(limit, default)]
+    for limit, default in looser:
+        what = f"{rate(limit)}: looser than its default, {rate(default)}"
+        yield warn(limit.name, what, "unset it, unless you mean it")
+    if not looser:
+        yield ok("limits", "none is looser than its default")
+
+
+def _is_looser(limit: Limit, default: Limit) -> bool:
+    """Whether it lets more through, at once or in the long run."""
+    faster = limit.amount * default.window > default.amount * limit.window
+    return faster or limit.amount > default.amount
+
+
+def rate(limit: Limit) -> str:
+    """`5 in 0:15:00`, `10 in 1 day`."""
+    return f"{limit.amount} in {limit.window}".removesuffix(", 0:00:00")

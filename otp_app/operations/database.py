@@ -1,0 +1,98 @@
+"""The database as it is: nothing is made, nothing is migrated."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+from otp_app.config import DATABASE_EXAMPLE, AppEnv, Settings
+from otp_app.errors import StoreUnavailable
+from otp_app.operations.files import is_open_to_others, private
+from otp_app.operations.findings import Finding, fail, ok, warn
+from otp_app.storage import migrations
+from otp_app.storage.engine import open_engine, store_errors
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy import Connection
+
+_START = "start the app, which migrates it"
+
+
+def database(settings: Settings) -> Iterator[Finding]:
+    """Whether it answers, is migrated, and is nobody else's to read."""
+    url = settings.database_url.get_secret_value()
+    file = sqlite_file(url)
+    if file and not file.exists():
+        yield warn("database", "is not there yet", "start the app, which makes it")
+        return
+    yield from _answers(url)
+    if file:
+        yield from _files(file, production=settings.app_env is AppEnv.PRODUCTION)
+
+
+def sqlite_file(url: str) -> Path | None:
+    """The file that *url* names, if it names one. Opening an engine would make it."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        return None
+    is_sqlite = parsed.drivername.startswith("sqlite")
+    return Path(parsed.database) if is_sqlite and parsed.database else None
+
+
+def _answers(url: str) -> Iterator[Finding]:
+    try:
+        current, steps = asyncio.run(_revisions(url))
+    except StoreUnavailable:
+        fix = "see that DATABASE_URL is right, its server runs and this user may use it"
+        yield fail("database", "does not answer", fix)
+    except ValueError as exc:
+        yield fail("database", str(exc), f"set DATABASE_URL, for example to {DATABASE_EXAMPLE}")
+    else:
+        yield ok("database", "answers")
+        yield _migrated(current, steps)
+
+
+async def _revisions(url: str) -> tuple[str | None, list[str]]:
+    """The last step that was applied, and all that there are, the newest first."""
+    engine = open_engine(url)
+    try:
+        with store_errors():
+            async with engine.connect() as connection:
+                return await connection.run_sync(_read_revisions)
+    finally:
+        await engine.dispose()
+
+
+def _read_revisions(connection: Connection) -> tuple[str | None, list[str]]:
+    steps = ScriptDirectory.from_config(migrations.config(connection)).walk_revisions()
+    current = MigrationContext.configure(connection).get_current_revision()
+    return current, [step.revision for step in steps]
+
+
+def _migrated(current: str | None, steps: list[str]) -> Finding:
+    if current is None:
+        return warn("migrations", "the database is empty", _START)
+    if current not in steps:
+        fix = "install the version of the app that made it, or a newer one"
+        return fail("migrations", "the database is newer than this app", fix)
+    if missing := steps.index(current):
+        return warn("migrations", f"{missing} not applied yet", _START)
+    return ok("migrations", "all are applied")
+
+
+def _files(file: Path, *, production: bool) -> Iterator[Finding]:
+    yield private("database file", file, production=production)
+    if is_open_to_others(file.parent):
+        fix = "keep the database in a folder of its own, with mode 700"
+        yield warn("database folder", "can be listed by others", fix)
+    else:
+        yield ok("database folder", "cannot be listed by others")

@@ -1,0 +1,38 @@
+"""`python -m otp_app doctor`: what is wrong with this installation, and the fix."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+from otp_app.config import AppEnv
+from otp_app.operations.accounts import accounts
+from otp_app.operations.configuration import configuration, read
+from otp_app.operations.database import database
+from otp_app.operations.files import env_file
+from otp_app.operations.findings import Finding, Verdict
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def run() -> int:
+    """Tell each finding as it comes; 1 if something failed, else 0."""
+    failed = False
+    for finding in _findings():
+        sys.stdout.write(f"{finding}\n")
+        sys.stdout.flush()
+        failed |= finding.verdict is Verdict.FAIL
+    return int(failed)
+
+
+def _findings() -> Iterator[Finding]:
+    settings, said = read()
+    yield from said
+    # Read where it was loaded to, since it counts even if the settings as a whole are refused.
+    yield from env_file(production=os.environ.get("APP_ENV") == AppEnv.PRODUCTION)
+    if settings:
+        yield from configuration(settings)
+        yield from database(settings)
+        yield from accounts(settings)

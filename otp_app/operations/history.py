@@ -1,0 +1,62 @@
+"""What became of a number's verifications, in the terms of the person who asked for them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from otp_app.verification.models import OPEN, Channel, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from otp_app.verification.models import Verification
+
+_CHANNELS = {Channel.SMS: "text message", Channel.VOICE: "call"}
+_BECAME = {
+    Status.SENDING: "on its way to the provider",
+    Status.UNKNOWN: "perhaps sent, the provider did not answer",
+    Status.PENDING: "sent, waits for its code",
+    Status.APPROVED: "verified",
+    Status.EXHAUSTED: "ended by wrong codes",
+    Status.EXPIRED: "ran out of time",
+    Status.CANCELED: "given up, or another number took its place",
+    Status.REFUSED: "not sent, the provider refused or failed",
+}
+
+
+def told(past: Sequence[Verification], most: int, now: datetime) -> Iterator[str]:
+    """A line for each of *past*."""
+    yield f"Verifications, the newest first, at most {most}"
+    yield from (f"  {_line(verification, now)}" for verification in past)
+    if not past:
+        yield "  none"
+
+
+def _line(verification: Verification, now: datetime) -> str:
+    way = f"{_CHANNELS[verification.channel]} by {verification.provider}"
+    parts = (
+        _became(verification, now),
+        _counted(0 if verification.status is Status.REFUSED else verification.sends, "message"),
+        f"{_counted(verification.attempts_left, 'guess', 'guesses')} left",
+        *_until(verification, now),
+    )
+    return f"{verification.sent_at:%Y-%m-%d %H:%M:%S} UTC  {way}: {', '.join(parts)}"
+
+
+def _became(verification: Verification, now: datetime) -> str:
+    """Its status; what is out of time is marked as such only when somebody comes back to it."""
+    is_over = verification.status in OPEN and not verification.is_open(now)
+    return _BECAME[Status.EXPIRED if is_over else verification.status]
+
+
+def _until(verification: Verification, now: datetime) -> Iterator[str]:
+    end = f"{verification.expires_at:%H:%M:%S} UTC"
+    if verification.is_open(now):
+        yield f"good until {end}"
+    elif verification.is_locked(now):
+        yield f"its browser gets no new code until {end}"
+
+
+def _counted(count: int, one: str, more: str = "") -> str:
+    return f"{count} {one if count == 1 else more or one + 's'}"
