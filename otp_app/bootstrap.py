@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import secrets
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
 from otp_app import services
@@ -154,10 +156,18 @@ def _secret(settings: Settings) -> str:
     if settings.secret_key:
         return settings.secret_key.get_secret_value()
     SECRET_FILE.parent.mkdir(mode=0o700, exist_ok=True)
-    with suppress(FileExistsError), SECRET_FILE.open("x") as file:
-        SECRET_FILE.chmod(0o600)
-        file.write(secrets.token_urlsafe(48))
+    if not SECRET_FILE.exists():
+        _write_secret()
     return SECRET_FILE.read_text()
+
+
+def _write_secret() -> None:
+    """All of it or nothing, and of two processes the first one's."""
+    with NamedTemporaryFile("w", dir=SECRET_FILE.parent) as file:  # mode 0600
+        file.write(secrets.token_urlsafe(48))
+        file.flush()
+        with suppress(FileExistsError):
+            os.link(file.name, SECRET_FILE)
 
 
 def _revealed(secret: SecretStr | None) -> str | None:

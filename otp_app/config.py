@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Self
 from urllib.parse import urlsplit
 
 from dotenv import load_dotenv
-from limits import parse as parse_rate
+from limits import parse_many as parse_rates
 from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
@@ -53,6 +53,10 @@ class ProviderName(StrEnum):
 def _origin(value: str) -> str:
     """A scheme, a host and perhaps a port, nothing behind them."""
     parts = urlsplit(value)
+    try:
+        _ = parts.port
+    except ValueError:
+        raise ValueError("has a port that is none") from None
     if parts.scheme not in {"http", "https"} or not parts.hostname or "*" in parts.hostname:
         raise ValueError("is not an address that starts with https:// or http://")
     if parts.path.rstrip("/") or parts.query or parts.fragment or parts.username:
@@ -276,10 +280,12 @@ def _rates(environment: Mapping[str, str]) -> dict[str, tuple[int, timedelta]]:
 
 def _rate(name: str, text: str) -> tuple[int, timedelta]:
     try:
-        rate = parse_rate(text)
+        rates = parse_rates(text)
     except ValueError:
-        raise SettingsError(f"{name}: is not a rate, for example 5/15 minutes") from None
-    return rate.amount, timedelta(seconds=rate.get_expiry())
+        rates = []
+    if len(rates) != 1 or rates[0].amount < 1:
+        raise SettingsError(f"{name}: is not a rate, for example 5/15 minutes")
+    return rates[0].amount, timedelta(seconds=rates[0].get_expiry())
 
 
 @cache

@@ -233,10 +233,16 @@ class ProviderRejected(ProviderError):
 
 
 class ProviderUnavailable(ProviderError):
-    """The provider certainly sent nothing: it could not be reached, or said that it failed."""
+    """The provider says that it failed. It should have sent nothing, but it is counted."""
 
     code = "provider_unavailable"
     status = 503
+
+
+class ProviderNotReached(ProviderUnavailable):
+    """No request left: it costs nothing and may be tried at once."""
+
+    code = "provider_not_reached"
 
 
 class ProviderThrottled(ProviderUnavailable):
@@ -250,6 +256,10 @@ class ProviderTimedOut(ProviderError):
 
     code = "provider_timed_out"
     status = 504
+
+
+class ResendTimedOut(ProviderTimedOut):
+    """Likewise, after the earlier reference was ended: it is worth nothing any more."""
 
 
 class CheckTimedOut(ProviderTimedOut):

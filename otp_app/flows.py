@@ -7,9 +7,9 @@ accepted. Reflex's own client token names a tab and proves nothing.
 from __future__ import annotations
 
 import secrets
-from http.cookies import CookieError, SimpleCookie
 
 from itsdangerous import BadSignature, TimestampSigner
+from starlette.requests import cookie_parser
 
 from otp_app.verification.models import Flow
 
@@ -54,8 +54,4 @@ class FlowCookies:
         return f"{self.name}={self._signer.sign(flow).decode()}"
 
     def _value(self, header: str) -> str:
-        try:
-            morsel = SimpleCookie(header).get(self.name)
-        except CookieError:
-            return ""
-        return morsel.value if morsel else ""
+        return cookie_parser(header).get(self.name, "")

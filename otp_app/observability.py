@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 import structlog
+from structlog.typing import EventDict  # noqa: TC002 - structlog reads annotations
 
 _SDK_LOGGERS = ("vonage", "twilio", "urllib3", "aiohttp", "aiosqlite", "sqlalchemy", "alembic")
 """At INFO and WARNING some of them print numbers, ids and whole bodies."""
@@ -62,11 +63,18 @@ def configure_logging() -> None:
     structlog.configure(
         processors=[
             structlog.contextvars.merge_contextvars,
+            _redacted,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
             structlog.dev.ConsoleRenderer(colors=False),
         ],
     )
+
+
+def _redacted(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """Our own lines carry ids and names only; this is for the day when somebody forgets."""
+    texts = {name: redact(value) for name, value in event.items() if isinstance(value, str)}
+    return {**event, **texts}
 
 
 def _where(exc_info: object) -> str:

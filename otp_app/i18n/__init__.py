@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel import Locale
-from babel.dates import format_time
+from babel.dates import format_date, format_time
 
 from otp_app.errors import CodeMismatch, OtpError, ResendTooSoon
 from otp_app.i18n.en import TEXTS
-from otp_app.phone import dial_code, regions
+from otp_app.phone import SATELLITE_AND_GLOBAL, dial_code, regions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -23,17 +23,20 @@ WARN_FROM = 3  # attempts left from which the person is told how many
 
 def message(error: OtpError, *, zone: tzinfo = UTC, now: datetime | None = None) -> str:
     """What to tell the person about *error*, with clock times of *zone*."""
-    texts = {name: _written(value, zone) for name, value in error.params.items()}
+    now = now or datetime.now(UTC)
+    texts = {name: _written(value, zone, now) for name, value in error.params.items()}
     if "region" in texts:
         texts["country"] = country(texts["region"])
     if isinstance(error, ResendTooSoon):
-        texts["seconds"] = str(_seconds_until(error.params, now or datetime.now(UTC)))
+        texts["seconds"] = str(_seconds_until(error.params, now))
     return TEXTS[_key(error)].format_map(texts)
 
 
 def country(region: str) -> str:
     """The name of an ISO 3166-1 region."""
-    return str(LOCALE.territories.get(region, region or "this country"))
+    if region in ("", SATELLITE_AND_GLOBAL):
+        return "this country"
+    return str(LOCALE.territories.get(region, region))
 
 
 def countries(served: frozenset[str] = frozenset()) -> list[tuple[str, str]]:
@@ -43,9 +46,15 @@ def countries(served: frozenset[str] = frozenset()) -> list[tuple[str, str]]:
     return [(region, f"{names[region]} (+{dial_code(region)})") for region in ordered]
 
 
-def clock(moment: datetime, zone: tzinfo) -> str:
-    """The time of day of *moment*, and the zone's name where we do not know the person's."""
-    text = format_time(moment.astimezone(zone), "short", locale=LOCALE)
+def clock(moment: datetime, zone: tzinfo, now: datetime | None = None) -> str:
+    """The time of day of *moment*, with its date unless that is today's by *now*.
+
+    And with the zone's name where we do not know the person's.
+    """
+    here = moment.astimezone(zone)
+    text = format_time(here, "short", locale=LOCALE)
+    if now is not None and here.date() != now.astimezone(zone).date():
+        text = f"{format_date(here, 'long', locale=LOCALE)}, {text}"
     return f"{text} UTC" if zone is UTC else text
 
 
@@ -57,8 +66,8 @@ def time_zone(name: str) -> tzinfo:
         return UTC
 
 
-def _written(value: str | int | datetime, zone: tzinfo) -> str:
-    return clock(value, zone) if isinstance(value, datetime) else str(value)
+def _written(value: str | int | datetime, zone: tzinfo, now: datetime) -> str:
+    return clock(value, zone, now) if isinstance(value, datetime) else str(value)
 
 
 def _key(error: OtpError) -> str:

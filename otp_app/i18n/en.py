@@ -53,9 +53,7 @@ TEXTS = {
         "There have been too many requests from your network. Try again after {until}"
     ),
     "rate_limited_other": "There have been too many requests. Try again after {until}",
-    "number_busy": (
-        "A code is already on its way to this number. Wait a few minutes, then try again"
-    ),
+    "number_busy": ("This number is busy with an earlier code. Wait a few minutes, then try again"),
     "refused_number": "We cannot send a code to this number. Use a different number",
     "refused_landline": (
         "This number cannot get text messages. Enter a mobile number, or choose “Call me”"
@@ -65,10 +63,11 @@ TEXTS = {
         "We cannot reach this number that way now. Choose the other way, or try again later"
     ),
     "provider_unavailable": _DOWN,
+    "provider_not_reached": _DOWN,
     "provider_misconfigured": _DOWN,
     "provider_throttled": "There are too many requests just now. Try again in {seconds} seconds",
     "provider_timed_out": (
-        "We could not tell whether that worked. If no message comes within 30 seconds, try again"
+        "We could not tell whether that worked. Wait 30 seconds, then try again"
     ),
     "check_timed_out": "We could not check the code. Enter it again, or get a new code",
     "store_unavailable": "There is a problem with this service. Try again in a few minutes",

@@ -116,6 +116,7 @@ def _expired() -> rx.Component:
             _start_again(),
             class_name="actions",
         ),
+        status(VerifyState.busy),
     )
 
 
@@ -123,7 +124,11 @@ def _locked() -> rx.Component:
     return rx.fragment(
         heading("You cannot enter a code until ", VerifyState.expires),
         rx.el.p("A wrong code was entered too many times. After that, get a new code."),
-        rx.el.div(_start_again("Use a different number"), class_name="actions"),
+        rx.el.div(
+            _action("Get a new code", VerifyState.send_again),
+            _start_again("Use a different number"),
+            class_name="actions",
+        ),
     )
 
 

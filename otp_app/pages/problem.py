@@ -24,7 +24,7 @@ def problem_page(brand: str) -> rx.Component:
     """For what nobody foresaw."""
     return page(
         heading(PROBLEM_TITLE),
-        rx.el.p("Nothing was sent and no code was used up. Try again in a few minutes."),
+        rx.el.p("Something went wrong on our side. Try again in a few minutes."),
         rx.el.p(rx.el.a("Start again", href=routes.PHONE)),
         brand=brand,
     )

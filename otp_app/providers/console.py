@@ -9,7 +9,7 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
-from otp_app.errors import ProviderUnavailable
+from otp_app.errors import ProviderNotReached
 from otp_app.verification.models import Channel, CheckOutcome, Reference
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class ConsoleProvider:
             self._out.write(f"\n{line.encode(encoding, 'replace').decode(encoding)}\n\n")
             self._out.flush()
         except (OSError, ValueError) as exc:  # nobody reads it any more, or it is closed
-            raise ProviderUnavailable from exc
+            raise ProviderNotReached from exc
 
 
 def _expiry(reference: Reference) -> int:

@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from otp_app.errors import ProviderTimedOut, ProviderUnavailable
+from otp_app.errors import ProviderNotReached, ProviderTimedOut
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -51,11 +51,11 @@ class Lane:
         """Go in, with all of the lane's time.
 
         Raises:
-            ProviderUnavailable: the lane is full.
+            ProviderNotReached: the lane is full.
             ProviderTimedOut: the time is over.
         """
         if self._inside >= self._capacity:
-            raise ProviderUnavailable
+            raise ProviderNotReached
         self._inside += 1
         try:
             async with asyncio.timeout(self._seconds):
@@ -78,12 +78,12 @@ class ThreadLane:
         """Make *call* in a thread, and give up on it when the loop's clock says *until*.
 
         Raises:
-            ProviderUnavailable: the lane is full, or the call still waited for a thread when its
+            ProviderNotReached: the lane is full, or the call still waited for a thread when its
                 time was over. It is never made.
             ProviderTimedOut: it was under way. Its thread is free again when its socket gives up.
         """
         if len(self._calls) >= self._capacity:
-            raise ProviderUnavailable
+            raise ProviderNotReached
         future = self._executor.submit(call)
         self._calls.add(future)
         future.add_done_callback(self._calls.discard)
@@ -91,7 +91,7 @@ class ThreadLane:
             async with asyncio.timeout_at(until):
                 return await asyncio.wrap_future(future)
         except TimeoutError as exc:
-            raise (ProviderUnavailable if future.cancel() else ProviderTimedOut) from exc
+            raise (ProviderNotReached if future.cancel() else ProviderTimedOut) from exc
 
     async def aclose(self) -> None:
         """Let nobody in any more, drop the calls that wait, and wait for those under way."""

@@ -21,7 +21,7 @@ from aiohttp import (
 from twilio.http.async_http_client import AsyncTwilioHttpClient
 from twilio.http.response import Response
 
-from otp_app.errors import ProviderTimedOut, ProviderUnavailable
+from otp_app.errors import ProviderNotReached, ProviderTimedOut
 from otp_app.providers.answers import MAX_BODY, require_answer
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ class TwilioTransport(AsyncTwilioHttpClient):
 
         Raises:
             Refused: the status is not 2xx.
-            ProviderUnavailable: the request certainly never left.
+            ProviderNotReached: the request certainly never left.
             ProviderTimedOut: it may have.
         """
         if auth:
@@ -73,7 +73,7 @@ class TwilioTransport(AsyncTwilioHttpClient):
             ) as answer:
                 body = await _read(answer.content)
         except (ClientConnectorError, ConnectionTimeoutError) as exc:  # also DNS and TLS
-            raise ProviderUnavailable from exc
+            raise ProviderNotReached from exc
         except (ClientError, TimeoutError) as exc:
             raise ProviderTimedOut from exc
         require_answer(answer.status, body, answer.headers.get("Retry-After", ""))

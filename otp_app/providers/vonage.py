@@ -13,10 +13,11 @@ from vonage import VonageError
 from otp_app.errors import (
     NumberBusy,
     ProviderMisconfigured,
+    ProviderNotReached,
     ProviderRejected,
     ProviderTimedOut,
-    ProviderUnavailable,
     Refusal,
+    ResendTimedOut,
 )
 from otp_app.providers.answers import Refused
 from otp_app.providers.lanes import DEADLINES, Deadlines, ThreadLane
@@ -112,9 +113,11 @@ class VonageProvider:
         try:
             await self._cancel(reference, self._sends, until)
         except ProviderTimedOut as exc:
-            raise ProviderUnavailable from exc  # whatever became of it, it sent nothing
+            raise ProviderNotReached from exc  # whatever became of it, it sent nothing
         try:
             return await self._start(to, channel, until)
+        except ProviderTimedOut as exc:
+            raise ResendTimedOut from exc
         except NumberBusy as exc:
             if exc.reference == reference:  # too late to cancel it
                 raise ProviderRejected(Refusal.CHANNEL) from exc

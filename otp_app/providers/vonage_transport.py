@@ -16,7 +16,7 @@ from requests.exceptions import ConnectTimeout, SSLError
 from urllib3 import Retry
 from urllib3.exceptions import HTTPError, NewConnectionError
 
-from otp_app.errors import ProviderTimedOut, ProviderUnavailable
+from otp_app.errors import ProviderNotReached, ProviderTimedOut
 from otp_app.providers.answers import MAX_BODY, require_answer
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ class VonageAdapter(HTTPAdapter):
 
         Raises:
             Refused: the status is not 2xx.
-            ProviderUnavailable: the request certainly never left.
+            ProviderNotReached: the request certainly never left.
             ProviderTimedOut: it may have.
         """
         until = time.monotonic() + self._deadlines.send
@@ -55,7 +55,7 @@ class VonageAdapter(HTTPAdapter):
             response = super().send(request, **options)
             body = _read(response.raw, until)
         except (OSError, HTTPError) as exc:  # those of requests, and of urllib3 for the body
-            raise (ProviderUnavailable if _never_left(exc) else ProviderTimedOut) from exc
+            raise (ProviderNotReached if _never_left(exc) else ProviderTimedOut) from exc
         require_answer(response.status_code, body, response.headers.get("Retry-After", ""))
         response.raw = BytesIO(body)
         return response

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator  # noqa: TC003 - Reflex evaluates annotations
 from enum import StrEnum
-from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING, TypedDict
 
 import reflex as rx
 from reflex.event import EventSpec  # noqa: TC002 - likewise
+from starlette.requests import cookie_parser
 
 from otp_app import i18n, routes, services
 from otp_app.addresses import address_key
@@ -144,7 +144,7 @@ class VerifyState(rx.State):
 
     @rx.event
     def change_number(self) -> EventSpec:
-        """Go back to the phone page. The code that was sent stays good until another is."""
+        """Go back to the phone page. The code stays good until another number is sent one."""
         self._begin("")
         return rx.redirect(routes.PHONE)
 
@@ -244,7 +244,8 @@ class VerifyState(rx.State):
 
     def _zone(self) -> tzinfo:
         """The person's, by the preference that the page's script sets."""
-        return i18n.time_zone(_cookie(self.router.headers.cookie, routes.TIME_ZONE_COOKIE))
+        cookies = cookie_parser(self.router.headers.cookie)
+        return i18n.time_zone(cookies.get(routes.TIME_ZONE_COOKIE, ""))
 
 
 def _step(verification: Verification | None) -> Step:
@@ -266,14 +267,6 @@ def _text(form: object, name: str) -> str:
     """The field *name*. A socket can carry anything: what is not a text counts as empty."""
     value = form.get(name) if isinstance(form, dict) else None
     return value if isinstance(value, str) else ""
-
-
-def _cookie(header: str, name: str) -> str:
-    try:
-        morsel = SimpleCookie(header).get(name)
-    except CookieError:
-        return ""
-    return morsel.value if morsel else ""
 
 
 def _milliseconds(moment: datetime) -> int:

@@ -57,15 +57,15 @@ def open_engine(url: str) -> AsyncEngine:
     """
     try:
         parsed = make_url(url)
-    except ArgumentError as exc:
-        raise ValueError("the database URL is not one") from exc
+    except (ArgumentError, ValueError):  # whose text may hold a part of the password
+        raise ValueError("it is no database URL") from None
     match parsed.drivername:
         case "sqlite" | "sqlite+aiosqlite":
             return _open_sqlite(parsed.set(drivername="sqlite+aiosqlite"))
         case "postgres" | "postgresql" | "postgresql+psycopg":
             return _open_postgresql(parsed.set(drivername="postgresql+psycopg"))
-        case other:
-            raise ValueError(f"no {other} here: the database is sqlite:/// or postgresql://")
+        case _:
+            raise ValueError("the database is neither sqlite:/// nor postgresql://")
 
 
 async def migrate(url: str) -> None:

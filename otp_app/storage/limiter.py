@@ -60,10 +60,15 @@ class _Windows(Storage, MovingWindowSupport):
     async def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
         """Write *amount* rows, if the window has room for them."""
         used = select(func.count()).where(*self._in_window(key, expiry)).scalar_subquery()
-        values = (literal(key), literal(self._now), literal(self._batch))
+        values = (
+            literal(key),
+            literal(self._now),
+            literal(self._now + expiry),
+            literal(self._batch),
+        )
         row = select(*values).where(used + amount <= limit)
         written = await self._connection.execute(
-            insert(limit_hits).from_select(["key", "at", "batch"], row)
+            insert(limit_hits).from_select(["key", "at", "ends", "batch"], row)
         )
         return written.rowcount == 1
 
@@ -136,6 +141,17 @@ class SqlLimiter:
         await self._transact(work)
         return batch
 
+    async def require(self, spendings: Sequence[Spending], now: datetime) -> None:
+        """Count nothing, but refuse what has no room."""
+
+        async def work(connection: AsyncConnection) -> None:
+            limiter = MovingWindowRateLimiter(_Windows(connection, now, ""))
+            tests = [(s, await limiter.test(_item(s.limit), self._key(s))) for s in spendings]
+            if full := [spending for spending, has_room in tests if not has_room]:
+                raise await self._refusal(limiter, full)
+
+        await self._transact(work)
+
     async def refund(self, batch: str) -> None:
         """Take back what certainly bought nothing."""
         await self._delete(_hits.batch == batch)
@@ -145,9 +161,9 @@ class SqlLimiter:
         keys = [_item(s.limit).key_for(self._key(s)) for s in spendings]
         await self._delete(_hits.key.in_(keys))
 
-    async def prune(self, before: datetime) -> None:
+    async def prune(self, now: datetime) -> None:
         """Forget what no window reaches back to."""
-        await self._delete(_hits.at < before.timestamp())
+        await self._delete(_hits.ends <= now.timestamp())
 
     async def standings(self, spendings: Sequence[Spending], now: datetime) -> list[Standing]:
         """How the limits of *spendings* stand. Counts nothing."""

@@ -85,6 +85,10 @@ class SqlStore:
         """Record that *send* was not confirmed."""
         return await self._changes(statements.fail(id_, send, status))
 
+    async def lose_reference(self, id_: str, send: Send) -> bool:
+        """Have no reference, until a later message finds one."""
+        return await self._changes(statements.lose_reference(id_, send))
+
     async def release_send(self, before: Verification, send: Send) -> bool:
         """Record that *send* was not sent."""
         return await self._changes(statements.release(before, send))
@@ -107,9 +111,9 @@ class SqlStore:
 
         return await self._transact(work)
 
-    async def close(self, id_: str, status: Status) -> bool:
-        """End an open verification."""
-        return await self._changes(statements.close(id_, status))
+    async def close(self, id_: str, status: Status, reference: Reference | None) -> bool:
+        """End it, unless another message has been sent meanwhile."""
+        return await self._changes(statements.close(id_, status, reference))
 
     async def ended(self, now: datetime) -> Sequence[Verification]:
         """What the sweeper has to end. Their `flow` is its hash: the value is not kept."""

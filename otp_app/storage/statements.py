@@ -50,7 +50,13 @@ def record(verification: Verification, send: Send) -> Update:
 
 
 def settle(id_: str, send: Send, reference: Reference) -> Update:
-    """Keep the reference in any case, become pending only if still open; gives the status."""
+    """Keep the reference in any case, become pending only if still open; gives the status.
+
+    Twilio gives several browsers one reference, whose time began with the first.
+    """
+    other = verifications.alias("shared").c
+    same = (other.provider == _v.provider, other.reference == reference, other.id != id_)
+    sooner = and_(*same, other.expires_at < _v.expires_at)
     return (
         _update.where(_is_last(id_, send))
         .values(
@@ -59,6 +65,7 @@ def settle(id_: str, send: Send, reference: Reference) -> Update:
             sent_at=send.at,
             resend_at=send.next_at,
             canceled=False,
+            expires_at=_least(other.expires_at, (sooner,), _v.expires_at),
             status=case((_is_open, literal(Status.PENDING, _v.status.type)), else_=_v.status),
         )
         .returning(_v.status)
@@ -98,6 +105,12 @@ def fail(id_: str, send: Send, status: Status) -> Update:
     return _update.where(_is_last(id_, send), _is_open).values(status=status)
 
 
+def lose_reference(id_: str, send: Send) -> Update:
+    """Forget the reference that *send* has ended."""
+    lost = {"status": Status.UNKNOWN, "reference": None}
+    return _update.where(_is_last(id_, send), _is_open).values(lost)
+
+
 def release(before: Verification, send: Send) -> Update:
     """Uncount *send*, if it is still its last message."""
     uncounted = {
@@ -131,9 +144,10 @@ def approve(id_: str, now: datetime) -> Update:
     return _update.where(_v.id == id_, _is_sent).values(approved).returning(_v.phone)
 
 
-def close(id_: str, status: Status) -> Update:
-    """End it."""
-    return _update.where(_v.id == id_, _is_open).values(status=status)
+def close(id_: str, status: Status, reference: Reference | None) -> Update:
+    """End it if it is open, and what ended is what it has."""
+    same = _v.reference.is_not_distinct_from(reference)
+    return _update.where(_v.id == id_, _is_open, same).values(status=status)
 
 
 def mark_canceled(id_: str, reference: Reference | None) -> Update:

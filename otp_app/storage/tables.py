@@ -88,8 +88,11 @@ class LimitHitRow(_Base, table=True):
 
     id: int | None = Field(default=None, primary_key=True)
     key: str = Field(sa_type=String(128))
-    at: float = Field(index=True)
-    """Seconds since 1970."""
+    at: float
+    """Seconds since 1970, as is `ends`."""
+
+    ends: float = Field(index=True)
+    """When its window has passed."""
 
     batch: str = Field(index=True, sa_type=String(16))
     """Names the uses that were counted together."""

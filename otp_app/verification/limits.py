@@ -80,7 +80,7 @@ POLICY: tuple[Limit, ...] = (
     Limit("LIMIT_CHECK_ADDRESS_HOUR", Action.CHECK, Scope.ADDRESS, 50, HOUR),
     Limit("LIMIT_CHECK_NUMBER", Action.CHECK, Scope.NUMBER, 20, HOUR),
     Limit("LIMIT_CHECK_NUMBER_DAY", Action.CHECK, Scope.NUMBER, 50, DAY),
-    Limit("LIMIT_CHECK_FAILURES", Action.CHECK, Scope.FAILURES, 100, 365 * DAY),
+    Limit("LIMIT_CHECK_FAILURES", Action.CHECK, Scope.FAILURES, 100, 30 * DAY),
     Limit("LIMIT_CHECK_TOTAL", Action.CHECK, Scope.EVERYBODY, 500, 5 * MINUTE),
 )
 

@@ -60,7 +60,11 @@ class Provider(Protocol):
         ...
 
     async def resend(self, reference: Reference, to: PhoneNumber, channel: Channel) -> Reference:
-        """Send a code again, by this channel; the reference may change. Raises as `start`."""
+        """Send a code again, by this channel; the reference may change.
+
+        Raises as `start`, and `ResendTimedOut` where a code may have been sent under a reference
+        that is not known, in place of the old one.
+        """
         ...
 
     async def check(self, reference: Reference, to: PhoneNumber, code: str) -> CheckOutcome:
@@ -83,6 +87,10 @@ class Limiter(Protocol):
         """
         ...
 
+    async def require(self, spendings: Sequence[Spending], now: datetime) -> None:
+        """See that all of *spendings* have room, and count nothing. Raises `RateLimited`."""
+        ...
+
     async def refund(self, batch: str) -> None:
         """Take back what certainly bought nothing."""
         ...
@@ -91,7 +99,7 @@ class Limiter(Protocol):
         """Forget what was counted in a row, after a success."""
         ...
 
-    async def prune(self, before: datetime) -> None:
+    async def prune(self, now: datetime) -> None:
         """Forget what no window reaches back to."""
         ...
 
@@ -148,6 +156,10 @@ class VerificationStore(Protocol):
         """The message *send* was not confirmed: an open verification takes *status*."""
         ...
 
+    async def lose_reference(self, id_: str, send: Send) -> bool:
+        """The message *send* may be out under a reference that we do not know: `UNKNOWN`."""
+        ...
+
     async def release_send(self, before: Verification, send: Send) -> bool:
         """The message *send* certainly was not sent: all is as *before*, and it may be tried."""
         ...
@@ -164,8 +176,8 @@ class VerificationStore(Protocol):
         """Mark an open verification approved and its number as verified, once."""
         ...
 
-    async def close(self, id_: str, status: Status) -> bool:
-        """End an open verification."""
+    async def close(self, id_: str, status: Status, reference: Reference | None) -> bool:
+        """End an open verification, if *reference* is still its own."""
         ...
 
     async def ended(self, now: datetime) -> Sequence[Verification]:

@@ -21,9 +21,11 @@ from otp_app.errors import (
     OtpError,
     PhoneProblem,
     ProviderError,
+    ProviderNotReached,
     ProviderRejected,
     ProviderTimedOut,
     ProviderUnavailable,
+    ResendTimedOut,
     ResendTooSoon,
     SendsExhausted,
     VerificationExpired,
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from otp_app.phone import PhoneNumber
-    from otp_app.verification.limits import Client, Limit
+    from otp_app.verification.limits import Client, Limit, Spending
     from otp_app.verification.models import Flow
     from otp_app.verification.ports import Limiter, Provider, VerificationStore
 
@@ -117,7 +119,7 @@ class VerificationService:
         async with self._turn(client.flow):
             current = await self._require(client.flow, id_)
             self._require_reachable(current.phone, channel)
-            if current.is_open(self.now()):
+            if self._can_go_on(current):
                 return await self._send_again(client, current, channel)
             return await self._start_again(client, current, channel)
 
@@ -140,8 +142,8 @@ class VerificationService:
             raise await self._why_closed(client.flow)
         try:
             outcome = await provider.check(attempt.reference, attempt.phone, code)
-        except ProviderTimedOut as exc:
-            raise CheckTimedOut from exc
+        except ProviderError as exc:
+            raise await self._unanswered(attempt, exc) from exc
         approved = await self._answered(attempt, outcome)
         await self._forgive_failures(client, approved.phone)
         return approved
@@ -149,7 +151,7 @@ class VerificationService:
     async def cancel(self, flow: Flow) -> None:
         """Give up what this browser has open. The provider is told by the sweeper."""
         current = await self.current(flow)
-        if current and await self.store.close(current.id, Status.CANCELED):
+        if current and await self.store.close(current.id, Status.CANCELED, current.reference):
             self._log("verification.canceled", current)
 
     def _turn(self, flow: Flow) -> asyncio.Lock:
@@ -189,7 +191,8 @@ class VerificationService:
         now = self.now()
         if current.is_locked(now):
             raise AttemptsExhausted(until=current.expires_at)
-        if not current.is_open(now):
+        if not self._can_go_on(current):
+            await self.store.close(current.id, Status.EXPIRED, current.reference)
             await self._end(current)
             return await self._start_new(client, current.phone, channel)
         on_its_way = current.status is Status.PENDING and current.channel is channel
@@ -231,45 +234,72 @@ class VerificationService:
         try:
             reference = await sending
         except NumberBusy as busy:
-            reference = await self._adopt(verification, send, busy)
-        except ProviderTimedOut as exc:
+            reference = await self._adopt(verification, send, busy, batch)
+        except ResendTimedOut:
+            await self.store.lose_reference(verification.id, send)
+            self._log("verification.send_unknown", verification, channel=send.channel)
+            raise
+        except ProviderTimedOut:
             await self.store.fail_send(verification.id, send, Status.UNKNOWN)
-            self._log("verification.send_unknown", verification, channel=send.channel, why=exc.code)
+            self._log("verification.send_unknown", verification, channel=send.channel)
             raise
         except (ProviderRejected, ProviderUnavailable) as exc:
-            await self._not_sent(verification, send, exc)
-            if type(exc) is ProviderUnavailable:
-                await self.limiter.refund(batch)
+            await self._not_sent(verification, send, exc, batch)
             raise
         settled = self._send(send.number, send.channel)
         if not await self.store.settle_send(verification.id, settled, reference):
             raise VerificationNotFound  # closed meanwhile, in another tab
         self._log("verification.sent", verification, channel=send.channel, send=send.number)
-        return await self._require(verification.flow, verification.id)
+        return await self._settled(verification)
 
-    async def _adopt(self, verification: Verification, send: Send, busy: NumberBusy) -> Reference:
+    async def _settled(self, verification: Verification) -> Verification:
+        current = await self.current(verification.flow)
+        if current is None or current.id != verification.id:
+            raise VerificationNotFound
+        return current
+
+    async def _adopt(
+        self, verification: Verification, send: Send, busy: NumberBusy, batch: str
+    ) -> Reference:
         """The reference of what the provider already runs, if this flow itself asked for it."""
         reference = Reference(busy.reference or "")
         if reference and await self.store.adopt(verification, send, reference):
             return reference
-        await self._not_sent(verification, send, busy)
+        await self._not_sent(verification, send, busy, batch)
         raise busy
 
-    async def _not_sent(self, verification: Verification, send: Send, why: OtpError) -> None:
+    async def _not_sent(
+        self, verification: Verification, send: Send, why: OtpError, batch: str
+    ) -> None:
+        """Uncount what certainly was not sent; a provider that only says so may be wrong."""
         if send.number == 1:
             await self.store.fail_send(verification.id, send, Status.REFUSED)
-        else:
+        elif isinstance(why, (ProviderNotReached, ProviderRejected, NumberBusy)):
             await self.store.release_send(verification, send)
+        if isinstance(why, (ProviderNotReached, NumberBusy)):
+            await self.limiter.refund(batch)
         self._log("verification.not_sent", verification, channel=send.channel, why=why.key)
 
     async def _spend(self, action: Action, client: Client, phone: PhoneNumber) -> str:
-        """Count it against every limit, or refuse."""
+        """Count it against every limit, or refuse. A locked number gets no messages either."""
+        if action is Action.SEND:
+            await self.limiter.require(self._failures(client, phone), self.now())
         return await self.limiter.spend(spendings(self.limits, action, client, phone), self.now())
 
     async def _forgive_failures(self, client: Client, phone: PhoneNumber) -> None:
         """A success ends the number's row of failures, and no other count."""
+        await self.limiter.forgive(self._failures(client, phone))
+
+    def _failures(self, client: Client, phone: PhoneNumber) -> list[Spending]:
         checks = spendings(self.limits, Action.CHECK, client, phone)
-        await self.limiter.forgive([s for s in checks if s.limit.scope is Scope.FAILURES])
+        return [spending for spending in checks if spending.limit.scope is Scope.FAILURES]
+
+    async def _unanswered(self, attempt: Verification, error: ProviderError) -> OtpError:
+        """The guess is spent all the same; with the last one it is over."""
+        if attempt.attempts_left == 0:
+            await self.store.close(attempt.id, Status.EXHAUSTED, attempt.reference)
+            return AttemptsExhausted(until=attempt.expires_at)
+        return CheckTimedOut() if isinstance(error, ProviderTimedOut) else error
 
     async def _answered(self, attempt: Verification, outcome: CheckOutcome) -> Verification:
         """What the provider's answer makes of the verification."""
@@ -282,20 +312,20 @@ class VerificationService:
             case CheckOutcome.MISMATCH if attempt.attempts_left > 0:
                 raise CodeMismatch(attempts_left=attempt.attempts_left, until=attempt.expires_at)
             case CheckOutcome.MISMATCH | CheckOutcome.EXHAUSTED:
-                await self.store.close(attempt.id, Status.EXHAUSTED)
+                await self.store.close(attempt.id, Status.EXHAUSTED, attempt.reference)
                 raise AttemptsExhausted(until=attempt.expires_at)
             case CheckOutcome.EXPIRED:
-                await self.store.close(attempt.id, Status.EXPIRED)
+                await self.store.close(attempt.id, Status.EXPIRED, attempt.reference)
                 raise await self._why_closed(attempt.flow)
 
     async def _require(self, flow: Flow, id_: str) -> Verification:
         current = await self.current(flow)
         if current is None:
             raise VerificationNotFound
-        if current.id != id_:
-            raise VerificationReplaced(ending=current.phone.ending)
         if current.status is Status.APPROVED:
             raise AlreadyVerified
+        if current.id != id_:
+            raise VerificationReplaced(ending=current.phone.ending)
         return current
 
     def _require_reachable(self, phone: PhoneNumber, channel: Channel) -> None:
@@ -329,6 +359,10 @@ class VerificationService:
                 return VerificationNotFound()
             case _:
                 return VerificationExpired()
+
+    def _can_go_on(self, current: Verification) -> bool:
+        """Whether it is open and who started it is still configured."""
+        return current.is_open(self.now()) and current.provider in self.providers
 
     def _provider_of(self, verification: Verification) -> Provider:
         """Who started it. Its code is worthless once that provider is no longer configured."""

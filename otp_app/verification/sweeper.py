@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 import structlog
 
 from otp_app.errors import ProviderError, StoreUnavailable
-from otp_app.verification.limits import POLICY
 from otp_app.verification.models import Status, Verification
 
 if TYPE_CHECKING:
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
 
     from otp_app.verification.ports import Limiter, Provider, VerificationStore
 
-LONGEST_WINDOW = max(limit.window for limit in POLICY)
 INTERVAL = 5.0  # seconds between two looks; one indexed query each
 
 log = structlog.get_logger(__name__)
@@ -48,10 +46,17 @@ class Sweeper:
 
     async def sweep(self) -> None:
         """Look once."""
-        for verification in await self.store.ended(self.now()):
-            await self.store.close(verification.id, Status.EXPIRED)
+        seen: set[str] = set()
+        while verification := await self._next(seen):
+            seen.add(verification.id)
+            await self.store.close(verification.id, Status.EXPIRED, verification.reference)
             await self._cancel(verification)
-        await self.limiter.prune(self.now() - LONGEST_WINDOW)
+        await self.limiter.prune(self.now())
+
+    async def _next(self, seen: set[str]) -> Verification | None:
+        """Asked anew before each cancel: a reference may be in use again by then."""
+        ended = await self.store.ended(self.now())
+        return next((one for one in ended if one.id not in seen), None)
 
     async def _cancel(self, verification: Verification) -> None:
         """Cancel at the provider; what fails is tried again at the next look."""

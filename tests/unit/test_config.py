@@ -89,6 +89,10 @@ def test_the_provider_is_the_one_asked_for_or_the_one_with_credentials(
         ({"DEFAULT_COUNTRY": "canary"}, ["DEFAULT_COUNTRY"]),
         ({"OTP_LOCALE": "canary!"}, ["OTP_LOCALE"]),
         ({"LIMIT_SEND_NUMBER": "canary"}, ["LIMIT_SEND_NUMBER"]),
+        ({"LIMIT_SEND_NUMBER": "0/minute"}, ["LIMIT_SEND_NUMBER"]),
+        ({"LIMIT_SEND_NUMBER": "5/hour; 9/day"}, ["LIMIT_SEND_NUMBER"]),
+        ({"PUBLIC_URL": "https://a.example:canary"}, ["PUBLIC_URL"]),
+        ({"PUBLIC_URL": "https://a.example:99999"}, ["PUBLIC_URL"]),
         (PRODUCTION | TWILIO | {"LIMIT_SEND_NUMBER": "51/hour"}, ["LIMIT_SEND_NUMBER"]),
         (
             {"APP_ENV": "production"},

@@ -32,6 +32,16 @@ def test_a_minted_cookie_is_read_back(flows: FlowCookies) -> None:
 
 
 @pytest.mark.parametrize(
+    "foreign", ['prefs={"theme":"dark"}', "consent", "name=Ann Lee", "a=b=c", "=x", 'q="un;', "é=ü"]
+)
+def test_other_cookies_do_not_hide_it(flows: FlowCookies, foreign: str) -> None:
+    cookie = flows.mint()
+
+    assert flows.read(f"{foreign}; {cookie}") == flows.read(cookie)
+    assert flows.read(f"{cookie}; {foreign}") == flows.read(cookie)
+
+
+@pytest.mark.parametrize(
     "header",
     [
         "",

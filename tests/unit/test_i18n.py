@@ -22,7 +22,7 @@ LATER = NOW + timedelta(seconds=24)
 
 def concrete(kind: type[OtpError] = OtpError) -> Iterator[type[OtpError]]:
     for child in kind.__subclasses__():
-        if hasattr(child, "code"):
+        if "code" in vars(child):
             yield child
         yield from concrete(child)
 
@@ -82,8 +82,15 @@ def test_guesses_are_counted_down_from_three() -> None:
 def test_times_are_the_persons_own() -> None:
     error = errors.AttemptsExhausted(until=NOW)
 
-    assert "3:45" in i18n.message(error, zone=i18n.time_zone("Europe/Amsterdam"))
-    assert "2:45\u202fPM UTC" in i18n.message(error)
+    amsterdam = i18n.time_zone("Europe/Amsterdam")
+    assert "until 3:45" in i18n.message(error, zone=amsterdam, now=NOW)
+    assert "until 2:45\u202fPM UTC" in i18n.message(error, now=NOW)
+
+
+def test_another_day_is_named() -> None:
+    error = errors.RateLimited("number", until=NOW + timedelta(days=1))
+
+    assert "after March 2, 2026, 2:45" in i18n.message(error, now=NOW)
 
 
 @pytest.mark.parametrize("name", ["", "Nowhere/City", "../../etc/passwd", "\x00", "A" * 5000, "/"])

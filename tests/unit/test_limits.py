@@ -12,8 +12,8 @@ import pytest
 from otp_app.errors import (
     CodeMismatch,
     OtpError,
+    ProviderNotReached,
     ProviderTimedOut,
-    ProviderUnavailable,
     RateLimited,
     StoreUnavailable,
 )
@@ -166,7 +166,7 @@ async def test_guesses_at_a_number_are_counted_over_browsers_and_days(
 async def test_a_hundred_failures_in_a_row_lock_a_number_and_a_success_starts_anew(
     verifications: VerificationService, provider: FakeProvider, clock: Clock
 ) -> None:
-    rates = {"LIMIT_CHECK_FAILURES": (4, timedelta(days=365))}
+    rates = {"LIMIT_CHECK_FAILURES": (4, timedelta(days=30))}
     service = replace(verifications, limits=adjusted(only("LIMIT_CHECK_FAILURES"), rates))
     first = await service.start(ME, number(1), Channel.SMS)
     for code in (WRONG, WRONG, WRONG):
@@ -182,7 +182,11 @@ async def test_a_hundred_failures_in_a_row_lock_a_number_and_a_success_starts_an
     with pytest.raises(RateLimited):
         await service.check(client(1), second.id, RIGHT)
 
+    with pytest.raises(RateLimited):
+        await service.start(client(2), number(1), Channel.SMS)
+
     assert len(provider.checked) == 8
+    assert len(provider.sent) == 2
 
 
 async def test_fifty_guesses_at_once_get_five_answers_under_the_whole_policy(
@@ -238,9 +242,9 @@ async def test_a_refusal_counts_nothing_anywhere(verifications: VerificationServ
 async def test_what_certainly_was_not_sent_is_given_back(
     limited: VerificationService, provider: FakeProvider
 ) -> None:
-    provider.failures = [ProviderUnavailable()] * 10
+    provider.failures = [ProviderNotReached()] * 10
     for _ in range(10):
-        with pytest.raises(ProviderUnavailable):
+        with pytest.raises(ProviderNotReached):
             await limited.start(ME, number(1), Channel.SMS)
 
     assert await sends(limited, ME, number(1))
@@ -298,7 +302,10 @@ async def test_old_uses_are_swept_away(sql_store: SqlStore, clock: Clock) -> Non
     limiter = SqlLimiter(sql_store.engine, SECRET)
     await limiter.spend([Spending(POLICY[0], "me")], clock.now())
 
-    await limiter.prune(clock.now() + timedelta(seconds=1))
+    await limiter.prune(clock.now() + POLICY[0].window - timedelta(seconds=1))
+    with pytest.raises(RateLimited):
+        await limiter.spend([Spending(replace(POLICY[0], amount=1), "me")] * 2, clock.now())
+    await limiter.prune(clock.now() + POLICY[0].window)
 
     async with sql_store.engine.connect() as connection:
         assert (await connection.exec_driver_sql("SELECT * FROM limit_hits")).all() == []

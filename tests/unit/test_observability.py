@@ -8,8 +8,9 @@ import traceback
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog
 
-from otp_app.observability import RedactedRecord, redact
+from otp_app.observability import RedactedRecord, configure_logging, redact
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -84,3 +85,16 @@ def test_a_wrong_format_is_still_a_line(written: io.StringIO) -> None:
     logging.getLogger("reflex.some.module").error("%d of %d", "one")
 
     assert written.getvalue() == "%d of %d\n"
+
+
+def test_our_own_lines_are_held_to_it_too(capsys: pytest.CaptureFixture[str]) -> None:
+    before = structlog.get_config(), logging.getLogRecordFactory()
+    configure_logging()
+    structlog.get_logger("otp_app.test").warning("asked", phone="+447400123456", id="abcDEF-x")
+    structlog.configure(**before[0])
+    logging.setLogRecordFactory(before[1])
+
+    written = capsys.readouterr().out
+    assert "[redacted]" in written
+    assert "abcDEF-x" in written
+    assert "7400" not in written

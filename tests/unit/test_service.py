@@ -18,9 +18,11 @@ from otp_app.errors import (
     NumberBusy,
     OtpError,
     PhoneProblem,
+    ProviderNotReached,
     ProviderRejected,
     ProviderTimedOut,
     ProviderUnavailable,
+    ResendTimedOut,
     ResendTooSoon,
     SendsExhausted,
     VerificationExpired,
@@ -29,16 +31,15 @@ from otp_app.errors import (
 )
 from otp_app.phone import PhoneNumber
 from otp_app.verification.limits import Client
-from otp_app.verification.models import Channel, CheckOutcome, Flow, Status
+from otp_app.verification.models import Channel, CheckOutcome, Flow, Reference, Status
 from otp_app.verification.sweeper import Sweeper
-from tests.fakes import RIGHT, WRONG
+from tests.fakes import RIGHT, WRONG, FakeProvider
 
 if TYPE_CHECKING:
     from otp_app.storage.sql import SqlStore
     from otp_app.verification.models import Verification
     from otp_app.verification.service import VerificationService
     from tests.emulator import Clock
-    from tests.fakes import FakeProvider
 
 FLOW, OTHER_FLOW = Flow("flow-1"), Flow("flow-2")
 ADDRESS = "203.0.113.7"
@@ -307,7 +308,7 @@ async def test_an_expired_code_is_not_made_good_by_a_provider_that_still_runs_it
 ) -> None:
     started = await start(verifications)
     clock.tick(600)
-    provider.failures = [ProviderUnavailable(), NumberBusy(started.reference)]  # cancel, start
+    provider.failures = [ProviderNotReached(), NumberBusy(started.reference)]  # cancel, start
 
     with pytest.raises(NumberBusy):
         await verifications.resend(CLIENT, started.id, Channel.SMS)
@@ -339,7 +340,7 @@ async def test_what_was_given_up_is_gone(verifications: VerificationService) -> 
         await verifications.check(CLIENT, started.id, RIGHT)
 
 
-@pytest.mark.parametrize("failure", [ProviderUnavailable(), ProviderRejected(), NumberBusy()])
+@pytest.mark.parametrize("failure", [ProviderNotReached(), ProviderRejected(), NumberBusy()])
 async def test_what_certainly_was_not_sent_can_be_tried_again_at_once(
     verifications: VerificationService, provider: FakeProvider, failure: OtpError
 ) -> None:
@@ -398,8 +399,8 @@ async def test_a_resend_that_failed_leaves_the_old_code_good_and_no_wait(
 ) -> None:
     started = await start(verifications)
     clock.tick(30)
-    provider.failures = [ProviderUnavailable()]
-    with pytest.raises(ProviderUnavailable):
+    provider.failures = [ProviderNotReached()]
+    with pytest.raises(ProviderNotReached):
         await verifications.resend(CLIENT, started.id, Channel.SMS)
 
     await verifications.resend(CLIENT, started.id, Channel.SMS)
@@ -431,6 +432,86 @@ async def test_a_check_without_an_answer_is_counted_and_approves_nothing(
     current = await verifications.current(FLOW)
     assert current is not None
     assert (current.status, current.attempts_left) == (Status.PENDING, 4)
+
+
+async def test_the_last_guess_without_an_answer_ends_it(
+    verifications: VerificationService, provider: FakeProvider
+) -> None:
+    started = await start(verifications)
+    provider.failures = [ProviderTimedOut()] * 5
+    for _ in range(4):
+        with pytest.raises(CheckTimedOut):
+            await verifications.check(CLIENT, started.id, RIGHT)
+
+    with pytest.raises(AttemptsExhausted):
+        await verifications.check(CLIENT, started.id, RIGHT)
+    with pytest.raises(AttemptsExhausted):
+        await verifications.resend(CLIENT, started.id, Channel.SMS)
+
+
+async def test_a_resend_that_lost_its_reference_finds_it_with_the_next(
+    verifications: VerificationService, provider: FakeProvider, clock: Clock
+) -> None:
+    started = await start(verifications)
+    clock.tick(30)
+    provider.failures = [ResendTimedOut(), NumberBusy("reference-of-the-lost-answer")]
+    with pytest.raises(ProviderTimedOut):
+        await verifications.resend(CLIENT, started.id, Channel.SMS)
+    clock.tick(60)
+
+    adopted = await start(verifications)
+
+    await verifications.check(CLIENT, adopted.id, RIGHT)
+    assert provider.checked == ["reference-of-the-lost-answer"]
+
+
+async def test_a_provider_that_says_it_failed_is_not_believed_for_free(
+    verifications: VerificationService, provider: FakeProvider, clock: Clock
+) -> None:
+    started = await start(verifications)
+    clock.tick(30)
+    provider.failures = [ProviderUnavailable()]
+    with pytest.raises(ProviderUnavailable):
+        await verifications.resend(CLIENT, started.id, Channel.SMS)
+
+    with pytest.raises(ResendTooSoon):
+        await verifications.resend(CLIENT, started.id, Channel.SMS)
+    await verifications.check(CLIENT, started.id, RIGHT)
+
+
+async def test_after_a_change_of_provider_a_new_code_comes_from_the_new_one(
+    verifications: VerificationService,
+) -> None:
+    started = await start(verifications)
+    other = FakeProvider(name="other")
+    service = replace(verifications, providers={"other": other}, provider="other")
+
+    with pytest.raises(VerificationExpired):
+        await service.check(CLIENT, started.id, RIGHT)
+    renewed = await service.resend(CLIENT, started.id, Channel.SMS)
+
+    assert (renewed.provider, len(other.sent)) == ("other", 1)
+
+
+async def test_an_answer_about_an_old_message_does_not_end_a_newer_one(
+    verifications: VerificationService, sql_store: SqlStore
+) -> None:
+    started = await start(verifications)
+
+    assert not await sql_store.close(started.id, Status.EXPIRED, Reference("an-older-one"))
+    await verifications.check(CLIENT, started.id, RIGHT)
+
+
+async def test_a_tab_of_an_older_number_learns_that_another_is_confirmed(
+    verifications: VerificationService, clock: Clock
+) -> None:
+    first = await start(verifications)
+    clock.tick(1)
+    second = await start(verifications, OTHER_PHONE)
+    await verifications.check(CLIENT, second.id, RIGHT)
+
+    with pytest.raises(AlreadyVerified):
+        await verifications.check(CLIENT, first.id, RIGHT)
 
 
 @pytest.mark.parametrize(
@@ -554,7 +635,7 @@ async def test_what_could_not_be_canceled_is_tried_again(
     started = await start(verifications)
     await verifications.cancel(FLOW)
     clock.tick(31)
-    provider.failures = [ProviderUnavailable()]
+    provider.failures = [ProviderNotReached()]
 
     await sweeper.sweep()
     assert provider.canceled == []

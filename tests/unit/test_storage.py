@@ -412,6 +412,30 @@ async def test_neither_touches_what_went_on_or_is_closed(
     assert await store.latest(FLOW) == found
 
 
+async def test_a_lost_reference_is_gone(store: SqlStore) -> None:
+    await given(store, replace(SENT_TWICE, status=Status.PENDING, reference=REFERENCE))
+
+    assert not await store.lose_reference(VERIFICATION.id, FIRST)
+    assert await store.lose_reference(VERIFICATION.id, SECOND)
+
+    found = await store.latest(FLOW)
+    assert found is not None
+    assert (found.status, found.reference) == (Status.UNKNOWN, None)
+
+
+async def test_a_shared_reference_ends_when_its_first_holder_does(store: SqlStore) -> None:
+    sooner = OVER - timedelta(minutes=9)
+    theirs = replace(OTHER_FLOW, status=Status.PENDING, reference=REFERENCE, expires_at=sooner)
+    await given(store, theirs)
+    await given(store, VERIFICATION)
+
+    assert await store.settle_send(VERIFICATION.id, FIRST, REFERENCE)
+
+    found = await store.latest(FLOW)
+    assert found is not None
+    assert found.expires_at == sooner
+
+
 @pytest.mark.parametrize("status", [Status.PENDING, Status.UNKNOWN])
 async def test_a_guess_is_spent_and_what_is_left_comes_back(
     store: SqlStore, status: Status
@@ -495,9 +519,10 @@ async def test_without_the_user_there_is_no_approval(store: SqlStore) -> None:
 
 @pytest.mark.parametrize("status", sorted(OPEN))
 async def test_an_open_verification_ends(store: SqlStore, status: Status) -> None:
-    await given(store, replace(VERIFICATION, status=status))
+    await given(store, replace(PENDING, status=status))
 
-    assert await store.close(VERIFICATION.id, Status.CANCELED)
+    assert not await store.close(VERIFICATION.id, Status.CANCELED, OTHER_REFERENCE)
+    assert await store.close(VERIFICATION.id, Status.CANCELED, REFERENCE)
     assert await status_of(store) is Status.CANCELED
 
 
@@ -505,7 +530,7 @@ async def test_an_open_verification_ends(store: SqlStore, status: Status) -> Non
 async def test_a_closed_one_stays_what_it_is(store: SqlStore, status: Status) -> None:
     await given(store, replace(VERIFICATION, status=status))
 
-    assert not await store.close(VERIFICATION.id, Status.EXHAUSTED)
+    assert not await store.close(VERIFICATION.id, Status.EXHAUSTED, REFERENCE)
     assert await status_of(store) is status
 
 
@@ -710,7 +735,8 @@ CALLS: dict[str, Call] = {
     "release_send": lambda store: store.release_send(PENDING, SECOND),
     "take_attempt": lambda store: store.take_attempt("first", FLOW, NOW),
     "approve": lambda store: store.approve("first", NOW),
-    "close": lambda store: store.close("first", Status.CANCELED),
+    "lose_reference": lambda store: store.lose_reference("first", FIRST),
+    "close": lambda store: store.close("first", Status.CANCELED, REFERENCE),
     "ended": lambda store: store.ended(NOW),
     "mark_canceled": lambda store: store.mark_canceled("first", REFERENCE),
 }
@@ -763,7 +789,7 @@ async def test_a_damaged_database_is_reported(store: SqlStore, path: Path) -> No
     with pytest.raises(StoreUnavailable):
         await store.latest(FLOW)
     with pytest.raises(StoreUnavailable):
-        await store.close(VERIFICATION.id, Status.CANCELED)
+        await store.close(VERIFICATION.id, Status.CANCELED, REFERENCE)
 
 
 async def test_a_full_disk_is_reported_and_nothing_is_lost(store: SqlStore) -> None:

@@ -170,7 +170,7 @@ async def test_wrong_codes_lock_the_browser_until_a_time_that_is_told(
         in told
     )
     assert "room  LIMIT_CHECK_NUMBER      5 of 20 in 1:00:00" in told
-    assert "room  LIMIT_CHECK_FAILURES    5 of 100 in 365 days" in told
+    assert "room  LIMIT_CHECK_FAILURES    5 of 100 in 30 days" in told
 
 
 async def test_a_limit_that_is_full_comes_first_and_says_when_there_is_room(

@@ -15,11 +15,12 @@ def upgrade() -> None:
         sa.Column("id", sa.Integer(), nullable=False),
         sa.Column("key", sa.String(length=128), nullable=False),
         sa.Column("at", sa.Float(), nullable=False),
+        sa.Column("ends", sa.Float(), nullable=False),
         sa.Column("batch", sa.String(length=16), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_limit_hits")),
     )
     with op.batch_alter_table("limit_hits", schema=None) as batch_op:
-        batch_op.create_index(batch_op.f("ix_limit_hits_at"), ["at"], unique=False)
+        batch_op.create_index(batch_op.f("ix_limit_hits_ends"), ["ends"], unique=False)
         batch_op.create_index(batch_op.f("ix_limit_hits_batch"), ["batch"], unique=False)
         batch_op.create_index("ix_limit_hits_key", ["key", "at"], unique=False)
 
@@ -28,6 +29,6 @@ def downgrade() -> None:
     with op.batch_alter_table("limit_hits", schema=None) as batch_op:
         batch_op.drop_index("ix_limit_hits_key")
         batch_op.drop_index(batch_op.f("ix_limit_hits_batch"))
-        batch_op.drop_index(batch_op.f("ix_limit_hits_at"))
+        batch_op.drop_index(batch_op.f("ix_limit_hits_ends"))
 
     op.drop_table("limit_hits")
