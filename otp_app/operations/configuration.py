@@ -92,13 +92,14 @@ def _countries(settings: Settings) -> Finding:
 
 
 def _limits(settings: Settings) -> Iterator[Finding]:
-    pairs = list(zip(settings.limits, POLICY, strict=True))
-    looser = [(limit, default) for limit, default in pairs if _is_looser(limit, default)]
+    pairs = zip(settings.limits, POLICY, strict=True)
+    set_ones = [(limit, default) for limit, default in pairs if limit.name in settings.limit_rates]
+    looser = [(limit, default) for limit, default in set_ones if _is_looser(limit, default)]
     for limit, default in looser:
         what = f"{rate(limit)}: looser than its default, {rate(default)}"
         yield warn(limit.name, what, "unset it, unless you mean it")
     if not looser:
-        yield ok("limits", "none is looser than its default")
+        yield ok("limits", "none is set looser than its default")
 
 
 def _is_looser(limit: Limit, default: Limit) -> bool:

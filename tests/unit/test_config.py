@@ -120,6 +120,9 @@ def test_a_bad_setting_is_named_and_its_value_is_not(
 def test_a_limit_is_set_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(monkeypatch, {"LIMIT_SEND_ADDRESS": "50/15 minutes"})
 
+    slack = [(limit.amount, limit.window) for limit in settings.limits]
+    assert (100, timedelta(hours=1)) in slack  # LIMIT_SEND_NUMBER, loose in development
+    settings = load(monkeypatch, PRODUCTION | TWILIO)
     changed = [
         limit for limit, default in zip(settings.limits, POLICY, strict=True) if limit != default
     ]

@@ -53,6 +53,9 @@ def _installation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/otp.db")
     monkeypatch.setenv("SECRET_KEY", SECRET)
+    for limit in POLICY:  # as in production
+        rate = f"{limit.amount}/{limit.window.total_seconds():.0f} seconds"
+        monkeypatch.setenv(limit.name, rate)
 
 
 @pytest.fixture
