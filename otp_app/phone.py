@@ -101,12 +101,28 @@ def regions() -> frozenset[str]:
     return frozenset(phonenumbers.SUPPORTED_REGIONS)
 
 
+def in_ascii_digits(text: str) -> str:
+    """*text* with the digits of any script as ASCII, and without invisible marks.
+
+    Zero-width and bidirectional marks come along with what is copied.
+    """
+    return "".join(_ascii(char) for char in text if unicodedata.category(char) != "Cf")
+
+
+def _ascii(char: str) -> str:
+    return str(unicodedata.decimal(char)) if unicodedata.category(char) == "Nd" else char
+
+
+def _separator(char: str) -> str:
+    return _SEPARATORS.get(unicodedata.category(char), char)
+
+
 def _clean(text: str) -> str:
     """*text* in ASCII digits and separators, invisible marks and `tel:` removed."""
     if len(text) > MAX_TEXT:
         raise InvalidPhoneNumber(PhoneProblem.NOT_DIGITS)
     compact = unicodedata.normalize("NFKC", text)
-    plain = "".join(map(_ascii, compact)).strip()
+    plain = "".join(map(_separator, in_ascii_digits(compact))).strip()
     plain = re.sub(r"^tel:\s*", "", plain, flags=re.IGNORECASE)
     if not plain:
         raise InvalidPhoneNumber(PhoneProblem.MISSING)
@@ -115,15 +131,6 @@ def _clean(text: str) -> str:
     if not _ALLOWED.fullmatch(plain) or not any(map(str.isdigit, plain)):
         raise InvalidPhoneNumber(PhoneProblem.NOT_DIGITS)
     return plain
-
-
-def _ascii(char: str) -> str:
-    category = unicodedata.category(char)
-    if category == "Nd":
-        return str(unicodedata.decimal(char))
-    if category == "Cf":  # zero-width and bidirectional marks, which copying brings along
-        return ""
-    return _SEPARATORS.get(category, char)
 
 
 def _parse(text: str, region: str) -> phonenumbers.PhoneNumber:

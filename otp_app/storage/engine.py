@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import URL, event, make_url
 from sqlalchemy.exc import (
@@ -20,11 +21,14 @@ from otp_app.errors import StoreUnavailable
 from otp_app.storage import migrations
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable, Callable, Iterator
 
     from sqlalchemy import Dialect
     from sqlalchemy.engine.interfaces import DBAPIConnection
+    from sqlalchemy.ext.asyncio import AsyncConnection
     from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+
+_T = TypeVar("_T")
 
 PATIENCE = 1.0  # seconds to wait for a lock or a connection: somebody is waiting for the page
 
@@ -46,6 +50,20 @@ def store_errors() -> Iterator[None]:
         raise
     except (DBAPIError, PoolTimeout, OSError) as exc:
         raise StoreUnavailable from exc
+
+
+async def transact(engine: AsyncEngine, work: Callable[[AsyncConnection], Awaitable[_T]]) -> _T:
+    """Do *work* in one transaction, to its end: a caller may leave, the work goes on.
+
+    Cut short, it would leave SQLite locked for as long as anything refers to its cursor.
+    """
+
+    async def transaction() -> _T:
+        with store_errors():
+            async with engine.begin() as connection:
+                return await work(connection)
+
+    return await asyncio.shield(transaction())
 
 
 def open_engine(url: str) -> AsyncEngine:

@@ -6,7 +6,6 @@ another server.
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
 import secrets
@@ -22,12 +21,12 @@ from sqlalchemy import delete, func, insert, literal, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from otp_app.errors import RateLimited
-from otp_app.storage.engine import store_errors
+from otp_app.storage.engine import transact
 from otp_app.storage.tables import limit_hits
 from otp_app.verification.limits import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
 
     from sqlalchemy import ColumnElement
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -138,7 +137,7 @@ class SqlLimiter:
                 raise await self._refusal(limiter, full)
             await self._alarm(limiter, spendings)
 
-        await self._transact(work)
+        await transact(self.engine, work)
         return batch
 
     async def require(self, spendings: Sequence[Spending], now: datetime) -> None:
@@ -150,7 +149,7 @@ class SqlLimiter:
             if full := [spending for spending, has_room in tests if not has_room]:
                 raise await self._refusal(limiter, full)
 
-        await self._transact(work)
+        await transact(self.engine, work)
 
     async def refund(self, batch: str) -> None:
         """Take back what certainly bought nothing."""
@@ -173,7 +172,7 @@ class SqlLimiter:
             limiter = MovingWindowRateLimiter(_Windows(connection, now, batch=""))
             standings.extend([await self._standing(limiter, s) for s in spendings])
 
-        await self._transact(work)
+        await transact(self.engine, work)
         return standings
 
     async def _hit(self, limiter: MovingWindowRateLimiter, spending: Spending) -> bool:
@@ -218,15 +217,7 @@ class SqlLimiter:
         async def work(connection: AsyncConnection) -> None:
             await connection.execute(delete(limit_hits).where(which))
 
-        await self._transact(work)
-
-    async def _transact(self, work: Callable[[AsyncConnection], Awaitable[None]]) -> None:
-        async def transaction() -> None:
-            with store_errors():
-                async with self.engine.begin() as connection:
-                    await work(connection)
-
-        await asyncio.shield(transaction())
+        await transact(self.engine, work)
 
 
 def _item(limit: Limit) -> RateLimitItemPerSecond:

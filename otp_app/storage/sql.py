@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 from sqlalchemy import insert
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from otp_app.storage import queries, statements
-from otp_app.storage.engine import store_errors
+from otp_app.storage.engine import transact
 from otp_app.storage.rows import from_row, to_row
 from otp_app.storage.tables import users, verifications
 from otp_app.verification.models import Flow, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Executable, RowMapping, Table, Update
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
 
     from otp_app.phone import PhoneNumber
     from otp_app.verification.models import Reference, Send, Verification
-
-_T = TypeVar("_T")
 
 _UPSERTS: Mapping[str, Callable[[Table], sqlite.Insert | postgresql.Insert]] = {
     "sqlite": sqlite.insert,
@@ -50,7 +47,7 @@ class SqlStore:
             await connection.execute(insert(verifications).values(to_row(verification)))
 
         try:
-            await self._transact(work)
+            await transact(self.engine, work)
         except IntegrityError:
             return False
         return True
@@ -109,7 +106,7 @@ class SqlStore:
             await connection.execute(self._proved(phone, now))
             return True
 
-        return await self._transact(work)
+        return await transact(self.engine, work)
 
     async def close(self, id_: str, status: Status, reference: Reference | None) -> bool:
         """End it, unless another message has been sent meanwhile."""
@@ -123,30 +120,17 @@ class SqlStore:
         """Have no more to end for it."""
         await self._changes(statements.mark_canceled(id_, reference))
 
-    async def _transact(self, work: Callable[[AsyncConnection], Awaitable[_T]]) -> _T:
-        """Do *work* in one transaction, to its end: a caller may leave, the work goes on.
-
-        Cut short, it would leave SQLite locked for as long as anything refers to its cursor.
-        """
-
-        async def transaction() -> _T:
-            with store_errors():
-                async with self.engine.begin() as connection:
-                    return await work(connection)
-
-        return await asyncio.shield(transaction())
-
     async def _rows(self, statement: Executable) -> Sequence[RowMapping]:
         async def work(connection: AsyncConnection) -> Sequence[RowMapping]:
             return (await connection.execute(statement)).mappings().all()
 
-        return await self._transact(work)
+        return await transact(self.engine, work)
 
     async def _changes(self, statement: Update) -> bool:
         async def work(connection: AsyncConnection) -> bool:
             return (await connection.execute(statement)).rowcount == 1
 
-        return await self._transact(work)
+        return await transact(self.engine, work)
 
     async def _makes_pending(self, statement: Update) -> bool:
         rows = await self._rows(statement)

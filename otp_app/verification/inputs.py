@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 
 from otp_app.errors import CodeProblem, InvalidCode, UnknownChannel
+from otp_app.phone import in_ascii_digits
 from otp_app.verification.models import Channel
 
 MAX_TEXT = 500  # characters: a whole text message, pasted, is shorter
@@ -22,7 +22,7 @@ def parse_code(text: str, length: int) -> str:
     """
     if len(text) > MAX_TEXT:
         raise InvalidCode(CodeProblem.TOO_LONG, length=length, count=len(text))
-    plain = "".join(map(_ascii, text)).strip()
+    plain = in_ascii_digits(text).strip()
     if not plain:
         raise InvalidCode(CodeProblem.MISSING, length=length)
     standing = set(re.findall(rf"(?<![0-9])[0-9]{{{length}}}(?![0-9])", plain))
@@ -39,16 +39,6 @@ def parse_channel(name: str) -> Channel:
         return Channel(name or Channel.SMS)
     except ValueError:
         raise UnknownChannel from None
-
-
-def _ascii(char: str) -> str:
-    match unicodedata.category(char):
-        case "Nd":
-            return str(unicodedata.decimal(char))
-        case "Cf":  # zero-width and bidirectional marks
-            return ""
-        case _:
-            return char
 
 
 def _all_digits(plain: str, length: int) -> str:
