@@ -17,10 +17,13 @@ from otp_app.config import DATABASE_EXAMPLE, ProviderName, Settings, SettingsErr
 from otp_app.errors import ProviderMisconfigured, StoreUnavailable
 from otp_app.flows import FlowCookies
 from otp_app.observability import configure_logging
+from otp_app.session_cookies import SessionCookies
 from otp_app.storage.engine import migrate, open_engine
 from otp_app.storage.limiter import SqlLimiter
+from otp_app.storage.sessions import SqlSessions
 from otp_app.storage.sql import SqlStore
 from otp_app.verification.service import VerificationService
+from otp_app.verification.sessions import Sessions
 from otp_app.verification.sweeper import Sweeper
 
 if TYPE_CHECKING:
@@ -70,7 +73,12 @@ async def running(settings: Settings) -> AsyncIterator[None]:
             countries=settings.countries,
         )
         services.install(
-            services.Services(verifications, FlowCookies(secret, secure=settings.is_https))
+            services.Services(
+                verifications,
+                FlowCookies(secret, secure=settings.is_https),
+                Sessions(SqlSessions(engine), _now, settings.session_policy),
+                SessionCookies(secure=settings.is_https),
+            )
         )
         stack.callback(services.uninstall)
         await stack.enter_async_context(_in_background(Sweeper(store, limiter, providers, _now)))

@@ -20,6 +20,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_va
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from otp_app.verification.limits import POLICY, Limit, adjusted
+from otp_app.verification.sessions import SessionPolicy
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -95,6 +96,8 @@ class Settings(BaseSettings):
     allowed_countries: str = Field(
         "", pattern=r"^[A-Z]{2}(\s*,\s*[A-Z]{2})*$|^$", examples=["US,GB"]
     )
+    session_idle_minutes: int = Field(60, ge=1, le=60 * 24, examples=["60"])
+    session_hours: int = Field(24, ge=1, le=24 * 30, examples=["24"])
     otp_locale: str = Field("en-US", pattern="^[a-z]{2}(-[A-Z]{2})?$", examples=["en-GB"])
 
     otp_provider: ProviderName | None = Field(None, examples=["twilio"])
@@ -136,6 +139,12 @@ class Settings(BaseSettings):
         slack = 1 if self.app_env is AppEnv.PRODUCTION else DEVELOPMENT_SLACK
         loose = {limit.name: (slack * limit.amount, limit.window) for limit in POLICY}
         return tuple(adjusted(POLICY, loose | self.limit_rates))
+
+    @property
+    def session_policy(self) -> SessionPolicy:
+        """How long a success lasts."""
+        idle = timedelta(minutes=self.session_idle_minutes)
+        return SessionPolicy(idle, timedelta(hours=self.session_hours))
 
     @property
     def provider(self) -> ProviderName:

@@ -17,11 +17,13 @@ from otp_app.components.connection import connection_lost
 from otp_app.components.layout import head
 from otp_app.config import SettingsError, settings_or_exit
 from otp_app.pages import code, phone, problem, verified
+from otp_app.state.binding import BoundToFlow
 from otp_app.state.verify import VerifyState
 from otp_app.web import forms
 from otp_app.web.armour import armoured
 from otp_app.web.event_gate import EventGate
 from otp_app.web.flow_cookie import FlowCookie
+from otp_app.web.sessions import SuccessGate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -76,9 +78,14 @@ app = App(
     app_wraps={(1, "ConnectionLost"): lambda stateful: connection_lost() if stateful else None},
     toaster=None,
     backend_exception_handler=on_backend_error,
-    api_transformer=[forms.build(settings.brand, settings.allowed_origins), FlowCookie],
+    api_transformer=[
+        forms.build(settings.brand, settings.allowed_origins),
+        SuccessGate,
+        FlowCookie,
+    ],
 )
 app.add_middleware(EventGate())
+app.add_middleware(BoundToFlow())
 app.register_lifespan_task(lifespan)
 
 brand = settings.brand

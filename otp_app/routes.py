@@ -7,6 +7,8 @@ PROBLEM = "/problem"
 
 REQUEST_OTP = "/request-otp"
 VERIFY_OTP = "/verify-otp"
+FINISH = "/finish"
+SIGN_OUT = "/sign-out"
 
 DEV_COOKIE = "/_flow.js"
 TIME_ZONE_COOKIE = "tz"  # set by the pages' script: an IANA name

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from otp_app.flows import FlowCookies
+    from otp_app.session_cookies import SessionCookies
     from otp_app.verification.service import VerificationService
+    from otp_app.verification.sessions import Sessions
 
 
 @dataclass(frozen=True)
@@ -16,6 +18,8 @@ class Services:
 
     verifications: VerificationService
     flows: FlowCookies
+    sessions: Sessions
+    session_cookies: SessionCookies
 
 
 _installed: list[Services] = []

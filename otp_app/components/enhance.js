@@ -61,6 +61,11 @@
     for (const name of Object.keys(typed)) delete typed[name];
   }, true);
 
+  // A form that needs nobody to send it, but can be sent by hand where this does not run.
+  customElements.define("otp-go", class extends HTMLElement {
+    connectedCallback() { requestAnimationFrame(() => this.closest("form")?.requestSubmit()); }
+  });
+
   // Seconds until a moment of the server's clock. In a shadow root, out of React's way.
   customElements.define("otp-countdown", class extends HTMLElement {
     static observedAttributes = ["until", "clock"];

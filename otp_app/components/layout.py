@@ -19,6 +19,10 @@ _DEV_COOKIE = (
     + routes.DEV_COOKIE
     + "'><\\/script>`)"
 )
+_DEV_FORMS = """addEventListener("formdata", (event) => {{
+  const form = event.target, path = form.getAttribute("action");
+  if (path?.startsWith("/")) form.action = `//${{location.hostname}}:{port}${{path}}`;
+}}, true);"""
 _SCRIPT = Path(__file__).with_name("enhance.js")
 
 
@@ -46,10 +50,14 @@ def status(*texts: Text) -> rx.Component:
 
 
 def head(dev_backend: int | None = None) -> list[rx.Component]:
-    """What every page has in its head; from the port *dev_backend* comes the cookie, see `web`."""
-    cookie = [rx.el.script(_DEV_COOKIE.format(port=dev_backend))] if dev_backend else []
+    """What every page has in its head.
+
+    Where another server brings the pages, ours is at the port *dev_backend*: the cookie comes from
+    there, see `web`, and plain posts go there.
+    """
+    scripts = (_DEV_COOKIE, _DEV_FORMS) if dev_backend else ()
     return [
-        *cookie,
+        *(rx.el.script(script.format(port=dev_backend)) for script in scripts),
         rx.el.meta(name="color-scheme", content="light dark"),
         rx.el.script(_SCRIPT.read_text()),
         rx.el.link(rel="icon", href="/favicon.svg", type="image/svg+xml"),
@@ -61,6 +69,13 @@ class Arrival(Element):
 
     tag = "OtpArrival"
     alias = "otp-arrival"
+
+
+class Go(Element):
+    """Submits the form it is in, as soon as it is there."""
+
+    tag = "OtpGo"
+    alias = "otp-go"
 
 
 class Keep(Element):

@@ -6,7 +6,7 @@ import reflex as rx
 
 from otp_app import routes
 from otp_app.components.forms import Handler, Prop, choose, error_summary, field, submit
-from otp_app.components.layout import Countdown, heading, page, status
+from otp_app.components.layout import Countdown, Go, heading, page, status
 from otp_app.state.verify import (
     CODE_ID,
     PHONE_ID,
@@ -27,6 +27,7 @@ def code_page(brand: str) -> rx.Component:
                 VerifyState.step,
                 (Step.LOCKED.value, _locked()),
                 (Step.EXPIRED.value, _expired()),
+                (Step.VERIFIED.value, _finishing()),
                 _waiting(),
             )
         ),
@@ -117,6 +118,21 @@ def _expired() -> rx.Component:
             class_name="actions",
         ),
         status(VerifyState.busy),
+    )
+
+
+def _finishing() -> rx.Component:
+    """Goes for the session, which only a post can bring: a socket sets no cookies."""
+    return rx.fragment(
+        heading("Your code is right"),
+        rx.el.form(
+            Go.create(),
+            submit("Continue"),
+            method="post",
+            action=routes.FINISH,
+            on_submit=None,
+            custom_attrs={"data-forget": ""},
+        ),
     )
 
 

@@ -40,10 +40,8 @@ class Step(StrEnum):
     CODE = "code"
     EXPIRED = "expired"
     LOCKED = "locked"
-    VERIFIED = "verified"
+    VERIFIED = "verified"  # about to be exchanged for a session
 
-
-_PAGES = {Step.PHONE: routes.PHONE, Step.VERIFIED: routes.VERIFIED}  # all others: the code page
 
 _TOLD_BY: dict[type[OtpError], Step] = {  # no words needed where the page says it all
     AlreadyVerified: Step.VERIFIED,
@@ -86,18 +84,28 @@ class VerifyState(rx.State):
     by_call: bool = False
     expires: str = ""
     code_length: int = 6
+    proved: str = ""  # the ending of the number that this browser's session is for
     resend_at: int = 0  # ms since 1970 by the server's clock, as is `clock`
     clock: int = 0
 
     _request_id: str = ""  # ours; the provider's own id stays in the store
+    _wants_phone: bool = False  # this tab asked for the phone page
+    _flow: str = ""  # whose state this is
+
+    def _bind(self) -> None:
+        """Forget everything, if it is another flow's."""
+        flow = self._known_flow() or ""
+        if flow != self._flow:
+            self.reset()  # type: ignore[no-untyped-call]
+            self._flow = flow
 
     @rx.event
     async def show_phone(self) -> EventSpec | None:
-        """Fill the phone page. A tab that did not come back to it goes where the flow is."""
-        came_back = bool(self._request_id)
+        """Fill the phone page. A tab that did not ask for it goes where the flow is."""
+        stays = bool(self._request_id) or self._wants_phone
         await self._restore()
         self._leave(CODE_ID, RESEND_ID)
-        if self.step == Step.PHONE or came_back:
+        if stays or self._page() == routes.PHONE:
             return None
         return rx.redirect(self._page(), replace=True)
 
@@ -110,9 +118,10 @@ class VerifyState(rx.State):
 
     @rx.event
     async def show_verified(self) -> EventSpec | None:
-        """Fill the success page, for the browser that has verified."""
+        """Fill the success page, for the browser that has the session."""
         await self._restore()
-        return None if self.step == Step.VERIFIED else rx.redirect(self._page(), replace=True)
+        self._wants_phone = False
+        return None if self.proved else rx.redirect(self._page(), replace=True)
 
     @rx.event
     async def request_code(self, form: PhoneForm) -> AsyncIterator[EventSpec | None]:
@@ -150,8 +159,9 @@ class VerifyState(rx.State):
 
     @rx.event
     async def start_again(self) -> EventSpec:
-        """Give up this verification."""
+        """Give up this verification, for another one."""
         self._begin("")
+        self._wants_phone = True
         if flow := self._known_flow():
             await services.current().verifications.cancel(flow)
         return rx.redirect(routes.PHONE)
@@ -180,8 +190,8 @@ class VerifyState(rx.State):
             return await self._explain(exc, field)
         finally:
             self.busy = ""
-        stays = field == RESEND_ID and self._page() == routes.CODE
-        return None if stays else rx.redirect(self._page())
+        is_there = field != PHONE_ID and self._page() == routes.CODE
+        return None if is_there else rx.redirect(self._page())
 
     async def _explain(self, error: OtpError, field: str) -> EventSpec | None:
         """Say what is wrong where the person can mend it, and show where the flow stands now."""
@@ -200,8 +210,10 @@ class VerifyState(rx.State):
     async def _restore(self) -> None:
         """Read the flow's verification again. Sends nothing, however often it is called."""
         self.busy = ""
-        flow = self._known_flow()
-        self._mirror(await services.current().verifications.current(flow) if flow else None)
+        here, flow = services.current(), self._known_flow()
+        self._mirror(await here.verifications.current(flow) if flow else None)
+        session = await here.sessions.find(here.session_cookies.read(self.router.headers.cookie))
+        self.proved = session.phone.ending if session else ""
 
     def _mirror(self, verification: Verification | None) -> None:
         self.step = _step(verification).value
@@ -225,7 +237,9 @@ class VerifyState(rx.State):
             self._begin("")
 
     def _page(self) -> str:
-        return _PAGES.get(Step(self.step), routes.CODE)
+        if self.step != Step.PHONE:
+            return routes.CODE
+        return routes.VERIFIED if self.proved and not self._wants_phone else routes.PHONE
 
     async def _asked(self) -> tuple[Client, str]:
         """Who is asking, and the verification that this tab shows."""

@@ -13,13 +13,15 @@ from otp_app.verification.models import OPEN, Flow, Status, Verification
 if TYPE_CHECKING:
     from sqlalchemy import ColumnCollection, ColumnElement, RowMapping
 
+    from otp_app.verification.sessions import Token
+
 COLUMNS = [verifications.c[field.name] for field in fields(Verification)]
 """What a verification is made of."""
 
 
-def hashed(flow: Flow) -> str:
-    """What is stored of *flow*: a copy of the database opens nobody's verification."""
-    return hashlib.sha256(flow.encode()).hexdigest()
+def hashed(secret: Flow | Token) -> str:
+    """What is stored of it: a copy of the database opens nobody's verification or session."""
+    return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def is_open(row: ColumnCollection[str, Any]) -> ColumnElement[bool]:

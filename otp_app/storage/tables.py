@@ -10,8 +10,11 @@ from sqlmodel import Field, SQLModel
 from otp_app.verification.models import OPEN, Channel, Status
 
 # Alembic can change only what has a name, and SQLite gives none.
-_NAMES = {"ix": "ix_%(table_name)s_%(column_0_name)s", "pk": "pk_%(table_name)s"} | {
-    "uq": "uq_%(table_name)s_%(column_0_name)s"
+_NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_name)s",
 }
 
 
@@ -65,6 +68,9 @@ class VerificationRow(_Base, table=True):
     reference: str | None = Field(index=True, sa_type=String(255))
     created_at: datetime = Field(sa_type=Utc)
     approved_at: datetime | None = Field(sa_type=Utc)
+    exchanged: bool = Field(sa_column_kwargs={"server_default": false()})
+    """Its approval has bought a session."""
+
     canceled: bool
     """The provider has nothing more to send or check for it."""
 
@@ -79,6 +85,21 @@ class UserRow(_Base, table=True):
     phone_verified_at: datetime | None = Field(sa_type=Utc)
     two_factor_enabled: bool = Field(sa_column_kwargs={"server_default": false()})
     created_at: datetime = Field(sa_type=Utc)
+
+
+class SessionRow(_Base, table=True):
+    """A session. Its number is its verification's."""
+
+    __tablename__ = "sessions"
+
+    token: str = Field(primary_key=True, sa_type=String(64))
+    """SHA-256 in hexadecimal: a copy of the database opens no session."""
+
+    verification: str = Field(
+        index=True, sa_type=String(64), foreign_key="verifications.id", ondelete="CASCADE"
+    )
+    seen_at: datetime = Field(sa_type=Utc)
+    ends_at: datetime = Field(index=True, sa_type=Utc)
 
 
 class LimitHitRow(_Base, table=True):
@@ -102,6 +123,7 @@ metadata = _Base.metadata
 limit_hits: Table = metadata.tables["limit_hits"]
 verifications: Table = metadata.tables["verifications"]
 users: Table = metadata.tables["users"]
+sessions: Table = metadata.tables["sessions"]
 
 _IS_OPEN = text("status IN ({})".format(", ".join(f"'{status}'" for status in sorted(OPEN))))
 Index(

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         Status,
         Verification,
     )
+    from otp_app.verification.sessions import Session, Token
 
 
 class Provider(Protocol):
@@ -186,4 +187,30 @@ class VerificationStore(Protocol):
 
     async def mark_canceled(self, id_: str, reference: Reference | None) -> None:
         """The provider has nothing more to send or check for it under *reference*."""
+        ...
+
+
+class SessionStore(Protocol):
+    """Remembers sessions, by the hashes of their tokens. All methods raise `StoreUnavailable`."""
+
+    async def exchange(
+        self, flow: Flow, since: datetime, token: Token, now: datetime, ends_at: datetime
+    ) -> bool:
+        """Use up what *flow* got approved after *since*, and open a session for it until *ends_at*.
+
+        Returns:
+            False if there is nothing, or it was used up before.
+        """
+        ...
+
+    async def session(self, token: Token, since: datetime, now: datetime) -> Session | None:
+        """The one of *token* that was seen after *since* and is not over; it is seen *now*."""
+        ...
+
+    async def end_sessions(self, token: Token) -> bool:
+        """End all of the number that *token*'s is for.
+
+        Returns:
+            False if there is no session of *token*.
+        """
         ...

@@ -5,6 +5,7 @@ The routes and field names are those of the Twilio guide's HTML forms.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from datetime import datetime
 from math import ceil
 from pathlib import Path
@@ -12,7 +13,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.templating import Jinja2Templates
@@ -22,16 +22,18 @@ from otp_app.errors import AlreadyVerified, FlowMissing, OtpError
 from otp_app.phone import PhoneNumber
 from otp_app.verification.inputs import parse_channel
 from otp_app.verification.limits import Client
+from otp_app.web import sessions
+from otp_app.web.own_pages import require_own_page
 from otp_app.web.proxies import scope_key
+from otp_app.web.sessions import keep_session, see_other
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from starlette.requests import Request
 
-    from otp_app.verification.models import Verification
+    from otp_app.verification.sessions import Token
 
-_SAME_SITE = {"same-origin", "none", None}  # Sec-Fetch-Site; old browsers send none of it
 _pages = Jinja2Templates(Path(__file__).with_name("templates"))
 
 
@@ -42,7 +44,9 @@ def build(brand: str, allowed_origins: Sequence[str]) -> Starlette:
             Route(routes.REQUEST_OTP, _request_otp, methods=["POST"]),
             Route(routes.VERIFY_OTP, _verify_otp, methods=["POST"]),
             Route(routes.DEV_COOKIE, _dev_cookie, methods=["GET"]),
-        ]
+            *sessions.ROUTES,
+        ],
+        exception_handlers={OtpError: _problem},
     )
     app.state.brand, app.state.allowed_origins = brand, allowed_origins
     return app
@@ -60,24 +64,34 @@ async def _request_otp(request: Request) -> Response:
         kept = {name: form[name] for name in ("country", "channel") if name in form}
         action = {"action": routes.REQUEST_OTP, "label": "Mobile number", "kept": kept}
         return _again(request, "phone", "Enter your phone number", exc, text, action)
-    return RedirectResponse(routes.CODE, 303)
+    return see_other(request, routes.CODE)
 
 
 async def _verify_otp(request: Request) -> Response:
-    """Check the `code` in the form."""
+    """Check the `code` in the form, and answer with a session."""
     form = await _form(request)
     text = form.get("code", "")
     try:
-        verification = await _check(_client(request), text)
+        token = await _prove(request, text)
     except OtpError as exc:
         action = {"action": routes.VERIFY_OTP, "label": "Security code", "kept": {}}
         return _again(request, "code", "Check your phone", exc, text, action)
+    session = await services.current().sessions.find(token)
+    if token is None or session is None:  # it is in the answer to a post before this one
+        return see_other(request, routes.VERIFIED)
     context = {
         "title": "Your number is confirmed",
         "brand": request.app.state.brand,
-        "ending": verification.phone.ending,
+        "ending": session.phone.ending,
     }
-    return _pages.TemplateResponse(request, "verified.html", context)
+    answer = _pages.TemplateResponse(request, "verified.html", context)
+    keep_session(answer, token)
+    return answer
+
+
+async def _problem(_request: Request, _error: Exception) -> Response:
+    """What no form can say: the database does not answer, say."""
+    return RedirectResponse(routes.PROBLEM, 303)
 
 
 async def _dev_cookie(request: Request) -> Response:  # noqa: ARG001 - Starlette's signature
@@ -85,16 +99,19 @@ async def _dev_cookie(request: Request) -> Response:  # noqa: ARG001 - Starlette
     return Response(media_type="text/javascript", headers={"Cache-Control": "no-store"})
 
 
-async def _check(client: Client, code: str) -> Verification:
-    """Check *code* for what this browser has open; a second post of the form is a yes again."""
-    verifications = services.current().verifications
-    current = await verifications.current(client.flow)
-    try:
-        return await verifications.check(client, current.id if current else "", code)
-    except AlreadyVerified:
-        if current is None:
-            raise
-        return current
+async def _prove(request: Request, code: str) -> Token | None:
+    """Check *code* for what this browser has open, and get a session for it.
+
+    A second post of the form brings the session already, in place of the flow.
+    """
+    here, client = services.current(), _client(request)
+    current = await here.verifications.current(client.flow)
+    token = here.session_cookies.read(request.headers.get("cookie", ""))
+    if current is None and await here.sessions.find(token):
+        return token
+    with suppress(AlreadyVerified):
+        await here.verifications.check(client, current.id if current else "", code)
+    return await here.sessions.open(client.flow)
 
 
 def _again(
@@ -130,19 +147,9 @@ def _seconds_until(moment: object) -> str:
 
 async def _form(request: Request) -> dict[str, str]:
     """The fields of a urlencoded body, sent by a page of ours."""
-    _require_same_site(request)
+    require_own_page(request)
     body = await request.body()
     return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
-
-
-def _require_same_site(request: Request) -> None:
-    origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
-    # A page that sends no referrer does not say its origin either (Fetch, "append a request
-    # `Origin` header"); then the browser's word for it has to be there.
-    hidden = origin == "null" and site == "same-origin"
-    ours = hidden or origin is None or origin in request.app.state.allowed_origins
-    if not ours or site not in _SAME_SITE:
-        raise HTTPException(403)
 
 
 def _client(request: Request) -> Client:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from http.cookies import SimpleCookie
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from otp_app.otp_app import app
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from httpx2 import Response
     from starlette.types import ASGIApp
 
 
@@ -65,6 +67,26 @@ class Browser:
 
     client: TestClient
     cookie: str
+
+    def post(self, path: str, data: dict[str, str] | None = None, **headers: str) -> Response:
+        """Send a form."""
+        return self.client.post(
+            path, data=data, headers={"cookie": self.cookie} | headers, follow_redirects=False
+        )
+
+    def get(self, path: str) -> Response:
+        """Open a page."""
+        headers = {"cookie": self.cookie}
+        return self.client.get(path, headers=headers, follow_redirects=False)
+
+    def after(self, answer: Response) -> Browser:
+        """The browser once it has the cookies of *answer*."""
+        jar = SimpleCookie(self.cookie)
+        for header in answer.headers.get_list("set-cookie"):
+            jar.load(header)
+        kept = [f"{name}={one.value}" for name, one in jar.items() if one["max-age"] != "0"]
+        self.client.cookies.clear()
+        return replace(self, cookie="; ".join(kept))
 
     @contextmanager
     def socket(

@@ -152,11 +152,14 @@ def test_no_var_can_be_set_from_outside(tab: Socket, name: str) -> None:
     assert "verified" not in str(shown.values())
 
 
-def test_a_stolen_token_without_the_cookie_shows_nothing(browser: Browser, tab: Socket) -> None:
-    tab.send(f"{STATE}.request_code", {"form": PHONE})
-    thief = type(browser)(browser.client, "flow=forged")
+@pytest.mark.parametrize("cookie", ["flow=forged", "minted"])
+def test_a_stolen_token_without_the_cookie_shows_nothing(browser: Browser, cookie: str) -> None:
+    with browser.socket(token="stolen") as tab:
+        tab.send(f"{STATE}.request_code", {"form": PHONE})
+    cookie = services.current().flows.mint() if cookie == "minted" else cookie
+    thief = type(browser)(browser.client, cookie)
 
-    with thief.socket("/code", token="tab-2") as other:
+    with thief.socket("/code", token="stolen") as other:
         shown = other.state(other.send(f"{STATE}.show_code", {}, "/code"))
 
     assert shown.get("step", "phone") == "phone"

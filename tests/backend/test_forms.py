@@ -46,7 +46,22 @@ def test_a_code_leads_to_success_and_a_second_post_of_it_too(
         answer = post(browser, "/verify-otp", {"code": RIGHT})
         assert answer.status_code == 200
         assert "Your number is confirmed" in answer.text
+        assert "<bdi>456</bdi>" in answer.text
+        browser = browser.after(answer)
 
+    assert len(provider.checked) == 1
+
+
+def test_two_posts_of_a_code_at_once_both_lead_to_success(
+    browser: Browser, provider: FakeProvider
+) -> None:
+    post(browser, "/request-otp", NUMBER)
+    first = post(browser, "/verify-otp", {"code": RIGHT})
+    second = post(browser, "/verify-otp", {"code": RIGHT})  # was on its way with the old cookies
+
+    assert (second.status_code, second.headers["location"]) == (303, "/verified")
+    assert "set-cookie" not in second.headers
+    assert "session=" in browser.after(first).cookie
     assert len(provider.checked) == 1
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 from starlette.websockets import WebSocketDisconnect
 
-from otp_app import services
 from tests.backend.client import STATE
 from tests.fakes import RIGHT, WRONG
 
@@ -81,20 +80,6 @@ def test_the_code_page_of_a_replaced_number_says_so(
 
     assert "sent to the number ending 457" in shown["error"]
     assert provider.checked == []
-
-
-def test_success_is_shown_to_the_browser_that_verified_only(browser: Browser) -> None:
-    with browser.socket() as tab:
-        tab.send(f"{STATE}.request_code", {"form": PHONE})
-        tab.send(f"{STATE}.check_code", {"form": {"code": RIGHT}})
-        assert "_redirect" not in "".join(tab.send(f"{STATE}.show_verified", {}))
-
-    stranger = type(browser)(browser.client, services.current().flows.mint())
-    with stranger.socket("/verified", token="tab-2") as other:
-        frames = other.send(f"{STATE}.show_verified", {})
-
-    assert '"path":"/"' in "".join(frames)
-    assert "456" not in "".join(other.frames)
 
 
 def test_a_locked_number_says_until_when_beside_another_ones_code_page(browser: Browser) -> None:

@@ -43,6 +43,8 @@ class Tab:
         self.call_me = page.get_by_role("button", name="Call me instead")
         self.get_new_code = page.get_by_role("button", name="Get a new code")
         self.use_different_number = page.get_by_role("button", name="Use a different number")
+        self.confirm_another = page.get_by_role("button", name="Confirm another number")
+        self.sign_out = page.get_by_role("button", name="Sign out")
         self.change_number = page.get_by_role("link", name="Change the number")
         self.problem = page.get_by_role("alert")
         self.problem_place = page.locator("#problem")

@@ -1,0 +1,99 @@
+"""`SessionStore` on a database: each method is one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, false, insert, select, update
+
+from otp_app.phone import PhoneNumber
+from otp_app.storage.engine import transact
+from otp_app.storage.rows import hashed
+from otp_app.storage.tables import sessions, verifications
+from otp_app.verification.models import Status
+from otp_app.verification.sessions import Session
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Executable, RowMapping
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+    from otp_app.verification.models import Flow
+    from otp_app.verification.sessions import Token
+
+SEEN_AGAIN_AFTER = timedelta(minutes=1)
+"""A younger sign of life is not worth writing down."""
+
+_s, _v = sessions.c, verifications.c
+_with_verification = sessions.join(verifications, _s.verification == _v.id)
+
+
+@dataclass(frozen=True)
+class SqlSessions:
+    """Sessions in the database of *engine*."""
+
+    engine: AsyncEngine
+
+    async def exchange(
+        self, flow: Flow, since: datetime, token: Token, now: datetime, ends_at: datetime
+    ) -> bool:
+        """Both happen or neither: the approval is used up, the session is there."""
+
+        async def work(connection: AsyncConnection) -> bool:
+            approvals = (await connection.execute(_use_up(flow, since))).all()
+            if not approvals:
+                return False
+            await connection.execute(delete(sessions).where(_s.ends_at <= now))
+            newest = max(approvals, key=lambda approval: approval.approved_at)
+            row = {"token": hashed(token), "verification": newest.id}
+            times = {"seen_at": now, "ends_at": ends_at}
+            await connection.execute(insert(sessions).values(row | times))
+            return True
+
+        return await transact(self.engine, work)
+
+    async def session(self, token: Token, since: datetime, now: datetime) -> Session | None:
+        """One look, and now and then a line to say that it was seen."""
+
+        async def work(connection: AsyncConnection) -> RowMapping | None:
+            found = (await connection.execute(_find(token, since, now))).mappings().first()
+            if found and found["seen_at"] <= now - SEEN_AGAIN_AFTER:
+                await connection.execute(_see(token, now))
+            return found
+
+        row = await transact(self.engine, work)
+        return Session(PhoneNumber(row["phone"]), row["approved_at"]) if row else None
+
+    async def end_sessions(self, token: Token) -> bool:
+        """Whichever browsers they are in."""
+
+        async def work(connection: AsyncConnection) -> bool:
+            return (await connection.execute(_end(token))).rowcount > 0
+
+        return await transact(self.engine, work)
+
+
+def _use_up(flow: Flow, since: datetime) -> Executable:
+    """Gives the verifications whose approvals they were."""
+    fresh = (_v.status == Status.APPROVED, _v.approved_at > since, _v.exchanged == false())
+    mine = update(verifications).where(_v.flow == hashed(flow), *fresh)
+    return mine.values(exchanged=True).returning(_v.id, _v.approved_at)
+
+
+def _find(token: Token, since: datetime, now: datetime) -> Executable:
+    alive = (_s.seen_at > since, _s.ends_at > now)
+    found = select(_v.phone, _v.approved_at, _s.seen_at).select_from(_with_verification)
+    return found.where(_s.token == hashed(token), *alive)
+
+
+def _see(token: Token, now: datetime) -> Executable:
+    return update(sessions).where(_s.token == hashed(token)).values(seen_at=now)
+
+
+def _end(token: Token) -> Executable:
+    number = select(_v.phone).select_from(_with_verification).where(_s.token == hashed(token))
+    same_number = select(_v.id).where(_v.phone == number.scalar_subquery())
+    return delete(sessions).where(_s.verification.in_(same_number))
