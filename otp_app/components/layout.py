@@ -19,7 +19,7 @@ _DEV_COOKIE = (
     + routes.DEV_COOKIE
     + "'><\\/script>`)"
 )
-_DEV_FORMS = """addEventListener("formdata", (event) => {{
+_DEV_FORMS = """addEventListener("submit", (event) => {{
   const form = event.target, path = form.getAttribute("action");
   if (path?.startsWith("/")) form.action = `//${{location.hostname}}:{port}${{path}}`;
 }}, true);"""
