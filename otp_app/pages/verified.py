@@ -34,5 +34,7 @@ def _confirmed() -> rx.Component:
             rx.el.button("Sign out", type="submit", form=SIGN_OUT_ID),
             class_name="actions",
         ),
-        rx.el.form(id=SIGN_OUT_ID, method="post", action=routes.SIGN_OUT, on_submit=None),
+        rx.el.form(
+            id=SIGN_OUT_ID, method="post", action=routes.SIGN_OUT, on_submit=None, hidden=True
+        ),
     )

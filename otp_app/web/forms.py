@@ -83,6 +83,7 @@ async def _verify_otp(request: Request) -> Response:
         "title": "Your number is confirmed",
         "brand": request.app.state.brand,
         "ending": session.phone.ending,
+        "sign_out": routes.SIGN_OUT,
     }
     answer = _pages.TemplateResponse(request, "verified.html", context)
     keep_session(answer, token)
