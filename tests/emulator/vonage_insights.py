@@ -19,7 +19,7 @@ _TYPES: Mapping[Kind, str] = {
     "voip": "VIRTUAL",
 }
 _OK = {"status": {"code": "OK", "message": "Success"}}
-_NO_COVERAGE = {"status": {"code": "NO_COVERAGE", "message": "Not supported"}}
+_UNKNOWN = {"status": {"code": "NO_COVERAGE", "message": "Not supported"}}
 _DEFAULT_PERIOD = 240  # hours
 
 
@@ -38,6 +38,8 @@ class VonageInsights:
     def answer(self, request: Request) -> Answer:
         """What is known of the number in the body."""
         authorization = request.headers.get("authorization", "")
+        if not authorization.startswith("Bearer "):  # key and secret are no way in here
+            return vonage_error(401, "unauthorized")
         if kind := refusal_of(authorization, self._public_key):
             return vonage_error(401, kind)
         if request.problems:
@@ -45,7 +47,9 @@ class VonageInsights:
             return vonage_error(422, "invalid-params", invalid_parameters=parameters)
         line = self._lines.get(f"+{request.body['phone_number'].removeprefix('+')}", MOBILE)
         insights = {
-            name: (self._tell[name](line, asked) if line.is_known else _NO_COVERAGE)
+            name: self._tell[name](line, asked)
+            if line.is_known and name in self._tell
+            else _UNKNOWN
             for name, asked in request.body["insights"].items()
         }
         return Answer(200, {"request_id": str(uuid4()), "insights": insights})
