@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -77,6 +78,7 @@ async def test_a_look_that_is_set_stops_a_number_and_gives_everything_back(
             await start()
 
     assert emulator.count(f"{name}.look") == 1
+    assert not [thread for thread in map(str, threading.enumerate()) if "-look" in thread]
 
 
 @pytest.mark.parametrize("name", ["twilio", "vonage"])
