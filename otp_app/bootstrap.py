@@ -7,13 +7,20 @@ import os
 import secrets
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
 from otp_app import services
-from otp_app.config import DATABASE_EXAMPLE, ProviderName, Settings, SettingsError
+from otp_app.config import (
+    DATABASE_EXAMPLE,
+    LookName,
+    ProviderName,
+    Reaction,
+    Settings,
+    SettingsError,
+)
 from otp_app.errors import ProviderMisconfigured, StoreUnavailable
 from otp_app.flows import FlowCookies
 from otp_app.observability import configure_logging
@@ -22,6 +29,7 @@ from otp_app.storage.engine import migrate, open_engine
 from otp_app.storage.limiter import SqlLimiter
 from otp_app.storage.sessions import SqlSessions
 from otp_app.storage.sql import SqlStore
+from otp_app.verification.looking import Screening
 from otp_app.verification.service import VerificationService
 from otp_app.verification.sessions import Sessions
 from otp_app.verification.sweeper import Sweeper
@@ -32,7 +40,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from otp_app.verification.ports import Provider
+    from otp_app.verification.ports import NumberLook, Provider
 
 _REFUSED = {
     ProviderName.TWILIO: (
@@ -71,6 +79,7 @@ async def running(settings: Settings) -> AsyncIterator[None]:
             _now,
             limits=settings.limits,
             countries=settings.countries,
+            screening=await _screening(settings, stack),
         )
         services.install(
             services.Services(
@@ -113,6 +122,63 @@ async def _open(provider: Provider) -> None:
         await provider.open()
     except ProviderMisconfigured:
         raise SettingsError(_REFUSED[ProviderName(provider.name)]) from None
+
+
+async def _screening(settings: Settings, stack: AsyncExitStack) -> Screening:
+    """The look at numbers, open until *stack* ends."""
+    look = _look(settings)
+    if look is None:
+        return Screening()
+    try:
+        await look.open()
+    except ProviderMisconfigured:
+        raise SettingsError(
+            "VONAGE_PRIVATE_KEY: cannot be used, and LOOK=vonage needs it. It must be PEM text or "
+            "the path of a file"
+        ) from None
+    stack.push_async_callback(look.aclose)
+    return Screening(
+        look,
+        blocks=settings.concerns(Reaction.BLOCK),
+        warns=settings.concerns(Reaction.WARN),
+        recent=timedelta(hours=settings.look_sim_swap_hours),
+    )
+
+
+def _look(settings: Settings) -> NumberLook | None:
+    """Build who is asked about numbers, if anybody is."""
+    match settings.look:
+        case LookName.TWILIO:
+            return _twilio_look(settings)
+        case LookName.VONAGE:
+            return _vonage_look(settings)
+        case LookName.OFF:
+            return None
+
+
+def _twilio_look(settings: Settings) -> NumberLook:
+    from otp_app.providers.twilio_look import TwilioLook
+
+    return TwilioLook(
+        account_sid=settings.twilio_account_sid or "",
+        auth_token=_revealed(settings.twilio_auth_token) or "",
+        base_url=settings.twilio_lookups_base_url,
+        wanted=settings.concerns(Reaction.BLOCK, Reaction.WARN),
+        seconds=settings.look_timeout,
+    )
+
+
+def _vonage_look(settings: Settings) -> NumberLook:
+    from otp_app.providers.vonage_look import VonageLook
+
+    return VonageLook(
+        application_id=settings.vonage_application_id or "",
+        private_key=_revealed(settings.vonage_private_key) or "",
+        base_url=settings.vonage_insights_base_url,
+        wanted=settings.concerns(Reaction.BLOCK, Reaction.WARN),
+        recent=timedelta(hours=settings.look_sim_swap_hours),
+        seconds=settings.look_timeout,
+    )
 
 
 def _wanted(settings: Settings) -> set[ProviderName]:

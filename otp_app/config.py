@@ -20,6 +20,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_va
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from otp_app.verification.limits import POLICY, Limit, adjusted
+from otp_app.verification.looking import Concern
 from otp_app.verification.sessions import SessionPolicy
 
 if TYPE_CHECKING:
@@ -50,6 +51,22 @@ class ProviderName(StrEnum):
     CONSOLE = "console"
     VONAGE = "vonage"
     TWILIO = "twilio"
+
+
+class LookName(StrEnum):
+    """Who is asked about a number before its first code."""
+
+    OFF = "off"
+    TWILIO = "twilio"
+    VONAGE = "vonage"
+
+
+class Reaction(StrEnum):
+    """What to do about a finding."""
+
+    BLOCK = "block"
+    WARN = "warn"  # in the log
+    IGNORE = "ignore"  # do not even ask
 
 
 def _origin(value: str) -> str:
@@ -125,6 +142,22 @@ class Settings(BaseSettings):
         "https://verify.twilio.com", examples=["https://verify.twilio.com"]
     )
 
+    look: LookName = Field(LookName.OFF, examples=["twilio"])
+    # Seconds. No longer than a send may take, which the person waits for after it.
+    look_timeout: float = Field(2.0, ge=0.1, le=5.0, examples=["2.0"])
+    look_sim_swap: Reaction = Field(Reaction.BLOCK, examples=["warn"])
+    # Hours. The bounds are those of Vonage's `period`. Twilio looks back as far as was agreed with
+    # it, where the carrier tells no date. https://developer.vonage.com/en/api/identity-insights
+    look_sim_swap_hours: int = Field(72, ge=1, le=2400, examples=["72"])
+    look_voip: Reaction = Field(Reaction.WARN, examples=["block"])
+    look_pumping: Reaction = Field(Reaction.WARN, examples=["block"])
+    twilio_lookups_base_url: Origin = Field(
+        "https://lookups.twilio.com", examples=["https://lookups.twilio.com"]
+    )
+    vonage_insights_base_url: Origin = Field(
+        "https://api-eu.vonage.com", examples=["https://api-us.vonage.com"]
+    )
+
     limit_rates: dict[str, tuple[int, timedelta]] = Field(default_factory=dict)
     """Other rates for rows of `POLICY`, each set by its own name: see `_rates`."""
 
@@ -177,6 +210,17 @@ class Settings(BaseSettings):
             return (self.public_url,)
         return tuple(f"http://{host}:{self.port}" for host in LOCAL)
 
+    def concerns(self, *reactions: Reaction) -> frozenset[Concern]:
+        """What a look is for, as far as one of *reactions* is set for it."""
+        chosen = {
+            Concern.SIM_SWAP: self.look_sim_swap,
+            Concern.VOIP: self.look_voip,
+            Concern.PUMPING: self.look_pumping,
+        }
+        if self.look is LookName.VONAGE:
+            del chosen[Concern.PUMPING]  # it has no such insight
+        return frozenset(concern for concern, reaction in chosen.items() if reaction in reactions)
+
     def complete_providers(self) -> tuple[ProviderName, ...]:
         """Those whose credentials are all there."""
         return tuple(
@@ -209,6 +253,24 @@ class Settings(BaseSettings):
                     f"{', '.join(missing)}: missing, and needed to send by {name.value}. "
                     "Or set OTP_PROVIDER=console to work without an account"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _check_look(self) -> Self:
+        if self.look is LookName.OFF:
+            return self
+        if missing := [name.upper() for name in _LOOK_NEEDS[self.look] if not getattr(self, name)]:
+            raise ValueError(
+                f"{', '.join(missing)}: missing, and needed by LOOK={self.look.value}. "
+                "Or set LOOK=off to send without a look at the number"
+            )
+        if self.look is LookName.VONAGE and "look_pumping" in self.model_fields_set:
+            raise ValueError("LOOK_PUMPING: Vonage cannot tell it. Unset it, or set LOOK=twilio")
+        if not self.concerns(Reaction.BLOCK, Reaction.WARN):
+            raise ValueError(
+                f"LOOK: {self.look.value} is set and all it could find is ignored. Set "
+                "LOOK_SIM_SWAP or LOOK_VOIP to block or warn, or LOOK=off"
+            )
         return self
 
     def _begun(self) -> list[ProviderName]:
@@ -263,7 +325,7 @@ class Settings(BaseSettings):
         )
         problems.extend(
             f"{name.upper()}: must be https in production"
-            for name in ("vonage_base_url", "twilio_base_url")
+            for name in _SERVICES
             if not getattr(self, name).startswith("https://")
         )
         return problems
@@ -328,9 +390,22 @@ def _explain_one(loc: tuple[int | str, ...], message: str, type_: str) -> str:
     return f"{str(loc[0]).upper()}: {why}{example}"
 
 
+_SERVICES = (
+    "vonage_base_url",
+    "twilio_base_url",
+    "twilio_lookups_base_url",
+    "vonage_insights_base_url",
+)
+
+_LOOK_NEEDS = {
+    LookName.TWILIO: ("twilio_account_sid", "twilio_auth_token"),
+    LookName.VONAGE: ("vonage_application_id", "vonage_private_key"),  # no key and secret there
+}
+
 _WHY = {
     "enum": "is not one of the known names",
     "int_parsing": "is not a whole number",
+    "float_parsing": "is not a number",
     "greater_than_equal": "is too small",
     "less_than_equal": "is too large",
     "string_pattern_mismatch": "does not have the right form",

@@ -96,6 +96,12 @@ class InvalidCode(InputError):
         return f"code_{self.problem}"
 
 
+class NumberUnfit(InputError):
+    """A look at the number speaks against sending to it. Which finding, only the log tells."""
+
+    code = "number_unfit"
+
+
 class UnknownChannel(InputError):
     """The code was asked for in a way that does not exist."""
 

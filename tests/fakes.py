@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
 
+from otp_app.verification.looking import Insight
 from otp_app.verification.models import Channel, CheckOutcome, Reference
 
 if TYPE_CHECKING:
@@ -65,3 +66,27 @@ class FakeProvider:
     def _fail_if_told(self) -> None:
         if self.failures:
             raise self.failures.pop(0)
+
+
+@dataclass
+class FakeLook:
+    """Knows of every number what it is told to know."""
+
+    name: str = "fake"
+    insight: Insight = field(default_factory=Insight)
+    looked_at: list[PhoneNumber] = field(default_factory=list)
+    failures: list[Exception] = field(default_factory=list)
+    """What the next looks raise, in turn."""
+
+    async def open(self) -> None:
+        """Nothing to make ready."""
+
+    async def aclose(self) -> None:
+        """Nothing to give back."""
+
+    async def look(self, phone: PhoneNumber) -> Insight:
+        """Remember who was looked at."""
+        self.looked_at.append(phone)
+        if self.failures:
+            raise self.failures.pop(0)
+        return self.insight

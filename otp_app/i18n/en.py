@@ -20,6 +20,7 @@ TEXTS = {
         "We cannot send codes to this kind of number. Enter your own mobile number"
     ),
     "phone_not_served": "We cannot send codes to {country} yet. Use a different number",
+    "number_unfit": "We cannot send a code to this number. Use a different number",
     "channel_unknown": "Choose “Text message” or “Call me”",
     "code_missing": "Enter the {length} digit code",
     "code_not_digits": "The code has only numbers",

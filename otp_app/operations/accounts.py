@@ -3,6 +3,9 @@
 Vonage is asked to cancel a request that cannot exist: it refuses bad credentials before it looks
 for one, whichever the kind. The balance would be at another address than VONAGE_BASE_URL.
 https://developer.vonage.com/en/api/verify.v2#cancelRequest
+
+Twilio's lookups are asked for no package, which is free, of a number from their own document.
+https://www.twilio.com/docs/lookup/v2-api
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from uuid import uuid4
 
 from aiohttp import encode_basic_auth
 
-from otp_app.config import ProviderName, Settings
+from otp_app.config import LookName, ProviderName, Settings
 from otp_app.operations.asking import Answer, Question, ask, clock
 from otp_app.operations.findings import Finding, fail, ok, warn
 
@@ -23,8 +26,11 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
 
 
+EXAMPLE = "+14159929960"
+
+
 def accounts(settings: Settings) -> Iterator[Finding]:
-    """Of all providers that the app would open."""
+    """Of all services that the app would open."""
     for name in sorted({settings.provider, *settings.complete_providers()}):
         match name:
             case ProviderName.TWILIO:
@@ -33,12 +39,38 @@ def accounts(settings: Settings) -> Iterator[Finding]:
                 yield from _vonage(settings)
             case ProviderName.CONSOLE:
                 yield ok("console", "needs no account, and tells no time to compare ours with")
+    yield from _look(settings)
+
+
+def _look(settings: Settings) -> Iterator[Finding]:
+    match settings.look:
+        case LookName.TWILIO:
+            yield from _asked("twilio_lookups", _lookup(settings), _example)
+        case LookName.VONAGE:
+            yield ok("vonage_insights", "not checked: every question to it has a price")
+        case LookName.OFF:
+            return
+
+
+def _lookup(settings: Settings) -> Question:
+    url = f"{settings.twilio_lookups_base_url}/v2/PhoneNumbers/{EXAMPLE}"
+    return Question("GET", url, _twilio_authorization(settings))
+
+
+def _example(answer: Answer) -> Finding:
+    if answer.status == 200 and answer.body.get("phone_number") == EXAMPLE:
+        return ok("twilio_lookups", "takes the credentials; its packages are not checked")
+    return _unexpected("twilio_lookups", answer.status)
 
 
 def _twilio(settings: Settings) -> Question:
     url = f"{settings.twilio_base_url}/v2/Services/{settings.twilio_verify_service_sid}"
+    return Question("GET", url, _twilio_authorization(settings))
+
+
+def _twilio_authorization(settings: Settings) -> str:
     token = _revealed(settings.twilio_auth_token)
-    return Question("GET", url, encode_basic_auth(settings.twilio_account_sid or "", token))
+    return encode_basic_auth(settings.twilio_account_sid or "", token)
 
 
 def _service(answer: Answer) -> Finding:
@@ -103,11 +135,15 @@ def _asked(name: str, question: Question, judge: Callable[[Answer], Finding]) ->
     yield clock(answer)
 
 
-def _unexpected(name: ProviderName, status: int) -> Finding:
+def _unexpected(name: str, status: int) -> Finding:
     """What any service may say instead of an answer."""
     match status:
         case 401 | 403:
-            return fail(name, "refuses the credentials", f"copy {name.upper()}_… once more")
+            return fail(
+                name,
+                "refuses the credentials",
+                f"copy {name.partition('_')[0].upper()}_… once more",
+            )
         case 402:
             return fail(name, "says that the account has no money", "top it up")
         case 429 | 500 | 502 | 503 | 504:

@@ -30,6 +30,11 @@ class Deadlines:
     silence: float = 4.0
     """Between two bytes of an answer, where a thread cannot be called back."""
 
+    @classmethod
+    def within(cls, seconds: float) -> Deadlines:
+        """For a service that is asked one kind of thing, in *seconds* at most."""
+        return cls(send=seconds, check=seconds, connect=seconds, silence=seconds)
+
 
 DEADLINES = Deadlines()
 

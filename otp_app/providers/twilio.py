@@ -6,7 +6,6 @@ import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
-from twilio.rest import Client
 
 from otp_app.errors import ProviderError, ProviderMisconfigured, ProviderTimedOut
 from otp_app.providers.answers import Refused
@@ -20,7 +19,7 @@ from otp_app.providers.twilio_refusals import (
     SERVICE,
     START,
 )
-from otp_app.providers.twilio_transport import TwilioTransport
+from otp_app.providers.twilio_transport import TwilioTransport, make_client
 from otp_app.verification.models import Channel, CheckOutcome, Reference
 
 if TYPE_CHECKING:
@@ -78,8 +77,7 @@ class TwilioProvider:
         if not _SERVICE_SID.fullmatch(self._service_sid):
             raise ProviderMisconfigured
         self._transport = TwilioTransport(2 * self._in_flight, self._deadlines)
-        client = Client(*self._credentials, http_client=self._transport)  # type: ignore[no-untyped-call]
-        client.region = client.edge = None  # TWILIO_REGION and _EDGE would rewrite the base URL
+        client = make_client(*self._credentials, self._transport)
         client.verify.base_url = self._base_url
         self._service: Any = client.verify.v2.services(self._service_sid)
         try:

@@ -86,6 +86,8 @@ CHECK = RefusalTable("twilio.check", _ANY, unlisted=ProviderTimedOut)
 
 CANCEL = RefusalTable("twilio.cancel", _ANY)
 
+LOOK = RefusalTable("twilio.look", _ANY)
+
 SERVICE = RefusalTable("twilio.service", {**_ANY, NOT_FOUND: misconfigured, 404: misconfigured})
 
 CHECK_STATUSES: Mapping[object, CheckOutcome] = {

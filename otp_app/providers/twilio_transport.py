@@ -20,6 +20,7 @@ from aiohttp import (
 )
 from twilio.http.async_http_client import AsyncTwilioHttpClient
 from twilio.http.response import Response
+from twilio.rest import Client
 
 from otp_app.errors import ProviderNotReached, ProviderTimedOut
 from otp_app.providers.answers import MAX_BODY, require_answer
@@ -42,6 +43,8 @@ class TwilioTransport(AsyncTwilioHttpClient):
             connector=TCPConnector(limit=connections),
             timeout=ClientTimeout(total=deadlines.send, connect=deadlines.connect),
         )
+        # It would ask again by GET where a connection closes without an answer: a look has a price.
+        self._pool._retry_connection = False  # noqa: SLF001 - aiohttp has no public way
 
     async def close(self) -> None:
         """Close the connections."""
@@ -78,6 +81,13 @@ class TwilioTransport(AsyncTwilioHttpClient):
             raise ProviderTimedOut from exc
         require_answer(answer.status, body, answer.headers.get("Retry-After", ""))
         return Response(answer.status, body.decode(errors="replace"), answer.headers)
+
+
+def make_client(account_sid: str, auth_token: str, transport: TwilioTransport) -> Client:
+    """The SDK's client on *transport*."""
+    client = Client(account_sid, auth_token, http_client=transport)  # type: ignore[no-untyped-call]
+    client.region = client.edge = None  # TWILIO_REGION and _EDGE would rewrite the base URLs
+    return client
 
 
 async def _read(content: StreamReader) -> bytes:

@@ -89,3 +89,5 @@ CANCEL = RefusalTable(
         CONFLICT: rejected(Refusal.CHANNEL),
     },
 )
+
+LOOK = RefusalTable("vonage.look", {**ACCOUNT, NOT_FOUND: misconfigured})

@@ -1,4 +1,4 @@
-"""What the domain asks of the outside: who sends codes, who remembers verifications."""
+"""What the domain asks of the outside: who sends codes, knows numbers, remembers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from otp_app.phone import PhoneNumber
     from otp_app.verification.limits import Spending
+    from otp_app.verification.looking import Insight
     from otp_app.verification.models import (
         Channel,
         CheckOutcome,
@@ -74,6 +75,32 @@ class Provider(Protocol):
 
     async def cancel(self, reference: Reference) -> None:
         """Make its codes useless and stop what it would still send, where the provider can."""
+        ...
+
+
+class NumberLook(Protocol):
+    """Tells what a service knows of a number.
+
+    Implementations ask once, raise only `ProviderError` subclasses, and give up when the time they
+    were made with is over, however the answer comes.
+    """
+
+    name: str
+
+    async def open(self) -> None:
+        """Make ready to work on the running event loop.
+
+        Raises:
+            ProviderMisconfigured: the credentials cannot be used.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Give connections and threads back."""
+        ...
+
+    async def look(self, phone: PhoneNumber) -> Insight:
+        """Ask what is known of *phone*. It costs money, and whose number it is learns nothing."""
         ...
 
 

@@ -35,6 +35,7 @@ from otp_app.errors import (
 from otp_app.phone import Kind
 from otp_app.verification.inputs import parse_code
 from otp_app.verification.limits import POLICY, Action, Scope, spendings
+from otp_app.verification.looking import Screening
 from otp_app.verification.models import (
     Channel,
     CheckOutcome,
@@ -77,6 +78,9 @@ class VerificationService:
     countries: frozenset[str] = frozenset()
     """ISO 3166-1 codes of where codes may go; all, if there is none."""
 
+    screening: Screening = field(default_factory=Screening)
+    """The look at a number before its first code."""
+
     _turns: WeakValueDictionary[Flow, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
     async def current(self, flow: Flow) -> Verification | None:
@@ -98,6 +102,7 @@ class VerificationService:
         Raises:
             InvalidPhoneNumber: this number may not, or cannot by *channel*, get a code.
             AttemptsExhausted, ResendTooSoon, SendsExhausted, RateLimited: not yet.
+            NumberUnfit: what is known of the number speaks against it.
             ProviderError, NumberBusy, StoreUnavailable.
         """
         self._require_reachable(phone, channel)
@@ -166,6 +171,7 @@ class VerificationService:
     ) -> Verification:
         provider = self.providers[self.provider]
         batch = await self._spend(Action.SEND, client, phone)
+        await self.screening.require_fit(phone, self.now())  # counted: a look costs money too
         send = self._send(1, channel)
         verification = Verification(
             id=secrets.token_urlsafe(16),

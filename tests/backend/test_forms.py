@@ -10,7 +10,8 @@ import pytest
 from otp_app import services
 from otp_app.errors import ProviderUnavailable
 from otp_app.verification.limits import POLICY
-from tests.fakes import RIGHT, WRONG
+from otp_app.verification.looking import Concern, Insight, Screening
+from tests.fakes import RIGHT, WRONG, FakeLook
 
 if TYPE_CHECKING:
     from httpx2 import Response
@@ -100,6 +101,22 @@ def test_the_provider_being_down_says_so(browser: Browser, provider: FakeProvide
 
     assert answer.status_code == 503
     assert "We cannot send or check codes at the moment" in answer.text
+
+
+def test_a_number_that_a_look_speaks_against_is_refused_and_kept(
+    browser: Browser, provider: FakeProvider
+) -> None:
+    look = FakeLook(insight=Insight(sim_swapped=True))
+    now = services.current()
+    screening = Screening(look, blocks=frozenset(Concern))
+    services.install(replace(now, verifications=replace(now.verifications, screening=screening)))
+
+    answer = post(browser, "/request-otp", NUMBER)
+
+    assert answer.status_code == 422
+    assert "We cannot send a code to this number. Use a different number" in answer.text
+    assert f'value="{NUMBER["number"]}"' in answer.text
+    assert provider.sent == []
 
 
 def test_without_the_cookie_nothing_is_sent(browser: Browser, provider: FakeProvider) -> None:

@@ -1,4 +1,4 @@
-"""A loopback emulator of Twilio Verify v2 and Vonage Verify v2 for tests.
+"""A loopback emulator of Twilio's and Vonage's Verify v2 and number looks for tests.
 
 with Emulator() as emulator:
 client.verify.base_url = emulator.url
@@ -43,6 +43,7 @@ from tests.emulator.faults import (
     Truncated,
     WrongJson,
 )
+from tests.emulator.lines import Line
 from tests.emulator.messages import Message
 from tests.emulator.wire import Answer, Fault
 
@@ -67,6 +68,7 @@ __all__ = [
     "Hang",
     "Html",
     "Huge",
+    "Line",
     "Message",
     "Problem",
     "Redirect",

@@ -12,6 +12,8 @@ from openapi_schema_validator import OAS30Validator
 
 from tests.emulator.openapi import OPERATIONS, Operation
 
+_OF_VONAGE = ("/v2/verify", "/identity-insights")
+
 
 class Problem(NamedTuple):
     """What a request got wrong: the field, and how."""
@@ -37,6 +39,7 @@ class Request:
     raw: bytes
     at: datetime
     params: Mapping[str, str]
+    query: Mapping[str, str]
     problems: tuple[Problem, ...]
     applied: bool = True
 
@@ -44,15 +47,16 @@ class Request:
 def read(method: str, target: str, headers: Mapping[str, str], raw: bytes, at: datetime) -> Request:
     """The request these bytes make, judged."""
     url = urlsplit(target)
+    query = dict(parse_qsl(url.query, keep_blank_values=True))
     name, params = _recognise(method, url.path)
     if name == "unknown":
         body, problems = None, [Problem("path", "is in no document")]
     else:
         operation = OPERATIONS[name]
         body, problems = _body(operation, raw, headers.get("content-type", ""))
-        problems += _envelope_problems(operation, url.query, params, headers)
+        problems += _envelope_problems(operation, query, params, headers)
     return Request(
-        service="vonage" if url.path.startswith("/v2/verify") else "twilio",
+        service="vonage" if url.path.startswith(_OF_VONAGE) else "twilio",
         operation=name,
         method=method,
         path=url.path,
@@ -61,6 +65,7 @@ def read(method: str, target: str, headers: Mapping[str, str], raw: bytes, at: d
         raw=raw,
         at=at,
         params=params,
+        query=query,
         problems=tuple(problems),
     )
 
@@ -81,14 +86,24 @@ def _recognise(method: str, path: str) -> tuple[str, Mapping[str, str]]:
 
 
 def _envelope_problems(
-    operation: Operation, query: str, params: Mapping[str, str], headers: Mapping[str, str]
+    operation: Operation,
+    query: Mapping[str, str],
+    params: Mapping[str, str],
+    headers: Mapping[str, str],
 ) -> Iterator[Problem]:
     for name, value in params.items():
         yield from _schema_problems(operation.params[name], value, name)
-    if query:
-        yield Problem("query", "is in no document")
+    yield from _query_problems(operation, query)
     if headers.get("authorization", "").partition(" ")[0].lower() not in operation.auth:
         yield Problem("Authorization", f"must be {' or '.join(sorted(operation.auth))}")
+
+
+def _query_problems(operation: Operation, query: Mapping[str, str]) -> Iterator[Problem]:
+    for name, value in query.items():
+        if name in operation.query:
+            yield from _schema_problems(operation.query[name], value, name)
+        else:
+            yield Problem(name, "is in no document")
 
 
 def _body(operation: Operation, raw: bytes, content_type: str) -> tuple[Any, list[Problem]]:

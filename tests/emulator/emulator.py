@@ -1,4 +1,4 @@
-"""Twilio Verify v2 and Vonage Verify v2 behind one port of the loopback interface."""
+"""Twilio's and Vonage's services behind one port of the loopback interface."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,16 +10,19 @@ from tests.emulator import contract
 from tests.emulator.clock import Clock
 from tests.emulator.contract import Request
 from tests.emulator.faults import FaultPlan
+from tests.emulator.lines import Line
 from tests.emulator.messages import Message
 from tests.emulator.openapi import OPERATIONS
 from tests.emulator.server import Server
 from tests.emulator.twilio import Twilio
+from tests.emulator.twilio_lookups import TwilioLookups
 from tests.emulator.vonage import Vonage
+from tests.emulator.vonage_insights import VonageInsights
 from tests.emulator.wire import Answer, Fault
 
 
 class Emulator:
-    """Both services, what they were asked and what they sent.
+    """All services, what they were asked and what they sent.
 
     Use it as a context manager; within, `stop` and `start` take the services down and bring them
     back on the same port, with their state. Everything may be read and set from any thread.
@@ -27,6 +30,10 @@ class Emulator:
 
     twilio: Twilio
     vonage: Vonage
+    twilio_lookups: TwilioLookups
+    vonage_insights: VonageInsights
+    lines: dict[str, Line]
+    """What there is to know of a number, by its E.164; of others, that they are mobiles."""
 
     def __init__(
         self, clock: Clock | None = None, *, port: int = 0, vonage_public_key: str | None = None
@@ -64,6 +71,9 @@ class Emulator:
             self._faults = FaultPlan()
             self.twilio = Twilio(self.clock, self._messages.append)
             self.vonage = Vonage(self.clock, self._messages.append, self._vonage_public_key)
+            self.lines = {}
+            self.twilio_lookups = TwilioLookups(self.clock, self.lines)
+            self.vonage_insights = VonageInsights(self.clock, self.lines, self._vonage_public_key)
 
     @property
     def url(self) -> str:
@@ -118,8 +128,14 @@ class Emulator:
         return fault or answer, answer
 
     def _apply(self, request: Request) -> Answer:
-        service = self.vonage if request.service == "vonage" else self.twilio
-        return service.answer(request)
+        match request.operation:
+            case "twilio.look":
+                return self.twilio_lookups.answer(request)
+            case "vonage.look":
+                return self.vonage_insights.answer(request)
+            case _:
+                service = self.vonage if request.service == "vonage" else self.twilio
+                return service.answer(request)
 
 
 def _sent_at(message: Message) -> datetime:

@@ -18,6 +18,8 @@ _NAMES = {
     "checkCode": "vonage.check",
     "nextWorkflow": "vonage.next",
     "cancelRequest": "vonage.cancel",
+    "FetchPhoneNumber": "twilio.look",
+    "getInsights": "vonage.look",
 }
 
 _PROSE = load("prose_rules.json")
@@ -31,6 +33,7 @@ class Operation:
     method: str
     path: re.Pattern[str]
     params: Mapping[str, Any]
+    query: Mapping[str, Any]
     auth: frozenset[str]
     media_type: str | None
     body: tuple[Mapping[str, Any], ...]
@@ -57,12 +60,25 @@ def _operation(
         method=method.upper(),
         # The SDK posts to /v2/verify where the document's path is "/" under that server.
         path=re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", path).removesuffix("/")),
-        params={parameter["name"]: parameter["schema"] for parameter in parameters},
+        params=_schemas(parameters, "path"),
+        query={
+            key: {"allOf": [schema, _prose_of(name, key)]}
+            for key, schema in _schemas(parameters, "query").items()
+        },
         auth=frozenset(schemes[key]["scheme"] for need in operation["security"] for key in need),
         media_type=media_type,
         body=(_closed(media.get("schema", {})), _PROSE.get(name, {})),
         answers=operation["responses"],
     )
+
+
+def _schemas(parameters: list[Any], where: str) -> dict[str, Any]:
+    return {item["name"]: item["schema"] for item in parameters if item["in"] == where}
+
+
+def _prose_of(operation: str, field: str) -> Mapping[str, Any]:
+    rules: Mapping[str, Any] = _PROSE.get(operation, {}).get("properties", {}).get(field, {})
+    return rules
 
 
 def _inline(node: Any, document: Mapping[str, Any]) -> Any:  # noqa: ANN401 - JSON
@@ -95,6 +111,11 @@ def _closed(schema: Any) -> Any:  # noqa: ANN401 - JSON
 
 OPERATIONS = {
     operation.name: operation
-    for file in ("twilio_verify_v2.json", "vonage_verify_v2.json")
+    for file in (
+        "twilio_verify_v2.json",
+        "vonage_verify_v2.json",
+        "twilio_lookups_v2.json",
+        "vonage_identity_insights_v1.json",
+    )
     for operation in _operations(load(file))
 }

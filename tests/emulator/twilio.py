@@ -59,7 +59,7 @@ class Twilio:
 
     def answer(self, request: Request) -> Answer:
         """What the service says, having done what it was asked."""
-        if not _authentic(request.headers.get("authorization", "")):
+        if not is_authentic(request.headers.get("authorization", "")):
             return twilio_error(20003)
         service_sid = request.params.get("ServiceSid", request.params.get("Sid"))
         if service_sid != credentials.TWILIO_SERVICE_SID:
@@ -153,7 +153,8 @@ class Twilio:
         del self._pending[verification.sid]
 
 
-def _authentic(authorization: str) -> bool:
+def is_authentic(authorization: str) -> bool:
+    """Whether an `Authorization` header has credentials that the account has."""
     pairs = (f"{user}:{password}".encode() for user, password in _KEYS.items())
     return authorization in {f"Basic {b64encode(pair).decode()}" for pair in pairs}
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from otp_app.config import ProviderName, Settings, SettingsError, load_settings
+from otp_app.config import ProviderName, Reaction, Settings, SettingsError, load_settings
 from otp_app.verification.limits import POLICY
+from otp_app.verification.looking import Concern
 
 NAMES = {name.upper() for name in Settings.model_fields if name != "limit_rates"} | {
     limit.name for limit in POLICY
@@ -104,6 +105,29 @@ def test_the_provider_is_the_one_asked_for_or_the_one_with_credentials(
         (PRODUCTION | TWILIO | {"PUBLIC_URL": "http://canary.example"}, ["PUBLIC_URL"]),
         (PRODUCTION | TWILIO | {"TWILIO_BASE_URL": "http://canary"}, ["TWILIO_BASE_URL"]),
         (PRODUCTION | VONAGE | {"VONAGE_BASE_URL": "http://canary"}, ["VONAGE_BASE_URL"]),
+        (
+            PRODUCTION | TWILIO | {"TWILIO_LOOKUPS_BASE_URL": "http://canary"},
+            ["TWILIO_LOOKUPS_BASE_URL"],
+        ),
+        (
+            PRODUCTION | TWILIO | {"VONAGE_INSIGHTS_BASE_URL": "http://canary"},
+            ["VONAGE_INSIGHTS_BASE_URL"],
+        ),
+        ({"LOOK": "canary"}, ["LOOK"]),
+        ({"LOOK": "twilio"}, ["TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "LOOK=off"]),
+        ({"LOOK": "vonage"}, list(VONAGE_JWT)),
+        (VONAGE | {"LOOK": "vonage"}, list(VONAGE_JWT)),
+        (VONAGE_JWT | {"LOOK": "vonage", "LOOK_PUMPING": "warn"}, ["LOOK_PUMPING"]),
+        (
+            VONAGE_JWT | {"LOOK": "vonage", "LOOK_SIM_SWAP": "ignore", "LOOK_VOIP": "ignore"},
+            ["LOOK_SIM_SWAP", "LOOK_VOIP"],
+        ),
+        ({"LOOK_TIMEOUT": "canary"}, ["LOOK_TIMEOUT"]),
+        ({"LOOK_TIMEOUT": "0"}, ["LOOK_TIMEOUT"]),
+        ({"LOOK_TIMEOUT": "5.1"}, ["LOOK_TIMEOUT"]),
+        ({"LOOK_TIMEOUT": "nan"}, ["LOOK_TIMEOUT"]),
+        ({"LOOK_SIM_SWAP_HOURS": "2401"}, ["LOOK_SIM_SWAP_HOURS"]),
+        ({"LOOK_SIM_SWAP": "canary"}, ["LOOK_SIM_SWAP"]),
     ],
 )
 def test_a_bad_setting_is_named_and_its_value_is_not(
@@ -129,6 +153,38 @@ def test_a_limit_is_set_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [(limit.name, limit.amount, limit.window) for limit in changed] == [
         ("LIMIT_SEND_ADDRESS", 50, timedelta(minutes=15))
     ]
+
+
+@pytest.mark.parametrize(
+    ("environment", "blocks", "warns"),
+    [
+        (TWILIO | {"LOOK": "twilio"}, {Concern.SIM_SWAP}, {Concern.VOIP, Concern.PUMPING}),
+        (VONAGE_JWT | {"LOOK": "vonage"}, {Concern.SIM_SWAP}, {Concern.VOIP}),
+        (
+            TWILIO | {"LOOK": "twilio", "LOOK_SIM_SWAP": "ignore", "LOOK_VOIP": "block"},
+            {Concern.VOIP},
+            {Concern.PUMPING},
+        ),
+    ],
+)
+def test_a_look_is_for_what_is_set(
+    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str],
+    blocks: set[Concern],
+    warns: set[Concern],
+) -> None:
+    settings = load(monkeypatch, environment)
+
+    assert settings.concerns(Reaction.BLOCK) == blocks
+    assert settings.concerns(Reaction.WARN) == warns
+
+
+def test_one_service_can_look_while_another_sends(monkeypatch: pytest.MonkeyPatch) -> None:
+    account = {name: TWILIO[name] for name in ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN")}
+
+    settings = load(monkeypatch, VONAGE | account | {"OTP_PROVIDER": "vonage", "LOOK": "twilio"})
+
+    assert settings.complete_providers() == (ProviderName.VONAGE,)
 
 
 def test_production_with_everything_set_starts(monkeypatch: pytest.MonkeyPatch) -> None:

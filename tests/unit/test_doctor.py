@@ -424,6 +424,46 @@ def test_a_provider_that_tells_no_time_is_a_warning(
     assert doctor.verdict("clock", TWILIO_BASE_URL=emulator.url, **TWILIO) == "warn"
 
 
+def test_the_lookups_are_asked_what_costs_nothing(doctor: Doctor, emulator: Emulator) -> None:
+    urls = {"TWILIO_BASE_URL": emulator.url, "TWILIO_LOOKUPS_BASE_URL": emulator.url}
+
+    code, lines = doctor.look(LOOK="twilio", **TWILIO, **urls)
+
+    assert (code, lines["twilio_lookups"][0]) == (0, "ok")
+    assert [request.query for request in emulator.requests if "look" in request.operation] == [{}]
+
+
+@pytest.mark.parametrize(
+    ("fault", "verdict", "named"),
+    [
+        (Answer(401, {}), "fail", "TWILIO_…"),
+        (Html(503), "warn", "503"),
+        (Html(200), "fail", "TWILIO_LOOKUPS_BASE_URL"),
+        (DropBefore(), "fail", "TWILIO_LOOKUPS_BASE_URL"),
+    ],
+)
+def test_lookups_that_do_not_answer_say_so(
+    doctor: Doctor, emulator: Emulator, fault: Fault, verdict: str, named: str
+) -> None:
+    emulator.fail("twilio.look", fault, times=None)
+    urls = {"TWILIO_BASE_URL": emulator.url, "TWILIO_LOOKUPS_BASE_URL": emulator.url}
+
+    _, lines = doctor.look(LOOK="twilio", **TWILIO, **urls)
+
+    assert lines["twilio_lookups"][0] == verdict
+    assert named in lines["twilio_lookups"][1]
+
+
+def test_vonages_insights_are_not_asked_as_they_cost(doctor: Doctor, emulator: Emulator) -> None:
+    key = {"VONAGE_PRIVATE_KEY": known.vonage_private_key()}
+    urls = {"VONAGE_BASE_URL": emulator.url, "VONAGE_INSIGHTS_BASE_URL": emulator.url}
+
+    code, lines = doctor.look(LOOK="vonage", **APPLICATION, **key, **urls)
+
+    assert (code, lines["vonage_insights"][0]) == (0, "ok")
+    assert emulator.count("vonage.look") == 0
+
+
 def test_the_command_line_tells_by_its_exit_code(tmp_path: Path) -> None:
     def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
         bare = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT)} | environment

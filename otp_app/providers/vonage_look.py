@@ -1,0 +1,131 @@
+"""What Vonage Identity Insights knows of a number.
+
+https://developer.vonage.com/en/api/identity-insights
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import UTC
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+import structlog
+from jwt import PyJWTError
+from vonage import VonageError
+from vonage_identity_insights import (
+    EmptyInsight,
+    IdentityInsightsRequest,
+    InsightsRequest,
+    SimSwapInsight,
+)
+from vonage_identity_insights.responses import CarrierInsightResponse, SimSwapInsightResponse
+
+from otp_app.errors import ProviderMisconfigured, ProviderTimedOut
+from otp_app.providers.answers import Refused
+from otp_app.providers.lanes import Deadlines, ThreadLane
+from otp_app.providers.vonage_client import make_auth, make_client
+from otp_app.providers.vonage_refusals import LOOK
+from otp_app.providers.vonage_transport import VonageAdapter
+from otp_app.verification.looking import Concern, Insight
+
+if TYPE_CHECKING:
+    from datetime import datetime, timedelta
+
+    from vonage_identity_insights.responses import InsightsResponse
+
+    from otp_app.phone import PhoneNumber
+
+T = TypeVar("T", CarrierInsightResponse, SimSwapInsightResponse)
+
+THREADS, WAITING = 8, 16
+
+PURPOSE = "FraudPreventionAndDetection"
+"""What operators are told; the application's network profile must have it, says the document."""
+
+log = structlog.get_logger(__name__)
+
+
+class VonageLook:
+    """The official SDK, which blocks, in threads. It takes an application's key only."""
+
+    name = "vonage"
+
+    def __init__(
+        self,
+        application_id: str,
+        private_key: str,
+        base_url: str,
+        wanted: frozenset[Concern],
+        recent: timedelta,
+        seconds: float,
+    ) -> None:
+        self._auth = partial(make_auth, None, None, application_id, private_key)
+        self._base_url = base_url
+        self._wanted = _request(wanted, recent)
+        self._seconds = seconds
+        self._lane = ThreadLane("vonage-look", THREADS, WAITING)
+
+    async def open(self) -> None:
+        """Check the key. Vonage itself is not asked: it has no request without a price."""
+        try:
+            auth = self._auth()
+        except (VonageError, PyJWTError, ValueError, OSError) as exc:
+            log.warning("vonage.settings_unusable", why=type(exc).__name__)
+            raise ProviderMisconfigured from exc
+        self._adapter = VonageAdapter(self._base_url, Deadlines.within(self._seconds))
+        self._insights = make_client(auth, self._base_url, self._adapter).identity_insights
+
+    async def aclose(self) -> None:
+        """End the threads and close the connections; a look that comes later is refused."""
+        await self._lane.aclose()
+        self._adapter.close()
+
+    async def look(self, phone: PhoneNumber) -> Insight:
+        """Ask for the insights that are wanted of this number."""
+        told = await self._ask(phone)
+        swap = _told(told.sim_swap, Concern.SIM_SWAP)
+        carrier = _told(told.original_carrier, Concern.VOIP)
+        return Insight(
+            sim_swapped=swap.is_swapped if swap else None,
+            sim_swapped_at=_in_utc(swap.latest_sim_swap_at) if swap else None,
+            voip=_is_virtual(carrier.network_type) if carrier else None,
+        )
+
+    async def _ask(self, phone: PhoneNumber) -> InsightsResponse:
+        until = asyncio.get_running_loop().time() + self._seconds
+        try:
+            request = IdentityInsightsRequest(
+                phone_number=phone.digits, purpose=PURPOSE, insights=self._wanted
+            )
+            answer = await self._lane.run(partial(self._insights.requests, request), until)
+        except Refused as refused:
+            raise LOOK.error(refused) from refused
+        except (TypeError, ValueError, VonageError) as exc:  # not the answer that is documented
+            raise ProviderTimedOut from exc
+        return answer.insights
+
+
+def _request(wanted: frozenset[Concern], recent: timedelta) -> InsightsRequest:
+    """Each insight has a price of its own, so only what is wanted is asked for."""
+    hours = round(recent.total_seconds() / 3600)
+    return InsightsRequest(
+        sim_swap=SimSwapInsight(period=hours) if Concern.SIM_SWAP in wanted else None,
+        original_carrier=EmptyInsight() if Concern.VOIP in wanted else None,
+    )
+
+
+def _told(insight: T | None, concern: Concern) -> T | None:
+    """The insight, unless it was not asked for or has failed by itself."""
+    if insight is None or insight.status.code == "OK":
+        return insight
+    log.warning("look.untold", of=concern.value, why=insight.status.code)
+    return None
+
+
+def _in_utc(moment: datetime | None) -> datetime | None:
+    return moment.replace(tzinfo=UTC) if moment and moment.tzinfo is None else moment
+
+
+def _is_virtual(network_type: str | None) -> bool | None:
+    return None if network_type is None else network_type == "VIRTUAL"

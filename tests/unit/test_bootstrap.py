@@ -1,0 +1,113 @@
+"""The composition root: what the settings say is what runs."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import pytest
+import structlog
+
+from otp_app import services
+from otp_app.bootstrap import running
+from otp_app.config import SettingsError, load_settings
+from otp_app.errors import NumberUnfit
+from otp_app.phone import PhoneNumber
+from otp_app.verification.limits import Client
+from otp_app.verification.models import Channel, Flow, Status
+from tests import emulator as known
+from tests.emulator import Emulator, Hang, Line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+CLIENT = Client(Flow("flow-1"), "203.0.113.7")
+PHONE = PhoneNumber("+447400123456")
+TWILIO = {
+    "LOOK": "twilio",
+    "TWILIO_ACCOUNT_SID": known.TWILIO_ACCOUNT_SID,
+    "TWILIO_AUTH_TOKEN": known.TWILIO_AUTH_TOKEN,
+}
+VONAGE = {"LOOK": "vonage", "VONAGE_APPLICATION_ID": known.VONAGE_APPLICATION_ID}
+
+
+@pytest.fixture
+def emulator() -> Iterator[Emulator]:
+    with Emulator() as services_:
+        yield services_
+        assert services_.violations == []
+
+
+@pytest.fixture(autouse=True)
+def _surroundings(
+    monkeypatch: pytest.MonkeyPatch, emulator: Emulator, tmp_path: Path
+) -> Iterator[None]:
+    """A database of its own; afterwards the logging is as it was."""
+    monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/otp.db")
+    monkeypatch.setenv("TWILIO_LOOKUPS_BASE_URL", emulator.url)
+    monkeypatch.setenv("VONAGE_INSIGHTS_BASE_URL", emulator.url)
+    factory = logging.getLogRecordFactory()
+    yield
+    logging.setLogRecordFactory(factory)
+    structlog.reset_defaults()
+
+
+async def start() -> Status:
+    return (await services.current().verifications.start(CLIENT, PHONE, Channel.SMS)).status
+
+
+def environment(name: str) -> dict[str, str]:
+    return (
+        TWILIO if name == "twilio" else VONAGE | {"VONAGE_PRIVATE_KEY": known.vonage_private_key()}
+    )
+
+
+@pytest.mark.parametrize("name", ["twilio", "vonage"])
+async def test_a_look_that_is_set_stops_a_number_and_gives_everything_back(
+    monkeypatch: pytest.MonkeyPatch, emulator: Emulator, name: str
+) -> None:
+    for setting, value in environment(name).items():
+        monkeypatch.setenv(setting, value)
+    emulator.lines[PHONE.e164] = Line(sim_swapped_at=datetime.now(UTC))
+
+    async with running(load_settings(None)):
+        with pytest.raises(NumberUnfit):
+            await start()
+
+    assert emulator.count(f"{name}.look") == 1
+    assert not [thread for thread in map(str, threading.enumerate()) if "-look" in thread]
+
+
+@pytest.mark.parametrize("name", ["twilio", "vonage"])
+async def test_a_look_that_hangs_is_over_in_its_time_and_the_code_is_sent(
+    monkeypatch: pytest.MonkeyPatch, emulator: Emulator, name: str
+) -> None:
+    for setting, value in (environment(name) | {"LOOK_TIMEOUT": "0.2"}).items():
+        monkeypatch.setenv(setting, value)
+    emulator.fail(f"{name}.look", Hang(60), times=None)
+
+    async with running(load_settings(None)):
+        assert await start() is Status.PENDING
+
+
+async def test_without_a_look_nobody_is_asked(emulator: Emulator) -> None:
+    async with running(load_settings(None)):
+        assert await start() is Status.PENDING
+
+    assert emulator.requests == []
+
+
+async def test_a_key_that_cannot_look_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    for setting, value in (VONAGE | {"VONAGE_PRIVATE_KEY": "/nowhere/canary.key"}).items():
+        monkeypatch.setenv(setting, value)
+    monkeypatch.setenv("OTP_PROVIDER", "console")
+
+    with pytest.raises(SettingsError) as caught:
+        async with running(load_settings(None)):
+            raise AssertionError("it started")
+
+    assert "VONAGE_PRIVATE_KEY" in str(caught.value)
+    assert "canary" not in str(caught.value)
