@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING
 
 import reflex as rx
@@ -10,11 +11,13 @@ import structlog
 from reflex.config import get_config
 from reflex.event import EventSpec  # noqa: TC002 - Reflex evaluates it
 from reflex.utils.exec import is_prod_mode
+from starlette.middleware.gzip import GZipMiddleware
 
 from otp_app import routes
 from otp_app.bootstrap import running
 from otp_app.components.connection import connection_lost
 from otp_app.components.layout import head
+from otp_app.components.words import SAID, say
 from otp_app.config import SettingsError, settings_or_exit
 from otp_app.pages import code, phone, problem, verified
 from otp_app.state.binding import BoundToFlow
@@ -23,6 +26,7 @@ from otp_app.web import forms
 from otp_app.web.armour import armoured
 from otp_app.web.event_gate import EventGate
 from otp_app.web.flow_cookie import FlowCookie
+from otp_app.web.pages import PagesInLanguage, Words
 from otp_app.web.sessions import SuccessGate
 
 if TYPE_CHECKING:
@@ -60,16 +64,19 @@ def on_backend_error(exception: Exception) -> EventSpec:
     return rx.redirect(routes.PROBLEM)
 
 
-def _add(route: str, title: str, component: rx.Component, on_load: Handler = None) -> None:
+def _add(
+    route: str, title: rx.vars.StringVar[str], component: rx.Component, on_load: Handler = None
+) -> None:
     app.add_page(
         component,
         route=route,
-        title=f"{title} – {settings.brand}",
-        description=f"Confirm your phone number with {settings.brand}",
+        title=title + f" – {settings.brand}",
+        description=say("Confirm your phone number with {brand}", brand=settings.brand),
         on_load=on_load,
     )
 
 
+words = Words(SAID, settings.countries, settings.default_country)
 app = App(
     html_lang="en",
     head_components=head(None if is_prod_mode() else get_config().backend_port),
@@ -79,7 +86,9 @@ app = App(
     toaster=None,
     backend_exception_handler=on_backend_error,
     api_transformer=[
-        forms.build(settings.brand, settings.allowed_origins),
+        partial(PagesInLanguage, words=words),
+        GZipMiddleware,
+        forms.build(settings.brand, settings.allowed_origins, words),
         SuccessGate,
         FlowCookie,
     ],
@@ -92,7 +101,7 @@ brand = settings.brand
 _add(
     routes.PHONE,
     phone.TITLE,
-    phone.phone_page(brand, settings.default_country, settings.countries),
+    phone.phone_page(brand),
     VerifyState.show_phone,
 )
 _add(routes.CODE, code.TITLE, code.code_page(brand), VerifyState.show_code)

@@ -9,6 +9,8 @@ REQUEST_OTP = "/request-otp"
 VERIFY_OTP = "/verify-otp"
 FINISH = "/finish"
 SIGN_OUT = "/sign-out"
+LANGUAGE = "/language"
 
 DEV_COOKIE = "/_flow.js"
 TIME_ZONE_COOKIE = "tz"  # set by the pages' script: an IANA name
+LANGUAGE_COOKIE = "language"  # a BCP 47 tag, set where the person chooses

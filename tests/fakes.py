@@ -23,6 +23,8 @@ class FakeProvider:
     code_length: int = 6
     max_attempts: int = 5
     sent: list[tuple[PhoneNumber, Channel]] = field(default_factory=list)
+    languages: list[str] = field(default_factory=list)
+    """Of what was sent, by turns."""
     checked: list[Reference] = field(default_factory=list)
     canceled: list[Reference] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
@@ -37,16 +39,20 @@ class FakeProvider:
     async def aclose(self) -> None:
         """Nothing to give back."""
 
-    async def start(self, to: PhoneNumber, channel: Channel) -> Reference:
+    async def start(self, to: PhoneNumber, channel: Channel, language: str = "") -> Reference:
         """Pretend to send a code."""
         self._fail_if_told()
         self.sent.append((to, channel))
+        self.languages.append(language)
         return Reference(f"reference-{next(self._numbers)}")
 
-    async def resend(self, reference: Reference, to: PhoneNumber, channel: Channel) -> Reference:
+    async def resend(
+        self, reference: Reference, to: PhoneNumber, channel: Channel, language: str = ""
+    ) -> Reference:
         """Pretend to send it again, under the same reference."""
         self._fail_if_told()
         self.sent.append((to, channel))
+        self.languages.append(language)
         return reference
 
     async def check(self, reference: Reference, to: PhoneNumber, code: str) -> CheckOutcome:

@@ -82,7 +82,7 @@
     tick() {
       if (!this.text) return;
       const left = Math.ceil((Number(this.getAttribute("until")) - Date.now() + this.ahead) / 1000);
-      this.text.textContent = left > 0 ? this.getAttribute("words").replace("{}", left) : "";
+      this.text.textContent = left > 0 ? say(this.getAttribute("words"), { seconds: left }) : "";
     }
   });
 })();

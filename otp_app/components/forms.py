@@ -6,6 +6,8 @@ from typing import Any, cast
 
 import reflex as rx
 
+from otp_app.components.words import COUNTRIES, COUNTRY, say
+
 Text = rx.Var[str] | str
 Prop = Any
 """What HTML attributes take; Reflex checks each at compile time."""
@@ -27,7 +29,7 @@ def error_summary(id_: str, error: Text, field: Text) -> rx.Component:
         rx.cond(
             error,
             rx.el.div(
-                rx.el.h2("There is a problem"),
+                rx.el.h2(say("There is a problem")),
                 rx.el.a(error, href=f"#{field}"),
                 role="alert",
                 class_name="summary",
@@ -40,7 +42,7 @@ def error_summary(id_: str, error: Text, field: Text) -> rx.Component:
 
 def field(
     id_: str,
-    label: str,
+    label: Text,
     *,
     hint: Text,
     error: Text,
@@ -63,21 +65,21 @@ def field(
     )
 
 
-def select(id_: str, label: str, options: list[tuple[str, str]], default: str) -> rx.Component:
-    """A labelled native select over (value, text) pairs."""
+def country_select(id_: str, label: Text) -> rx.Component:
+    """A labelled native select of the countries, on the one that the person is likely in."""
     return rx.el.div(
         rx.el.label(label, html_for=id_),
         rx.el.select(
-            *(rx.el.option(text, value=value) for value, text in options),
+            rx.foreach(COUNTRIES, lambda pair: rx.el.option(pair[1], value=pair[0])),
             id=id_,
             name=id_,
-            default_value=default,
+            default_value=COUNTRY,
         ),
         class_name="field",
     )
 
 
-def choices(name: str, legend: str, options: list[tuple[str, str]]) -> rx.Component:
+def choices(name: str, legend: Text, options: list[tuple[str, Text]]) -> rx.Component:
     """Radio buttons over (value, text) pairs, the first one chosen."""
     first = options[0][0]
     return rx.el.fieldset(
@@ -87,12 +89,12 @@ def choices(name: str, legend: str, options: list[tuple[str, str]]) -> rx.Compon
     )
 
 
-def submit(text: str) -> rx.Component:
+def submit(text: Text) -> rx.Component:
     """The one button that goes on."""
     return rx.el.button(text, type="submit", class_name="primary")
 
 
-def _choice(name: str, value: str, text: str, *, chosen: bool) -> rx.Component:
+def _choice(name: str, value: str, text: Text, *, chosen: bool) -> rx.Component:
     id_ = f"{name}-{value}"
     return rx.el.div(
         rx.el.input(type="radio", id=id_, name=name, value=value, default_checked=chosen),
@@ -103,5 +105,8 @@ def _choice(name: str, value: str, text: str, *, chosen: bool) -> rx.Component:
 
 def _error_text(id_: str, error: Text) -> rx.Component:
     return rx.el.p(
-        rx.el.span("Error: ", class_name="unseen"), error, id=f"{id_}-error", class_name="error"
+        rx.el.span(say("Error:"), " ", class_name="unseen"),
+        error,
+        id=f"{id_}-error",
+        class_name="error",
     )

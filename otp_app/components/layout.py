@@ -9,6 +9,8 @@ import reflex as rx
 from reflex_components_core.el.element import Element
 
 from otp_app import routes
+from otp_app.components.words import say
+from otp_app.i18n.languages import languages
 
 if TYPE_CHECKING:
     from otp_app.components.forms import Text
@@ -26,16 +28,35 @@ _DEV_FORMS = """addEventListener("submit", (event) => {{
 _SCRIPT = Path(__file__).with_name("enhance.js")
 
 
-def page(*content: rx.Component, brand: str) -> rx.Component:
-    """A page of the app: a way past the header, the brand, the content."""
+def page(*content: rx.Component, brand: str, path: str) -> rx.Component:
+    """The page of the app at *path*: a way past the header, the brand, the content, languages."""
     return rx.el.div(
-        rx.el.a("Skip to main content", href=f"#{MAIN}", class_name="skip"),
+        rx.el.a(say("Skip to main content"), href=f"#{MAIN}", class_name="skip"),
         rx.el.header(rx.el.a(brand, href=routes.PHONE, class_name="brand"), class_name="top"),
         rx.el.main(*content, id=MAIN, class_name="card"),
         rx.el.noscript(
-            rx.el.p("This page needs JavaScript. Turn it on and reload.", class_name="summary")
+            rx.el.p(say("This page needs JavaScript. Turn it on and reload."), class_name="summary")
         ),
+        rx.el.footer(_language_menu(path)),
         class_name="frame",
+    )
+
+
+def _language_menu(path: str) -> rx.Component:
+    """Buttons that work without a script. Each language goes by its own name, for who needs it."""
+    return rx.el.form(
+        rx.el.input(type="hidden", name="page", value=path),
+        *(
+            rx.el.button(
+                language.name, type="submit", name="language", value=tag, lang=tag, dir="auto"
+            )
+            for tag, language in languages().items()
+        ),
+        method="post",
+        action=routes.LANGUAGE,
+        on_submit=None,
+        aria_label=say("Language"),
+        class_name="languages",
     )
 
 
@@ -86,7 +107,7 @@ class Keep(Element):
 
 
 class Countdown(Element):
-    """Ticks down to `until`; `words` holds `{}` for the seconds. Times are ms by the server."""
+    """Ticks down to `until`, in the sentence `words`. Times are ms by the server."""
 
     tag = "OtpCountdown"
     alias = "otp-countdown"

@@ -1,4 +1,4 @@
-"""The words of every error, and how times and countries are written."""
+"""The words of every error, and how times are written, in the person's language."""
 
 from __future__ import annotations
 
@@ -6,55 +6,47 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from babel import Locale
 from babel.dates import format_date, format_time
 
 from otp_app.errors import CodeMismatch, OtpError, ResendTooSoon
 from otp_app.i18n.en import TEXTS
-from otp_app.phone import SATELLITE_AND_GLOBAL, dial_code, regions
+from otp_app.i18n.languages import english
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import tzinfo
 
-LOCALE = Locale("en", "US")
+    from otp_app.i18n.languages import Language
+
 WARN_FROM = 3  # attempts left from which the person is told how many
 
 
-def message(error: OtpError, *, zone: tzinfo = UTC, now: datetime | None = None) -> str:
-    """What to tell the person about *error*, with clock times of *zone*."""
-    now = now or datetime.now(UTC)
-    texts = {name: _written(value, zone, now) for name, value in error.params.items()}
-    if "region" in texts:
-        texts["country"] = country(texts["region"])
+def message(
+    error: OtpError,
+    *,
+    language: Language | None = None,
+    zone: tzinfo = UTC,
+    now: datetime | None = None,
+) -> str:
+    """What to tell the person about *error*, in *language* (English), with times of *zone*."""
+    language, now = language or english(), now or datetime.now(UTC)
+    values = {name: _written(value, language, zone, now) for name, value in error.params.items()}
+    if "region" in error.params:
+        values["country"] = language.country(str(error.params["region"]))
     if isinstance(error, ResendTooSoon):
-        texts["seconds"] = str(_seconds_until(error.params, now))
-    return TEXTS[_key(error)].format_map(texts)
+        values["seconds"] = _seconds_until(error.params, now)
+    return language.say(TEXTS[_key(error)], **values)
 
 
-def country(region: str) -> str:
-    """The name of an ISO 3166-1 region."""
-    if region in ("", SATELLITE_AND_GLOBAL):
-        return "this country"
-    return str(LOCALE.territories.get(region, region))
-
-
-def countries(served: frozenset[str] = frozenset()) -> list[tuple[str, str]]:
-    """The regions *served*, or all with phone numbers, as (code, "Name (+code)"), by name."""
-    names = {region: country(region) for region in served & regions() or regions()}
-    ordered = sorted(names, key=lambda region: names[region])
-    return [(region, f"{names[region]} (+{dial_code(region)})") for region in ordered]
-
-
-def clock(moment: datetime, zone: tzinfo, now: datetime | None = None) -> str:
+def clock(moment: datetime, language: Language, zone: tzinfo, now: datetime | None = None) -> str:
     """The time of day of *moment*, with its date unless that is today's by *now*.
 
     And with the zone's name where we do not know the person's.
     """
-    here = moment.astimezone(zone)
-    text = format_time(here, "short", locale=LOCALE)
+    here, locale = moment.astimezone(zone), language.locale
+    text = format_time(here, "short", locale=locale)
     if now is not None and here.date() != now.astimezone(zone).date():
-        text = f"{format_date(here, 'long', locale=LOCALE)}, {text}"
+        text = f"{format_date(here, 'long', locale=locale)}, {text}"
     return f"{text} UTC" if zone is UTC else text
 
 
@@ -66,8 +58,12 @@ def time_zone(name: str) -> tzinfo:
         return UTC
 
 
-def _written(value: str | int | datetime, zone: tzinfo, now: datetime) -> str:
-    return clock(value, zone, now) if isinstance(value, datetime) else str(value)
+def _written(
+    value: str | int | datetime, language: Language, zone: tzinfo, now: datetime
+) -> str | int:
+    if isinstance(value, datetime):
+        return clock(value, language, zone, now)
+    return value if isinstance(value, int) else language.left_to_right(value)
 
 
 def _key(error: OtpError) -> str:

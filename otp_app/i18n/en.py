@@ -1,75 +1,111 @@
 """English. Each text says what happened and how to go on; never "please", "sorry" or "invalid"."""
 
-_DOWN = "We cannot send or check codes at the moment. Try again in a few minutes"
+from __future__ import annotations
 
-TEXTS = {
-    "phone_missing": "Enter your mobile number",
-    "phone_not_digits": "Enter the number using only numbers, spaces, brackets, dashes and +",
-    "phone_too_short": "This number is too short for {country}. Check that no numbers are missing",
-    "phone_too_long": "This number is too long for {country}. Check for extra numbers",
-    "phone_not_in_country": (
+from typing import TYPE_CHECKING
+
+from otp_app.i18n.marks import _, plural
+
+if TYPE_CHECKING:
+    from otp_app.i18n.languages import Sentence
+
+_DOWN = _("We cannot send or check codes at the moment. Try again in a few minutes")
+RESEND_TOO_SOON = plural(
+    "You can get another code in {seconds} second",
+    "You can get another code in {seconds} seconds",
+)
+
+TEXTS: dict[str, Sentence] = {
+    "phone_missing": _("Enter your mobile number"),
+    "phone_not_digits": _("Enter the number using only numbers, spaces, brackets, dashes and +"),
+    "phone_too_short": _(
+        "This number is too short for {country}. Check that no numbers are missing"
+    ),
+    "phone_too_long": _("This number is too long for {country}. Check for extra numbers"),
+    "phone_not_in_country": _(
         "This is not a {country} number. Check it, or choose another country code"
     ),
-    "phone_country_missing": "Choose a country code, or start the number with +",
-    "phone_country_code_unknown": ("{prefix} is not a country code. Check the start of the number"),
-    "phone_extension": "Enter the number without an extension",
-    "phone_landline": (
+    "phone_country_missing": _("Choose a country code, or start the number with +"),
+    "phone_country_code_unknown": _(
+        "{prefix} is not a country code. Check the start of the number"
+    ),
+    "phone_extension": _("Enter the number without an extension"),
+    "phone_landline": _(
         "This number cannot get text messages. Enter a mobile number, or choose “Call me”"
     ),
-    "phone_not_personal": (
+    "phone_not_personal": _(
         "We cannot send codes to this kind of number. Enter your own mobile number"
     ),
-    "phone_not_served": "We cannot send codes to {country} yet. Use a different number",
-    "number_unfit": "We cannot send a code to this number. Use a different number",
-    "channel_unknown": "Choose “Text message” or “Call me”",
-    "code_missing": "Enter the {length} digit code",
-    "code_not_digits": "The code has only numbers",
-    "code_too_short": "The code has {length} numbers. You entered {count}",
-    "code_too_long": "The code has {length} numbers. You entered {count}",
-    "code_mismatch": "That code does not match. Check the newest message and enter the code again",
-    "code_mismatch_few": "That code does not match. You can try {attempts_left} more times",
-    "code_mismatch_last": (
+    "phone_not_served": _("We cannot send codes to {country} yet. Use a different number"),
+    "number_unfit": _("We cannot send a code to this number. Use a different number"),
+    "channel_unknown": _("Choose “Text message” or “Call me”"),
+    "code_missing": plural("Enter the {length} digit code", "Enter the {length} digit code"),
+    "code_not_digits": _("The code has only numbers"),
+    "code_too_short": plural(
+        "The code has {length} number. You entered {count}",
+        "The code has {length} numbers. You entered {count}",
+    ),
+    "code_too_long": plural(
+        "The code has {length} number. You entered {count}",
+        "The code has {length} numbers. You entered {count}",
+    ),
+    "code_mismatch": _(
+        "That code does not match. Check the newest message and enter the code again"
+    ),
+    "code_mismatch_few": plural(
+        "That code does not match. You can try {attempts_left} more time",
+        "That code does not match. You can try {attempts_left} more times",
+    ),
+    "code_mismatch_last": _(
         "That code does not match. You can try once more, then you will have to wait until {until}"
     ),
-    "verification_expired": "That code has expired. Get a new code",
-    "flow_missing": (
+    "verification_expired": _("That code has expired. Get a new code"),
+    "flow_missing": _(
         "This page needs a cookie to remember you. Allow cookies for it, reload it and start again"
     ),
-    "verification_not_found": "Your session ended. Start again",
-    "verification_replaced": (
+    "verification_not_found": _("Your session ended. Start again"),
+    "verification_replaced": _(
         "That page was for an earlier message. "
         "Enter the newest code, sent to the number ending {ending}"
     ),
-    "already_verified": "This number is already confirmed",
-    "attempts_exhausted": (
+    "already_verified": _("This number is already confirmed"),
+    "attempts_exhausted": _(
         "You cannot enter a code until {until}. A wrong code was entered too many times. "
         "After that, get a new code and try again"
     ),
-    "resend_too_soon": "You can get another code in {seconds} seconds",
-    "sends_exhausted": "You have asked for {sends} codes. You can ask for another after {until}",
-    "rate_limited_number": (
+    "resend_too_soon": RESEND_TOO_SOON,
+    "sends_exhausted": plural(
+        "You have asked for {sends} code. You can ask for another after {until}",
+        "You have asked for {sends} codes. You can ask for another after {until}",
+    ),
+    "rate_limited_number": _(
         "Too many codes were asked for or entered for this number. Try again after {until}"
     ),
-    "rate_limited_network": (
+    "rate_limited_network": _(
         "There have been too many requests from your network. Try again after {until}"
     ),
-    "rate_limited_other": "There have been too many requests. Try again after {until}",
-    "number_busy": ("This number is busy with an earlier code. Wait a few minutes, then try again"),
-    "refused_number": "We cannot send a code to this number. Use a different number",
-    "refused_landline": (
+    "rate_limited_other": _("There have been too many requests. Try again after {until}"),
+    "number_busy": _(
+        "This number is busy with an earlier code. Wait a few minutes, then try again"
+    ),
+    "refused_number": _("We cannot send a code to this number. Use a different number"),
+    "refused_landline": _(
         "This number cannot get text messages. Enter a mobile number, or choose “Call me”"
     ),
-    "refused_country": "We cannot send codes to this country yet. Use a different number",
-    "refused_channel": (
+    "refused_country": _("We cannot send codes to this country yet. Use a different number"),
+    "refused_channel": _(
         "We cannot reach this number that way now. Choose the other way, or try again later"
     ),
     "provider_unavailable": _DOWN,
     "provider_not_reached": _DOWN,
     "provider_misconfigured": _DOWN,
-    "provider_throttled": "There are too many requests just now. Try again in {seconds} seconds",
-    "provider_timed_out": (
+    "provider_throttled": plural(
+        "There are too many requests just now. Try again in {seconds} second",
+        "There are too many requests just now. Try again in {seconds} seconds",
+    ),
+    "provider_timed_out": _(
         "We could not tell whether that worked. Wait 30 seconds, then try again"
     ),
-    "check_timed_out": "We could not check the code. Enter it again, or get a new code",
-    "store_unavailable": "There is a problem with this service. Try again in a few minutes",
+    "check_timed_out": _("We could not check the code. Enter it again, or get a new code"),
+    "store_unavailable": _("There is a problem with this service. Try again in a few minutes"),
 }

@@ -5,8 +5,19 @@ from __future__ import annotations
 import reflex as rx
 
 from otp_app import routes
-from otp_app.components.forms import Handler, Prop, choose, error_summary, field, submit
+from otp_app.components.forms import (
+    Handler,
+    Prop,
+    Text,
+    choose,
+    error_summary,
+    field,
+    submit,
+)
 from otp_app.components.layout import Countdown, Go, heading, page, status
+from otp_app.components.words import count, for_script, say, sentence
+from otp_app.i18n.en import RESEND_TOO_SOON
+from otp_app.i18n.marks import plural
 from otp_app.state.verify import (
     CODE_ID,
     PHONE_ID,
@@ -16,7 +27,11 @@ from otp_app.state.verify import (
     VerifyState,
 )
 
-TITLE = "Check your phone"
+TITLE = say("Check your phone")
+HINT = plural(
+    "{length} number. Spaces do not matter.",
+    "{length} numbers. Spaces do not matter.",
+)
 
 
 def code_page(brand: str) -> rx.Component:
@@ -32,6 +47,7 @@ def code_page(brand: str) -> rx.Component:
             )
         ),
         brand=brand,
+        path=routes.CODE,
     )
 
 
@@ -45,8 +61,8 @@ def _waiting() -> rx.Component:
         rx.el.form(
             field(
                 CODE_ID,
-                "Security code",
-                hint=f"{VerifyState.code_length} numbers. Spaces do not matter.",
+                say("Security code"),
+                hint=count(HINT, length=VerifyState.code_length),
                 error=error,
                 type="text",
                 input_mode="numeric",
@@ -55,37 +71,43 @@ def _waiting() -> rx.Component:
                 dir="ltr",
                 class_name="code",
             ),
-            submit("Continue"),
+            submit(say("Continue")),
             method="post",
             action=routes.VERIFY_OTP,
             on_submit=VerifyState.check_code,
             no_validate=True,
             custom_attrs={"data-live": rx.State.is_hydrated},
         ),
-        rx.el.h2("I did not get a code"),
+        rx.el.h2(say("I did not get a code")),
         _other_ways(),
     )
 
 
 def _what_was_sent() -> rx.Component:
+    ending, time = rx.el.bdi(VerifyState.ending), rx.el.strong(VerifyState.expires)
     return rx.el.p(
-        choose(
+        rx.cond(
             VerifyState.by_call,
-            "We are calling the number ending ",
-            "We sent a code by text message to the number ending ",
-        ),
-        rx.el.bdi(VerifyState.ending),
-        ". It works until ",
-        rx.el.strong(VerifyState.expires),
-        ".",
+            sentence(
+                "We are calling the number ending {ending}. The code works until {time}.",
+                ending=ending,
+                time=time,
+            ),
+            sentence(
+                "We sent a code by text message to the number ending {ending}. "
+                "It works until {time}.",
+                ending=ending,
+                time=time,
+            ),
+        )
     )
 
 
 def _other_ways() -> rx.Component:
     return rx.el.div(
         rx.el.div(
-            _action("Send a new text message", VerifyState.send_again),
-            _action("Call me instead", VerifyState.call_me),
+            _action(say("Send a new text message"), VerifyState.send_again),
+            _action(say("Call me instead"), VerifyState.call_me),
             id=RESEND_ID,
             tab_index=-1,
             class_name="actions",
@@ -94,11 +116,11 @@ def _other_ways() -> rx.Component:
         Countdown.create(
             until=VerifyState.resend_at,
             clock=VerifyState.clock,
-            words="You can get another code in {} seconds.",
+            words=for_script(RESEND_TOO_SOON),
         ),
         rx.el.p(
             rx.el.a(
-                "Change the number",
+                say("Change the number"),
                 href=routes.PHONE,
                 on_click=VerifyState.change_number.prevent_default,
             ),
@@ -108,13 +130,18 @@ def _other_ways() -> rx.Component:
 
 def _expired() -> rx.Component:
     return rx.fragment(
-        heading("That code has expired"),
+        heading(say("That code has expired")),
         error_summary(PROBLEM_ID, VerifyState.error, RESEND_ID),
-        rx.el.p("The number ending ", rx.el.bdi(VerifyState.ending), " can get a new one."),
+        rx.el.p(
+            sentence(
+                "The number ending {ending} can get a new one.",
+                ending=rx.el.bdi(VerifyState.ending),
+            )
+        ),
         rx.el.div(
-            _action("Get a new code", VerifyState.send_again, class_name="primary"),
-            _action("Call me instead", VerifyState.call_me),
-            _start_again(),
+            _action(say("Get a new code"), VerifyState.send_again, class_name="primary"),
+            _action(say("Call me instead"), VerifyState.call_me),
+            _start_again(say("Start again")),
             class_name="actions",
         ),
         status(VerifyState.busy),
@@ -124,10 +151,10 @@ def _expired() -> rx.Component:
 def _finishing() -> rx.Component:
     """Goes for the session, which only a post can bring: a socket sets no cookies."""
     return rx.fragment(
-        heading("Your code is right"),
+        heading(say("Your code is right")),
         rx.el.form(
             Go.create(),
-            submit("Continue"),
+            submit(say("Continue")),
             method="post",
             action=routes.FINISH,
             on_submit=None,
@@ -138,19 +165,19 @@ def _finishing() -> rx.Component:
 
 def _locked() -> rx.Component:
     return rx.fragment(
-        heading("You cannot enter a code until ", VerifyState.expires),
-        rx.el.p("A wrong code was entered too many times. After that, get a new code."),
+        heading(say("You cannot enter a code until {time}", time=VerifyState.expires)),
+        rx.el.p(say("A wrong code was entered too many times. After that, get a new code.")),
         rx.el.div(
-            _action("Get a new code", VerifyState.send_again),
-            _start_again("Use a different number"),
+            _action(say("Get a new code"), VerifyState.send_again),
+            _start_again(say("Use a different number")),
             class_name="actions",
         ),
     )
 
 
-def _start_again(text: str = "Start again") -> rx.Component:
+def _start_again(text: Text) -> rx.Component:
     return _action(text, VerifyState.start_again, custom_attrs={"data-forget": ""})
 
 
-def _action(text: str, handler: Handler, **props: Prop) -> rx.Component:
+def _action(text: Text, handler: Handler, **props: Prop) -> rx.Component:
     return rx.el.button(text, type="button", on_click=handler, **props)

@@ -6,15 +6,20 @@ import reflex as rx
 
 from otp_app import routes
 from otp_app.components.layout import heading, page
+from otp_app.components.words import say, sentence
 from otp_app.state.verify import VerifyState
 
-TITLE = "Your number is confirmed"
+TITLE = say("Your number is confirmed")
 SIGN_OUT_ID = "sign-out"
 
 
 def verified_page(brand: str) -> rx.Component:
     """Says so, to the browser that has verified; the prerendered page says nothing."""
-    return page(rx.cond(VerifyState.proved, _confirmed(), heading("One moment")), brand=brand)
+    return page(
+        rx.cond(VerifyState.proved, _confirmed(), heading(say("One moment"))),
+        brand=brand,
+        path=routes.VERIFIED,
+    )
 
 
 def _confirmed() -> rx.Component:
@@ -22,16 +27,19 @@ def _confirmed() -> rx.Component:
         rx.el.div(class_name="tick", aria_hidden="true"),
         heading(TITLE),
         rx.el.p(
-            "You have proved that the number ending ", rx.el.bdi(VerifyState.proved), " is yours."
+            sentence(
+                "You have proved that the number ending {ending} is yours.",
+                ending=rx.el.bdi(VerifyState.proved),
+            )
         ),
         rx.el.div(
             rx.el.button(
-                "Confirm another number",
+                say("Confirm another number"),
                 type="button",
                 on_click=VerifyState.start_again,
                 custom_attrs={"data-forget": ""},
             ),
-            rx.el.button("Sign out", type="submit", form=SIGN_OUT_ID),
+            rx.el.button(say("Sign out"), type="submit", form=SIGN_OUT_ID),
             class_name="actions",
         ),
         rx.el.form(

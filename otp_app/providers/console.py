@@ -55,18 +55,21 @@ class ConsoleProvider:
     async def aclose(self) -> None:
         """Nothing to give back."""
 
-    async def start(self, to: PhoneNumber, channel: Channel) -> Reference:
-        """Write a code to the terminal."""
+    async def start(self, to: PhoneNumber, channel: Channel, language: str = "") -> Reference:
+        """Write a code to the terminal, in the developer's language."""
+        del language
         self._prune()
         code = f"{secrets.randbelow(10**self.code_length):0{self.code_length}}"
         prefix = f"{secrets.token_hex(16)}:{self._seconds() + LIFETIME}"
         self._show(f"☎  {_NAMES[channel]:<12} to •••{to.ending} — your code is ", code)
         return Reference(f"{prefix}:{self._seal(prefix, to, code)}")
 
-    async def resend(self, reference: Reference, to: PhoneNumber, channel: Channel) -> Reference:
+    async def resend(
+        self, reference: Reference, to: PhoneNumber, channel: Channel, language: str = ""
+    ) -> Reference:
         """Write a new code; the old one is worth nothing any more."""
         await self.cancel(reference)
-        return await self.start(to, channel)
+        return await self.start(to, channel, language)
 
     async def check(self, reference: Reference, to: PhoneNumber, code: str) -> CheckOutcome:
         """Answer as the services do: five wrong codes are forgiven, a right one counts once."""

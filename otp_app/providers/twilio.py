@@ -37,6 +37,12 @@ _SERVICE_SID = re.compile("VA[0-9a-fA-F]{32}")
 _REGIONAL = {"en-GB", "pt-BR", "zh-CN", "zh-HK"}
 """The tags with a region that Twilio lists; any other is a 404, even `en-US`, which it calls `en`.
 https://www.twilio.com/docs/verify/supported-languages"""
+_LANGUAGES = {
+    "af", "ar", "ca", "cs", "da", "de", "el", "en", "es", "et", "fi", "fr", "he", "hi", "hr", "hu",
+    "id", "it", "ja", "kn", "ko", "lt", "ms", "mr", "nb", "nl", "pl", "pt", "ro", "ru", "sk", "sv",
+    "te", "th", "tl", "tr", "uk", "vi", "zh",
+}  # fmt: skip
+"""The others, likewise. `zh` is Simplified Chinese."""
 _CHANNELS = {Channel.SMS: "sms", Channel.VOICE: "call"}
 
 log = structlog.get_logger(__name__)
@@ -66,7 +72,7 @@ class TwilioProvider:
         self._credentials = account_sid, auth_token
         self._service_sid = service_sid
         self._base_url = base_url
-        self._locale = locale if locale in _REGIONAL else locale.partition("-")[0]
+        self._locale = _twilios(locale)
         self._deadlines = deadlines
         self._in_flight = in_flight
         self._sends = Lane(in_flight, deadlines.send)
@@ -94,12 +100,12 @@ class TwilioProvider:
         self._checks.close()
         await self._transport.close()
 
-    async def start(self, to: PhoneNumber, channel: Channel) -> Reference:
+    async def start(self, to: PhoneNumber, channel: Channel, language: str = "") -> Reference:
         """Create a verification; while one is pending Twilio sends its code again instead."""
-        create = self._service.verifications.create_async
+        create, locale = self._service.verifications.create_async, self._spoken(language)
         try:
             answer = await self._call(
-                self._sends, create, to=to.e164, channel=_CHANNELS[channel], locale=self._locale
+                self._sends, create, to=to.e164, channel=_CHANNELS[channel], locale=locale
             )
         except Refused as refused:
             raise START.error(refused) from refused
@@ -112,9 +118,10 @@ class TwilioProvider:
         reference: Reference,  # noqa: ARG002 - Twilio finds it by the number
         to: PhoneNumber,
         channel: Channel,
+        language: str = "",
     ) -> Reference:
         """Create again: the same verification, by whatever channel."""
-        return await self.start(to, channel)
+        return await self.start(to, channel, language)
 
     async def check(self, reference: Reference, to: PhoneNumber, code: str) -> CheckOutcome:
         """Approved is one status of exactly this verification of exactly this number."""
@@ -156,12 +163,23 @@ class TwilioProvider:
             raise ProviderMisconfigured
         self.code_length = service.code_length
 
+    def _spoken(self, language: str) -> str:
+        """The locale for a person's *language*; the operator's, where that is as near."""
+        locale = _twilios(language)
+        is_as_near = locale not in _REGIONAL and locale == self._locale.partition("-")[0]
+        return locale if locale in _REGIONAL | _LANGUAGES and not is_as_near else self._locale
+
     async def _call(self, lane: Lane, call: Callable[..., Awaitable[T]], **fields: str) -> T:
         async with lane.enter():
             try:
                 return await call(**fields)
             except ValueError as exc:  # to the SDK an empty 2xx is broken JSON
                 raise ProviderTimedOut from exc
+
+
+def _twilios(tag: str) -> str:
+    """Twilio's name for a BCP 47 tag, if it has one."""
+    return tag if tag in _REGIONAL else tag.partition("-")[0]
 
 
 def _require_sid(sid: object) -> Reference:

@@ -34,6 +34,7 @@ from otp_app.providers.vonage_refusals import (
 )
 from otp_app.providers.vonage_requests import (
     CODE_LENGTH,
+    Request,
     request_template,
     request_to,
     require_request_id,
@@ -101,11 +102,14 @@ class VonageProvider:
         await self._checks.aclose()
         self._adapter.close()
 
-    async def start(self, to: PhoneNumber, channel: Channel) -> Reference:
+    async def start(self, to: PhoneNumber, channel: Channel, language: str = "") -> Reference:
         """Begin a request: of a call, or of a text that a call can follow."""
-        return await self._start(to, channel, _after(self._deadlines.send))
+        request = request_to(to, channel, self._template, language)
+        return await self._start(request, _after(self._deadlines.send))
 
-    async def resend(self, reference: Reference, to: PhoneNumber, channel: Channel) -> Reference:
+    async def resend(
+        self, reference: Reference, to: PhoneNumber, channel: Channel, language: str = ""
+    ) -> Reference:
         """Take the request's next step, a call, or else put a new request in its place."""
         until = _after(self._deadlines.send)
         if channel is Channel.VOICE and await self._next(reference, until):
@@ -115,7 +119,7 @@ class VonageProvider:
         except ProviderTimedOut as exc:
             raise ProviderNotReached from exc  # whatever became of it, it sent nothing
         try:
-            return await self._start(to, channel, until)
+            return await self._start(request_to(to, channel, self._template, language), until)
         except ProviderTimedOut as exc:
             raise ResendTimedOut from exc
         except NumberBusy as exc:
@@ -145,8 +149,7 @@ class VonageProvider:
         """Cancel; what Vonage no longer knows is over."""
         await self._cancel(reference, self._checks, _after(self._deadlines.check))
 
-    async def _start(self, to: PhoneNumber, channel: Channel, until: float) -> Reference:
-        request = request_to(to, channel, self._template)
+    async def _start(self, request: Request, until: float) -> Reference:
         call = partial(self._verify.start_verification, request)
         try:
             answer = await self._call(self._sends, call, until)

@@ -21,6 +21,7 @@ from otp_app.errors import (
     StoreUnavailable,
     VerificationExpired,
 )
+from otp_app.i18n.languages import choose
 from otp_app.phone import PhoneNumber
 from otp_app.verification.inputs import parse_channel
 from otp_app.verification.limits import Client
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
     from datetime import datetime, tzinfo
 
+    from otp_app.i18n.languages import Language
     from otp_app.verification.models import Flow
 
 
@@ -90,6 +92,7 @@ class VerifyState(rx.State):
 
     _request_id: str = ""  # ours; the provider's own id stays in the store
     _wants_phone: bool = False  # this tab asked for the phone page
+    _spoken: str = ""  # the language of what is said here
     _flow: str = ""  # whose state this is
 
     def _bind(self) -> None:
@@ -126,28 +129,28 @@ class VerifyState(rx.State):
     @rx.event
     async def request_code(self, form: PhoneForm) -> AsyncIterator[EventSpec | None]:
         """Send a code to the number in the form."""
-        self._begin("Sending your code")
+        self._begin(self._say("Sending your code"))
         yield None
         yield await self._show(self._start(form), PHONE_ID)
 
     @rx.event
     async def check_code(self, form: CodeForm) -> AsyncIterator[EventSpec | None]:
         """Check the code in the form."""
-        self._begin("Checking your code")
+        self._begin(self._say("Checking your code"))
         yield None
         yield await self._show(self._check(form), CODE_ID)
 
     @rx.event
     async def send_again(self) -> AsyncIterator[EventSpec | None]:
         """Send a new text message to the same number."""
-        self._begin("Sending a new code")
+        self._begin(self._say("Sending a new code"))
         yield None
         yield await self._show(self._resend(Channel.SMS), RESEND_ID)
 
     @rx.event
     async def call_me(self) -> AsyncIterator[EventSpec | None]:
         """Call the same number and say the code."""
-        self._begin("Calling your phone")
+        self._begin(self._say("Calling your phone"))
         yield None
         yield await self._show(self._resend(Channel.VOICE), RESEND_ID)
 
@@ -178,9 +181,15 @@ class VerifyState(rx.State):
     async def _resend(self, channel: Channel) -> Verification:
         client, id_ = await self._asked()
         sent = await services.current().verifications.resend(client, id_, channel)
-        by = "are calling" if channel is Channel.VOICE else "sent a new code by text message to"
-        self.notice = f"We {by} the number ending {sent.phone.ending}"
+        self.notice = self._notice(channel, sent.phone.ending)
         return sent
+
+    def _notice(self, channel: Channel, ending: str) -> str:
+        if channel is Channel.VOICE:
+            return self._say("We are calling the number ending {ending}", ending=ending)
+        return self._say(
+            "We sent a new code by text message to the number ending {ending}", ending=ending
+        )
 
     async def _show(self, action: Awaitable[Verification], field: str) -> EventSpec | None:
         """Do *action* and go where it leads, or show why it does not."""
@@ -199,7 +208,7 @@ class VerifyState(rx.State):
             await self._restore()
         if _TOLD_BY.get(type(error)) == self.step:
             return rx.redirect(self._page())
-        text = i18n.message(error, zone=self._zone(), now=_now())
+        text = i18n.message(error, language=self._language(), zone=self._zone(), now=_now())
         if field == RESEND_ID and isinstance(error, ResendTooSoon):
             self.notice = text  # nothing is wrong, it is only early
             return None
@@ -210,6 +219,9 @@ class VerifyState(rx.State):
     async def _restore(self) -> None:
         """Read the flow's verification again. Sends nothing, however often it is called."""
         self.busy = ""
+        if self._spoken != (spoken := self._language().tag):  # what was said was in another one
+            self._spoken = spoken
+            self._begin("")
         here, flow = services.current(), self._known_flow()
         self._mirror(await here.verifications.current(flow) if flow else None)
         session = await here.sessions.find(here.session_cookies.read(self.router.headers.cookie))
@@ -224,7 +236,7 @@ class VerifyState(rx.State):
         self._request_id = verification.id
         self.ending = verification.phone.ending
         self.by_call = verification.channel is Channel.VOICE
-        self.expires = i18n.clock(verification.expires_at, self._zone())
+        self.expires = i18n.clock(verification.expires_at, self._language(), self._zone())
         self.resend_at = _milliseconds(verification.resend_at)
         self.code_length = services.current().verifications.code_length(verification)
 
@@ -251,15 +263,25 @@ class VerifyState(rx.State):
         flow = self._known_flow()
         if flow is None:  # cookies are blocked, or it ran out while the tab stayed open
             raise FlowMissing
-        return Client(flow, address_key(self.router.session.client_ip))
+        return Client(flow, address_key(self.router.session.client_ip), self._language().tag)
 
     def _known_flow(self) -> Flow | None:
         return services.current().flows.read(self.router.headers.cookie)
 
     def _zone(self) -> tzinfo:
         """The person's, by the preference that the page's script sets."""
-        cookies = cookie_parser(self.router.headers.cookie)
-        return i18n.time_zone(cookies.get(routes.TIME_ZONE_COOKIE, ""))
+        return i18n.time_zone(self._cookie(routes.TIME_ZONE_COOKIE))
+
+    def _say(self, english: str, **values: str) -> str:
+        return self._language().say(english, **values)
+
+    def _language(self) -> Language:
+        """The one that the page is in."""
+        accept = self.router.headers.accept_language
+        return choose(self._cookie(routes.LANGUAGE_COOKIE), accept)
+
+    def _cookie(self, name: str) -> str:
+        return cookie_parser(self.router.headers.cookie).get(name, "")
 
 
 def _step(verification: Verification | None) -> Step:

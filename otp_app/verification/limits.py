@@ -87,10 +87,14 @@ POLICY: tuple[Limit, ...] = (
 
 @dataclass(frozen=True)
 class Client:
-    """Who is asking: a browser's flow, and the address it comes from."""
+    """Who is asking: a browser's flow, the address it comes from, and a language.
+
+    The language is a BCP 47 tag, for messages; the provider's own choice, if there is none.
+    """
 
     flow: Flow
     address: str
+    language: str = ""
 
 
 @dataclass(frozen=True)

@@ -50,8 +50,10 @@ class Provider(Protocol):
         """Give connections and threads back."""
         ...
 
-    async def start(self, to: PhoneNumber, channel: Channel) -> Reference:
+    async def start(self, to: PhoneNumber, channel: Channel, language: str = "") -> Reference:
         """Send a code, and return the provider's own name for this verification.
+
+        The message is in *language*, a BCP 47 tag, if the provider speaks it, else in its own.
 
         Raises:
             NumberBusy: it is verifying this number already. Nothing was sent.
@@ -61,7 +63,9 @@ class Provider(Protocol):
         """
         ...
 
-    async def resend(self, reference: Reference, to: PhoneNumber, channel: Channel) -> Reference:
+    async def resend(
+        self, reference: Reference, to: PhoneNumber, channel: Channel, language: str = ""
+    ) -> Reference:
         """Send a code again, by this channel; the reference may change.
 
         Raises as `start`, and `ResendTimedOut` where a code may have been sent under a reference

@@ -188,7 +188,9 @@ class VerificationService:
         )
         if not await self.store.reserve(verification):
             raise ResendTooSoon(until=send.next_at)  # another tab was first, by milliseconds
-        return await self._deliver(verification, send, provider.start(phone, channel), batch)
+        return await self._deliver(
+            verification, send, provider.start(phone, channel, client.language), batch
+        )
 
     async def _start_again(
         self, client: Client, current: Verification, channel: Channel
@@ -228,9 +230,9 @@ class VerificationService:
         if not await self.store.record_send(current, send):
             raise ResendTooSoon(until=send.next_at)
         if current.status is Status.PENDING and current.reference:
-            sending = provider.resend(current.reference, current.phone, channel)
+            sending = provider.resend(current.reference, current.phone, channel, client.language)
         else:
-            sending = provider.start(current.phone, channel)
+            sending = provider.start(current.phone, channel, client.language)
         return await self._deliver(current, send, sending, batch)
 
     async def _deliver(

@@ -19,11 +19,13 @@ from starlette.templating import Jinja2Templates
 
 from otp_app import i18n, routes, services
 from otp_app.errors import AlreadyVerified, FlowMissing, OtpError
+from otp_app.i18n.languages import languages
 from otp_app.phone import PhoneNumber
 from otp_app.verification.inputs import parse_channel
 from otp_app.verification.limits import Client
 from otp_app.web import sessions
 from otp_app.web.own_pages import require_own_page
+from otp_app.web.pages import language_of
 from otp_app.web.proxies import scope_key
 from otp_app.web.sessions import keep_session, see_other
 
@@ -33,22 +35,28 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from otp_app.verification.sessions import Token
+    from otp_app.web.pages import Words
+
+_OWN = {routes.PHONE, routes.CODE, routes.VERIFIED}
+_A_YEAR = 365 * 24 * 3600  # seconds
 
 _pages = Jinja2Templates(Path(__file__).with_name("templates"))
 
 
-def build(brand: str, allowed_origins: Sequence[str]) -> Starlette:
+def build(brand: str, allowed_origins: Sequence[str], words: Words) -> Starlette:
     """The routes. What they do not know falls through to Reflex."""
     app = Starlette(
         routes=[
             Route(routes.REQUEST_OTP, _request_otp, methods=["POST"]),
             Route(routes.VERIFY_OTP, _verify_otp, methods=["POST"]),
+            Route(routes.LANGUAGE, _choose_language, methods=["POST"]),
             Route(routes.DEV_COOKIE, _dev_cookie, methods=["GET"]),
             *sessions.ROUTES,
         ],
         exception_handlers={OtpError: _problem},
     )
     app.state.brand, app.state.allowed_origins = brand, allowed_origins
+    app.state.words = words
     return app
 
 
@@ -62,8 +70,8 @@ async def _request_otp(request: Request) -> Response:
         await services.current().verifications.start(_client(request), phone, channel)
     except OtpError as exc:
         kept = {name: form[name] for name in ("country", "channel") if name in form}
-        action = {"action": routes.REQUEST_OTP, "label": "Mobile number", "kept": kept}
-        return _again(request, "phone", "Enter your phone number", exc, text, action)
+        action = {"action": routes.REQUEST_OTP, "page": routes.PHONE, "kept": kept}
+        return _again(request, "phone", exc, text, action)
     return see_other(request, routes.CODE)
 
 
@@ -74,18 +82,17 @@ async def _verify_otp(request: Request) -> Response:
     try:
         token = await _prove(request, text)
     except OtpError as exc:
-        action = {"action": routes.VERIFY_OTP, "label": "Security code", "kept": {}}
-        return _again(request, "code", "Check your phone", exc, text, action)
+        action = {"action": routes.VERIFY_OTP, "page": routes.CODE, "kept": {}}
+        return _again(request, "code", exc, text, action)
     session = await services.current().sessions.find(token)
     if token is None or session is None:  # it is in the answer to a post before this one
         return see_other(request, routes.VERIFIED)
     context = {
-        "title": "Your number is confirmed",
-        "brand": request.app.state.brand,
+        "page": routes.VERIFIED,
         "ending": session.phone.ending,
         "sign_out": routes.SIGN_OUT,
     }
-    answer = _pages.TemplateResponse(request, "verified.html", context)
+    answer = _pages.TemplateResponse(request, "verified.html", _frame(request) | context)
     keep_session(answer, token)
     return answer
 
@@ -95,9 +102,23 @@ async def _problem(_request: Request, _error: Exception) -> Response:
     return RedirectResponse(routes.PROBLEM, 303)
 
 
-async def _dev_cookie(request: Request) -> Response:  # noqa: ARG001 - Starlette's signature
-    """An empty script, to carry the flow cookie to a page of the JavaScript dev server."""
-    return Response(media_type="text/javascript", headers={"Cache-Control": "no-store"})
+async def _choose_language(request: Request) -> Response:
+    """Keep the language that the person chose, and show the page again."""
+    form = await _form(request)
+    tag, page = form.get("language", ""), form.get("page", "")
+    answer = see_other(request, page if page in _OWN else routes.PHONE)
+    if tag in languages():
+        is_https = request.url.scheme == "https"
+        answer.set_cookie(
+            routes.LANGUAGE_COOKIE, tag, _A_YEAR, secure=is_https, httponly=True, samesite="lax"
+        )
+    return answer
+
+
+async def _dev_cookie(request: Request) -> Response:
+    """A script that brings a page of the JavaScript dev server its flow cookie and its words."""
+    script = request.app.state.words.script(request.headers)
+    return Response(script, media_type="text/javascript", headers={"Cache-Control": "no-store"})
 
 
 async def _prove(request: Request, code: str) -> Token | None:
@@ -118,7 +139,6 @@ async def _prove(request: Request, code: str) -> Token | None:
 def _again(
     request: Request,
     field: str,
-    title: str,
     error: OtpError,
     value: str,
     action: Mapping[str, object],
@@ -126,16 +146,27 @@ def _again(
     """The form once more, with what was typed and what is wrong with it."""
     zone = i18n.time_zone(request.cookies.get(routes.TIME_ZONE_COOKIE, ""))
     texts = {
-        "brand": request.app.state.brand,
-        "title": title,
         "field": field,
-        "error": i18n.message(error, zone=zone),
+        "error": i18n.message(error, language=language_of(request.headers), zone=zone),
         "value": value,
     }
-    answer = _pages.TemplateResponse(request, f"{field}.html", {**texts, **action}, error.status)
+    context = _frame(request) | texts | dict(action)
+    answer = _pages.TemplateResponse(request, f"{field}.html", context, error.status)
     if until := error.params.get("until"):
         answer.headers["Retry-After"] = _seconds_until(until)
     return answer
+
+
+def _frame(request: Request) -> dict[str, object]:
+    """What every page needs."""
+    language = language_of(request.headers)
+    return {
+        "brand": request.app.state.brand,
+        "language": language,
+        "say": language.say,
+        "languages": languages().values(),
+        "choose_language": routes.LANGUAGE,
+    }
 
 
 def _seconds_until(moment: object) -> str:
@@ -157,4 +188,4 @@ def _client(request: Request) -> Client:
     flow = services.current().flows.read(request.headers.get("cookie", ""))
     if flow is None:
         raise FlowMissing
-    return Client(flow, scope_key(request.scope))
+    return Client(flow, scope_key(request.scope), language_of(request.headers).tag)

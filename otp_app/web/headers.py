@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _BUILT = "/assets/"  # names with a hash of the content in them
-_FILES = (".css", ".svg", ".ico", ".png", ".txt")
+_FILES = (".css", ".js", ".svg", ".ico", ".png", ".txt")
 
 _FOREVER = "public, max-age=31536000, immutable"  # a year
 _SHORT = "public, max-age=300"  # seconds; a new style sheet is everywhere in five minutes
@@ -61,9 +61,14 @@ class SecurityHeaders:
     def _add(self, headers: MutableHeaders, path: str, status: int) -> None:
         headers.update(self._always)
         # By path and not by type: a 304 has none, and its headers replace those of what was kept.
-        is_file = status < 400 and (path.startswith(_BUILT) or path.endswith(_FILES))
-        headers["Content-Security-Policy"] = csp.FILES if is_file else self._pages_policy
+        serves_file = status < 400 and is_file(path)
+        headers["Content-Security-Policy"] = csp.FILES if serves_file else self._pages_policy
         headers["Cache-Control"] = _kept(path, status)
+
+
+def is_file(path: str) -> bool:
+    """Whether *path* is that of a file, not of a page."""
+    return path.startswith(_BUILT) or path.endswith(_FILES)
 
 
 def _kept(path: str, status: int) -> str:

@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from otp_app.i18n.en import TEXTS
+from otp_app.i18n.languages import english
 from tests.browser.tab import Step
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def test_what_cannot_be_a_code_costs_no_attempt(journey: Journey) -> None:
         ("1234567", "code_too_long", 7),
     ] * 2:
         tab.enter_code(typed)
-        tab.wait_for_problem(TEXTS[key].format(length=6, count=count))
+        tab.wait_for_problem(english().say(TEXTS[key], length=6, count=count))
 
     tab.enter_code(f"{journey.sent_code()[:3]} {journey.sent_code()[3:]}")
     tab.wait_for(Step.VERIFIED)

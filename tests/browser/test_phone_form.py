@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from otp_app.i18n.en import TEXTS
+from otp_app.i18n.languages import english
 from tests.browser.providers import console_only
 from tests.browser.tab import Step
 
@@ -42,7 +43,7 @@ def test_what_is_wrong_with_a_number_is_said(
     tab.phone.fill(typed)
     tab.send.click()
 
-    tab.wait_for_problem(TEXTS[key].format(country=names[country], prefix="+999"))
+    tab.wait_for_problem(english().say(TEXTS[key], country=names[country], prefix="+999"))
     expect(tab.problem_place).to_be_focused()
     expect(tab.phone).to_have_attribute("aria-invalid", "true")
     expect(tab.phone).to_have_value(typed)
@@ -53,7 +54,7 @@ def test_a_number_is_sent_after_its_mistake_is_mended(journey: Journey) -> None:
     tab = journey.open()
     tab.phone.fill(journey.number.typed[:-1])
     tab.send.click()
-    tab.wait_for_problem(TEXTS["phone_too_short"].format(country="United States"))
+    tab.wait_for_problem(english().say(TEXTS["phone_too_short"], country="United States"))
 
     tab.request_code(journey.number)
 

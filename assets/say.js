@@ -1,0 +1,36 @@
+/* The words of the pages, in the person's language: the server puts them into every page as data.
+   Where the pages are prerendered nobody knows whose they will be, so there it leaves marks, which
+   the server replaces whenever it serves the page: see otp_app/web/pages.py. */
+import { Children } from "react";
+
+const data = globalThis.document?.getElementById("words")?.textContent;
+const { language = "en", words = {}, country = "", countries = null } = data ? JSON.parse(data) : {};
+const isPrerendered = !globalThis.document && import.meta.env.PROD;
+const mark = (what) => `\u27e6${JSON.stringify(what)}\u27e7`;
+const placeholder = /\{(\w+)\}/;
+
+// One of the forms of a sentence that counts its first placeholder.
+const pick = (forms, english, values) =>
+  forms[new Intl.PluralRules(language).select(Number(values[english.match(placeholder)[1]]))];
+
+export const say = (english, values = {}) => {
+  if (isPrerendered) return mark([english, values]);
+  const said = words[english] ?? english;
+  const sentence = typeof said === "string" ? said : pick(said, english, values);
+  return sentence.replace(/\{(\w+)\}/g, (place, name) => values[name] ?? place);
+};
+
+// A sentence with elements in it: its children, in the places that `names` gives them.
+export const Sentence = ({ english, names, children }) => {
+  const elements = Children.toArray(children);
+  return say(english)
+    .split(placeholder)
+    .map((part, index) => (index % 2 ? elements[names.indexOf(part)] : part));
+};
+
+// (code, name) pairs, in the order of the language, and the likely one.
+export const COUNTRIES = isPrerendered ? [[mark("countries"), ""]] : (countries ?? []);
+export const COUNTRY = country;
+
+// For the script in the head, which is no module.
+globalThis.say = say;
