@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
+from markupsafe import Markup
 from starlette.applications import Starlette
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -89,7 +90,7 @@ async def _verify_otp(request: Request) -> Response:
         return see_other(request, routes.VERIFIED)
     context = {
         "page": routes.VERIFIED,
-        "ending": session.phone.ending,
+        "ending": Markup("<bdi>{}</bdi>").format(session.phone.ending),
         "sign_out": routes.SIGN_OUT,
     }
     answer = _pages.TemplateResponse(request, "verified.html", _frame(request) | context)

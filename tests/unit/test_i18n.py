@@ -11,9 +11,12 @@ import pytest
 from otp_app import errors, i18n
 from otp_app.errors import CodeProblem, OtpError, PhoneProblem, Refusal
 from otp_app.i18n.en import TEXTS
+from otp_app.i18n.languages import english, languages
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from otp_app.i18n.languages import Language
 
 Params = dict[str, "str | int | datetime"]
 NOW = datetime(2026, 3, 1, 14, 45, tzinfo=UTC)
@@ -45,6 +48,16 @@ def every_error() -> Iterator[OtpError]:
     yield from (errors.RateLimited(scope, LATER) for scope in ("number", "network", "other"))
     yield errors.NumberBusy("reference-canary")
     yield from (kind(**params, **more) for kind in concrete() if kind not in special)
+
+
+@pytest.mark.parametrize("language", languages().values(), ids=lambda language: language.tag)
+def test_every_error_can_be_said_in_every_language(language: Language) -> None:
+    for error in every_error():
+        text = i18n.message(error, language=language, now=NOW)
+
+        assert not {"{", "}"} & set(text)
+        assert "canary" not in text
+        assert language is english() or text != i18n.message(error, now=NOW)
 
 
 @pytest.mark.parametrize("error", list(every_error()), ids=lambda e: e.key)
@@ -87,6 +100,18 @@ def test_times_are_the_persons_own() -> None:
     assert "until 2:45\u202fPM UTC" in i18n.message(error, now=NOW)
 
 
+@pytest.mark.parametrize(
+    ("tag", "shown"), [("de", "15:45"), ("ja", "15:45"), ("pl", "15:45"), ("ar", "3:45 م")]
+)
+def test_times_are_written_as_the_language_does(tag: str, shown: str) -> None:
+    error = errors.AttemptsExhausted(until=NOW)
+    zone = i18n.time_zone("Europe/Amsterdam")
+
+    text = i18n.message(error, language=languages()[tag], zone=zone, now=NOW)
+
+    assert shown in text.replace("\u202f", " ").replace("\xa0", " ")
+
+
 def test_another_day_is_named() -> None:
     error = errors.RateLimited("number", until=NOW + timedelta(days=1))
 
@@ -96,11 +121,3 @@ def test_another_day_is_named() -> None:
 @pytest.mark.parametrize("name", ["", "Nowhere/City", "../../etc/passwd", "\x00", "A" * 5000, "/"])
 def test_an_unknown_time_zone_is_utc(name: str) -> None:
     assert i18n.time_zone(name) is UTC
-
-
-def test_countries_are_listed_by_their_full_names() -> None:
-    countries = i18n.countries()
-
-    assert ("GB", "United Kingdom (+44)") in countries
-    assert len(countries) > 200
-    assert [text for _, text in countries] == sorted(text for _, text in countries)

@@ -1,0 +1,201 @@
+"""Whose words go out: in pages, forms, events and messages."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import replace
+from html import escape
+from typing import TYPE_CHECKING
+
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import FileResponse, PlainTextResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from otp_app.i18n.languages import languages
+from otp_app.web.pages import PagesInLanguage, Words
+from tests.backend.client import STATE
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from otp_app.i18n.languages import Language
+    from tests.backend.conftest import Browser
+    from tests.fakes import FakeProvider
+
+
+def mark(what: object) -> str:
+    """As `say.js` leaves it and React writes it."""
+    return f"\u27e6{escape(json.dumps(what))}\u27e7"
+
+
+PROMISE = "{brand} will send you a code to prove that the phone is yours."
+HTML = f"""<html lang="en"><head></head><body>
+<h1>{mark(["Enter your phone number", {}])}</h1>
+<p>{mark([PROMISE, {"brand": "A&B <C>"}])}</p>
+<p>{mark(["{length} number. Spaces do not matter.", {"length": 6}])}</p>
+<select><option value="{mark("countries")}"></option></select>
+</body></html>"""
+
+NUMBER = {"number": "07400 123456", "country": "GB"}
+PHONE = {"phone": "07400 123456", "country": "GB", "channel": "sms"}
+ACCEPT = {"accept-language": "es-MX"}
+
+
+@pytest.fixture
+def pages(tmp_path: Path) -> TestClient:
+    """One prerendered page, as a server of files hands it out."""
+    file = tmp_path / "index.html"
+    file.write_text(HTML)
+
+    async def page(request: Request) -> Response:
+        del request
+        return FileResponse(file)
+
+    async def text(request: Request) -> Response:
+        return PlainTextResponse(f"\u27e6kept\u27e7 {request.headers.get('accept-encoding')}")
+
+    app = Starlette(routes=[Route("/", page), Route("/ping", text)])
+    words = Words({"Enter your phone number"}, frozenset({"MX", "GB", "EG"}), "GB")
+    return TestClient(PagesInLanguage(app, words))
+
+
+def test_a_page_comes_in_the_language_of_the_browser(pages: TestClient) -> None:
+    answer = pages.get("/", headers=ACCEPT)
+
+    assert '<html lang="es" dir="ltr">' in answer.text
+    assert "<h1>Escriba su número de teléfono</h1>" in answer.text
+    assert "A&amp;B &lt;C&gt; le enviará" in answer.text
+    assert "6 cifras." in answer.text
+    assert "\u27e6" not in answer.text
+
+
+def test_a_page_comes_in_the_language_that_was_chosen(pages: TestClient) -> None:
+    answer = pages.get("/", headers=ACCEPT | {"cookie": "language=ar"})
+
+    assert '<html lang="ar" dir="rtl">' in answer.text
+
+
+def test_the_countries_come_by_name_and_the_likely_one_is_selected(pages: TestClient) -> None:
+    options = re.findall("<option.*?>", pages.get("/", headers=ACCEPT).text)
+
+    assert options == [
+        '<option value="EG">',
+        '<option value="MX" selected>',
+        '<option value="GB">',
+    ]
+
+
+def test_a_page_brings_its_script_the_words_it_says_and_no_more(pages: TestClient) -> None:
+    html = pages.get("/", headers=ACCEPT).text
+
+    found = re.search('<script id="words" type="application/json">(.*?)</script></head>', html)
+    assert found
+    data = json.loads(found[1])
+    assert data["language"] == "es"
+    assert data["words"] == {"Enter your phone number": "Escriba su número de teléfono"}
+    assert data["country"] == "MX"
+    assert data["countries"][0] == ["EG", "Egipto (+20)"]
+
+
+def test_a_page_is_whole_whatever_part_of_it_was_asked_for(pages: TestClient) -> None:
+    whole = pages.get("/")
+    headers = {
+        "if-none-match": "*",
+        "if-modified-since": "Fri, 01 Jan 2100 00:00:00 GMT",
+        "range": "bytes=0-9",
+    }
+
+    answer = pages.get("/", headers=headers)
+
+    assert answer.status_code == 200
+    assert answer.content == whole.content
+    assert int(answer.headers["content-length"]) == len(answer.content)
+    assert "etag" not in answer.headers
+
+
+def test_what_is_no_page_is_left_alone(pages: TestClient) -> None:
+    assert pages.get("/ping").text.startswith("\u27e6kept\u27e7")
+
+
+def test_a_chosen_language_is_kept_and_leads_back(browser: Browser) -> None:
+    answer = browser.post("/language", {"language": "pl", "page": "/code"})
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/code")
+    cookie = answer.headers["set-cookie"]
+    assert cookie.startswith("language=pl;")
+    assert "HttpOnly" in cookie
+    assert "SameSite=lax" in cookie
+
+
+@pytest.mark.parametrize("page", ["https://evil.example/", "//evil.example", "/sign-out", ""])
+def test_a_chosen_language_leads_nowhere_else(browser: Browser, page: str) -> None:
+    answer = browser.post("/language", {"language": "pl", "page": page})
+
+    assert answer.headers["location"] == "/"
+
+
+def test_a_language_that_we_do_not_speak_is_not_kept(browser: Browser) -> None:
+    answer = browser.post("/language", {"language": "tlh\r\nx: y", "page": "/"})
+
+    assert answer.status_code == 303
+    assert "set-cookie" not in answer.headers
+
+
+def test_another_site_cannot_choose_the_language(browser: Browser) -> None:
+    answer = browser.post(
+        "/language", {"language": "pl"}, origin="https://evil.example", **{"sec-fetch-site": "x"}
+    )
+
+    assert answer.status_code == 403
+
+
+@pytest.mark.parametrize("language", languages().values(), ids=lambda language: language.tag)
+def test_a_plain_form_answers_in_the_language(browser: Browser, language: Language) -> None:
+    answer = browser.post("/request-otp", {"number": ""}, **{"accept-language": language.tag})
+
+    assert f'<html lang="{language.tag}" dir="{language.direction}">' in answer.text
+    assert language.say("Enter your mobile number") in answer.text
+    assert f"{language.say('Enter your phone number')} – " in answer.text
+
+
+def test_a_tab_is_told_in_the_language_that_was_chosen(browser: Browser) -> None:
+    browser = replace(browser, cookie=f"{browser.cookie}; language=de")
+    with browser.socket(token="in-german") as tab:
+        frames = tab.send(f"{STATE}.request_code", {"form": PHONE | {"phone": ""}})
+
+    assert tab.state(frames)["error"] == "Geben Sie Ihre Mobilnummer ein"
+
+
+def test_what_was_said_in_another_language_is_not_repeated(browser: Browser) -> None:
+    with browser.socket(token="changes") as tab:
+        tab.send(f"{STATE}.request_code", {"form": PHONE | {"phone": ""}})
+    german = replace(browser, cookie=f"{browser.cookie}; language=de")
+    with german.socket(token="changes") as tab:
+        assert "Enter your mobile number" not in "".join(tab.frames)
+
+
+def test_the_message_is_in_the_language_of_the_page(
+    browser: Browser, provider: FakeProvider
+) -> None:
+    browser.post("/request-otp", NUMBER, **{"accept-language": "zh-CN"})
+    other = replace(browser, cookie=f"{browser.cookie}; language=pt-BR")
+    with other.socket(token="message") as tab:
+        tab.send(f"{STATE}.request_code", {"form": PHONE | {"phone": "07400 123457"}})
+
+    assert provider.languages == ["zh-Hans", "pt-BR"]
+
+
+def test_under_reflex_run_a_script_brings_the_words(browser: Browser) -> None:
+    script = browser.client.get("/_flow.js", headers={"accept-language": "ar"})
+
+    assert script.headers["content-type"].startswith("text/javascript")
+    assert "documentElement.dir = 'rtl'" in script.text
+    found = re.search(r"text: (\".*?[^\\]\")\}", script.text)
+    assert found
+    assert json.loads(json.loads(found[1]))["words"]["Send code"] == "إرسال الرمز"

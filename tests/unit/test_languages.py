@@ -1,0 +1,202 @@
+"""The catalogues are complete, and people get the language they read."""
+
+from __future__ import annotations
+
+import re
+from gettext import c2py
+from typing import TYPE_CHECKING
+
+import pytest
+from babel import Locale
+from babel.messages.extract import extract_from_dir
+from babel.messages.frontend import parse_mapping_cfg
+from babel.messages.pofile import read_po
+
+from otp_app.i18n import languages as reading
+from otp_app.i18n.languages import LOCALES, TEMPLATE, choose, languages, likely_country
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from babel.messages.catalog import Catalog
+
+TRANSLATED = sorted(path.name for path in LOCALES.iterdir() if path.is_dir())
+KEYWORDS = {"_": None, "say": None, "_say": None, "sentence": None, "plural": (1, 2)}
+
+
+def catalogue(path: Path) -> Catalog:
+    with path.open("rb") as file:
+        return read_po(file)
+
+
+def translations(name: str) -> Catalog:
+    return catalogue(LOCALES / name / "LC_MESSAGES" / "messages.po")
+
+
+def forms(text: str | tuple[str, ...] | list[str] | None) -> tuple[str, ...]:
+    return (text,) if isinstance(text, str) else tuple(text or ())
+
+
+def places(text: str) -> set[str]:
+    return set(re.findall(r"\{\w+\}", text))
+
+
+def test_the_template_has_what_the_sources_say() -> None:
+    with (LOCALES.parent / "babel.cfg").open() as file:
+        methods, options = parse_mapping_cfg(file)  # type: ignore[no-untyped-call]
+    found = extract_from_dir(
+        LOCALES.parents[1], methods, options, keywords=KEYWORDS, strip_comment_tags=True
+    )
+
+    said = {found_ids for _, _, found_ids, _, _ in found}
+
+    assert {message.id for message in catalogue(TEMPLATE) if message.id} == said
+
+
+@pytest.mark.parametrize("name", TRANSLATED)
+def test_a_catalogue_says_everything(name: str) -> None:
+    template, translated = catalogue(TEMPLATE), translations(name)
+
+    assert {message.id for message in translated} == {message.id for message in template} | {""}
+    for message in translated:
+        said = forms(message.string)
+        assert all(said), message.id
+        assert not message.fuzzy, message.id
+        assert len(said) == (translated.num_plurals if message.pluralizable else 1)
+
+
+@pytest.mark.parametrize("name", TRANSLATED)
+def test_a_translation_keeps_the_places(name: str) -> None:
+    for message in translations(name):
+        if not message.id:
+            continue
+        english = forms(message.id)
+        counted = re.findall(r"\{\w+\}", english[0])[:1]
+        for text in forms(message.string):
+            # Arabic counts one and two by the noun alone.
+            missing = places(english[0]) - places(text)
+            assert missing <= (set(counted) if message.pluralizable else set()), text
+            assert places(text) <= places(english[0]), text
+
+
+@pytest.mark.parametrize("name", TRANSLATED)
+def test_the_forms_of_a_catalogue_are_those_of_cldr(name: str) -> None:
+    index = c2py(translations(name).plural_expr)
+    language = languages()[name.replace("_", "-")]
+    said = translations(name).get("You can get another code in {seconds} second")
+    assert said is not None
+
+    for seconds in range(1, 130):
+        text = language.say("You can get another code in {seconds} second", seconds=seconds)
+        assert text == forms(said.string)[index(seconds)].format(seconds=seconds)
+
+
+@pytest.mark.parametrize(
+    ("tag", "counted"),
+    [
+        ("en", {1: "1 digit code", 6: "6 digit code"}),
+        ("pl", {1: "1-cyfrowy", 6: "6-cyfrowy"}),
+        ("ar", {4: "4 أرقام", 11: "11 رقمًا"}),
+        ("ja", {6: "6 桁"}),
+    ],
+)
+def test_numbers_are_counted_as_the_language_does(tag: str, counted: dict[int, str]) -> None:
+    for number, text in counted.items():
+        assert text in languages()[tag].say("Enter the {length} digit code", length=number)
+
+
+@pytest.mark.parametrize(
+    ("accept", "tag"),
+    [
+        ("en-GB,en;q=0.9", "en"),
+        ("fr-CA,fr;q=0.9,en;q=0.8", "fr"),
+        ("da, nl;q=0.5", "nl"),
+        ("nl;q=0.1, ja;q=0.9", "ja"),
+        ("pt", "pt-BR"),
+        ("pt-PT", "pt-BR"),  # another region is better than another language
+        ("zh-CN", "zh-Hans"),
+        ("zh", "zh-Hans"),
+        ("zh-TW, de;q=0.1", "de"),  # another script cannot be read
+        ("zh-Hant-HK", "en"),
+        ("ar-EG", "ar"),
+        ("de;q=0, es", "es"),
+        ("DE-at", "de"),
+        ("*", "en"),
+        ("tlh", "en"),
+        ("", "en"),
+        (";;q=,,\x00;q=9, " + "x" * 9000, "en"),
+    ],
+)
+def test_a_browser_gets_the_best_it_asks_for(accept: str, tag: str) -> None:
+    assert choose("", accept).tag == tag
+
+
+def test_what_a_person_chose_comes_before_their_browser() -> None:
+    assert choose("pl", "de").tag == "pl"
+    assert choose("../../etc", "de").tag == "de"
+
+
+@pytest.mark.parametrize(
+    ("accept", "country"),
+    [
+        ("en-GB", "GB"),
+        ("fr", "FR"),
+        ("zh-Hant", "TW"),
+        ("pt-BR,pt;q=0.9", "BR"),
+        ("es-419,es-MX;q=0.5", "MX"),
+        ("en", "US"),
+        ("", "NL"),
+        ("tlh", "NL"),
+    ],
+)
+def test_the_country_is_where_the_browser_says(accept: str, country: str) -> None:
+    assert likely_country(accept, frozenset(), "NL") == country
+
+
+def test_a_country_that_is_not_served_is_not_offered_first() -> None:
+    assert likely_country("fr-FR, fr-BE;q=0.9", frozenset({"BE", "NL"}), "NL") == "BE"
+    assert likely_country("ja", frozenset({"BE", "NL"}), "NL") == "NL"
+
+
+def test_countries_are_listed_by_their_full_names() -> None:
+    countries = languages()["en"].countries()
+
+    assert ("GB", "United Kingdom (+44)") in countries
+    assert len(countries) > 200
+    assert [code for code, _ in countries][:2] == ["AF", "AX"]  # Åland is no Z
+
+
+def test_countries_go_by_the_names_and_the_order_of_the_language() -> None:
+    german = [name for _, name in languages()["de"].countries(frozenset({"GB", "AT", "EG"}))]
+
+    assert german == ["Ägypten (+20)", "Österreich (+43)", "Vereinigtes Königreich (+44)"]
+
+
+def test_a_sign_stays_before_its_number_where_lines_run_from_the_right() -> None:
+    assert languages()["ar"].countries(frozenset({"EG"})) == [("EG", "مصر (\u200e+20)")]
+
+
+def test_every_language_has_a_name_of_its_own() -> None:
+    names = {language.tag: language.name for language in languages().values()}
+
+    assert names["pt-BR"] == "Português (Brasil)"
+    assert len(set(names.values())) == len(names) == 11
+
+
+def test_what_nobody_has_translated_is_said_in_english(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "cs" / "LC_MESSAGES"
+    folder.mkdir(parents=True)
+    (folder / "messages.po").write_text('msgid "Continue"\nmsgstr "Pokračovat"\n')
+    monkeypatch.setattr(reading, "LOCALES", tmp_path)
+
+    czech = reading._read(Locale("cs"))
+
+    assert czech.say("Continue") == "Pokračovat"
+    assert czech.say("Send code") == "Send code"
+    said = [
+        czech.say("You can get another code in {seconds} second", seconds=n).partition("in ")[2]
+        for n in (1, 3)
+    ]
+    assert said == ["1 second", "3 seconds"]
