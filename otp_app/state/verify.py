@@ -96,11 +96,15 @@ class VerifyState(rx.State):
     _flow: str = ""  # whose state this is
 
     def _bind(self) -> None:
-        """Forget everything, if it is another flow's."""
+        """Forget everything, if it is another flow's; what was said, if in another language."""
         flow = self._known_flow() or ""
         if flow != self._flow:
             self.reset()  # type: ignore[no-untyped-call]
             self._flow = flow
+        spoken = self._language().tag
+        if spoken != self._spoken:
+            self._begin("")  # what was said was in another language
+            self._spoken = spoken
 
     @rx.event
     async def show_phone(self) -> EventSpec | None:
@@ -219,9 +223,6 @@ class VerifyState(rx.State):
     async def _restore(self) -> None:
         """Read the flow's verification again. Sends nothing, however often it is called."""
         self.busy = ""
-        if self._spoken != (spoken := self._language().tag):  # what was said was in another one
-            self._spoken = spoken
-            self._begin("")
         here, flow = services.current(), self._known_flow()
         self._mirror(await here.verifications.current(flow) if flow else None)
         session = await here.sessions.find(here.session_cookies.read(self.router.headers.cookie))
