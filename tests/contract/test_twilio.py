@@ -44,6 +44,30 @@ async def test_a_language_goes_by_the_name_that_twilio_has_for_it(
     await provider.aclose()
 
 
+@pytest.mark.parametrize(
+    ("language", "spoken"),
+    [
+        ("pl", "pl"),
+        ("pt-BR", "pt-BR"),
+        ("zh-Hans", "zh"),
+        ("en", "en-GB"),  # the operator's English
+        ("tlh", "en-GB"),
+        ("", "en-GB"),
+    ],
+)
+async def test_a_message_is_in_the_persons_language_if_twilio_has_it(
+    emulator: Emulator, language: str, spoken: str
+) -> None:
+    provider = make_twilio(emulator.url, locale="en-GB")
+    await provider.open()
+
+    reference = await provider.start(PHONE, Channel.SMS, language)
+    await provider.resend(reference, PHONE, Channel.VOICE, language)
+
+    assert [request.body["Locale"] for request in emulator.requests[-2:]] == [spoken, spoken]
+    await provider.aclose()
+
+
 async def test_sending_again_keeps_the_reference_over_channels(
     twilio: TwilioProvider,
 ) -> None:

@@ -90,6 +90,33 @@ async def test_it_speaks_the_nearest_language_that_vonage_does(
     await provider.aclose()
 
 
+@pytest.mark.parametrize(
+    ("language", "spoken"),
+    [
+        ("ar", "ar-xa"),
+        ("nl", "nl-nl"),
+        ("pt-BR", "pt-br"),
+        ("zh-Hans", "zh-cn"),
+        ("es", "es-mx"),  # the operator's Spanish
+        ("pl", "es-mx"),  # not known to be spoken
+        ("", "es-mx"),
+    ],
+)
+async def test_a_message_is_in_the_persons_language_if_vonage_speaks_it(
+    emulator: Emulator, language: str, spoken: str
+) -> None:
+    provider = made(emulator, locale="es-MX")
+    await provider.open()
+
+    reference = await provider.start(PHONE, SMS, language)
+    assert emulator.requests[-1].body["locale"] == spoken
+    emulator.clock.tick(60)
+    await provider.resend(reference, PHONE, SMS, language)
+
+    assert emulator.requests[-1].body["locale"] == spoken
+    await provider.aclose()
+
+
 async def test_a_call_after_a_text_is_the_same_requests_next_step(
     vonage: VonageProvider, emulator: Emulator
 ) -> None:
