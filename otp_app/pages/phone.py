@@ -65,6 +65,8 @@ def phone_page(brand: str) -> rx.Component:
 def _where_you_are() -> rx.Component:
     """For who came back: the code that was sent is still good."""
     ending = rx.el.bdi(VerifyState.ending)
+    enter = rx.el.a(say("Enter it"), href=routes.CODE)
+    go_on = rx.el.a(say("Continue"), href=routes.VERIFIED)
     return rx.fragment(
         rx.match(
             VerifyState.step,
@@ -74,7 +76,7 @@ def _where_you_are() -> rx.Component:
                     sentence(
                         "A code was sent to the number ending {ending}. {link}",
                         ending=ending,
-                        link=rx.el.a(say("Enter it"), href=routes.CODE),
+                        link=enter,
                     ),
                     class_name="note",
                 ),
@@ -85,7 +87,7 @@ def _where_you_are() -> rx.Component:
                     sentence(
                         "The number ending {ending} is already confirmed. {link}",
                         ending=ending,
-                        link=rx.el.a(say("Continue"), href=routes.VERIFIED),
+                        link=go_on,
                     ),
                     class_name="note",
                 ),

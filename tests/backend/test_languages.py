@@ -14,6 +14,7 @@ from starlette.responses import FileResponse, PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from otp_app.components.words import SAID
 from otp_app.i18n.languages import languages
 from otp_app.web.pages import PagesInLanguage, Words
 from tests.backend.client import STATE
@@ -121,6 +122,13 @@ def test_a_page_is_whole_whatever_part_of_it_was_asked_for(pages: TestClient) ->
 
 def test_what_is_no_page_is_left_alone(pages: TestClient) -> None:
     assert pages.get("/ping").text.startswith("\u27e6kept\u27e7")
+
+
+def test_all_that_the_pages_say_is_in_the_catalogues(browser: Browser) -> None:
+    del browser  # the pages are there
+
+    assert {"Enter it", "Continue"} < SAID
+    assert set(languages()["pl"].words) > SAID
 
 
 def test_a_chosen_language_is_kept_and_leads_back(browser: Browser) -> None:

@@ -99,8 +99,11 @@ class Log:
 class Server:
     """One app with its settings, its database and its log."""
 
-    def __init__(self, name: str, site: Site, settings: Mapping[str, str]) -> None:
+    def __init__(
+        self, name: str, site: Site, settings: Mapping[str, str], root: Path = ROOT
+    ) -> None:
         self.name = name
+        self._root = root
         folder = site.folder / name
         folder.mkdir()
         database = folder / "otp.db"
@@ -141,7 +144,7 @@ class Server:
         with self.log.path.open("ab") as log:
             self._process = subprocess.Popen(
                 [str(BIN / command[0]), *command[1:]],
-                cwd=ROOT,
+                cwd=self._root,
                 env=environment,
                 stdout=log,
                 stderr=subprocess.STDOUT,

@@ -1,0 +1,200 @@
+"""Pages in the person's language, from their first byte on."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from playwright.sync_api import expect
+
+from otp_app.i18n.languages import languages
+from tests.browser.inbox import ConsoleInbox
+from tests.browser.journey import Journey
+from tests.browser.providers import console_only, settings_of
+from tests.browser.pseudo import TAG, copy_with_pseudo
+from tests.browser.server import Server
+from tests.browser.tab import LIVE, Tab
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import Browser, Page
+
+    from otp_app.i18n.languages import Language
+    from tests.browser.numbers import Number
+    from tests.browser.server import Site
+    from tests.emulator import Emulator
+
+pytestmark = console_only
+
+BRAND = "MyApp"
+WRONG_CODES = 5
+FITS = "document.documentElement.scrollWidth <= innerWidth"
+
+# What a person can read or hear, but for names: of countries, of languages, and the brand.
+READ = """() => {
+  const found = [document.title];
+  for (const meta of document.querySelectorAll("meta[name=description]")) found.push(meta.content);
+  const walk = (root) => {
+    for (const element of root.querySelectorAll("*")) {
+      if (element.matches("script, style, option, .brand, .languages button")) continue;
+      for (const name of ["aria-label", "alt", "title", "placeholder"])
+        if (element.hasAttribute(name)) found.push(element.getAttribute(name));
+      for (const node of element.childNodes)
+        if (node.nodeType === Node.TEXT_NODE) found.push(node.data.replace(/<[^>]*>/g, ""));  // a noscript has markup
+      if (element.shadowRoot) found.push(element.shadowRoot.textContent);
+    }
+  };
+  walk(document.body);
+  return found;
+}"""
+
+
+@pytest.mark.parametrize("language", languages().values(), ids=lambda language: language.tag)
+def test_a_page_is_in_the_language_before_and_after_its_script_takes_over(
+    start_journey: Callable[..., Journey], language: Language
+) -> None:
+    words = language.say("Enter your phone number")
+    journey = start_journey(locale=language.tag, viewport={"width": 320, "height": 640})
+    tab = Tab(journey.context.new_page())
+
+    arrived = tab.page.goto(journey.server.site.url)
+    assert arrived is not None
+    html = arrived.text()
+    tab.page.locator(LIVE).wait_for()
+
+    assert f'<html lang="{language.tag}" dir="{language.direction}">' in html
+    assert f">{words}</h1>" in html
+    expect(tab.heading).to_have_text(words)
+    expect(tab.page.locator("#country option")).to_have_count(len(language.countries()))
+    assert tab.page.title().startswith(words)
+    assert tab.page.evaluate(FITS)
+
+
+@pytest.mark.parametrize("locale", ["de-AT", "ar-EG", "zh-Hans-SG"])
+def test_the_country_is_the_likely_one(start_journey: Callable[..., Journey], locale: str) -> None:
+    page = start_journey(locale=locale).open().page
+    page.locator(LIVE).wait_for()
+
+    expect(page.locator("#country")).to_have_value(locale[-2:])
+
+
+def test_a_chosen_language_keeps_the_step_and_stays(journey: Journey) -> None:
+    tab = journey.at_the_code_page()
+
+    tab.page.get_by_role("button", name="Polski").click()
+
+    polish = languages()["pl"]
+    expect(tab.heading).to_have_text(polish.say("Check your phone"))
+    tab.page.locator(LIVE).wait_for()
+    tab.page.reload()
+    expect(tab.heading).to_have_text(polish.say("Check your phone"))
+    tab.page.locator(LIVE).wait_for()
+    tab.page.locator("#code").fill("letters")
+    tab.page.get_by_role("button", name=polish.say("Continue")).click()
+    tab.wait_for_problem(polish.say("The code has only numbers"))
+    assert len(journey.deliveries()) == 1
+
+
+def test_a_language_can_be_chosen_without_scripts(start_journey: Callable[..., Journey]) -> None:
+    journey = start_journey(java_script_enabled=False)
+    journey.expect("csp http", "422")  # the scripts that are not run; the number that is missing
+    tab = journey.open()
+
+    tab.page.get_by_role("button", name="العربية").click()
+
+    arabic = languages()["ar"]
+    expect(tab.heading).to_have_text(arabic.say("Enter your phone number"))
+    expect(tab.page.locator("html")).to_have_attribute("dir", "rtl")
+    tab.page.get_by_role("button", name=arabic.say("Send code")).click()
+    expect(tab.problem).to_contain_text(arabic.say("Enter your mobile number"))
+
+
+def test_seconds_are_counted_with_their_plural(start_journey: Callable[..., Journey]) -> None:
+    journey = start_journey(locale="ar")
+    page = journey.open().page
+    page.locator(LIVE).wait_for()
+
+    said = page.evaluate(
+        "[1, 2, 3, 11, 100].map((seconds) => "
+        "say('You can get another code in {seconds} second', { seconds }))"
+    )
+
+    arabic = languages()["ar"]
+    english = "You can get another code in {seconds} second"
+    assert said == [arabic.say(english, seconds=n) for n in (1, 2, 3, 11, 100)]
+
+
+@pytest.fixture
+def pseudo_server(server: Server, site: Site, tmp_path: Path) -> Iterator[Server]:
+    """The same pages, served by a copy of the app that knows one language more."""
+    server.stop()
+    other = Server("pseudo", site, settings_of("console", ""), copy_with_pseudo(tmp_path / "copy"))
+    other.restart()
+    yield other
+    other.stop()
+    server.restart()
+
+
+def test_no_words_escape_the_catalogues(
+    browser: Browser, pseudo_server: Server, emulator: Emulator, numbers: Iterator[Number]
+) -> None:
+    context = browser.new_context(locale=TAG, viewport={"width": 320, "height": 640})
+    inbox = ConsoleInbox(pseudo_server.log)
+    journey = Journey(context, pseudo_server, emulator, inbox, numbers)
+    journey.expect("404")
+    page, url = context.new_page(), pseudo_server.site.url
+
+    page.goto(url)
+    assert_disguised(page, LIVE)
+    send(page, "phone", "")
+    assert_disguised(page, "[role=alert]")
+    send(page, "phone", journey.number.typed)
+    assert_disguised(page, f"#code, {LIVE}")
+    send(page, "code", "letters")
+    assert_disguised(page, "[role=alert]")
+    page.locator("#resend button").first.click()
+    assert_disguised(page, ".status:not(:empty)")
+    page.locator("main a").last.click()
+    assert_disguised(page, ".note")
+
+    page.goto(f"{url}/code")
+    page.locator(LIVE).wait_for()
+    journey.later(600)
+    send(page, "code", journey.sent_code())
+    assert_disguised(page, ".actions .primary")
+    page.locator(".actions .primary").click()
+    page.locator(LIVE).wait_for()
+    for _ in range(WRONG_CODES):
+        send(page, "code", journey.wrong_code())
+        page.locator("[role=alert], h1 + p + .actions").wait_for()
+    assert_disguised(page, "h1 + p + .actions")
+
+    page.locator("[data-forget]").click()
+    page.locator(LIVE).wait_for()
+    send(page, "phone", journey.other_number.typed)
+    page.locator(f"{LIVE} #code").wait_for()
+    send(page, "code", journey.sent_code(journey.other_number))
+    assert_disguised(page, ".tick")
+    for path in ("/nowhere", "/problem"):
+        page.goto(url + path)
+        assert_disguised(page, "h1")
+    assert not journey.end()
+
+
+def send(page: Page, field: str, text: str) -> None:
+    """Fill in the form and send it, once it would react."""
+    page.locator(LIVE).wait_for()
+    page.locator(f"#{field}").fill(text)
+    page.locator("form .primary").click()
+
+
+def assert_disguised(page: Page, shown: str) -> None:
+    """Once *shown* is there, all that can be read is of the catalogue, and fits."""
+    page.locator(shown).first.wait_for()
+    read = (text.replace(BRAND, "") for text in page.evaluate(READ))
+    plain = [text for text in read if re.search("[A-Za-z]", text)]
+    assert plain == []
+    assert page.evaluate(FITS)
