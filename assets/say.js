@@ -3,8 +3,11 @@
    the server replaces whenever it serves the page: see otp_app/web/pages.py. */
 import { Children } from "react";
 
-const data = globalThis.document?.getElementById("words")?.textContent;
-const { language = "en", words = {}, country = "", countries = null } = data ? JSON.parse(data) : {};
+const read = () => {
+  const data = globalThis.document?.getElementById("words");
+  return data ? JSON.parse(data.textContent) : (globalThis.WORDS ?? {}); // the latter by `reflex run`
+};
+const { language = "en", words = {}, country = "", countries = [] } = read();
 const isPrerendered = !globalThis.document && import.meta.env.PROD;
 const mark = (what) => `\u27e6${JSON.stringify(what)}\u27e7`;
 const placeholder = /\{(\w+)\}/;
@@ -29,7 +32,7 @@ export const Sentence = ({ english, names, children }) => {
 };
 
 // (code, name) pairs, in the order of the language, and the likely one.
-export const COUNTRIES = isPrerendered ? [[mark("countries"), ""]] : (countries ?? []);
+export const COUNTRIES = isPrerendered ? [[mark("countries"), ""]] : countries;
 export const COUNTRY = country;
 
 // For the script in the head, which is no module.

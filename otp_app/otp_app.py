@@ -79,6 +79,7 @@ def _add(
 words = Words(SAID, settings.countries, settings.default_country)
 app = App(
     html_lang="en",
+    html_custom_attrs={"dir": "ltr"},
     head_components=head(None if is_prod_mode() else get_config().backend_port),
     stylesheets=["/app.css"],
     reset_style=False,

@@ -16,10 +16,11 @@ if TYPE_CHECKING:
     from otp_app.components.forms import Text
 
 MAIN = "main"
+# In two parts, as React writes the word into a page otherwise than it then wants to find it.
 _DEV_COOKIE = (
-    "document.write(`<script src='//${{location.hostname}}:{port}"
+    "document.write(`<${{'script'}} src='//${{location.hostname}}:{port}"
     + routes.DEV_COOKIE
-    + "'><\\/script>`)"
+    + "'></${{'script'}}>`)"
 )
 _DEV_FORMS = """addEventListener("submit", (event) => {{
   const form = event.target, path = form.getAttribute("action");

@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 
 KEPT = 256  # pages by language and country
 
+# It leaves no element behind that React would stumble over.
+_DEV_SCRIPT = """globalThis.WORDS = %s;
+Object.assign(document.documentElement, { lang: "%s", dir: "%s" });
+document.currentScript.remove();"""
+
 _MARK = re.compile("\u27e6(.*?)\u27e7")
 _COUNTRIES = re.compile('<option value="\u27e6&quot;countries&quot;\u27e7">.*?</option>')
 _WHOLE = {b"accept-encoding", b"range", b"if-none-match", b"if-modified-since"}
@@ -56,14 +61,8 @@ class Words:
     def script(self, headers: Headers) -> str:
         """Gives the words to a page that does not come from us: see `components.layout.head`."""
         language = language_of(headers)
-        data = json.dumps(self._data(language, self._country(headers)))
-        return (
-            "{const words = document.createElement('script');"
-            f"Object.assign(words, {{id: 'words', type: 'application/json', text: {data}}});"
-            "document.head.append(words);"
-            f"document.documentElement.lang = '{language.tag}';"
-            f"document.documentElement.dir = '{language.direction}';}}"
-        )
+        data = self._data(language, self._country(headers))
+        return _DEV_SCRIPT % (data, language.tag, language.direction)
 
     def _country(self, headers: Headers) -> str:
         accept = headers.get("accept-language", "")
@@ -73,11 +72,13 @@ class Words:
         options = _options(language.countries(self._served), country)
         html = _COUNTRIES.sub(lambda _: options, html)
         html = _MARK.sub(lambda mark: escape(_say(unescape(mark[1]), language)), html)
-        root = f'<html lang="{language.tag}" dir="{language.direction}"'
+        root = f'<html dir="{language.direction}" lang="{language.tag}"'
         data = (
             f'<script id="words" type="application/json">{self._data(language, country)}</script>'
         )
-        return html.replace('<html lang="en"', root, 1).replace("</head>", f"{data}</head>", 1)
+        return html.replace('<html dir="ltr" lang="en"', root, 1).replace(
+            "</head>", f"{data}</head>", 1
+        )
 
     def _data(self, language: Language, country: str) -> str:
         """What `say.js` reads, as JSON that can stand in a script element."""

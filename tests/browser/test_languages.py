@@ -43,7 +43,8 @@ READ = """() => {
       for (const name of ["aria-label", "alt", "title", "placeholder"])
         if (element.hasAttribute(name)) found.push(element.getAttribute(name));
       for (const node of element.childNodes)
-        if (node.nodeType === Node.TEXT_NODE) found.push(node.data.replace(/<[^>]*>/g, ""));  // a noscript has markup
+        if (node.nodeType === Node.TEXT_NODE)
+          found.push(node.data.replace(/<[^>]*>/g, ""));  // a noscript's markup is text
       if (element.shadowRoot) found.push(element.shadowRoot.textContent);
     }
   };
@@ -65,7 +66,7 @@ def test_a_page_is_in_the_language_before_and_after_its_script_takes_over(
     html = arrived.text()
     tab.page.locator(LIVE).wait_for()
 
-    assert f'<html lang="{language.tag}" dir="{language.direction}">' in html
+    assert f'<html dir="{language.direction}" lang="{language.tag}">' in html
     assert f">{words}</h1>" in html
     expect(tab.heading).to_have_text(words)
     expect(tab.page.locator("#country option")).to_have_count(len(language.countries()))
