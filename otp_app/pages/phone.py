@@ -38,6 +38,7 @@ def phone_page(brand: str) -> rx.Component:
                 error=error,
                 type="tel",
                 auto_complete="tel",
+                dir="ltr",
             ),
             choices(
                 "channel",
