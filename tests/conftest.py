@@ -13,6 +13,7 @@ for name in [*os.environ]:  # nor do settings of the shell
         "ALLOWED_COUNTRIES",
         "DEFAULT_COUNTRY",
         "OTP_LOCALE",
+        "NUMBER_KEYS",
         "TRUSTED_PROXY_HOPS",
         "SOCKETS_PER_ADDRESS",
     }:

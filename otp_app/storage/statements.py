@@ -30,10 +30,10 @@ def expire_over(flow: Flow, now: datetime) -> Update:
     return over.values(status=Status.EXPIRED)
 
 
-def cancel_others(verification: Verification) -> Update:
+def cancel_others(flow: Flow, phone_key: str) -> Update:
     """End what the flow has open for another number."""
-    same_flow = _v.flow == hashed(verification.flow)
-    other = _update.where(same_flow, _is_open, _v.phone != verification.phone.e164)
+    is_another = _v.phone_key.is_distinct_from(phone_key)
+    other = _update.where(_v.flow == hashed(flow), _is_open, is_another)
     return other.values(status=Status.CANCELED)
 
 
