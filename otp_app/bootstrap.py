@@ -7,7 +7,7 @@ import os
 import secrets
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
@@ -82,7 +82,9 @@ async def running(settings: Settings) -> AsyncIterator[None]:
             services.Services(verifications, FlowCookies(secret, secure=settings.is_https))
         )
         stack.callback(services.uninstall)
-        await stack.enter_async_context(_in_background(Sweeper(store, limiter, providers, _now)))
+        keep = timedelta(days=settings.keep_days)
+        sweeper = Sweeper(store, limiter, providers, _now, keep)
+        await stack.enter_async_context(_in_background(sweeper))
         yield
 
 

@@ -21,6 +21,7 @@ from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_va
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from otp_app.verification.limits import POLICY, Limit, adjusted
+from otp_app.verification.sweeper import KEEP
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -111,6 +112,7 @@ class Settings(BaseSettings):
     number_keys: Annotated[SecretStr, AfterValidator(_number_keys)] = Field(
         SecretStr(""), examples=["a key from the command in .env.example"]
     )
+    keep_days: int = Field(KEEP.days, ge=1, le=3650, examples=["30"])
     default_country: str = Field("US", pattern="^[A-Z]{2}$", examples=["GB"])
     allowed_countries: str = Field(
         "", pattern=r"^[A-Z]{2}(\s*,\s*[A-Z]{2})*$|^$", examples=["US,GB"]

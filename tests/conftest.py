@@ -14,6 +14,7 @@ for name in [*os.environ]:  # nor do settings of the shell
         "DEFAULT_COUNTRY",
         "OTP_LOCALE",
         "NUMBER_KEYS",
+        "KEEP_DAYS",
         "TRUSTED_PROXY_HOPS",
         "SOCKETS_PER_ADDRESS",
     }:

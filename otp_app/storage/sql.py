@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-    from sqlalchemy import Executable, RowMapping, Table, Update
+    from sqlalchemy import Delete, Executable, RowMapping, Table, Update
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from otp_app.phone import PhoneNumber
@@ -124,6 +124,10 @@ class SqlStore:
         """Have no more to end for it."""
         await self._changes(statements.mark_canceled(id_, reference))
 
+    async def forget(self, before: datetime) -> None:
+        """Delete what is older, a bounded number at a time."""
+        await self._changes(statements.forget(before))
+
     async def _first(self, statement: Executable, flow: Flow) -> Verification | None:
         rows = await self._rows(statement)
         return from_row(rows[0], self.numbers, flow) if rows else None
@@ -137,7 +141,7 @@ class SqlStore:
 
         return await transact(self.engine, work)
 
-    async def _changes(self, statement: Update) -> bool:
+    async def _changes(self, statement: Update | Delete) -> bool:
         async def work(connection: AsyncConnection) -> bool:
             return (await connection.execute(statement)).rowcount == 1
 

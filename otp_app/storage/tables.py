@@ -123,4 +123,5 @@ Index(
     postgresql_where=_IS_OPEN,
 )
 Index("ix_limit_hits_key", limit_hits.c.key, limit_hits.c.at)
-Index("ix_verifications_ended", verifications.c.canceled, verifications.c.expires_at)
+# The time first: it also finds what is too old to be kept.
+Index("ix_verifications_ended", verifications.c.expires_at, verifications.c.canceled)

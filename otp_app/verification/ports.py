@@ -187,3 +187,7 @@ class VerificationStore(Protocol):
     async def mark_canceled(self, id_: str, reference: Reference | None) -> None:
         """The provider has nothing more to send or check for it under *reference*."""
         ...
+
+    async def forget(self, before: datetime) -> None:
+        """Delete verifications whose time was over *before*, some of them if there are many."""
+        ...

@@ -110,6 +110,8 @@ def test_the_provider_is_the_one_asked_for_or_the_one_with_credentials(
         ({"NUMBER_KEYS": urlsafe_b64encode(b"canary" * 6)[:43].decode() + "="}, ["NUMBER_KEYS"]),
         ({"NUMBER_KEYS": TEXT_KEY}, ["NUMBER_KEYS", "random"]),
         (PRODUCTION | TWILIO | {"NUMBER_KEYS": "canary"}, ["NUMBER_KEYS"]),
+        ({"KEEP_DAYS": "0"}, ["KEEP_DAYS"]),
+        ({"KEEP_DAYS": "canary"}, ["KEEP_DAYS"]),
         (PRODUCTION, ["OTP_PROVIDER"]),
         (PRODUCTION | TWILIO | {"OTP_PROVIDER": "console"}, ["OTP_PROVIDER"]),
         (PRODUCTION | TWILIO | {"PUBLIC_URL": "http://canary.example"}, ["PUBLIC_URL"]),

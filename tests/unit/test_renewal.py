@@ -181,6 +181,16 @@ async def test_what_stood_in_the_clear_is_in_no_file_after_a_rotation(
     assert b"4155552671" not in files(tmp_path)
 
 
+async def test_what_is_forgotten_is_in_no_file(engine: AsyncEngine, tmp_path: Path) -> None:
+    store = SqlStore(engine, CLEAR)
+    await store.reserve(verification())
+
+    await store.forget(LATER)
+    await engine.dispose()
+
+    assert b"4155552671" not in files(tmp_path)
+
+
 async def test_a_number_that_is_proved_again_is_sealed_with_the_first_key(
     engine: AsyncEngine,
 ) -> None:

@@ -742,6 +742,7 @@ CALLS: dict[str, Call] = {
     "lose_reference": lambda store: store.lose_reference("first", FIRST),
     "close": lambda store: store.close("first", Status.CANCELED, REFERENCE),
     "ended": lambda store: store.ended(NOW),
+    "forget": lambda store: store.forget(NOW),
     "mark_canceled": lambda store: store.mark_canceled("first", REFERENCE),
 }
 

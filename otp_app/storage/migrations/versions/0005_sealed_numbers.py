@@ -20,6 +20,8 @@ def upgrade() -> None:
             existing_nullable=False,
         )
         batch_op.create_index("ix_verifications_phone_key", ["phone_key"], unique=False)
+        batch_op.drop_index("ix_verifications_ended")
+        batch_op.create_index("ix_verifications_ended", ["expires_at", "canceled"], unique=False)
     with op.batch_alter_table("users", schema=None) as batch_op:
         batch_op.add_column(sa.Column("phone_key", sa.String(length=64), nullable=True))
         batch_op.alter_column(
@@ -45,6 +47,8 @@ def downgrade() -> None:
         )
         batch_op.drop_column("phone_key")
     with op.batch_alter_table("verifications", schema=None) as batch_op:
+        batch_op.drop_index("ix_verifications_ended")
+        batch_op.create_index("ix_verifications_ended", ["canceled", "expires_at"], unique=False)
         batch_op.drop_index("ix_verifications_phone_key")
         batch_op.alter_column(
             "phone",
