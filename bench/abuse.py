@@ -23,6 +23,7 @@ from otp_app.errors import AttemptsExhausted, CodeMismatch, OtpError, RateLimite
 from otp_app.phone import PhoneNumber
 from otp_app.storage.engine import migrate, open_engine
 from otp_app.storage.limiter import SqlLimiter
+from otp_app.storage.numbers import Numbers
 from otp_app.storage.sql import SqlStore
 from otp_app.verification.limits import Client
 from otp_app.verification.models import Channel, Flow
@@ -122,7 +123,11 @@ async def day(bots: int, act: Act) -> FakeProvider:
         await migrate(url)
         engine = open_engine(url)
         service = VerificationService(
-            SqlStore(engine), SqlLimiter(engine, b"bench"), {"fake": provider}, "fake", clock.now
+            SqlStore(engine, Numbers(b"bench")),
+            SqlLimiter(engine, b"bench"),
+            {"fake": provider},
+            "fake",
+            clock.now,
         )
         await World(service, provider, clock, clock.now() + DAY).run(bots, act)
         await engine.dispose()

@@ -21,12 +21,14 @@ from otp_app.config import (
     Settings,
     SettingsError,
 )
-from otp_app.errors import ProviderMisconfigured, StoreUnavailable
+from otp_app.errors import NumbersUnreadable, ProviderMisconfigured, StoreUnavailable
 from otp_app.flows import FlowCookies
 from otp_app.observability import configure_logging
 from otp_app.session_cookies import SessionCookies
 from otp_app.storage.engine import migrate, open_engine
 from otp_app.storage.limiter import SqlLimiter
+from otp_app.storage.numbers import Numbers
+from otp_app.storage.renewal import make_ready
 from otp_app.storage.sessions import SqlSessions
 from otp_app.storage.sql import SqlStore
 from otp_app.verification.looking import Screening
@@ -53,6 +55,11 @@ _REFUSED = {
         "must be PEM text or the path of a file, the locale a language that Vonage speaks"
     ),
 }
+_NO_ANSWER = "the database does not answer, or its folder cannot be written"
+NO_KEY = (
+    "NUMBER_KEYS: none of them opens the numbers in the database. Add the key that sealed them "
+    "behind the first: NUMBER_KEYS=new,old"
+)
 SECRET_FILE = Path(".data/secret_key")
 
 
@@ -64,8 +71,10 @@ async def running(settings: Settings) -> AsyncIterator[None]:
         url = settings.database_url.get_secret_value()
         engine = await _database(url)
         stack.push_async_callback(engine.dispose)
-        store = SqlStore(engine)
         secret = _secret(settings)
+        numbers = Numbers(secret.encode(), settings.number_key_list)
+        await _numbers_ready(engine, numbers)
+        store = SqlStore(engine, numbers)
         providers = {str(name): _provider(name, settings, secret) for name in _wanted(settings)}
         for provider in providers.values():
             await _open(provider)
@@ -85,12 +94,14 @@ async def running(settings: Settings) -> AsyncIterator[None]:
             services.Services(
                 verifications,
                 FlowCookies(secret, secure=settings.is_https),
-                Sessions(SqlSessions(engine), _now, settings.session_policy),
+                Sessions(SqlSessions(engine, numbers), _now, settings.session_policy),
                 SessionCookies(secure=settings.is_https),
             )
         )
         stack.callback(services.uninstall)
-        await stack.enter_async_context(_in_background(Sweeper(store, limiter, providers, _now)))
+        keep = timedelta(days=settings.keep_days)
+        sweeper = Sweeper(store, limiter, providers, _now, keep)
+        await stack.enter_async_context(_in_background(sweeper))
         yield
 
 
@@ -111,10 +122,19 @@ async def _database(url: str) -> AsyncEngine:
         await migrate(url)
         return open_engine(url)
     except StoreUnavailable:
-        why = "the database does not answer, or its folder cannot be written"
+        why = _NO_ANSWER
     except ValueError as exc:
         why = str(exc)
     raise SettingsError(f"DATABASE_URL: {why}. Check it, for example {DATABASE_EXAMPLE}")
+
+
+async def _numbers_ready(engine: AsyncEngine, numbers: Numbers) -> None:
+    try:
+        await make_ready(engine, numbers)
+    except NumbersUnreadable:
+        raise SettingsError(NO_KEY) from None
+    except StoreUnavailable:
+        raise SettingsError(f"DATABASE_URL: {_NO_ANSWER}") from None
 
 
 async def _open(provider: Provider) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from base64 import urlsafe_b64decode
 from datetime import timedelta
 from enum import StrEnum
 from functools import cache
@@ -22,6 +23,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from otp_app.verification.limits import POLICY, Limit, adjusted
 from otp_app.verification.looking import Concern
 from otp_app.verification.sessions import SessionPolicy
+from otp_app.verification.sweeper import KEEP
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,6 +32,7 @@ LOCAL = ("localhost", "127.0.0.1", "0.0.0.0")  # noqa: S104 - Reflex prints the 
 DEVELOPMENT_SLACK = 20  # times: one developer is all the traffic there is, and tries all day
 LOOSEST = 10  # in production, how many times a limit may be looser than its default
 MIN_SECRET = 32  # characters; RFC 2104 wants an HMAC key at least as long as the hash's 32 bytes
+MIN_KEY_BYTES = 16  # different ones of 32; random keys have fewer in 1 of 10**16
 
 DATABASE_EXAMPLE = "sqlite:///.data/otp_app.db"
 
@@ -83,6 +86,21 @@ def _origin(value: str) -> str:
     return value.rstrip("/")
 
 
+def _split(keys: SecretStr) -> tuple[str, ...]:
+    return tuple(key for part in keys.get_secret_value().split(",") if (key := part.strip()))
+
+
+def _number_keys(keys: SecretStr) -> SecretStr:
+    """Fernet keys of random bytes: those that somebody chose have repeats, or are a text."""
+    for key in _split(keys):
+        if not re.fullmatch("[A-Za-z0-9_-]{43}=", key):
+            raise ValueError("must be keys of 32 bytes in URL-safe base64, with commas between")
+        raw = urlsafe_b64decode(key)
+        if len(set(raw)) < MIN_KEY_BYTES or (raw.isascii() and raw.decode().isprintable()):
+            raise ValueError("has a key that is not 32 random bytes")
+    return keys
+
+
 def _sid(prefix: str) -> AfterValidator:
     def check(value: str) -> str:
         if not re.fullmatch(prefix + "[0-9a-fA-F]{32}", value):
@@ -109,6 +127,10 @@ class Settings(BaseSettings):
         None, min_length=MIN_SECRET, examples=["(48 random bytes)"]
     )
     database_url: SecretStr = Field(SecretStr(DATABASE_EXAMPLE), examples=[DATABASE_EXAMPLE])
+    number_keys: Annotated[SecretStr, AfterValidator(_number_keys)] = Field(
+        SecretStr(""), examples=["a key from the command in .env.example"]
+    )
+    keep_days: int = Field(KEEP.days, ge=1, le=3650, examples=["30"])
     default_country: str = Field("US", pattern="^[A-Z]{2}$", examples=["GB"])
     allowed_countries: str = Field(
         "", pattern=r"^[A-Z]{2}(\s*,\s*[A-Z]{2})*$|^$", examples=["US,GB"]
@@ -165,6 +187,11 @@ class Settings(BaseSettings):
     def countries(self) -> frozenset[str]:
         """Where codes may go; everywhere, if there is none."""
         return frozenset(re.findall("[A-Z]{2}", self.allowed_countries))
+
+    @property
+    def number_key_list(self) -> tuple[str, ...]:
+        """The first seals numbers, all open them; none, if they stand in the clear."""
+        return _split(self.number_keys)
 
     @property
     def limits(self) -> tuple[Limit, ...]:

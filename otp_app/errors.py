@@ -285,3 +285,7 @@ class StoreUnavailable(OtpError):
 
     code = "store_unavailable"
     status = 503
+
+
+class NumbersUnreadable(StoreUnavailable):
+    """A stored number is sealed with a key that we do not have. The operator's to mend."""

@@ -13,6 +13,8 @@ for name in [*os.environ]:  # nor do settings of the shell
         "ALLOWED_COUNTRIES",
         "DEFAULT_COUNTRY",
         "OTP_LOCALE",
+        "NUMBER_KEYS",
+        "KEEP_DAYS",
         "TRUSTED_PROXY_HOPS",
         "SOCKETS_PER_ADDRESS",
     }:

@@ -32,6 +32,7 @@ def read() -> tuple[Settings | None, list[Finding]]:
 def configuration(settings: Settings) -> Iterator[Finding]:
     """All that can be said without asking anybody."""
     yield from _secret_key(settings)
+    yield _number_keys(settings)
     yield _proxy_hops(settings)
     yield _public_url(settings)
     yield _origins()
@@ -48,6 +49,16 @@ def _secret_key(settings: Settings) -> Iterator[Finding]:
     yield warn("SECRET_KEY", what, fix)
     if SECRET_FILE.exists():
         yield private(str(SECRET_FILE), SECRET_FILE, production=False)
+
+
+def _number_keys(settings: Settings) -> Finding:
+    check, keys = "NUMBER_KEYS", len(settings.number_key_list)
+    if keys:
+        return ok(check, f"the first of {keys} seals numbers")
+    what = "is not set: numbers stand in the database in the clear"
+    if settings.app_env is AppEnv.PRODUCTION:
+        return warn(check, what, "set it as .env.example says, then python -m otp_app rotate")
+    return ok(check, what)
 
 
 def _proxy_hops(settings: Settings) -> Finding:

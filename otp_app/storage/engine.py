@@ -33,10 +33,16 @@ _T = TypeVar("_T")
 PATIENCE = 1.0  # seconds to wait for a lock or a connection: somebody is waiting for the page
 
 _OPTIONS = {"hide_parameters": True, "pool_timeout": PATIENCE}  # errors show no number
-_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON")
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=NORMAL",
+    "foreign_keys=ON",
+    "secure_delete=ON",  # what is deleted, or sealed anew, is gone from the file too
+)
 _LIBPQ = {"connect_timeout": "2", "tcp_user_timeout": "2000", "options": "-c lock_timeout=1s"}
 _ALONE = {  # a second process waits here until the first one has migrated
-    "sqlite": ("PRAGMA busy_timeout=30000", "BEGIN IMMEDIATE"),
+    # A changed table is copied and dropped, which must not delete what refers to its rows.
+    "sqlite": ("PRAGMA busy_timeout=30000", "PRAGMA foreign_keys=OFF", "BEGIN IMMEDIATE"),
     "postgresql": ("SET LOCAL lock_timeout='30s'", "SELECT pg_advisory_xact_lock(6073201)"),
 }
 

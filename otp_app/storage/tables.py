@@ -17,6 +17,9 @@ _NAMES = {
     "fk": "fk_%(table_name)s_%(column_0_name)s",
 }
 
+SEALED = 255
+"""Characters of a sealed number, with room to spare: Fernet makes 100 or 120."""
+
 
 class Utc(TypeDecorator[datetime]):
     """An aware time, in UTC on the way in and out; SQLite alone would forget the zone."""
@@ -56,7 +59,12 @@ class VerificationRow(_Base, table=True):
     flow: str = Field(index=True, sa_type=String(64))
     """SHA-256 of the flow in hexadecimal: what is stored does not open anybody's verification."""
 
-    phone: str = Field(sa_type=String(16))
+    phone: str = Field(sa_type=String(SEALED))
+    """E.164, sealed if there is a key for it: see `numbers`."""
+
+    phone_key: str | None = Field(index=True, sa_type=String(64))
+    """What the number is compared by. None only between a migration and the start that fills it."""
+
     provider: str = Field(sa_type=String(32))
     channel: Channel = Field(sa_type=_by_value(Channel))
     status: Status = Field(sa_type=_by_value(Status))
@@ -81,7 +89,10 @@ class UserRow(_Base, table=True):
     __tablename__ = "users"
 
     id: int | None = Field(default=None, primary_key=True)
-    phone_number: str = Field(unique=True, sa_type=String(16))
+    phone_number: str = Field(sa_type=String(SEALED))
+    phone_key: str | None = Field(unique=True, sa_type=String(64))
+    """As those of `VerificationRow`. That a number is one user's hangs on the key."""
+
     phone_verified_at: datetime | None = Field(sa_type=Utc)
     two_factor_enabled: bool = Field(sa_column_kwargs={"server_default": false()})
     created_at: datetime = Field(sa_type=Utc)
@@ -134,4 +145,5 @@ Index(
     postgresql_where=_IS_OPEN,
 )
 Index("ix_limit_hits_key", limit_hits.c.key, limit_hits.c.at)
-Index("ix_verifications_ended", verifications.c.canceled, verifications.c.expires_at)
+# The time first: it also finds what is too old to be kept.
+Index("ix_verifications_ended", verifications.c.expires_at, verifications.c.canceled)

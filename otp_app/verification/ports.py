@@ -216,6 +216,10 @@ class VerificationStore(Protocol):
         """The provider has nothing more to send or check for it under *reference*."""
         ...
 
+    async def forget(self, before: datetime) -> None:
+        """Delete verifications whose time was over *before*, some of them if there are many."""
+        ...
+
 
 class SessionStore(Protocol):
     """Remembers sessions, by the hashes of their tokens. All methods raise `StoreUnavailable`."""

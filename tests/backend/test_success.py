@@ -11,6 +11,7 @@ import pytest
 
 from otp_app import services
 from otp_app.storage.engine import open_engine
+from otp_app.storage.numbers import Numbers
 from otp_app.storage.sessions import SqlSessions
 from tests.backend.client import STATE
 from tests.fakes import RIGHT, WRONG
@@ -207,7 +208,7 @@ def test_under_two_ports_the_answer_leads_back_to_the_pages(browser: Browser) ->
 def _without_database(verified: Browser, tmp_path: Path) -> Iterator[None]:
     del verified
     real = services.current()
-    gone = SqlSessions(open_engine(f"sqlite:///{tmp_path}/gone.db"))
+    gone = SqlSessions(open_engine(f"sqlite:///{tmp_path}/gone.db"), Numbers(b"secret"))
     (tmp_path / "gone.db").unlink()
     services.install(replace(real, sessions=replace(real.sessions, store=gone)))
     yield

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from base64 import urlsafe_b64encode
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 
 from otp_app.config import ProviderName, Reaction, Settings, SettingsError, load_settings
 from otp_app.verification.limits import POLICY
@@ -26,6 +28,8 @@ VONAGE_JWT = {
     "VONAGE_APPLICATION_ID": "00000000-0000-4000-8000-000000000000",
     "VONAGE_PRIVATE_KEY": "key-canary",
 }
+NUMBER_KEY = "k7Qm1gq0fV2cV1v0y3Zb9u8hX5tq4WnJr6sLpEoDdCI="
+TEXT_KEY = urlsafe_b64encode(b"correct horse battery staple 123").decode()
 PRODUCTION = {
     "APP_ENV": "production",
     "SECRET_KEY": "s" * 32,
@@ -100,6 +104,15 @@ def test_the_provider_is_the_one_asked_for_or_the_one_with_credentials(
             ["OTP_PROVIDER", "SECRET_KEY", "PUBLIC_URL", "ALLOWED_COUNTRIES"],
         ),
         ({"ALLOWED_COUNTRIES": "US;canary"}, ["ALLOWED_COUNTRIES"]),
+        ({"NUMBER_KEYS": "canary"}, ["NUMBER_KEYS"]),
+        ({"NUMBER_KEYS": f"{NUMBER_KEY},canary"}, ["NUMBER_KEYS"]),
+        ({"NUMBER_KEYS": f"{NUMBER_KEY}canary"}, ["NUMBER_KEYS"]),
+        ({"NUMBER_KEYS": "canary" + "A" * 37 + "="}, ["NUMBER_KEYS"]),
+        ({"NUMBER_KEYS": urlsafe_b64encode(b"canary" * 6)[:43].decode() + "="}, ["NUMBER_KEYS"]),
+        ({"NUMBER_KEYS": TEXT_KEY}, ["NUMBER_KEYS", "random"]),
+        (PRODUCTION | TWILIO | {"NUMBER_KEYS": "canary"}, ["NUMBER_KEYS"]),
+        ({"KEEP_DAYS": "0"}, ["KEEP_DAYS"]),
+        ({"KEEP_DAYS": "canary"}, ["KEEP_DAYS"]),
         (PRODUCTION, ["OTP_PROVIDER"]),
         (PRODUCTION | TWILIO | {"OTP_PROVIDER": "console"}, ["OTP_PROVIDER"]),
         (PRODUCTION | TWILIO | {"PUBLIC_URL": "http://canary.example"}, ["PUBLIC_URL"]),
@@ -138,7 +151,7 @@ def test_a_bad_setting_is_named_and_its_value_is_not(
 
     text = str(caught.value)
     assert all(name in text for name in named)
-    assert "canary" not in text
+    assert not [value for value in ("canary", NUMBER_KEY, TEXT_KEY) if value in text]
 
 
 def test_a_limit_is_set_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,6 +198,25 @@ def test_one_service_can_look_while_another_sends(monkeypatch: pytest.MonkeyPatc
     settings = load(monkeypatch, VONAGE | account | {"OTP_PROVIDER": "vonage", "LOOK": "twilio"})
 
     assert settings.complete_providers() == (ProviderName.VONAGE,)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"), [("", 0), (NUMBER_KEY, 1), (f" {NUMBER_KEY} ,{NUMBER_KEY[::-1][1:]}=, ", 2)]
+)
+def test_number_keys_are_a_list_of_which_the_first_counts(
+    monkeypatch: pytest.MonkeyPatch, text: str, count: int
+) -> None:
+    settings = load(monkeypatch, {"NUMBER_KEYS": text})
+
+    assert len(settings.number_key_list) == count
+    assert settings.number_key_list[:1] == (NUMBER_KEY,)[:count]
+    assert NUMBER_KEY not in repr(settings)
+
+
+def test_any_key_of_the_library_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = [Fernet.generate_key().decode() for _ in range(100)]
+
+    assert load(monkeypatch, {"NUMBER_KEYS": ",".join(keys)}).number_key_list == tuple(keys)
 
 
 def test_production_with_everything_set_starts(monkeypatch: pytest.MonkeyPatch) -> None:

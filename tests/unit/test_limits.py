@@ -31,6 +31,7 @@ from otp_app.verification.limits import (
 )
 from otp_app.verification.models import Channel, Flow
 from tests.fakes import RIGHT, WRONG
+from tests.unit.conftest import SECRET
 
 if TYPE_CHECKING:
     from otp_app.storage.sql import SqlStore
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from tests.emulator import Clock
     from tests.fakes import FakeProvider
 
-SECRET = b"secret of the tests"
 ME = Client(Flow("me"), "203.0.113.7")
 
 

@@ -22,6 +22,7 @@ from otp_app.verification.limits import POLICY, Client
 from otp_app.verification.models import Channel, Flow
 from tests.emulator import Clock
 from tests.fakes import RIGHT, WRONG
+from tests.unit.conftest import SECRET
 
 if TYPE_CHECKING:
     from otp_app.storage.sql import SqlStore
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 PHONE = PhoneNumber("+14155552671")
 ME = Client(Flow("flow-canary"), "203.0.113.7")
-SECRET = "canary-secret-canary-secret-canary-secret"
 ROOT = Path(__file__).parents[2]
 
 
@@ -43,16 +43,14 @@ def clock() -> Clock:
 @pytest.fixture
 def limited(verifications: VerificationService, sql_store: SqlStore) -> VerificationService:
     """The service under the whole policy, with the secret of the settings."""
-    return replace(
-        verifications, limits=POLICY, limiter=SqlLimiter(sql_store.engine, SECRET.encode())
-    )
+    return replace(verifications, limits=POLICY, limiter=SqlLimiter(sql_store.engine, SECRET))
 
 
 @pytest.fixture(autouse=True)
 def _installation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/otp.db")
-    monkeypatch.setenv("SECRET_KEY", SECRET)
+    monkeypatch.setenv("SECRET_KEY", SECRET.decode())
     for limit in POLICY:  # as in production
         rate = f"{limit.amount}/{limit.window.total_seconds():.0f} seconds"
         monkeypatch.setenv(limit.name, rate)
@@ -256,13 +254,13 @@ async def test_the_secret_that_the_app_made_is_found(
 ) -> None:
     monkeypatch.delenv("SECRET_KEY")
     (tmp_path / ".data").mkdir()
-    (tmp_path / ".data/secret_key").write_text("secret of the tests")
+    (tmp_path / ".data/secret_key").write_bytes(SECRET)
     await replace(verifications, limits=POLICY).start(ME, PHONE, Channel.SMS)
 
     assert "1 of 5" in await out.why(PHONE.e164)
 
 
-async def test_without_the_secret_the_limits_are_not_known(
+async def test_without_the_secret_nothing_is_found(
     limited: VerificationService, out: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("SECRET_KEY")
@@ -270,8 +268,8 @@ async def test_without_the_secret_the_limits_are_not_known(
 
     told = await out.why(PHONE.e164, code=1)
 
-    assert "SECRET_KEY is not set and .data/secret_key is not there" in told
-    assert "sent, waits for its code" in told
+    assert "SECRET_KEY: is not set and .data/secret_key is not there" in told
+    assert "US is served" in told
     assert not (tmp_path / ".data").exists()
 
 
