@@ -12,8 +12,9 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from otp_app.config import DATABASE_EXAMPLE, AppEnv, Settings
+from otp_app.config_values import is_open_to_others
 from otp_app.errors import StoreUnavailable
-from otp_app.operations.files import is_open_to_others, private
+from otp_app.operations.files import private
 from otp_app.operations.findings import Finding, fail, ok, warn
 from otp_app.storage import migrations
 from otp_app.storage.engine import open_engine, store_errors

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import stat
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from otp_app.config_values import is_open_to_others
 from otp_app.operations.findings import Finding, fail, ok, unsafe
 
 if TYPE_CHECKING:
@@ -31,11 +31,6 @@ def private(check: str, path: Path, *, production: bool) -> Finding:
         what = "can be read or changed by others"
         return unsafe(check, what, f"chmod o-rwx {path}", production=production)
     return ok(check, "cannot be read by others")
-
-
-def is_open_to_others(path: Path) -> bool:
-    """Whether its mode lets everybody read or write."""
-    return bool(path.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH))
 
 
 def _committed() -> Finding:
