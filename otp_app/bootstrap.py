@@ -16,7 +16,6 @@ from otp_app import services
 from otp_app.config import DATABASE_EXAMPLE, ProviderName, Settings, SettingsError
 from otp_app.errors import ProviderMisconfigured, StoreUnavailable
 from otp_app.flows import FlowCookies
-from otp_app.observability import configure_logging
 from otp_app.storage.engine import migrate, open_engine
 from otp_app.storage.limiter import SqlLimiter
 from otp_app.storage.sql import SqlStore
@@ -48,7 +47,6 @@ SECRET_FILE = Path(".data/secret_key")
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[None]:
     """Install the services while the app runs."""
-    configure_logging()
     async with AsyncExitStack() as stack:
         url = settings.database_url.get_secret_value()
         engine = await _database(url)
