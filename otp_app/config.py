@@ -28,8 +28,7 @@ from otp_app.config_values import (
 )
 from otp_app.verification.limits import POLICY, Limit, adjusted
 
-# Reflex prints the last at its start.
-LOCAL = ("localhost", "127.0.0.1", "0.0.0.0")  # noqa: S104  # nosec B104
+LOCAL = ("localhost", "127.0.0.1", "0.0.0.0")  # noqa: S104 - Reflex prints the last at its start
 DEVELOPMENT_SLACK = 20  # times: one developer is all the traffic there is, and tries all day
 LOOSEST = 10  # in production, how many times a limit may be looser than its default
 
