@@ -97,7 +97,7 @@ def begin(**names: str) -> None:
         names: what else is known of it. They are not redacted, so they hold nobody's text.
     """
     clear_contextvars()  # a task may have served another one before
-    bind_contextvars(request=secrets.token_hex(4), began=time.monotonic(), **names)
+    bind_contextvars(request=secrets.token_hex(6), began=time.monotonic(), **names)
 
 
 class _Lines(logging.Handler):
