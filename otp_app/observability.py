@@ -23,13 +23,15 @@ _SECRETS = re.compile(
     | \b(?:AC|VA|VE|SK)[0-9a-fA-F]{32}\b                         # Twilio's ids
     | \b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b   # Vonage's ids, client tokens
     | \b(?:Basic|Bearer)\s+[\w.~+/=-]+
-    | '(?:cookie|authorization|token)':\s*'[^']*'
+    | '(?:cookie|authorization|token)':\s*'[^']*'?               # its end may be cut off
     | \b(?:__Host-)?flow=[^;'"\s]+
-    | (?<![\w-])(?![a-z_]+(?![\w-]))[\w-]{40,}                    # the names of flows
+    | (?<![\w-])(?!(?-i:[a-z_]+)(?![\w-]))[\w-]{40,}             # names of flows, not of code
     """,
     re.VERBOSE | re.IGNORECASE,
 )
-_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")  # line ends, ANSI sequences
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What ends or reorders a line, moves or colours a terminal, or cannot be written to one."""
+
 _HASH = re.compile(r"(?=\d*[a-f])[0-9a-f]{8,16}")  # of a number; its digits look like one
 _MAX_LINE = 2000  # characters; the framework logs whole events, which anybody can make long
 

@@ -94,15 +94,23 @@ def test_a_wrong_format_is_still_a_line(written: io.StringIO) -> None:
 
 
 def test_nobody_can_color_or_move_the_terminal(written: io.StringIO) -> None:
-    logging.getLogger("reflex.some.module").error("\x1b[2J\x9b31m\u2028\x08\t")
+    logging.getLogger("reflex.some.module").error("\x1b[2J\x9b31m\u2028\u202e\ud800\t")
 
-    assert written.getvalue() == "\\x1b[2J\\x9b31m\\u2028\\x08\\t\n"
+    assert written.getvalue() == "\\x1b[2J\\x9b31m\\u2028\\u202e\\ud800\\t\n"
+
+
+def test_a_header_that_is_cut_off_is_still_taken_out() -> None:
+    line = redact("x" * 39 + " 0123456" * 490 + " {'cookie': 'session=" + "Secret " * 20)
+
+    assert "Secret" not in line
+    assert len(line) < 2001
 
 
 def test_names_that_are_long_are_no_secrets() -> None:
     name = "reflex___state____frontend_event_exception_state.handle_frontend_exception"
 
-    assert redact(f"event {name} of " + "aB3-" * 11) == f"event {name} of [redacted]"
+    assert redact(f"event {name} of {'aBc-' * 11}") == f"event {name} of [redacted]"
+    assert redact("aBcD" * 11) == "[redacted]"
 
 
 @pytest.mark.parametrize("production", [False, True])
