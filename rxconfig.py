@@ -4,11 +4,16 @@ import os
 
 import reflex as rx
 
-from otp_app.config import settings_or_exit
+from otp_app.config import AppEnv, settings_or_exit
+from otp_app.observability import configure_logging
 
 settings = settings_or_exit()
+is_production = settings.app_env is AppEnv.PRODUCTION
+configure_logging(production=is_production)
 
 # Reflex reads these from the environment only.
+if is_production:
+    os.environ.setdefault("REFLEX_LOG_JSON", "true")  # what it says until the app is there
 if "REFLEX_REDIS_URL" not in os.environ:
     # What must last is in our database. On disk a state would hold the cookie, for all to read, and
     # cost three times as much.

@@ -23,7 +23,6 @@ from otp_app.config import (
 )
 from otp_app.errors import NumbersUnreadable, ProviderMisconfigured, StoreUnavailable
 from otp_app.flows import FlowCookies
-from otp_app.observability import configure_logging
 from otp_app.session_cookies import SessionCookies
 from otp_app.storage.engine import migrate, open_engine
 from otp_app.storage.limiter import SqlLimiter
@@ -66,7 +65,6 @@ SECRET_FILE = Path(".data/secret_key")
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[None]:
     """Install the services while the app runs."""
-    configure_logging()
     async with AsyncExitStack() as stack:
         url = settings.database_url.get_secret_value()
         engine = await _database(url)

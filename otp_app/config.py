@@ -7,32 +7,35 @@ from __future__ import annotations
 
 import os
 import re
-from base64 import urlsafe_b64decode
 from datetime import timedelta
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Self
 
 from dotenv import load_dotenv
-from limits import parse_many as parse_rates
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from otp_app.config_values import (
+    MIN_SECRET,
+    NumberKeys,
+    Origin,
+    explained,
+    is_open_to_others,
+    listed,
+    rates,
+    sid,
+    split_keys,
+)
 from otp_app.verification.limits import POLICY, Limit, adjusted
 from otp_app.verification.looking import Concern
 from otp_app.verification.sessions import SessionPolicy
 from otp_app.verification.sweeper import KEEP
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
 LOCAL = ("localhost", "127.0.0.1", "0.0.0.0")  # noqa: S104 - Reflex prints the last at its start
 DEVELOPMENT_SLACK = 20  # times: one developer is all the traffic there is, and tries all day
 LOOSEST = 10  # in production, how many times a limit may be looser than its default
-MIN_SECRET = 32  # characters; RFC 2104 wants an HMAC key at least as long as the hash's 32 bytes
-MIN_KEY_BYTES = 16  # different ones of 32; random keys have fewer in 1 of 10**16
 
 DATABASE_EXAMPLE = "sqlite:///.data/otp_app.db"
 
@@ -72,47 +75,6 @@ class Reaction(StrEnum):
     IGNORE = "ignore"  # do not even ask
 
 
-def _origin(value: str) -> str:
-    """A scheme, a host and perhaps a port, nothing behind them."""
-    parts = urlsplit(value)
-    try:
-        _ = parts.port
-    except ValueError:
-        raise ValueError("has a port that is none") from None
-    if parts.scheme not in {"http", "https"} or not parts.hostname or "*" in parts.hostname:
-        raise ValueError("is not an address that starts with https:// or http://")
-    if parts.path.rstrip("/") or parts.query or parts.fragment or parts.username:
-        raise ValueError("must be scheme, host and port only")
-    return value.rstrip("/")
-
-
-def _split(keys: SecretStr) -> tuple[str, ...]:
-    return tuple(key for part in keys.get_secret_value().split(",") if (key := part.strip()))
-
-
-def _number_keys(keys: SecretStr) -> SecretStr:
-    """Fernet keys of random bytes: those that somebody chose have repeats, or are a text."""
-    for key in _split(keys):
-        if not re.fullmatch("[A-Za-z0-9_-]{43}=", key):
-            raise ValueError("must be keys of 32 bytes in URL-safe base64, with commas between")
-        raw = urlsafe_b64decode(key)
-        if len(set(raw)) < MIN_KEY_BYTES or (raw.isascii() and raw.decode().isprintable()):
-            raise ValueError("has a key that is not 32 random bytes")
-    return keys
-
-
-def _sid(prefix: str) -> AfterValidator:
-    def check(value: str) -> str:
-        if not re.fullmatch(prefix + "[0-9a-fA-F]{32}", value):
-            raise ValueError(f"must be {prefix} and 32 hexadecimal digits")
-        return value
-
-    return AfterValidator(check)
-
-
-Origin = Annotated[str, AfterValidator(_origin)]
-
-
 class Settings(BaseSettings):
     """What an operator decides. Names are the environment's, in lower case."""
 
@@ -127,7 +89,7 @@ class Settings(BaseSettings):
         None, min_length=MIN_SECRET, examples=["(48 random bytes)"]
     )
     database_url: SecretStr = Field(SecretStr(DATABASE_EXAMPLE), examples=[DATABASE_EXAMPLE])
-    number_keys: Annotated[SecretStr, AfterValidator(_number_keys)] = Field(
+    number_keys: NumberKeys = Field(
         SecretStr(""), examples=["a key from the command in .env.example"]
     )
     keep_days: int = Field(KEEP.days, ge=1, le=3650, examples=["30"])
@@ -152,11 +114,11 @@ class Settings(BaseSettings):
     )
     vonage_base_url: Origin = Field("https://api.nexmo.com", examples=["https://api.nexmo.com"])
 
-    twilio_account_sid: Annotated[str, _sid("AC")] | None = Field(
+    twilio_account_sid: Annotated[str, sid("AC")] | None = Field(
         None, examples=["AC and 32 hexadecimal digits"]
     )
     twilio_auth_token: SecretStr | None = Field(None, examples=["(from the console)"])
-    twilio_verify_service_sid: Annotated[str, _sid("VA")] | None = Field(
+    twilio_verify_service_sid: Annotated[str, sid("VA")] | None = Field(
         None, examples=["VA and 32 hexadecimal digits"]
     )
     twilio_brand_name: str = Field("MyApp", min_length=1, max_length=30, examples=["MyApp"])
@@ -180,8 +142,8 @@ class Settings(BaseSettings):
         "https://api-eu.vonage.com", examples=["https://api-us.vonage.com"]
     )
 
-    limit_rates: dict[str, tuple[int, timedelta]] = Field(default_factory=dict)
-    """Other rates for rows of `POLICY`, each set by its own name: see `_rates`."""
+    limit_rates: Annotated[dict[str, tuple[int, timedelta]], NoDecode] = Field(default_factory=dict)
+    """Other rates for rows of `POLICY`, each set by its own name; nobody can set `LIMIT_RATES`."""
 
     @property
     def countries(self) -> frozenset[str]:
@@ -191,7 +153,7 @@ class Settings(BaseSettings):
     @property
     def number_key_list(self) -> tuple[str, ...]:
         """The first seals numbers, all open them; none, if they stand in the clear."""
-        return _split(self.number_keys)
+        return split_keys(self.number_keys)
 
     @property
     def limits(self) -> tuple[Limit, ...]:
@@ -364,29 +326,22 @@ def load_settings(env_file: Path | None = Path(".env")) -> Settings:
     Raises:
         SettingsError: naming each setting that is wrong.
     """
-    if env_file is not None:
-        load_dotenv(env_file)
-    rates = _rates(os.environ)
+    was_read = env_file is not None and load_dotenv(env_file)
     try:
-        return Settings(limit_rates=rates)
+        settings = Settings(limit_rates=rates(os.environ))
     except ValidationError as exc:
-        raise SettingsError(_explain(exc)) from None
+        raise SettingsError(explained(exc, Settings.model_fields)) from None
+    except ValueError as exc:
+        raise SettingsError(listed([str(exc)])) from None
+    if env_file and was_read and settings.app_env is AppEnv.PRODUCTION:
+        _require_private(env_file)
+    return settings
 
 
-def _rates(environment: Mapping[str, str]) -> dict[str, tuple[int, timedelta]]:
-    """The limits that are set, in the notation of the library `limits`: `5/15 minutes`."""
-    texts = {limit.name: environment.get(limit.name, "") for limit in POLICY}
-    return {name: _rate(name, text) for name, text in texts.items() if text}
-
-
-def _rate(name: str, text: str) -> tuple[int, timedelta]:
-    try:
-        rates = parse_rates(text)
-    except ValueError:
-        rates = []
-    if len(rates) != 1 or rates[0].amount < 1:
-        raise SettingsError(f"{name}: is not a rate, for example 5/15 minutes")
-    return rates[0].amount, timedelta(seconds=rates[0].get_expiry())
+def _require_private(env_file: Path) -> None:
+    if is_open_to_others(env_file):
+        problem = f"{env_file}: can be read or changed by others. chmod o-rwx {env_file}"
+        raise SettingsError(listed([problem]))
 
 
 @cache
@@ -396,25 +351,6 @@ def settings_or_exit() -> Settings:
         return load_settings()
     except SettingsError as exc:
         raise SystemExit(str(exc)) from None
-
-
-def _explain(exc: ValidationError) -> str:
-    """One line for each problem. pydantic's own text holds the values, so none of it is kept."""
-    lines = [_explain_one(error["loc"], error["msg"], error["type"]) for error in exc.errors()]
-    return "The settings cannot be used:\n" + "\n".join(f"  - {line}" for line in lines)
-
-
-def _explain_one(loc: tuple[int | str, ...], message: str, type_: str) -> str:
-    if not loc:  # our own cross-checks name the setting themselves
-        return message.removeprefix("Value error, ")
-    field = Settings.model_fields[str(loc[0])]
-    why = (
-        message.removeprefix("Value error, ")
-        if type_ == "value_error"
-        else _WHY.get(type_, "cannot be used")
-    )
-    example = f", for example {field.examples[0]}" if field.examples else ""
-    return f"{str(loc[0]).upper()}: {why}{example}"
 
 
 _SERVICES = (
@@ -427,16 +363,4 @@ _SERVICES = (
 _LOOK_NEEDS = {
     LookName.TWILIO: ("twilio_account_sid", "twilio_auth_token"),
     LookName.VONAGE: ("vonage_application_id", "vonage_private_key"),  # no key and secret there
-}
-
-_WHY = {
-    "enum": "is not one of the known names",
-    "int_parsing": "is not a whole number",
-    "float_parsing": "is not a number",
-    "greater_than_equal": "is too small",
-    "less_than_equal": "is too large",
-    "string_pattern_mismatch": "does not have the right form",
-    "string_too_short": "is too short",
-    "string_too_long": "is too long",
-    "too_short": f"is shorter than {MIN_SECRET} characters",
 }

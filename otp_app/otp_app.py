@@ -15,7 +15,8 @@ from otp_app import routes
 from otp_app.bootstrap import running
 from otp_app.components.connection import connection_lost
 from otp_app.components.layout import head
-from otp_app.config import SettingsError, settings_or_exit
+from otp_app.config import AppEnv, SettingsError, settings_or_exit
+from otp_app.observability import configure_logging
 from otp_app.pages import code, phone, problem, verified
 from otp_app.state.binding import BoundToFlow
 from otp_app.state.verify import VerifyState
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from otp_app.components.forms import Handler
 
 settings = settings_or_exit()
+configure_logging(production=settings.app_env is AppEnv.PRODUCTION)
 log = structlog.get_logger(__name__)
 
 
@@ -50,7 +52,8 @@ class App(rx.App):
     """Reflex's app, in ours: an `api_transformer` stands inside what answers CORS and crashes."""
 
     def __call__(self) -> ASGIApp:
-        """What the server runs."""
+        """What the server runs. It has set up its own loggers by now."""
+        configure_logging(production=settings.app_env is AppEnv.PRODUCTION)
         return armoured(super().__call__(), settings)
 
 

@@ -4,6 +4,14 @@ from __future__ import annotations
 
 import os
 import tempfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.logs import Lines, in_production
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _FOLDER = tempfile.TemporaryDirectory(prefix="otp-app-tests-")  # gone when the process ends
 
@@ -30,3 +38,16 @@ os.environ |= {
     "APP_ENV": "development",
     "PORT": "3000",
 }
+
+
+@pytest.fixture
+def production_log(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
+    with in_production():
+        yield Lines(capsys)
+
+
+@pytest.fixture
+def debug_log(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
+    """The log of production, with every logger there is at DEBUG."""
+    with in_production(debug=True):
+        yield Lines(capsys)

@@ -16,7 +16,6 @@ from otp_app.verification.limits import POLICY, Limit
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_PORTS = {"https": ":443", "http": ":80"}
 _HERE = {*LOCAL, "::1"}
 
 
@@ -74,10 +73,9 @@ def _proxy_hops(settings: Settings) -> Finding:
 
 def _public_url(settings: Settings) -> Finding:
     parts = urlsplit(settings.origin)
-    host = parts.netloc.lower().removesuffix(_PORTS[parts.scheme])
-    if not settings.origin.isascii() or settings.origin != f"{parts.scheme}://{host}":
+    if not settings.origin.isascii():
         what = "is not written as browsers send it, so no page can open its socket"
-        return fail("PUBLIC_URL", what, "lower case, no :443 or :80, other letters as xn--")
+        return fail("PUBLIC_URL", what, "write letters that are not ASCII as xn--")
     if settings.app_env is AppEnv.PRODUCTION and parts.hostname in _HERE:
         return fail("PUBLIC_URL", "is this machine's own name", "set it to what people open")
     return ok("PUBLIC_URL", "only its pages may open the socket")

@@ -9,8 +9,9 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from otp_app.config import DATABASE_EXAMPLE, AppEnv, Settings
+from otp_app.config_values import is_open_to_others
 from otp_app.errors import StoreUnavailable
-from otp_app.operations.files import is_open_to_others, private
+from otp_app.operations.files import private
 from otp_app.operations.findings import Finding, fail, ok, warn
 from otp_app.operations.installation import sqlite_file
 from otp_app.storage import migrations

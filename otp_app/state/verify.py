@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, TypedDict
 
 import reflex as rx
+import structlog
 from reflex.event import EventSpec  # noqa: TC002 - likewise
 from starlette.requests import cookie_parser
 
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from datetime import datetime, tzinfo
 
     from otp_app.verification.models import Flow
+
+
+log = structlog.get_logger(__name__)
 
 
 class Step(StrEnum):
@@ -187,9 +191,11 @@ class VerifyState(rx.State):
         try:
             self._mirror(await action)
         except OtpError as exc:
+            log.info("event.answered", outcome=exc.code)
             return await self._explain(exc, field)
         finally:
             self.busy = ""
+        log.info("event.answered", outcome="ok")
         is_there = field != PHONE_ID and self._page() == routes.CODE
         return None if is_there else rx.redirect(self._page())
 

@@ -14,6 +14,7 @@ from otp_app.config import LOCAL, AppEnv, Settings
 from otp_app.web import csp
 from otp_app.web.bodies import BodyCap
 from otp_app.web.headers import SecurityHeaders
+from otp_app.web.log_context import LogContext
 from otp_app.web.proxies import BehindProxies
 from otp_app.web.sockets import FrameRates, SocketCaps
 
@@ -34,6 +35,7 @@ def armoured(app: ASGIApp, settings: Settings) -> ASGIApp:
     app = TrustedHostMiddleware(app, allowed_hosts(settings), www_redirect=False)
     policy = csp.pages(get_web_dir() / Dirs.STATIC, settings.allowed_origins)
     app = SecurityHeaders(app, pages_policy=policy, https=settings.is_https)
+    app = LogContext(app)
     return BehindProxies(app, hops=settings.trusted_proxy_hops, https=settings.is_https)
 
 

@@ -16,6 +16,7 @@ from starlette.applications import Starlette
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.templating import Jinja2Templates
+from structlog.contextvars import bind_contextvars
 
 from otp_app import i18n, routes, services
 from otp_app.errors import AlreadyVerified, FlowMissing, OtpError
@@ -124,6 +125,7 @@ def _again(
     action: Mapping[str, object],
 ) -> Response:
     """The form once more, with what was typed and what is wrong with it."""
+    bind_contextvars(outcome=error.code)
     zone = i18n.time_zone(request.cookies.get(routes.TIME_ZONE_COOKIE, ""))
     texts = {
         "brand": request.app.state.brand,

@@ -28,7 +28,7 @@ VONAGE_JWT = {
     "VONAGE_APPLICATION_ID": "00000000-0000-4000-8000-000000000000",
     "VONAGE_PRIVATE_KEY": "key-canary",
 }
-NUMBER_KEY = "k7Qm1gq0fV2cV1v0y3Zb9u8hX5tq4WnJr6sLpEoDdCI="
+NUMBER_KEY = "k7Qm1gq0fV2cV1v0y3Zb9u8hX5tq4WnJr6sLpEoDdCI="  # pragma: allowlist secret
 TEXT_KEY = urlsafe_b64encode(b"correct horse battery staple 123").decode()
 PRODUCTION = {
     "APP_ENV": "production",
@@ -98,6 +98,7 @@ def test_the_provider_is_the_one_asked_for_or_the_one_with_credentials(
         ({"LIMIT_SEND_NUMBER": "5/hour; 9/day"}, ["LIMIT_SEND_NUMBER"]),
         ({"PUBLIC_URL": "https://a.example:canary"}, ["PUBLIC_URL"]),
         ({"PUBLIC_URL": "https://a.example:99999"}, ["PUBLIC_URL"]),
+        ({"PUBLIC_URL": "https://@canary.example"}, ["PUBLIC_URL"]),
         (PRODUCTION | TWILIO | {"LIMIT_SEND_NUMBER": "51/hour"}, ["LIMIT_SEND_NUMBER"]),
         (
             {"APP_ENV": "production"},
@@ -152,6 +153,29 @@ def test_a_bad_setting_is_named_and_its_value_is_not(
     text = str(caught.value)
     assert all(name in text for name in named)
     assert not [value for value in ("canary", NUMBER_KEY, TEXT_KEY) if value in text]
+
+
+@pytest.mark.parametrize(
+    ("written", "origin"),
+    [
+        ("HTTPS://Verify.Example.com/", "https://verify.example.com"),
+        ("https://verify.example.com:443", "https://verify.example.com"),
+        ("http://localhost:80", "http://localhost"),
+        ("https://verify.example.com:", "https://verify.example.com"),
+        ("https://verify.example.com:0443", "https://verify.example.com"),
+        ("http://verify.example.com:443", "http://verify.example.com:443"),
+        ("http://[2001:DB8::1]:8000", "http://[2001:db8::1]:8000"),
+    ],
+)
+def test_an_address_is_kept_as_browsers_write_it(
+    monkeypatch: pytest.MonkeyPatch, written: str, origin: str
+) -> None:
+    assert load(monkeypatch, {"PUBLIC_URL": written}).allowed_origins == (origin,)
+
+
+@pytest.mark.parametrize("text", ["canary", "{}", '{"LIMIT_SEND_NUMBER": [9999, 1]}'])
+def test_limits_are_set_by_their_names_only(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    assert load(monkeypatch, {"LIMIT_RATES": text}).limit_rates == {}
 
 
 def test_a_limit_is_set_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -245,6 +269,49 @@ def test_the_environment_goes_before_the_file(
     settings = load_settings(file)
 
     assert (settings.port, settings.default_country) == (5000, "NL")
+
+
+@pytest.fixture
+def env_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A file that is read; what it sets is undone."""
+    file = tmp_path / ".env"
+    file.write_text("DEFAULT_COUNTRY=GB\n")
+    monkeypatch.setenv("DEFAULT_COUNTRY", "")
+    monkeypatch.delenv("DEFAULT_COUNTRY")
+    return file
+
+
+@pytest.mark.parametrize("mode", [0o604, 0o602, 0o644])
+def test_production_refuses_a_file_that_others_can_read_or_change(
+    monkeypatch: pytest.MonkeyPatch, env_file: Path, mode: int
+) -> None:
+    load(monkeypatch, PRODUCTION | TWILIO)
+    env_file.chmod(mode)
+
+    with pytest.raises(SettingsError) as caught:
+        load_settings(env_file)
+
+    assert f"{env_file}: can be read or changed by others. chmod o-rwx {env_file}" in str(
+        caught.value
+    )
+
+
+@pytest.mark.parametrize(
+    ("environment", "mode"),
+    [
+        (PRODUCTION | TWILIO, 0o600),
+        (PRODUCTION | TWILIO, 0o640),
+        (PRODUCTION | TWILIO | {"PYTHON_DOTENV_DISABLED": "1"}, 0o644),  # not read
+        ({}, 0o644),
+    ],
+)
+def test_other_files_are_taken(
+    monkeypatch: pytest.MonkeyPatch, env_file: Path, environment: dict[str, str], mode: int
+) -> None:
+    load(monkeypatch, environment)
+    env_file.chmod(mode)
+
+    assert load_settings(env_file).default_country in {"GB", "US"}
 
 
 def test_the_example_file_lists_every_setting_and_works_as_it_is(
