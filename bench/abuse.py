@@ -122,7 +122,11 @@ async def day(bots: int, act: Act) -> FakeProvider:
         await migrate(url)
         engine = open_engine(url)
         service = VerificationService(
-            SqlStore(engine), SqlLimiter(engine, b"bench"), {"fake": provider}, "fake", clock.now
+            SqlStore(engine, b"bench"),
+            SqlLimiter(engine, b"bench"),
+            {"fake": provider},
+            "fake",
+            clock.now,
         )
         await World(service, provider, clock, clock.now() + DAY).run(bots, act)
         await engine.dispose()

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import signal
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import structlog
 
 from otp_app import services
 from otp_app.config import DATABASE_EXAMPLE, ProviderName, Settings, SettingsError
@@ -20,11 +23,14 @@ from otp_app.observability import configure_logging
 from otp_app.storage.engine import migrate, open_engine
 from otp_app.storage.limiter import SqlLimiter
 from otp_app.storage.sql import SqlStore
+from otp_app.verification.audit import Unanswered
+from otp_app.verification.breaker import Breaker
+from otp_app.verification.rounds import go_round
 from otp_app.verification.service import VerificationService
 from otp_app.verification.sweeper import Sweeper
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Coroutine
 
     from pydantic import SecretStr
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -42,6 +48,8 @@ _REFUSED = {
         "must be PEM text or the path of a file, the locale a language that Vonage speaks"
     ),
 }
+log = structlog.get_logger(__name__)
+
 SECRET_FILE = Path(".data/secret_key")
 
 
@@ -53,8 +61,8 @@ async def running(settings: Settings) -> AsyncIterator[None]:
         url = settings.database_url.get_secret_value()
         engine = await _database(url)
         stack.push_async_callback(engine.dispose)
-        store = SqlStore(engine)
         secret = _secret(settings)
+        store = SqlStore(engine, secret.encode())
         providers = {str(name): _provider(name, settings, secret) for name in _wanted(settings)}
         for provider in providers.values():
             await _open(provider)
@@ -73,19 +81,38 @@ async def running(settings: Settings) -> AsyncIterator[None]:
             services.Services(verifications, FlowCookies(secret, secure=settings.is_https))
         )
         stack.callback(services.uninstall)
-        await stack.enter_async_context(_in_background(Sweeper(store, limiter, providers, _now)))
+        rounds = go_round(
+            Sweeper(store, limiter, providers, _now).sweep,
+            Unanswered(store.journal, _now).sweep,
+            Breaker(store.journal, limiter, settings.limits, _now).look,
+        )
+        await stack.enter_async_context(in_background(rounds, _stop))
         yield
 
 
 @asynccontextmanager
-async def _in_background(sweeper: Sweeper) -> AsyncIterator[None]:
-    task = asyncio.create_task(sweeper.run())
+async def in_background(
+    work: Coroutine[Any, Any, None], stop: Callable[[], None]
+) -> AsyncIterator[None]:
+    """Do *work* meanwhile. If it ends by itself, say so and call *stop*."""
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            log.critical("rounds.died", error=type(task.exception()).__name__)
+            stop()
+
+    task = asyncio.create_task(work)
+    task.add_done_callback(ended)
     try:
         yield
     finally:
         task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await asyncio.wait([task])
+
+
+def _stop() -> None:
+    """Have the server shut down: nothing that was given up would be canceled any more."""
+    signal.raise_signal(signal.SIGTERM)
 
 
 async def _database(url: str) -> AsyncEngine:

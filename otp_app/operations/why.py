@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ from otp_app.config import Settings, SettingsError, load_settings
 from otp_app.errors import StoreUnavailable
 from otp_app.operations.configuration import rate
 from otp_app.operations.database import sqlite_file
-from otp_app.operations.history import told
+from otp_app.operations.history import asked, told
 from otp_app.phone import Kind, PhoneNumber
 from otp_app.storage.engine import open_engine
 from otp_app.storage.limiter import SqlLimiter, Standing
@@ -28,15 +29,19 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from otp_app.verification.audit import Entry
     from otp_app.verification.models import Verification
 
 MOST = 20  # verifications
-_BY_NUMBER = {Scope.NUMBER, Scope.FAILURES, Scope.PREFIX, Scope.COUNTRY, Scope.EVERYBODY}
+_BY_NUMBER = {Scope.NUMBER, Scope.STRANGERS, Scope.FAILURES, Scope.PREFIX} | {
+    Scope.COUNTRY,
+    Scope.EVERYBODY,
+}
 _NOBODY = Client(Flow(""), "")
 
 _NO_DATABASE = "DATABASE_URL: no migrated database answers. python -m otp_app doctor tells more"
 _NO_SECRET = (
-    f"  not known: SECRET_KEY is not set and {SECRET_FILE} is not there. Limits are counted under\n"
+    f"  not known: SECRET_KEY is not set and {SECRET_FILE} is not there. They are filed under\n"
     "  keys made with it, so run this where the app runs and with its settings"
 )
 _REACHED = {
@@ -46,17 +51,25 @@ _REACHED = {
 }
 
 
+@dataclass(frozen=True)
+class Keyed:
+    """What is filed under keys made with the secret."""
+
+    questions: Sequence[Entry]
+    standings: Sequence[Standing]
+
+
 def run(phone: PhoneNumber) -> int:
     """Tell all that is known of *phone*; 1 if something could not be found out, else 0."""
     try:
         settings = load_settings()
-        past, standings = asyncio.run(_look(settings, phone, now := datetime.now(UTC)))
+        past, keyed = asyncio.run(_look(settings, phone, now := datetime.now(UTC)))
     except SettingsError as exc:
         return _say(str(exc), code=1)
     except (StoreUnavailable, ValueError):
         return _say(_NO_DATABASE, code=1)
-    parts = (_reach(settings, phone), told(past, MOST, now), _limits(standings))
-    return _say("\n".join(line for part in parts for line in part), code=int(standings is None))
+    parts = (_reach(settings, phone), told(past, MOST, now), _filed(keyed))
+    return _say("\n".join(line for part in parts for line in part), code=int(keyed is None))
 
 
 def _say(text: str, *, code: int) -> int:
@@ -66,15 +79,18 @@ def _say(text: str, *, code: int) -> int:
 
 async def _look(
     settings: Settings, phone: PhoneNumber, now: datetime
-) -> tuple[Sequence[Verification], list[Standing] | None]:
-    """What the database has; no standings without the secret."""
+) -> tuple[Sequence[Verification], Keyed | None]:
+    """What the database has; without the secret, only what is not filed under it."""
     engine = _engine(settings)
     try:
-        past = await SqlStore(engine).of_number(phone, MOST)
-        if not (secret := _secret(settings)):
+        secret = (_secret(settings) or "").encode()
+        store = SqlStore(engine, secret)
+        past = await store.of_number(phone, MOST)
+        if not secret:
             return past, None
-        limiter = SqlLimiter(engine, secret.encode())
-        return past, await limiter.standings(_uses(settings.limits, phone), now)
+        questions = await store.journal.of_number(phone, MOST)
+        standings = await SqlLimiter(engine, secret).standings(_uses(settings.limits, phone), now)
+        return past, Keyed(questions, standings)
     finally:
         await engine.dispose()
 
@@ -109,13 +125,17 @@ def _reach(settings: Settings, phone: PhoneNumber) -> Iterator[str]:
     yield f"  kind      {phone.kind}: {_REACHED[phone.kind]}"
 
 
-def _limits(standings: list[Standing] | None) -> Iterator[str]:
-    yield "Limits, but for those by browser and by address"
-    if standings is None:
-        yield _NO_SECRET
+def _filed(keyed: Keyed | None) -> Iterator[str]:
+    if keyed is None:
+        yield from ("Limits and audit", _NO_SECRET)
         return
-    for standing in sorted(standings, key=lambda found: found.until is None):
-        limit, until = standing.limit, standing.until
-        mark = "full" if until else "room"
-        room = f", room from {until:%Y-%m-%d %H:%M:%S} UTC" if until else ""
-        yield f"  {mark}  {limit.name:<24}{standing.used} of {rate(limit)}{room}"
+    yield from asked(keyed.questions, MOST)
+    yield "Limits, but for those by browser and by address"
+    yield from map(_limit, sorted(keyed.standings, key=lambda found: found.until is None))
+
+
+def _limit(standing: Standing) -> str:
+    limit, until = standing.limit, standing.until
+    mark = "full" if until else "room"
+    room = f", room from {until:%Y-%m-%d %H:%M:%S} UTC" if until else ""
+    return f"  {mark}  {limit.name:<28}{standing.used} of {rate(limit)}{room}"

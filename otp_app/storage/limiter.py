@@ -151,6 +151,17 @@ class SqlLimiter:
 
         await transact(self.engine, work)
 
+    async def exhaust(self, spending: Spending, now: datetime) -> bool:
+        """Use up what is left; False if that is nothing."""
+        batch = secrets.token_hex(8)
+
+        async def work(connection: AsyncConnection) -> bool:
+            limiter = MovingWindowRateLimiter(_Windows(connection, now, batch))
+            hits = [await self._hit(limiter, spending) for _ in range(spending.limit.amount)]
+            return any(hits)
+
+        return await transact(self.engine, work)
+
     async def refund(self, batch: str) -> None:
         """Take back what certainly bought nothing."""
         await self._delete(_hits.batch == batch)
@@ -227,7 +238,7 @@ def _item(limit: Limit) -> RateLimitItemPerSecond:
 def _told(scope: Scope) -> str:
     """What the person learns of the limit: the number, the network, or that it is a limit."""
     match scope:
-        case Scope.NUMBER | Scope.PREFIX | Scope.FAILURES:
+        case Scope.NUMBER | Scope.STRANGERS | Scope.PREFIX | Scope.FAILURES:
             return "number"
         case Scope.ADDRESS | Scope.ADDRESS_NUMBERS:
             return "network"

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import structlog
-
 from otp_app.errors import (
     AttemptsExhausted,
     CheckTimedOut,
@@ -15,6 +13,7 @@ from otp_app.errors import (
     ProviderError,
     ProviderTimedOut,
 )
+from otp_app.verification.audit import guess
 from otp_app.verification.inputs import parse_code
 from otp_app.verification.models import CheckOutcome, Status
 
@@ -22,13 +21,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
+    from otp_app.verification.audit import Audit
     from otp_app.verification.budget import Budget
     from otp_app.verification.limits import Client
     from otp_app.verification.lookup import Lookup
     from otp_app.verification.models import Verification
     from otp_app.verification.ports import VerificationStore
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -38,6 +36,7 @@ class Checker:
     store: VerificationStore
     lookup: Lookup
     budget: Budget
+    audit: Audit
     now: Callable[[], datetime]
 
     async def check(self, client: Client, id_: str, text: str) -> Verification:
@@ -51,7 +50,8 @@ class Checker:
         if attempt is None or attempt.reference is None:
             raise await self.lookup.why_closed(client.flow)
         try:
-            outcome = await provider.check(attempt.reference, attempt.phone, code)
+            checking = provider.check(attempt.reference, attempt.phone, code)
+            outcome = await self.audit.answered(guess(attempt), checking)
         except ProviderError as exc:
             raise await self._unanswered(attempt, exc) from exc
         approved = await self._answered(attempt, outcome)
@@ -67,7 +67,6 @@ class Checker:
 
     async def _answered(self, attempt: Verification, outcome: CheckOutcome) -> Verification:
         """What the provider's answer makes of the verification."""
-        self._log("verification.checked", attempt, outcome=outcome, left=attempt.attempts_left)
         match outcome:
             case CheckOutcome.APPROVED:
                 if not await self.store.approve(attempt.id, self.now()):
@@ -81,6 +80,3 @@ class Checker:
             case CheckOutcome.EXPIRED:
                 await self.store.close(attempt.id, Status.EXPIRED, attempt.reference)
                 raise await self.lookup.why_closed(attempt.flow)
-
-    def _log(self, event: str, verification: Verification, **fields: object) -> None:
-        log.info(event, id=verification.id, provider=verification.provider, **fields)

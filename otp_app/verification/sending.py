@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -23,6 +22,7 @@ from otp_app.errors import (
     SendsExhausted,
     VerificationNotFound,
 )
+from otp_app.verification.audit import message
 from otp_app.verification.models import Reference, Send, Status, Verification
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from otp_app.phone import PhoneNumber
+    from otp_app.verification.audit import Audit
     from otp_app.verification.budget import Budget
     from otp_app.verification.limits import Client
     from otp_app.verification.lookup import Lookup
@@ -46,6 +47,7 @@ class Sender:
     store: VerificationStore
     lookup: Lookup
     budget: Budget
+    audit: Audit
     providers: Mapping[str, Provider]
     provider: str
     now: Callable[[], datetime]
@@ -73,7 +75,7 @@ class Sender:
         batch = await self.budget.spend_send(client, phone)
         send = self._send(1, channel)
         verification = Verification(
-            id=secrets.token_urlsafe(16),
+            id=send.id,
             flow=client.flow,
             phone=phone,
             provider=self.provider,
@@ -137,16 +139,14 @@ class Sender:
     ) -> Verification:
         """Ask the provider, once, and record what became of the message."""
         try:
-            reference = await sending
+            reference = await self.audit.answered(message(verification, send), sending)
         except NumberBusy as busy:
             reference = await self._adopt(verification, send, busy, batch)
         except ResendTimedOut:
             await self.store.lose_reference(verification.id, send)
-            self._log("verification.send_unknown", verification, channel=send.channel)
             raise
         except ProviderTimedOut:
             await self.store.fail_send(verification.id, send, Status.UNKNOWN)
-            self._log("verification.send_unknown", verification, channel=send.channel)
             raise
         except (ProviderRejected, ProviderUnavailable) as exc:
             await self._not_sent(verification, send, exc, batch)
@@ -154,7 +154,6 @@ class Sender:
         settled = self._send(send.number, send.channel)
         if not await self.store.settle_send(verification.id, settled, reference):
             raise VerificationNotFound  # closed meanwhile, in another tab
-        self._log("verification.sent", verification, channel=send.channel, send=send.number)
         return await self._settled(verification)
 
     async def _settled(self, verification: Verification) -> Verification:
@@ -169,6 +168,7 @@ class Sender:
         """The reference of what the provider already runs, if this flow itself asked for it."""
         reference = Reference(busy.reference or "")
         if reference and await self.store.adopt(verification, send, reference):
+            log.info("verification.adopted", id=verification.id, provider=verification.provider)
             return reference
         await self._not_sent(verification, send, busy, batch)
         raise busy
@@ -183,11 +183,7 @@ class Sender:
             await self.store.release_send(verification, send)
         if isinstance(why, (ProviderNotReached, NumberBusy)):
             await self.budget.refund(batch)
-        self._log("verification.not_sent", verification, channel=send.channel, why=why.key)
 
     def _send(self, number: int, channel: Channel) -> Send:
         now = self.now()
         return Send(number, channel, at=now, next_at=now + self.policy.cooldown(number))
-
-    def _log(self, event: str, verification: Verification, **fields: object) -> None:
-        log.info(event, id=verification.id, provider=verification.provider, **fields)

@@ -12,6 +12,7 @@ import structlog
 
 from otp_app.errors import InvalidPhoneNumber, PhoneProblem
 from otp_app.phone import Kind
+from otp_app.verification.audit import Audit
 from otp_app.verification.budget import Budget
 from otp_app.verification.checking import Checker
 from otp_app.verification.limits import POLICY
@@ -109,7 +110,11 @@ class VerificationService:
 
     @cached_property
     def _budget(self) -> Budget:
-        return Budget(self.limiter, self.limits, self.now)
+        return Budget(self.limiter, self.limits, self.now, self.store)
+
+    @cached_property
+    def _audit(self) -> Audit:
+        return Audit(self.store.journal, self.now)
 
     @cached_property
     def _sender(self) -> Sender:
@@ -117,6 +122,7 @@ class VerificationService:
             self.store,
             self._lookup,
             self._budget,
+            self._audit,
             self.providers,
             self.provider,
             self.now,
@@ -125,7 +131,7 @@ class VerificationService:
 
     @cached_property
     def _checker(self) -> Checker:
-        return Checker(self.store, self._lookup, self._budget, self.now)
+        return Checker(self.store, self._lookup, self._budget, self._audit, self.now)
 
     def _turn(self, flow: Flow) -> asyncio.Lock:
         """One send at a time for each browser: a second tab waits, and finds the code sent.

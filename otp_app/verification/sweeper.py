@@ -6,13 +6,12 @@ would be called minutes later: one action, two messages.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import structlog
 
-from otp_app.errors import ProviderError, StoreUnavailable
+from otp_app.errors import ProviderError
 from otp_app.verification.models import Status, Verification
 
 if TYPE_CHECKING:
@@ -20,8 +19,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from otp_app.verification.ports import Limiter, Provider, VerificationStore
-
-INTERVAL = 5.0  # seconds between two looks; one indexed query each
 
 log = structlog.get_logger(__name__)
 
@@ -34,15 +31,6 @@ class Sweeper:
     limiter: Limiter
     providers: Mapping[str, Provider]
     now: Callable[[], datetime]
-
-    async def run(self) -> None:
-        """Sweep until canceled."""
-        while True:
-            await asyncio.sleep(INTERVAL)
-            try:
-                await self.sweep()
-            except StoreUnavailable as exc:
-                log.warning("sweeper.failed", why=exc.code)
 
     async def sweep(self) -> None:
         """Look once."""

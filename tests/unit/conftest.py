@@ -43,7 +43,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest_asyncio.fixture
 async def sql_store(migrated: Path, tmp_path: Path) -> AsyncIterator[SqlStore]:
     engine = open_engine(f"sqlite:///{shutil.copy(migrated, tmp_path)}")
-    yield SqlStore(engine)
+    yield SqlStore(engine, b"secret of the tests")
     await engine.dispose()
 
 

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     Call = Callable[[SqlStore], Awaitable[object]]
 
+SECRET = b"secret of the tests"
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OVER = NOW + timedelta(minutes=10)
 LATER = NOW + timedelta(seconds=31)
@@ -106,7 +107,7 @@ async def engine(url: str) -> AsyncIterator[AsyncEngine]:
 
 @pytest.fixture
 def store(engine: AsyncEngine) -> SqlStore:
-    return SqlStore(engine)
+    return SqlStore(engine, SECRET)
 
 
 async def given(store: SqlStore, verification: Verification, **extra: object) -> None:
@@ -638,7 +639,7 @@ async def at_once(times: int, call: Callable[[int], Awaitable[Any]]) -> list[Any
 async def stores(url: str, store: SqlStore) -> AsyncIterator[list[SqlStore]]:
     """Two engines on one file stand for two processes."""
     second = open_engine(url)
-    yield [store, SqlStore(second)]
+    yield [store, SqlStore(second, SECRET)]
     await second.dispose()
 
 
@@ -777,7 +778,7 @@ async def test_a_database_without_its_tables_is_reported(tmp_path: Path, call: C
     engine = open_engine(f"sqlite:///{tmp_path}/empty.db")
 
     with pytest.raises(StoreUnavailable):
-        await call(SqlStore(engine))
+        await call(SqlStore(engine, SECRET))
     await engine.dispose()
 
 
@@ -899,7 +900,7 @@ async def test_the_flow_is_nowhere_in_the_files(store: SqlStore, path: Path) -> 
 async def test_only_its_owner_can_read_it(path: Path) -> None:
     await migrate(f"sqlite:///{path}")
     engine = open_engine(f"sqlite:///{path}")
-    await SqlStore(engine).reserve(VERIFICATION)
+    await SqlStore(engine, SECRET).reserve(VERIFICATION)
 
     files = {file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
 
@@ -913,7 +914,7 @@ async def test_any_path_will_do(tmp_path: Path) -> None:
     await migrate(url)
     engine = open_engine(url)
 
-    assert await SqlStore(engine).reserve(VERIFICATION)
+    assert await SqlStore(engine, SECRET).reserve(VERIFICATION)
     assert (tmp_path / "år 50% #1" / "otp.db").exists()
     await engine.dispose()
 
