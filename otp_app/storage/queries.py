@@ -1,4 +1,4 @@
-"""What is asked of the table without changing it."""
+"""What is asked of the tables without changing them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import and_, exists, false, or_, select
 
 from otp_app.storage.rows import COLUMNS, hashed, is_open
-from otp_app.storage.tables import verifications
+from otp_app.storage.tables import users, verifications
 from otp_app.verification.models import Status
 
 if TYPE_CHECKING:
@@ -49,6 +49,11 @@ def of_number(phone: PhoneNumber, most: int) -> Executable:
     """The last *most* of a number, whoever asked, the newest first."""
     mine = select(*COLUMNS).where(_v.phone == phone.e164)
     return mine.order_by(_v.created_at.desc()).limit(most)
+
+
+def user(phone: PhoneNumber) -> Executable:
+    """Who has proved to hold *phone*."""
+    return select(users.c.id).where(users.c.phone_number == phone.e164)
 
 
 def ended(now: datetime) -> Executable:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert
 from sqlalchemy.exc import IntegrityError
 
 from otp_app.storage import queries, statements
@@ -119,7 +119,7 @@ class SqlStore:
 
     async def is_confirmed(self, phone: PhoneNumber) -> bool:
         """Whether it is a user's number."""
-        return bool(await self._rows(select(users.c.id).where(users.c.phone_number == phone.e164)))
+        return bool(await self._rows(queries.user(phone)))
 
     async def approve(self, id_: str, now: datetime) -> bool:
         """Both happen or neither: the verification ends, its number is a user's."""

@@ -26,6 +26,7 @@ from otp_app.storage.engine import migrate, open_engine
 from otp_app.storage.rows import hashed
 from otp_app.storage.sql import SqlStore
 from otp_app.storage.tables import metadata, users, verifications
+from otp_app.verification.audit import Answer, Outcome
 from otp_app.verification.models import (
     OPEN,
     Channel,
@@ -739,6 +740,11 @@ CALLS: dict[str, Call] = {
     "lose_reference": lambda store: store.lose_reference("first", FIRST),
     "close": lambda store: store.close("first", Status.CANCELED, REFERENCE),
     "ended": lambda store: store.ended(NOW),
+    "is_confirmed": lambda store: store.is_confirmed(PENDING.phone),
+    "answer": lambda store: store.journal.answer("first", Answer(Outcome.OK, "", 1), NOW),
+    "give_up": lambda store: store.journal.give_up(NOW, NOW, NOW),
+    "countries": lambda store: store.journal.countries(NOW, NOW),
+    "block": lambda store: store.journal.block(PENDING.phone, NOW, NOW),
     "mark_canceled": lambda store: store.mark_canceled("first", REFERENCE),
 }
 
