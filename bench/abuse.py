@@ -19,7 +19,14 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from otp_app.errors import AttemptsExhausted, CodeMismatch, OtpError, RateLimited, ResendTooSoon
+from otp_app.errors import (
+    AttemptsExhausted,
+    CodeMismatch,
+    InvalidPhoneNumber,
+    OtpError,
+    RateLimited,
+    ResendTooSoon,
+)
 from otp_app.phone import PhoneNumber
 from otp_app.storage.engine import migrate, open_engine
 from otp_app.storage.limiter import SqlLimiter
@@ -100,6 +107,8 @@ async def pump(world: World, bot: int) -> datetime:
     number = PhoneNumber(_mobile(index))
     try:
         await world.service.start(client(bot, index), number, Channel.SMS)
+    except InvalidPhoneNumber:
+        return now + timedelta(seconds=1)  # no mobile number: the next one
     except OtpError as refusal:
         return _until(refusal, now)
     return now + timedelta(seconds=1)
@@ -109,7 +118,8 @@ def _mobile(index: int) -> str:
     """A number in a block of its own, in one of four countries."""
     start = MOBILES[index % len(MOBILES)]
     length = 12 if start != "+44740" else 13
-    return f"{start}{index:0{length - 4 - len(start)}}0000"
+    block = index // len(MOBILES)
+    return f"{start}{block:0{length - 4 - len(start)}}0000"
 
 
 async def _miss(service: VerificationService, me: Client, id_: str) -> None:
