@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import signal
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import structlog
 
 from otp_app import services
 from otp_app.config import (
@@ -30,13 +33,16 @@ from otp_app.storage.numbers import Numbers
 from otp_app.storage.renewal import make_ready
 from otp_app.storage.sessions import SqlSessions
 from otp_app.storage.sql import SqlStore
+from otp_app.verification.audit import Unanswered
+from otp_app.verification.breaker import Breaker
 from otp_app.verification.looking import Screening
+from otp_app.verification.rounds import go_round
 from otp_app.verification.service import VerificationService
 from otp_app.verification.sessions import Sessions
 from otp_app.verification.sweeper import Sweeper
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Coroutine
 
     from pydantic import SecretStr
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -59,6 +65,8 @@ NO_KEY = (
     "NUMBER_KEYS: none of them opens the numbers in the database. Add the key that sealed them "
     "behind the first: NUMBER_KEYS=new,old"
 )
+log = structlog.get_logger(__name__)
+
 SECRET_FILE = Path(".data/secret_key")
 
 
@@ -98,20 +106,38 @@ async def running(settings: Settings) -> AsyncIterator[None]:
         )
         stack.callback(services.uninstall)
         keep = timedelta(days=settings.keep_days)
-        sweeper = Sweeper(store, limiter, providers, _now, keep)
-        await stack.enter_async_context(_in_background(sweeper))
+        rounds = go_round(
+            Sweeper(store, limiter, providers, _now, keep).sweep,
+            Unanswered(store.journal, _now).sweep,
+            Breaker(store.journal, limiter, settings.limits, _now).look,
+        )
+        await stack.enter_async_context(in_background(rounds, _stop))
         yield
 
 
 @asynccontextmanager
-async def _in_background(sweeper: Sweeper) -> AsyncIterator[None]:
-    task = asyncio.create_task(sweeper.run())
+async def in_background(
+    work: Coroutine[Any, Any, None], stop: Callable[[], None]
+) -> AsyncIterator[None]:
+    """Do *work* meanwhile. If it ends by itself, say so and call *stop*."""
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            log.critical("rounds.died", error=type(task.exception()).__name__)
+            stop()
+
+    task = asyncio.create_task(work)
+    task.add_done_callback(ended)
     try:
         yield
     finally:
         task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await asyncio.wait([task])
+
+
+def _stop() -> None:
+    """Have the server shut down: nothing that was given up would be canceled any more."""
+    signal.raise_signal(signal.SIGTERM)
 
 
 async def _database(url: str) -> AsyncEngine:

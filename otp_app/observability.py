@@ -148,9 +148,9 @@ def _named(_logger: object, _method: str, event: EventDict) -> EventDict:
 
 
 def _timed(_logger: object, _method: str, event: EventDict) -> EventDict:
-    """How long after its request or event began a line is written."""
+    """How long after its request or event began a line is written, unless it says how long."""
     if (began := event.pop("began", None)) is not None:
-        event["duration_ms"] = round(1000 * (time.monotonic() - began))
+        event.setdefault("duration_ms", round(1000 * (time.monotonic() - began)))
     return event
 
 

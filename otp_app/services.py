@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from otp_app.errors import FlowMissing
+from otp_app.verification.limits import Client
+
 if TYPE_CHECKING:
     from otp_app.flows import FlowCookies
     from otp_app.session_cookies import SessionCookies
     from otp_app.verification.service import VerificationService
-    from otp_app.verification.sessions import Sessions
+    from otp_app.verification.sessions import Session, Sessions
 
 
 @dataclass(frozen=True)
@@ -20,6 +23,22 @@ class Services:
     flows: FlowCookies
     sessions: Sessions
     session_cookies: SessionCookies
+
+    async def client(self, cookies: str, address: str) -> Client:
+        """Who is asking, by the `Cookie` header and the key of the address.
+
+        Raises:
+            FlowMissing: cookies are blocked, or ours ran out while a tab stayed open.
+        """
+        flow = self.flows.read(cookies)
+        if flow is None:
+            raise FlowMissing
+        session = await self.session(cookies)
+        return Client(flow, address, proved=session.phone.e164 if session else "")
+
+    async def session(self, cookies: str) -> Session | None:
+        """The session that a `Cookie` header proves."""
+        return await self.sessions.find(self.session_cookies.read(cookies))
 
 
 _installed: list[Services] = []

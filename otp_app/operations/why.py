@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from otp_app.bootstrap import NO_KEY
 from otp_app.config import Settings, SettingsError, load_settings
 from otp_app.errors import NumbersUnreadable, StoreUnavailable
 from otp_app.operations.configuration import rate
-from otp_app.operations.history import told
+from otp_app.operations.history import asked, told
 from otp_app.operations.installation import (
     NO_DATABASE,
     NO_SECRET,
@@ -31,10 +32,14 @@ from otp_app.verification.models import Flow
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from otp_app.verification.audit import Entry
     from otp_app.verification.models import Verification
 
 MOST = 20  # verifications
-_BY_NUMBER = {Scope.NUMBER, Scope.FAILURES, Scope.PREFIX, Scope.COUNTRY, Scope.EVERYBODY}
+_BY_NUMBER = {Scope.NUMBER, Scope.STRANGERS, Scope.FAILURES, Scope.PREFIX} | {
+    Scope.COUNTRY,
+    Scope.EVERYBODY,
+}
 _NOBODY = Client(Flow(""), "")
 
 _REACHED = {
@@ -42,6 +47,15 @@ _REACHED = {
     Kind.LANDLINE: "only calls reach it",
     Kind.OTHER: "no codes go to this kind of number",
 }
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the database has of a number."""
+
+    past: Sequence[Verification]
+    questions: Sequence[Entry]
+    standings: Sequence[Standing]
 
 
 def run(phone: PhoneNumber) -> int:
@@ -57,8 +71,12 @@ def run(phone: PhoneNumber) -> int:
         return _say(NO_DATABASE, code=1)
     if found is None:
         return _say("\n".join((*_reach(settings, phone), NO_SECRET)), code=1)
-    past, standings = found
-    parts = (_reach(settings, phone), told(past, MOST, now), _limits(standings))
+    parts = (
+        _reach(settings, phone),
+        told(found.past, MOST, now),
+        asked(found.questions, MOST),
+        _limits(found.standings),
+    )
     return _say("\n".join(line for part in parts for line in part), code=0)
 
 
@@ -67,18 +85,19 @@ def _say(text: str, *, code: int) -> int:
     return code
 
 
-async def _look(
-    settings: Settings, phone: PhoneNumber, now: datetime
-) -> tuple[Sequence[Verification], list[Standing]] | None:
+async def _look(settings: Settings, phone: PhoneNumber, now: datetime) -> Found | None:
     """What the database has; nothing is found there without the secret."""
     engine = open_existing(settings)
     secret, numbers = find_secret(settings), find_numbers(settings)
     try:
         if not (secret and numbers):
             return None
-        past = await SqlStore(engine, numbers).of_number(phone, MOST)
-        limiter = SqlLimiter(engine, secret)
-        return past, await limiter.standings(_uses(settings.limits, phone), now)
+        store, limiter = SqlStore(engine, numbers), SqlLimiter(engine, secret)
+        return Found(
+            await store.of_number(phone, MOST),
+            await store.journal.of_number(phone, MOST),
+            await limiter.standings(_uses(settings.limits, phone), now),
+        )
     finally:
         await engine.dispose()
 
@@ -97,10 +116,13 @@ def _reach(settings: Settings, phone: PhoneNumber) -> Iterator[str]:
     yield f"  kind      {phone.kind}: {_REACHED[phone.kind]}"
 
 
-def _limits(standings: list[Standing]) -> Iterator[str]:
+def _limits(standings: Sequence[Standing]) -> Iterator[str]:
     yield "Limits, but for those by browser and by address"
-    for standing in sorted(standings, key=lambda found: found.until is None):
-        limit, until = standing.limit, standing.until
-        mark = "full" if until else "room"
-        room = f", room from {until:%Y-%m-%d %H:%M:%S} UTC" if until else ""
-        yield f"  {mark}  {limit.name:<24}{standing.used} of {rate(limit)}{room}"
+    yield from map(_limit, sorted(standings, key=lambda found: found.until is None))
+
+
+def _limit(standing: Standing) -> str:
+    limit, until = standing.limit, standing.until
+    mark = "full" if until else "room"
+    room = f", room from {until:%Y-%m-%d %H:%M:%S} UTC" if until else ""
+    return f"  {mark}  {limit.name:<28}{standing.used} of {rate(limit)}{room}"

@@ -16,7 +16,6 @@ from otp_app.addresses import address_key
 from otp_app.errors import (
     AlreadyVerified,
     AttemptsExhausted,
-    FlowMissing,
     OtpError,
     ResendTooSoon,
     StoreUnavailable,
@@ -24,13 +23,13 @@ from otp_app.errors import (
 )
 from otp_app.phone import PhoneNumber
 from otp_app.verification.inputs import parse_channel
-from otp_app.verification.limits import Client
 from otp_app.verification.models import Channel, Status, Verification
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
     from datetime import datetime, tzinfo
 
+    from otp_app.verification.limits import Client
     from otp_app.verification.models import Flow
 
 
@@ -173,7 +172,8 @@ class VerifyState(rx.State):
     async def _start(self, form: PhoneForm) -> Verification:
         phone = PhoneNumber.parse(_text(form, "phone"), _text(form, "country"))
         channel = parse_channel(_text(form, "channel"))
-        return await services.current().verifications.start(self._client(), phone, channel)
+        client = await self._client()
+        return await services.current().verifications.start(client, phone, channel)
 
     async def _check(self, form: CodeForm) -> Verification:
         client, id_ = await self._asked()
@@ -218,7 +218,7 @@ class VerifyState(rx.State):
         self.busy = ""
         here, flow = services.current(), self._known_flow()
         self._mirror(await here.verifications.current(flow) if flow else None)
-        session = await here.sessions.find(here.session_cookies.read(self.router.headers.cookie))
+        session = await here.session(self.router.headers.cookie)
         self.proved = session.phone.ending if session else ""
 
     def _mirror(self, verification: Verification | None) -> None:
@@ -251,13 +251,11 @@ class VerifyState(rx.State):
         """Who is asking, and the verification that this tab shows."""
         if not self._request_id:  # the tab's state was lost, the cookie was not
             await self._restore()
-        return self._client(), self._request_id
+        return await self._client(), self._request_id
 
-    def _client(self) -> Client:
-        flow = self._known_flow()
-        if flow is None:  # cookies are blocked, or it ran out while the tab stayed open
-            raise FlowMissing
-        return Client(flow, address_key(self.router.session.client_ip))
+    async def _client(self) -> Client:
+        address = address_key(self.router.session.client_ip)
+        return await services.current().client(self.router.headers.cookie, address)
 
     def _known_flow(self) -> Flow | None:
         return services.current().flows.read(self.router.headers.cookie)

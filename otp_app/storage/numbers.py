@@ -16,7 +16,6 @@ from otp_app.phone import PhoneNumber
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_LABEL = b"otp_app phone_key\0"  # no other use of the secret begins so
 _CLEAR = "+"  # begins every number in E.164, and no sealed one: it is no URL-safe base64
 
 log = structlog.get_logger(__name__)
@@ -47,7 +46,12 @@ class Numbers:
 
     def key(self, phone: PhoneNumber) -> str:
         """What *phone* is compared and looked up by: 64 hexadecimal digits, HMAC-SHA256."""
-        return hmac.new(self._secret, _LABEL + phone.e164.encode(), hashlib.sha256).hexdigest()
+        return self.keyed("phone_key", phone.e164)
+
+    def keyed(self, kind: str, text: str) -> str:
+        """Likewise of *text*; texts of different kinds are never the same."""
+        labelled = f"otp_app {kind}\0{text}".encode()  # no other use of the secret begins so
+        return hmac.new(self._secret, labelled, hashlib.sha256).hexdigest()
 
     def sealed(self, phone: PhoneNumber) -> str:
         """*phone* as it is stored: another text each time, 120 characters at most."""

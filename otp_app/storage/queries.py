@@ -1,4 +1,4 @@
-"""What is asked of the table without changing it."""
+"""What is asked of the tables without changing them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import and_, exists, false, or_, select
 
 from otp_app.storage.rows import COLUMNS, hashed, is_open
-from otp_app.storage.tables import verifications
+from otp_app.storage.tables import users, verifications
 from otp_app.verification.models import Status
 
 if TYPE_CHECKING:
@@ -48,6 +48,11 @@ def of_number(phone_key: str, most: int) -> Executable:
     """The last *most* of a number, whoever asked, the newest first."""
     mine = select(*COLUMNS).where(_v.phone_key == phone_key)
     return mine.order_by(_v.created_at.desc()).limit(most)
+
+
+def user(phone_key: str) -> Executable:
+    """Who has proved to hold the number."""
+    return select(users.c.id).where(users.c.phone_key == phone_key)
 
 
 def ended(now: datetime) -> Executable:

@@ -3,33 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from sqlalchemy import insert
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from otp_app.storage import queries, statements
-from otp_app.storage.engine import transact
+from otp_app.storage.audit import SqlJournal
+from otp_app.storage.engine import insert_into, transact
 from otp_app.storage.rows import from_row, to_row
 from otp_app.storage.tables import users, verifications
+from otp_app.verification.audit import first_message, guess, message
 from otp_app.verification.models import Flow, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
-    from sqlalchemy import Delete, Executable, RowMapping, Table, Update
+    from sqlalchemy import Delete, Executable, RowMapping, Update
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from otp_app.phone import PhoneNumber
     from otp_app.storage.numbers import Numbers
     from otp_app.verification.models import Reference, Send, Verification
-
-_UPSERTS: Mapping[str, Callable[[Table], sqlite.Insert | postgresql.Insert]] = {
-    "sqlite": sqlite.insert,
-    "postgresql": postgresql.insert,
-}
 
 
 @dataclass(frozen=True)
@@ -42,6 +39,11 @@ class SqlStore:
     engine: AsyncEngine
     numbers: Numbers
 
+    @cached_property
+    def journal(self) -> SqlJournal:
+        """The audit, in the same database."""
+        return SqlJournal(self.engine, self.numbers)
+
     async def reserve(self, verification: Verification) -> bool:
         """Make room and insert; the unique index refuses a second one, and all is undone."""
         row = to_row(verification, self.numbers)
@@ -52,6 +54,8 @@ class SqlStore:
             others = statements.cancel_others(verification.flow, row["phone_key"])
             await connection.execute(others)
             await connection.execute(insert(verifications).values(row))
+            question = first_message(verification)
+            await connection.execute(self.journal.asked(question, verification.sent_at))
 
         try:
             await transact(self.engine, work)
@@ -73,7 +77,15 @@ class SqlStore:
 
     async def record_send(self, verification: Verification, send: Send) -> bool:
         """Count a message, if nobody was first."""
-        return await self._changes(statements.record(verification, send))
+
+        async def work(connection: AsyncConnection) -> bool:
+            recorded = await connection.execute(statements.record(verification, send))
+            if recorded.rowcount != 1:
+                return False
+            await connection.execute(self.journal.asked(message(verification, send), send.at))
+            return True
+
+        return await transact(self.engine, work)
 
     async def settle_send(self, id_: str, send: Send, reference: Reference) -> bool:
         """Keep the reference; whether it is pending."""
@@ -97,7 +109,21 @@ class SqlStore:
 
     async def take_attempt(self, id_: str, flow: Flow, now: datetime) -> Verification | None:
         """Spend one guess; parallel callers never share one."""
-        return await self._first(statements.take_attempt(id_, flow, now), flow)
+
+        async def work(connection: AsyncConnection) -> Verification | None:
+            taken = await connection.execute(statements.take_attempt(id_, flow, now))
+            row = taken.mappings().one_or_none()
+            if row is None:
+                return None
+            attempt = from_row(row, self.numbers, flow)
+            await connection.execute(self.journal.asked(guess(attempt), now))
+            return attempt
+
+        return await transact(self.engine, work)
+
+    async def is_confirmed(self, phone: PhoneNumber) -> bool:
+        """Whether it is a user's number."""
+        return bool(await self._rows(queries.user(self.numbers.key(phone))))
 
     async def approve(self, id_: str, now: datetime) -> bool:
         """Both happen or neither: the verification ends, its number is a user's."""
@@ -155,5 +181,5 @@ class SqlStore:
         """Make the number a user's, or prove and seal it anew."""
         anew = {"phone_number": self.numbers.sealed(phone), "phone_verified_at": now}
         user = anew | {"phone_key": self.numbers.key(phone), "created_at": now}
-        insertion = _UPSERTS[self.engine.dialect.name](users).values(user)
+        insertion = insert_into(self.engine, users).values(user)
         return insertion.on_conflict_do_update(index_elements=["phone_key"], set_=anew)

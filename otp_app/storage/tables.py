@@ -1,4 +1,4 @@
-"""What the database keeps: verifications, and the numbers that were proved."""
+"""What the database keeps: verifications, proved numbers, uses of limits, the audit."""
 
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -7,6 +7,8 @@ from sqlalchemy import DateTime, Dialect, Enum, Index, MetaData, String, Table, 
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
 
+from otp_app.verification.audit import Outcome
+from otp_app.verification.limits import Action
 from otp_app.verification.models import OPEN, Channel, Status
 
 # Alembic can change only what has a name, and SQLite gives none.
@@ -130,7 +132,43 @@ class LimitHitRow(_Base, table=True):
     """Names the uses that were counted together."""
 
 
+class Stage(StrEnum):
+    """Which of its two rows a question has."""
+
+    ASKED = "asked"
+    ANSWERED = "answered"
+
+
+class AuditRow(_Base, table=True):
+    """A question to a provider when it is asked, and once more with its answer."""
+
+    __tablename__ = "audit"
+
+    id: int | None = Field(default=None, primary_key=True)
+    attempt: str = Field(sa_type=String(80))
+    """Names the question in both its rows."""
+
+    stage: Stage = Field(sa_type=_by_value(Stage))
+    at: datetime = Field(index=True, sa_type=Utc)
+    event: Action = Field(sa_type=_by_value(Action))
+    verification: str = Field(index=True, sa_type=String(64))
+    provider: str = Field(sa_type=String(32))
+    channel: Channel = Field(sa_type=_by_value(Channel))
+    region: str = Field(sa_type=String(3))
+    """ISO 3166-1, or 001 for numbers of no country."""
+
+    number: str = Field(sa_type=String(64))
+    """HMAC-SHA256 in hexadecimal, as is `block`: the number without its last digits."""
+
+    block: str = Field(sa_type=String(64))
+    flow: str = Field(sa_type=String(64))
+    outcome: Outcome | None = Field(sa_type=_by_value(Outcome))
+    detail: str | None = Field(sa_type=String(64))
+    duration_ms: int | None
+
+
 metadata = _Base.metadata
+audit: Table = metadata.tables["audit"]
 limit_hits: Table = metadata.tables["limit_hits"]
 verifications: Table = metadata.tables["verifications"]
 users: Table = metadata.tables["users"]
@@ -144,6 +182,9 @@ Index(
     sqlite_where=_IS_OPEN,
     postgresql_where=_IS_OPEN,
 )
+Index("uq_audit_attempt", audit.c.attempt, audit.c.stage, unique=True)
+Index("ix_audit_number", audit.c.number, audit.c.at)
+Index("ix_audit_block", audit.c.block, audit.c.at)
 Index("ix_limit_hits_key", limit_hits.c.key, limit_hits.c.at)
 # The time first: it also finds what is too old to be kept.
 Index("ix_verifications_ended", verifications.c.expires_at, verifications.c.canceled)

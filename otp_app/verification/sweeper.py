@@ -6,14 +6,13 @@ would be called minutes later: one action, two messages.
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import structlog
 
-from otp_app.errors import ProviderError, StoreUnavailable
+from otp_app.errors import ProviderError
 from otp_app.verification.models import Status, Verification
 
 if TYPE_CHECKING:
@@ -40,15 +39,6 @@ class Sweeper:
     providers: Mapping[str, Provider]
     now: Callable[[], datetime]
     keep: timedelta = KEEP
-
-    async def run(self) -> None:
-        """Sweep until canceled."""
-        while True:
-            await asyncio.sleep(INTERVAL)
-            try:
-                await self.sweep()
-            except StoreUnavailable as exc:
-                log.warning("sweeper.failed", why=exc.code)
 
     async def sweep(self) -> None:
         """Look once."""

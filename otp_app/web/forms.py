@@ -19,10 +19,9 @@ from starlette.templating import Jinja2Templates
 from structlog.contextvars import bind_contextvars
 
 from otp_app import i18n, routes, services
-from otp_app.errors import AlreadyVerified, FlowMissing, OtpError
+from otp_app.errors import AlreadyVerified, OtpError
 from otp_app.phone import PhoneNumber
 from otp_app.verification.inputs import parse_channel
-from otp_app.verification.limits import Client
 from otp_app.web import sessions
 from otp_app.web.own_pages import require_own_page
 from otp_app.web.proxies import scope_key
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from otp_app.verification.limits import Client
     from otp_app.verification.sessions import Token
 
 _pages = Jinja2Templates(Path(__file__).with_name("templates"))
@@ -60,7 +60,8 @@ async def _request_otp(request: Request) -> Response:
     try:
         phone = PhoneNumber.parse(text, form.get("country", ""))
         channel = parse_channel(form.get("channel", ""))
-        await services.current().verifications.start(_client(request), phone, channel)
+        client = await _client(request)
+        await services.current().verifications.start(client, phone, channel)
     except OtpError as exc:
         kept = {name: form[name] for name in ("country", "channel") if name in form}
         action = {"action": routes.REQUEST_OTP, "label": "Mobile number", "kept": kept}
@@ -106,10 +107,10 @@ async def _prove(request: Request, code: str) -> Token | None:
 
     A second post of the form brings the session already, in place of the flow.
     """
-    here, client = services.current(), _client(request)
+    here, client = services.current(), await _client(request)
     current = await here.verifications.current(client.flow)
     token = here.session_cookies.read(request.headers.get("cookie", ""))
-    if current is None and await here.sessions.find(token):
+    if current is None and client.proved:
         return token
     with suppress(AlreadyVerified):
         await here.verifications.check(client, current.id if current else "", code)
@@ -155,8 +156,6 @@ async def _form(request: Request) -> dict[str, str]:
     return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
 
 
-def _client(request: Request) -> Client:
-    flow = services.current().flows.read(request.headers.get("cookie", ""))
-    if flow is None:
-        raise FlowMissing
-    return Client(flow, scope_key(request.scope))
+async def _client(request: Request) -> Client:
+    cookies = request.headers.get("cookie", "")
+    return await services.current().client(cookies, scope_key(request.scope))

@@ -221,6 +221,19 @@ def test_without_the_database_nobody_has_verified(verified: Browser) -> None:
         assert (answer.status_code, answer.headers["location"]) == (303, "/problem")
 
 
+def test_the_rules_are_told_which_number_the_session_has_proved(
+    browser: Browser, verified: Browser
+) -> None:
+    portal = browser.client.portal
+    assert portal is not None
+    here = services.current()
+
+    owner = portal.call(here.client, verified.cookie, "192.0.2.1")
+    stranger = portal.call(here.client, browser.cookie, "192.0.2.1")
+
+    assert (owner.proved, stranger.proved) == ("+447400123456", "")
+
+
 def test_a_session_that_is_over_shows_nothing(verified: Browser) -> None:
     real = services.current()
     later = replace(real.sessions, now=lambda: real.verifications.now() + timedelta(hours=2))

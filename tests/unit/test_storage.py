@@ -28,6 +28,7 @@ from otp_app.storage.numbers import Numbers
 from otp_app.storage.rows import hashed
 from otp_app.storage.sql import SqlStore
 from otp_app.storage.tables import metadata, users, verifications
+from otp_app.verification.audit import Answer, Outcome
 from otp_app.verification.models import (
     OPEN,
     Channel,
@@ -743,6 +744,11 @@ CALLS: dict[str, Call] = {
     "close": lambda store: store.close("first", Status.CANCELED, REFERENCE),
     "ended": lambda store: store.ended(NOW),
     "forget": lambda store: store.forget(NOW),
+    "is_confirmed": lambda store: store.is_confirmed(PENDING.phone),
+    "answer": lambda store: store.journal.answer("first", Answer(Outcome.OK, "", 1), NOW),
+    "give_up": lambda store: store.journal.give_up(NOW, NOW, NOW),
+    "countries": lambda store: store.journal.countries(NOW, NOW),
+    "block": lambda store: store.journal.block(PENDING.phone, NOW, NOW),
     "mark_canceled": lambda store: store.mark_canceled("first", REFERENCE),
 }
 
