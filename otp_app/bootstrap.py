@@ -16,8 +16,10 @@ from otp_app import services
 from otp_app.config import DATABASE_EXAMPLE, ProviderName, Settings, SettingsError
 from otp_app.errors import ProviderMisconfigured, StoreUnavailable
 from otp_app.flows import FlowCookies
+from otp_app.handles import Handles
 from otp_app.observability import configure_logging
 from otp_app.storage.engine import migrate, open_engine
+from otp_app.storage.idempotency import SqlIdempotency
 from otp_app.storage.limiter import SqlLimiter
 from otp_app.storage.sql import SqlStore
 from otp_app.verification.service import VerificationService
@@ -70,7 +72,12 @@ async def running(settings: Settings) -> AsyncIterator[None]:
             countries=settings.countries,
         )
         services.install(
-            services.Services(verifications, FlowCookies(secret, secure=settings.is_https))
+            services.Services(
+                verifications,
+                FlowCookies(secret, secure=settings.is_https),
+                Handles(secret),
+                SqlIdempotency(engine, secret.encode()),
+            )
         )
         stack.callback(services.uninstall)
         await stack.enter_async_context(_in_background(Sweeper(store, limiter, providers, _now)))

@@ -16,7 +16,14 @@ from urllib.parse import urlsplit
 
 from dotenv import load_dotenv
 from limits import parse_many as parse_rates
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from otp_app.verification.limits import POLICY, Limit, adjusted
@@ -74,6 +81,11 @@ def _sid(prefix: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def _listed(value: str) -> list[str]:
+    """What stands between commas."""
+    return [item.strip() for item in value.split(",") if item.strip()]
+
+
 Origin = Annotated[str, AfterValidator(_origin)]
 
 
@@ -85,6 +97,9 @@ class Settings(BaseSettings):
     app_env: AppEnv = Field(AppEnv.DEVELOPMENT, examples=["production"])
     port: int = Field(3000, ge=1, le=65535, examples=["3000"])
     public_url: Origin | None = Field(None, examples=["https://verify.example.com"])
+    allowed_origins: str = Field("", examples=["https://shop.example.com,https://example.com"])
+    api_keys: str = Field("", examples=["(from: python -m otp_app key NAME)"])
+    api_public: bool | None = Field(None, examples=["false"])
     trusted_proxy_hops: int = Field(0, ge=0, le=10, examples=["1"])
     sockets_per_address: int = Field(20, ge=1, le=1_000_000, examples=["20"])
     secret_key: SecretStr | None = Field(
@@ -162,11 +177,28 @@ class Settings(BaseSettings):
         return self.origin.startswith("https://")
 
     @property
-    def allowed_origins(self) -> tuple[str, ...]:
+    def own_origins(self) -> tuple[str, ...]:
         """The pages that may open our socket; a browser sends theirs with the handshake."""
         if self.public_url:
             return (self.public_url,)
         return tuple(f"http://{host}:{self.port}" for host in LOCAL)
+
+    @property
+    def api_origins(self) -> tuple[str, ...]:
+        """The pages that may call the API: ours, and those of ALLOWED_ORIGINS."""
+        return (*self.own_origins, *_listed(self.allowed_origins))
+
+    @property
+    def api_key_hashes(self) -> dict[str, str]:
+        """The SHA-256 of each API key in hexadecimal, by the key's name."""
+        return dict(key.split(":") for key in _listed(self.api_keys))
+
+    @property
+    def is_api_public(self) -> bool:
+        """Whether who has neither a key, nor our cookie, nor an allowed page may call the API."""
+        if self.api_public is None:
+            return self.app_env is not AppEnv.PRODUCTION
+        return self.api_public
 
     def complete_providers(self) -> tuple[ProviderName, ...]:
         """Those whose credentials are all there."""
@@ -185,6 +217,21 @@ class Settings(BaseSettings):
         else:
             wanted = ["vonage_api_key", "vonage_api_secret"]
         return [name.upper() for name in wanted if getattr(self, name) is None]
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _check_origins(cls, value: str) -> str:
+        return ",".join(map(_origin, _listed(value)))
+
+    @field_validator("api_keys")
+    @classmethod
+    def _check_keys(cls, value: str) -> str:
+        keys = _listed(value)
+        if not all(re.fullmatch("[a-z0-9-]{1,32}:[0-9a-f]{64}", key) for key in keys):
+            raise ValueError("must be NAME:SHA256, with commas between several")
+        if len({key.partition(":")[0] for key in keys}) < len(keys):
+            raise ValueError("has the same name twice")
+        return value
 
     @model_validator(mode="after")
     def _check_provider(self) -> Self:
@@ -245,6 +292,8 @@ class Settings(BaseSettings):
             problems.append(
                 "PUBLIC_URL: must be https in production, as https://verify.example.com"
             )
+        if any(not origin.startswith("https://") for origin in _listed(self.allowed_origins)):
+            problems.append("ALLOWED_ORIGINS: must be https in production")
         problems.extend(
             f"{limit.name}: is more than {LOOSEST} times as loose as its default, "
             f"{default.amount} in {default.window}"
@@ -320,6 +369,7 @@ def _explain_one(loc: tuple[int | str, ...], message: str, type_: str) -> str:
 
 
 _WHY = {
+    "bool_parsing": "is neither true nor false",
     "enum": "is not one of the known names",
     "int_parsing": "is not a whole number",
     "greater_than_equal": "is too small",

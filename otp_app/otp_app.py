@@ -12,6 +12,8 @@ from reflex.event import EventSpec  # noqa: TC002 - Reflex evaluates it
 from reflex.utils.exec import is_prod_mode
 
 from otp_app import routes
+from otp_app.api import app as api
+from otp_app.api.app import ApiFirst
 from otp_app.bootstrap import running
 from otp_app.components.connection import connection_lost
 from otp_app.components.layout import head
@@ -45,11 +47,14 @@ async def lifespan() -> AsyncIterator[None]:
 
 
 class App(rx.App):
-    """Reflex's app, in ours: an `api_transformer` stands inside what answers CORS and crashes."""
+    """Reflex's app, in ours: an `api_transformer` stands inside what answers CORS and crashes.
+
+    The API stands in front of it, for the same reason.
+    """
 
     def __call__(self) -> ASGIApp:
         """What the server runs."""
-        return armoured(super().__call__(), settings)
+        return armoured(ApiFirst(super().__call__(), api.build(settings)), settings)
 
 
 def on_backend_error(exception: Exception) -> EventSpec:
@@ -76,7 +81,7 @@ app = App(
     app_wraps={(1, "ConnectionLost"): lambda stateful: connection_lost() if stateful else None},
     toaster=None,
     backend_exception_handler=on_backend_error,
-    api_transformer=[forms.build(settings.brand, settings.allowed_origins), FlowCookie],
+    api_transformer=[forms.build(settings.brand, settings.own_origins), FlowCookie],
 )
 app.add_middleware(EventGate())
 app.register_lifespan_task(lifespan)

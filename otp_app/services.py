@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from otp_app.flows import FlowCookies
+    from otp_app.handles import Handles
+    from otp_app.storage.idempotency import SqlIdempotency
     from otp_app.verification.service import VerificationService
 
 
@@ -16,6 +18,8 @@ class Services:
 
     verifications: VerificationService
     flows: FlowCookies
+    handles: Handles
+    idempotency: SqlIdempotency
 
 
 _installed: list[Services] = []

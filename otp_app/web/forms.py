@@ -5,8 +5,6 @@ The routes and field names are those of the Twilio guide's HTML forms.
 
 from __future__ import annotations
 
-from datetime import datetime
-from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
@@ -22,6 +20,7 @@ from otp_app.errors import AlreadyVerified, FlowMissing, OtpError
 from otp_app.phone import PhoneNumber
 from otp_app.verification.inputs import parse_channel
 from otp_app.verification.limits import Client
+from otp_app.web.problems import retry_after
 from otp_app.web.proxies import scope_key
 
 if TYPE_CHECKING:
@@ -32,7 +31,8 @@ if TYPE_CHECKING:
     from otp_app.verification.models import Verification
 
 _SAME_SITE = {"same-origin", "none", None}  # Sec-Fetch-Site; old browsers send none of it
-_pages = Jinja2Templates(Path(__file__).with_name("templates"))
+TEMPLATES = Path(__file__).with_name("templates")
+_pages = Jinja2Templates(TEMPLATES)
 
 
 def build(brand: str, allowed_origins: Sequence[str]) -> Starlette:
@@ -115,17 +115,8 @@ def _again(
         "value": value,
     }
     answer = _pages.TemplateResponse(request, f"{field}.html", {**texts, **action}, error.status)
-    if until := error.params.get("until"):
-        answer.headers["Retry-After"] = _seconds_until(until)
+    answer.headers.update(retry_after(error))
     return answer
-
-
-def _seconds_until(moment: object) -> str:
-    """How long that is, in whole seconds (RFC 9110 section 10.2.3)."""
-    if not isinstance(moment, datetime):
-        raise TypeError("until")
-    now = services.current().verifications.now()
-    return str(max(1, ceil((moment - now).total_seconds())))
 
 
 async def _form(request: Request) -> dict[str, str]:

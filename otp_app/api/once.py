@@ -1,0 +1,103 @@
+"""`Idempotency-Key`: a request that comes again is answered again and not done again.
+
+https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import Depends, Header, Request
+from fastapi.responses import JSONResponse, Response
+
+from otp_app import routes, services
+from otp_app.api.callers import Anybody, Caller  # noqa: TC001 - FastAPI evaluates it
+from otp_app.errors import CallerUnknown, InputError, OtpError, ProviderNotReached
+from otp_app.storage.idempotency import Kept
+from otp_app.web import problems
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from pydantic import BaseModel
+
+    from otp_app.storage.idempotency import SqlIdempotency, Ticket
+
+REPLAYED = "Idempotency-Replayed"
+
+Key = Annotated[
+    str,
+    Header(
+        alias="Idempotency-Key",
+        max_length=255,
+        pattern=r"^[\x21-\x7e]*$",
+        description="the same for all tries of one request; an answer is kept for 24 hours",
+        examples=["8e03978e-40d5-43e8-bc93-6894a57f9324"],
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Once:
+    """Does something once for each key of a caller; without a key, whenever it is asked."""
+
+    caller: Caller
+    request: Request
+    key: str
+
+    async def __call__(self, status: int, work: Callable[[], Awaitable[BaseModel]]) -> Response:
+        """Answer *status* and what *work* gives, or what was answered before."""
+        if not self.key:
+            return _written(Kept(status, (await work()).model_dump_json()))
+        store, ticket = services.current().idempotency, await self._ticket()
+        if kept := await store.begin(ticket, services.current().verifications.now()):
+            return _written(kept, {REPLAYED: "true"})
+        answer = await self._first(store, ticket, status, work)
+        await store.keep(ticket, answer)
+        return _written(answer)
+
+    async def _first(
+        self,
+        store: SqlIdempotency,
+        ticket: Ticket,
+        status: int,
+        work: Callable[[], Awaitable[BaseModel]],
+    ) -> Kept:
+        try:
+            return Kept(status, (await work()).model_dump_json())
+        except OtpError as error:
+            if _did_nothing(error):
+                await store.release(ticket)
+                raise
+            return Kept(error.status, json.dumps(problems.problem(error)))
+
+    async def _ticket(self) -> Ticket:
+        caller = self.caller.key or self.caller.flow
+        if not caller:  # a key of nobody's would be everybody's
+            raise CallerUnknown
+        request = f"{self.request.method} {self.request.url.path}\n".encode()
+        whole = request + await self.request.body()
+        return services.current().idempotency.ticket(caller, self.key, whole)
+
+
+async def _once(request: Request, caller: Anybody, key: Key = "") -> Once:
+    return Once(caller, request, key)
+
+
+def _did_nothing(error: OtpError) -> bool:
+    """Whether nothing was sent or guessed for certain, and the same may well succeed later."""
+    return isinstance(error, (InputError, ProviderNotReached)) or error.status == 429
+
+
+def _written(answer: Kept, headers: dict[str, str] | None = None) -> Response:
+    headers = headers or {}
+    if answer.status >= 400:
+        return Response(answer.body, answer.status, headers, problems.MEDIA_TYPE)
+    if answer.status == 201:
+        headers |= {"Location": f"{routes.VERIFICATIONS}/{json.loads(answer.body)['id']}"}
+    return Response(answer.body, answer.status, headers, JSONResponse.media_type)
+
+
+OnceForKey = Annotated[Once, Depends(_once)]
