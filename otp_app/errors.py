@@ -172,10 +172,10 @@ class ApiKeyRefused(RequestError):
 
 
 class IdempotencyKeyReused(RequestError):
-    """The `Idempotency-Key` came with another request before."""
+    """The `Idempotency-Key` came with another request before: nothing is wrong with this one."""
 
     code = "idempotency_key_reused"
-    status = 422
+    status = 409
 
 
 class IdempotencyKeyInUse(RequestError):

@@ -11,6 +11,7 @@ from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import Match
 
 from otp_app import routes
 from otp_app.api import docs, guides, verifications
@@ -43,6 +44,7 @@ _WHY = {  # pydantic's types of errors; its texts may hold values
     "model_attributes_type": "must be an object",
 }
 
+METHODS = ("GET", "HEAD", "POST", "DELETE")
 _BODY = "body"
 _REFUSALS: dict[int, type[OtpError]] = {404: PathUnknown, 405: MethodNotAllowed}
 
@@ -94,7 +96,7 @@ def build(settings: Settings) -> FastAPI:
         CORSMiddleware,
         allow_origins=settings.api_origins,
         allow_credentials=True,
-        allow_methods=["GET", "POST", "DELETE"],
+        allow_methods=METHODS,
         allow_headers=["Content-Type", "Idempotency-Key"],  # no keys: a page has no secrets
         expose_headers=["Location", "Retry-After", REPLAYED],
     )
@@ -134,8 +136,21 @@ async def _not_routed(request: Request, error: Exception) -> Response:
     if error.status_code in _REFUSALS:
         refusal = _REFUSALS[error.status_code]()
     answer = problems.answer(refusal, request)
-    answer.headers.update(error.headers or {})  # Allow
+    if isinstance(refusal, MethodNotAllowed):
+        answer.headers["Allow"] = ", ".join(_allowed(request))
     return answer
+
+
+def _allowed(request: Request) -> list[str]:
+    """All methods of the path; the framework names those of its first route only."""
+    return [
+        method
+        for method in METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    ]
 
 
 async def _crashed(request: Request, error: Exception) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from itertools import count
@@ -125,3 +126,12 @@ def shop(browser: Browser) -> Caller:
 @pytest.fixture
 def bank(browser: Browser) -> Caller:
     return Caller(browser.client, {"authorization": f"Bearer {API_KEYS['bank']}"})
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -55,7 +55,7 @@ def test_another_request_may_not_have_the_same_key(
         shop.check("x", RIGHT, **key),
     ]
 
-    assert {answer.status_code for answer in others} == {422}
+    assert {answer.status_code for answer in others} == {409}
     assert {answer.json()["code"] for answer in others} == {"idempotency_key_reused"}
     assert len(provider.sent) == 1
 

@@ -200,4 +200,9 @@ def test_what_is_not_there_is_told_as_json(
 
     assert answer.status_code == status
     assert answer.json()["code"] == {404: "path_unknown", 405: "method_not_allowed"}[status]
-    assert status != 405 or answer.headers["allow"]
+
+
+def test_all_methods_of_a_path_are_named(nobody: Caller) -> None:
+    answer = nobody.request("PUT", "/api/v1/verifications/x")
+
+    assert answer.headers["allow"] == "GET, HEAD, DELETE"
