@@ -88,7 +88,7 @@ def build(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.routes.extend(docs.pages())
-    for router in (health, guides.router, verifications.router):
+    for router in (guides.router, verifications.router, health):
         app.include_router(router)
     app.openapi = cache(lambda: docs.openapi(app))  # type: ignore[method-assign]
     app.add_middleware(SetCookie)
@@ -111,7 +111,7 @@ async def alive() -> Health:
 
 
 def _is_api(path: str) -> bool:
-    return path.startswith(routes.API) or path == routes.HEALTH
+    return f"{path}/".startswith(routes.API) or path == routes.HEALTH
 
 
 async def _told(request: Request, error: Exception) -> Response:

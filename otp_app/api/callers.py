@@ -62,7 +62,7 @@ class Caller:
             flow, id_ = opened
             return self.client(flow), id_
         if self.flow is None:
-            raise VerificationNotFound if handle else FlowMissing
+            raise VerificationNotFound if handle or self.key else FlowMissing
         return self.client(self.flow), handle
 
 

@@ -7,22 +7,19 @@ from typing import TYPE_CHECKING
 from otp_app import services
 
 if TYPE_CHECKING:
-    from fastapi import Request
-
     from otp_app.api.callers import Caller
     from otp_app.verification.models import Verification
 
 
-async def checked(caller: Caller, handle: str, code: str, request: Request) -> Verification:
+async def checked(caller: Caller, handle: str, code: str) -> Verification:
     """The verification that *handle* names, approved by *code*.
 
-    Where the caller is a browser with our cookie, this is the place to give it a session: what
-    `request.state.set_cookie` holds goes out as `Set-Cookie`, with every kind of answer.
+    All approvals of the API come by here. What a browser with our cookie is to get for one goes
+    into `request.state.set_cookie`, see `cookies`.
 
     Raises:
         OtpError: as `VerificationService.check`.
     """
-    del request
     verifications = services.current().verifications
     client, id_ = caller.find(handle)
     if not id_:

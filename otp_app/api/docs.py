@@ -69,7 +69,7 @@ async def _page(request: Request) -> Response:
         "document": request.app.openapi(),
         "resolve": lambda schema: _resolved(schema, request.app.openapi()),
         "errors": [
-            (error, problems.title(error.code), problems.problem(error))
+            (error, problems.title(error.code), problems.problem(error, documented.NOW))
             for error in documented.EXAMPLES
         ],
     }

@@ -6,7 +6,7 @@ An error has an example here, and what may raise it names it: a test holds the t
 from __future__ import annotations
 
 from collections import defaultdict
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from otp_app import errors as e
@@ -15,7 +15,8 @@ from otp_app.web import problems
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-_UNTIL = datetime(2026, 3, 1, 14, 55, tzinfo=UTC)
+NOW = datetime(2026, 3, 1, 14, 45, tzinfo=UTC)
+_UNTIL = NOW + timedelta(seconds=24)
 
 EXAMPLES: tuple[e.OtpError, ...] = (
     e.FieldsUnusable({"code": "must be a text"}),
@@ -186,7 +187,7 @@ def _by_status(
     grouped: dict[int, dict[str, Any]] = defaultdict(dict)
     for error in examples:
         shape = problems.problem if schema == "Problem" else problems.simple
-        grouped[status_of(error)][error.code] = {"value": shape(error)}
+        grouped[status_of(error)][error.code] = {"value": shape(error, NOW)}
     return {
         status: {
             "description": ", ".join(examples),

@@ -21,15 +21,15 @@ router = APIRouter(tags=["guides"], responses=documented.guide_errors())
 
 
 @router.post(
-    routes.VONAGE_REQUEST,
-    name="request_verification",
-    summary="Send a code (Vonage guide)",
-    openapi_extra=documented.for_anybody(),
-)
-@router.post(
     routes.TWILIO_REQUEST,
     name="request_otp",
     summary="Send a code (Twilio guide)",
+    openapi_extra=documented.for_anybody(),
+)
+@router.post(
+    routes.VONAGE_REQUEST,
+    name="request_verification",
+    summary="Send a code (Vonage guide)",
     openapi_extra=documented.for_anybody(),
 )
 async def request_code(body: GuideRequest, caller: Anybody, request: Request) -> GuideRequested:
@@ -46,20 +46,20 @@ async def request_code(body: GuideRequest, caller: Anybody, request: Request) ->
 
 
 @router.post(
-    routes.VONAGE_CHECK,
-    name="check_verification",
-    summary="Check a code (Vonage guide)",
-    openapi_extra=documented.for_anybody(),
-)
-@router.post(
     routes.TWILIO_CHECK,
     name="verify_otp",
     summary="Check a code (Twilio guide)",
     openapi_extra=documented.for_anybody(),
 )
-async def check_code(body: GuideCheck, caller: Anybody, request: Request) -> GuideVerified:
+@router.post(
+    routes.VONAGE_CHECK,
+    name="check_verification",
+    summary="Check a code (Vonage guide)",
+    openapi_extra=documented.for_anybody(),
+)
+async def check_code(body: GuideCheck, caller: Anybody) -> GuideVerified:
     """Check `code`. A browser that has our cookie may leave `requestId` out."""
-    await checked(caller, body.requestId, body.code, request)
+    await checked(caller, body.requestId, body.code)
     return GuideVerified()
 
 

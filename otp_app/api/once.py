@@ -14,17 +14,28 @@ from fastapi.responses import JSONResponse, Response
 
 from otp_app import routes, services
 from otp_app.api.callers import Anybody, Caller  # noqa: TC001 - FastAPI evaluates it
-from otp_app.errors import CallerUnknown, InputError, OtpError, ProviderNotReached
+from otp_app.errors import (
+    CallerUnknown,
+    CodeMismatch,
+    InputError,
+    OtpError,
+    ProviderNotReached,
+    RateLimited,
+    VerificationError,
+    VerificationNotFound,
+)
 from otp_app.storage.idempotency import Kept
 from otp_app.web import problems
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from datetime import datetime
 
     from pydantic import BaseModel
 
     from otp_app.storage.idempotency import SqlIdempotency, Ticket
 
+CREATED = 201
 REPLAYED = "Idempotency-Replayed"
 
 Key = Annotated[
@@ -52,7 +63,7 @@ class Once:
         if not self.key:
             return _written(Kept(status, (await work()).model_dump_json()))
         store, ticket = services.current().idempotency, await self._ticket()
-        if kept := await store.begin(ticket, services.current().verifications.now()):
+        if kept := await store.begin(ticket, _now()):
             return _written(kept, {REPLAYED: "true"})
         answer = await self._first(store, ticket, status, work)
         await store.keep(ticket, answer)
@@ -68,10 +79,10 @@ class Once:
         try:
             return Kept(status, (await work()).model_dump_json())
         except OtpError as error:
-            if _did_nothing(error):
+            if not _is_final(error, status):
                 await store.release(ticket)
                 raise
-            return Kept(error.status, json.dumps(problems.problem(error)))
+            return Kept(error.status, json.dumps(problems.problem(error, _now())))
 
     async def _ticket(self) -> Ticket:
         caller = self.caller.key or self.caller.flow
@@ -86,18 +97,33 @@ async def _once(request: Request, caller: Anybody, key: Key = "") -> Once:
     return Once(caller, request, key)
 
 
-def _did_nothing(error: OtpError) -> bool:
-    """Whether nothing was sent or guessed for certain, and the same may well succeed later."""
-    return isinstance(error, (InputError, ProviderNotReached)) or error.status == 429
+def _is_final(error: OtpError, status: int) -> bool:
+    """Whether a message may have been sent, or a guess spent; all else may be tried again.
+
+    So what is kept is bounded by the limits on messages and guesses.
+    """
+    match error:
+        case InputError() | RateLimited() | ProviderNotReached():
+            return False
+        case VerificationNotFound():  # a new one is not found if it was closed while being sent
+            return status == CREATED
+        case VerificationError():
+            return isinstance(error, CodeMismatch)
+        case _:
+            return True
 
 
 def _written(answer: Kept, headers: dict[str, str] | None = None) -> Response:
     headers = headers or {}
     if answer.status >= 400:
         return Response(answer.body, answer.status, headers, problems.MEDIA_TYPE)
-    if answer.status == 201:
+    if answer.status == CREATED:
         headers |= {"Location": f"{routes.VERIFICATIONS}/{json.loads(answer.body)['id']}"}
     return Response(answer.body, answer.status, headers, JSONResponse.media_type)
+
+
+def _now() -> datetime:
+    return services.current().verifications.now()
 
 
 OnceForKey = Annotated[Once, Depends(_once)]

@@ -110,7 +110,10 @@ class VerificationView(BaseModel):
     """A verification, as its caller may see it. Times are in UTC."""
 
     id: Handle
-    status: Status
+    status: Annotated[
+        Status,
+        Field(description="`approved` means verified, `unknown` that a message may have been sent"),
+    ]
     channel: ChannelName
     ending: Annotated[str, Field(description="of the number", examples=["671"])]
     code_length: Annotated[int, Field(description="digits", examples=[6])]

@@ -11,7 +11,7 @@ from otp_app import routes, services
 from otp_app.api import documented
 from otp_app.api.callers import Anybody, Caller, Somebody, new_browser, new_flow
 from otp_app.api.checking import checked
-from otp_app.api.once import OnceForKey  # noqa: TC001 - FastAPI evaluates it
+from otp_app.api.once import CREATED, OnceForKey
 from otp_app.api.schemas import MAX_HANDLE, Guess, NewVerification, Resend, VerificationView
 from otp_app.errors import AlreadyVerified, VerificationExpired, VerificationNotFound
 from otp_app.phone import PhoneNumber
@@ -37,10 +37,10 @@ _ONE = "/{id}"
 
 @router.post(
     "",
-    status_code=201,
+    status_code=CREATED,
     response_model=VerificationView,
     summary="Send a code",
-    responses={201: documented.created(), **documented.errors("create")},
+    responses={CREATED: documented.created(), **documented.errors("create")},
     openapi_extra=documented.for_anybody(),
 )
 async def create(
@@ -58,7 +58,7 @@ async def create(
         sent = await verifications.start(caller.client(flow), phone, body.channel)
         return _view(sent, caller if caller.key else replace(caller, flow=flow))
 
-    return await once(201, work)
+    return await once(CREATED, work)
 
 
 @router.head(_ONE, include_in_schema=False)
@@ -86,12 +86,11 @@ async def check(
     body: Guess,
     caller: Somebody,
     once: OnceForKey,
-    request: Request,
 ) -> Response:
     """Spend one of its guesses on `code`. 200 means: approved."""
 
     async def work() -> VerificationView:
-        return _view(await checked(caller, id, body.code, request), caller)
+        return _view(await checked(caller, id, body.code), caller)
 
     return await once(200, work)
 

@@ -34,26 +34,27 @@ _OF_THE_GUIDES = (410, 429)  # besides 400: the statuses of failures that the gu
 def answer(error: OtpError, request: Request) -> JSONResponse:
     """What to tell of *error* to who made *request*."""
     zone = i18n.time_zone(request.cookies.get(routes.TIME_ZONE_COOKIE, ""))
+    now = services.current().verifications.now()
     headers = {"Content-Language": "en", **retry_after(error), **_challenge(error)}
     if request.url.path in routes.GUIDES:
-        return JSONResponse(simple(error, zone), guide_status(error), headers)
-    return JSONResponse(problem(error, zone), error.status, headers, MEDIA_TYPE)
+        return JSONResponse(simple(error, now, zone), guide_status(error), headers)
+    return JSONResponse(problem(error, now, zone), error.status, headers, MEDIA_TYPE)
 
 
-def problem(error: OtpError, zone: tzinfo = UTC) -> dict[str, Any]:
+def problem(error: OtpError, now: datetime, zone: tzinfo = UTC) -> dict[str, Any]:
     """RFC 9457 section 3.1, with `code` and what else is known."""
     return {
         "type": problem_type(error.code),
         "title": title(error.code),
         "status": error.status,
-        "detail": i18n.message(error, zone=zone),
+        "detail": i18n.message(error, zone=zone, now=now),
         **_known(error),
     }
 
 
-def simple(error: OtpError, zone: tzinfo = UTC) -> dict[str, Any]:
+def simple(error: OtpError, now: datetime, zone: tzinfo = UTC) -> dict[str, Any]:
     """The guides' shape."""
-    return {"error": i18n.message(error, zone=zone), **_known(error)}
+    return {"error": i18n.message(error, zone=zone, now=now), **_known(error)}
 
 
 def problem_type(code: str) -> str:

@@ -31,10 +31,10 @@ OTHER_NUMBER = "+447400123457"
 _UNUSED = count(7_000)
 
 
-def limit(*names: str) -> None:
-    """Put these rows of the policy in force, for this test."""
+def limit(**amounts: int) -> None:
+    """Put these rows of the policy in force for this test, with other amounts."""
     here = services.current()
-    rows = tuple(row for row in POLICY if row.name in names)
+    rows = tuple(replace(row, amount=amounts[row.name]) for row in POLICY if row.name in amounts)
     services.install(replace(here, verifications=replace(here.verifications, limits=rows)))
 
 

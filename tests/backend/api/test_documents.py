@@ -31,13 +31,13 @@ def document(nobody: Caller) -> dict[str, Any]:
 def test_every_error_has_an_example_a_type_a_status_and_words(kind: type[OtpError]) -> None:
     (example,) = [error for error in documented.EXAMPLES if error.code == kind.code]
 
-    problem = problems.problem(example)
+    problem = problems.problem(example, documented.NOW)
 
     assert problem["type"] == f"/api/docs#{kind.code}"
     assert problem["status"] == kind.status
-    assert problem["detail"] == message(example)
+    assert problem["detail"] == message(example, now=documented.NOW)
     Problem.model_validate(problem)
-    GuideError.model_validate(problems.simple(example))
+    GuideError.model_validate(problems.simple(example, documented.NOW))
 
 
 def test_every_error_is_documented_where_it_may_come(document: dict[str, Any]) -> None:

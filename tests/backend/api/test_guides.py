@@ -122,7 +122,7 @@ def test_a_limit_is_told_with_its_time(
     nobody: Caller, provider: FakeProvider, number: str, request_route: str, check_route: str
 ) -> None:
     del check_route
-    limit("LIMIT_SEND_NUMBER_BURST")
+    limit(LIMIT_SEND_NUMBER_BURST=1)
     answers = [nobody.post(request_route, {"phoneNumber": number}) for _ in "12"]
 
     assert [answer.status_code for answer in answers] == [200, 429]

@@ -87,7 +87,9 @@ def test_a_guess_is_spent_once(shop: Caller, provider: FakeProvider, key: dict[s
 
 
 @pytest.mark.parametrize(
-    "error", [ProviderTimedOut(), ProviderUnavailable(), ProviderRejected()], ids=lambda e: e.code
+    "error",
+    [ProviderTimedOut(), ProviderUnavailable(), ProviderRejected()],
+    ids=lambda error: error.code,
 )
 def test_a_start_that_may_have_been_sent_is_not_repeated(
     shop: Caller, provider: FakeProvider, key: dict[str, str], error: Exception
@@ -109,6 +111,16 @@ def test_what_certainly_was_not_sent_may_be_tried_again(
     answers = [shop.post(CREATE, BODY, **key) for _ in "12"]
 
     assert [answer.status_code for answer in answers] == [503, 201]
+
+
+def test_what_was_done_to_nothing_is_not_kept(shop: Caller, key: dict[str, str]) -> None:
+    """Or whoever asks for what is not there could fill the database."""
+    path = f"{CREATE}/unknown/check"
+
+    answers = [shop.post(path, {"code": RIGHT}, **key) for _ in "12"]
+
+    assert [answer.status_code for answer in answers] == [404, 404]
+    assert "idempotency-replayed" not in answers[1].headers
 
 
 def test_what_was_too_early_may_be_tried_again(

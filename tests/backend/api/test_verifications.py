@@ -182,6 +182,7 @@ def test_head_answers_as_get_does_and_without_a_body(shop: Caller) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [
+        ("GET", "/api", 404),
         ("GET", "/api/", 404),
         ("GET", "/api/nowhere", 404),
         ("POST", "/api/v1", 404),
