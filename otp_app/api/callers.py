@@ -6,11 +6,13 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
+import structlog
 from fastapi import Depends, Request
 
 from otp_app import services
 from otp_app.api import keys
 from otp_app.errors import (
+    ApiKeyRefused,
     CallerUnknown,
     FlowMissing,
     NotJson,
@@ -20,10 +22,14 @@ from otp_app.errors import (
 from otp_app.verification.limits import Client
 from otp_app.verification.models import Flow
 from otp_app.web.proxies import scope_key
+from otp_app.web.rates import Buckets
+from otp_app.web.sockets import ONE_A_MINUTE
 
 if TYPE_CHECKING:
     from otp_app.config import Settings
 
+log = structlog.get_logger(__name__)
+_lines = Buckets(ONE_A_MINUTE)  # of an address
 _SAFE = ("GET", "HEAD")  # RFC 9110 section 9.2.1
 _SAME_SITE = ("same-origin", "none", None)  # Sec-Fetch-Site; programs send none of it
 
@@ -79,7 +85,7 @@ async def anybody(request: Request) -> Caller:
     if request.method not in _SAFE:
         _require_no_forgery(request, settings.api_origins)
     if authorization := request.headers.get("authorization"):
-        return Caller(address, key=keys.name_of(authorization, settings.api_key_hashes))
+        return Caller(address, key=_key(authorization, settings, address))
     flow = services.current().flows.read(request.headers.get("cookie", ""))
     is_from_a_page = request.headers.get("origin") in settings.api_origins
     if flow is None and not is_from_a_page and not settings.is_api_public:
@@ -108,6 +114,15 @@ def new_browser(request: Request) -> Flow:
     if flow is None:
         raise FlowMissing
     return flow
+
+
+def _key(authorization: str, settings: Settings, address: str) -> str:
+    try:
+        return keys.name_of(authorization, settings.api_key_hashes)
+    except ApiKeyRefused:
+        if _lines.take(address):
+            log.warning("api.key_refused", address=address)
+        raise
 
 
 def _require_no_forgery(request: Request, origins: tuple[str, ...]) -> None:

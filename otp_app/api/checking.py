@@ -14,8 +14,9 @@ if TYPE_CHECKING:
 async def checked(caller: Caller, handle: str, code: str) -> Verification:
     """The verification that *handle* names, approved by *code*.
 
-    All approvals of the API come by here. What a browser with our cookie is to get for one goes
-    into `request.state.set_cookie`, see `cookies`.
+    All approvals of the API come by here. What a browser is to get for one goes into
+    `request.state.set_cookie`, see `cookies`, and only where the approved flow is its cookie's own:
+    a handle proves nothing about the browser that sends it.
 
     Raises:
         OtpError: as `VerificationService.check`.
