@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -97,23 +98,20 @@ def test_the_commands_of_the_readme_verify_a_number(journey: Journey) -> None:
     (block,) = re.findall(r"```sh\n(curl.+?)```", section, re.DOTALL)
     ask, check = re.split(r"\n(?=curl)", block.strip())
 
-    requested = run(journey, ask, "+14155552671", journey.number.e164)
-    checked = run(journey, check, "493027", journey.sent_code(), REQUEST_ID=requested)
+    requested = run(journey, ask.replace("+14155552671", journey.number.e164))
+    request_id = json.loads(requested)["requestId"]
+    checked = run(journey, check.replace("493027", journey.sent_code()), REQUEST_ID=request_id)
 
-    assert re.fullmatch(r"\{\"requestId\":\"[\w.-]+\"\}", requested)
-    assert checked == '{"status":"verified"}'
+    assert json.loads(checked) == {"status": "verified"}
 
 
-def run(journey: Journey, command: str, example: str, own: str, **variables: str) -> str:
-    """What *command* prints, with this test's address and values in it."""
-    for name, answer in variables.items():
-        variables[name] = answer.split('"')[3]
-    text = command.replace("http://localhost:3000", journey.server.site.url).replace(example, own)
+def run(journey: Journey, command: str, **variables: str) -> str:
+    """What *command* prints, at this test's address."""
     done = subprocess.run(
-        ["sh", "-c", text],
+        ["sh", "-c", command.replace("http://localhost:3000", journey.server.site.url)],
         env=os.environ | variables,
         capture_output=True,
         text=True,
         check=True,
     )
-    return done.stdout.strip()
+    return done.stdout

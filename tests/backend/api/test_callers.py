@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
 from starlette.testclient import TestClient
+from structlog.testing import capture_logs
 
 from otp_app import services
 from otp_app.api.app import build
@@ -124,6 +127,16 @@ def test_a_key_that_is_none_opens_nothing_even_with_a_cookie(
     assert provider.sent == []
 
 
+def test_a_key_that_is_none_is_in_the_log_without_the_key(nobody: Caller) -> None:
+    nobody.headers["authorization"] = "Bearer otp_shop_canary"
+
+    with capture_logs() as lines:
+        nobody.create()
+
+    assert [line["event"] for line in lines] == ["api.key_refused"]
+    assert "canary" not in f"{lines}"
+
+
 def test_the_scheme_of_a_key_is_read_in_any_case(shop: Caller) -> None:
     """RFC 9110 section 11.1."""
     shop.headers["authorization"] = f"bearer {API_KEYS['shop']}"
@@ -216,6 +229,22 @@ def test_guesses_on_a_page_and_by_the_api_are_of_one_verification(
     assert by_api == ["code_mismatch", "attempts_exhausted"]
     right = page.request("POST", "/verify-otp", data={"code": RIGHT})
     assert right.status_code == 429
+    assert len(provider.checked) == 5
+
+
+def test_fifty_guesses_at_once_get_five_answers(page: Caller, provider: FakeProvider) -> None:
+    """A6, A7: whatever they come by."""
+    path = f"/api/v1/verifications/{page.created()}/check"
+
+    def guess(index: int) -> str:
+        body = {"code": f"{index:06}"}
+        code: str = page.client.post(path, json=body, headers=page.headers).json()["code"]
+        return code
+
+    with ThreadPoolExecutor(10) as threads:
+        codes = Counter(threads.map(guess, range(50)))
+
+    assert codes == {"code_mismatch": 4, "attempts_exhausted": 46}
     assert len(provider.checked) == 5
 
 
