@@ -2,53 +2,24 @@
 
 from __future__ import annotations
 
-import re
 from functools import cache
 from typing import TYPE_CHECKING
 
-import structlog
-from fastapi import APIRouter, FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from starlette.exceptions import HTTPException
+from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
-from starlette.routing import Match
 
 from otp_app import routes
-from otp_app.api import docs, guides, verifications
+from otp_app.api import docs, failures, guides, verifications
 from otp_app.api.cookies import SetCookie
+from otp_app.api.failures import METHODS
 from otp_app.api.once import REPLAYED
 from otp_app.api.schemas import Health
-from otp_app.errors import (
-    FieldsUnusable,
-    MethodNotAllowed,
-    OtpError,
-    PathUnknown,
-    Unexpected,
-)
-from otp_app.web import problems
 
 if TYPE_CHECKING:
-    from starlette.responses import Response
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from otp_app.config import Settings
 
-_NAME = re.compile(r"[A-Za-z_-][A-Za-z0-9_-]{0,39}")
-_WHY = {  # pydantic's types of errors; its texts may hold values
-    "missing": "is missing",
-    "extra_forbidden": "is not known",
-    "string_type": "must be a text",
-    "string_too_long": "is too long",
-    "json_invalid": "is not JSON",
-    "enum": "is none of the known names",
-    "model_attributes_type": "must be an object",
-}
-
-METHODS = ("GET", "HEAD", "POST", "DELETE")
-_BODY = "body"
-_REFUSALS: dict[int, type[OtpError]] = {404: PathUnknown, 405: MethodNotAllowed}
-
-log = structlog.get_logger(__name__)
 health = APIRouter(tags=["health"])
 
 
@@ -79,12 +50,7 @@ def build(settings: Settings) -> FastAPI:
         redoc_url=None,
         redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
-        exception_handlers={
-            OtpError: _told,
-            RequestValidationError: _unusable,
-            HTTPException: _not_routed,
-            Exception: _crashed,
-        },
+        exception_handlers=failures.HANDLERS,
     )
     app.state.settings = settings
     app.routes.extend(docs.pages())
@@ -112,53 +78,3 @@ async def alive() -> Health:
 
 def _is_api(path: str) -> bool:
     return f"{path}/".startswith(routes.API) or path == routes.HEALTH
-
-
-async def _told(request: Request, error: Exception) -> Response:
-    if not isinstance(error, OtpError):
-        raise error
-    return problems.answer(error, request)
-
-
-async def _unusable(request: Request, error: Exception) -> Response:
-    """Fields that are missing, unknown or of another type, by their names alone."""
-    if not isinstance(error, RequestValidationError):
-        raise error
-    found = {_field(one["loc"]): _WHY.get(one["type"], "cannot be used") for one in error.errors()}
-    return problems.answer(FieldsUnusable(found), request)
-
-
-async def _not_routed(request: Request, error: Exception) -> Response:
-    """What the framework refuses: no such path or method, a body that is no JSON."""
-    if not isinstance(error, HTTPException):
-        raise error
-    refusal: OtpError = FieldsUnusable({_BODY: _WHY["json_invalid"]})
-    if error.status_code in _REFUSALS:
-        refusal = _REFUSALS[error.status_code]()
-    answer = problems.answer(refusal, request)
-    if isinstance(refusal, MethodNotAllowed):
-        answer.headers["Allow"] = ", ".join(_allowed(request))
-    return answer
-
-
-def _allowed(request: Request) -> list[str]:
-    """All methods of the path; the framework names those of its first route only."""
-    return [
-        method
-        for method in METHODS
-        if any(
-            route.matches({**request.scope, "method": method})[0] is Match.FULL
-            for route in request.app.routes
-        )
-    ]
-
-
-async def _crashed(request: Request, error: Exception) -> Response:
-    log.error("api.failed", error=type(error).__name__)
-    return problems.answer(Unexpected(), request)
-
-
-def _field(place: tuple[int | str, ...]) -> str:
-    """The name at *place*, such as `("body", "code")`; a caller may have made it up."""
-    names = [str(name) for name in place[1:] if _NAME.fullmatch(str(name))]
-    return names[0] if names else _BODY

@@ -116,6 +116,7 @@ def _is_final(error: OtpError, status: int) -> bool:
 def _written(answer: Kept, headers: dict[str, str] | None = None) -> Response:
     headers = headers or {}
     if answer.status >= 400:
+        headers |= problems.LANGUAGE
         return Response(answer.body, answer.status, headers, problems.MEDIA_TYPE)
     if answer.status == CREATED:
         headers |= {"Location": f"{routes.VERIFICATIONS}/{json.loads(answer.body)['id']}"}

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
 MEDIA_TYPE = "application/problem+json"
+LANGUAGE = {"Content-Language": "en"}
 BAD_REQUEST = 400
 _OF_THE_GUIDES = (410, 429)  # besides 400: the statuses of failures that the guides name
 
@@ -35,7 +36,7 @@ def answer(error: OtpError, request: Request) -> JSONResponse:
     """What to tell of *error* to who made *request*."""
     zone = i18n.time_zone(request.cookies.get(routes.TIME_ZONE_COOKIE, ""))
     now = services.current().verifications.now()
-    headers = {"Content-Language": "en", **retry_after(error), **_challenge(error)}
+    headers = {**LANGUAGE, **retry_after(error), **_challenge(error)}
     if request.url.path in routes.GUIDES:
         return JSONResponse(simple(error, now, zone), guide_status(error), headers)
     return JSONResponse(problem(error, now, zone), error.status, headers, MEDIA_TYPE)

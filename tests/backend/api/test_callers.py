@@ -244,7 +244,9 @@ def test_fifty_guesses_at_once_get_five_answers(page: Caller, provider: FakeProv
     with ThreadPoolExecutor(10) as threads:
         codes = Counter(threads.map(guess, range(50)))
 
-    assert codes == {"code_mismatch": 4, "attempts_exhausted": 46}
+    assert codes["code_mismatch"] == 4
+    # Who comes while the fifth is being checked finds no guess left, and no end yet.
+    assert set(codes) <= {"code_mismatch", "attempts_exhausted", "verification_expired"}
     assert len(provider.checked) == 5
 
 
