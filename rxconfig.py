@@ -27,7 +27,7 @@ os.environ.setdefault("REFLEX_SOCKET_TIMEOUT", "10s")
 config = rx.Config(
     app_name="otp_app",
     frontend_port=settings.port,
-    cors_allowed_origins=settings.allowed_origins,
+    cors_allowed_origins=settings.own_origins,
     trusted_proxy_hops=0,  # `web/proxies.py` has put the client in their place by then
     redis_token_expiration=900,  # seconds that the state of a tab that has left is kept
     plugins=[],
@@ -37,7 +37,7 @@ config = rx.Config(
     frontend_compression_formats=["brotli", "gzip"],
 )
 
-is_ours = tuple(config.cors_allowed_origins) == settings.allowed_origins
+is_ours = tuple(config.cors_allowed_origins) == settings.own_origins
 if not is_ours or config.transport != "websocket":
     raise SystemExit(
         "REFLEX_CORS_ALLOWED_ORIGINS, REFLEX_TRANSPORT: unset them. PUBLIC_URL says whose pages "

@@ -26,8 +26,10 @@ from otp_app.config import (
 )
 from otp_app.errors import NumbersUnreadable, ProviderMisconfigured, StoreUnavailable
 from otp_app.flows import FlowCookies
+from otp_app.handles import Handles
 from otp_app.session_cookies import SessionCookies
 from otp_app.storage.engine import migrate, open_engine
+from otp_app.storage.idempotency import SqlIdempotency
 from otp_app.storage.limiter import SqlLimiter
 from otp_app.storage.numbers import Numbers
 from otp_app.storage.renewal import make_ready
@@ -102,6 +104,8 @@ async def running(settings: Settings) -> AsyncIterator[None]:
                 FlowCookies(secret, secure=settings.is_https),
                 Sessions(SqlSessions(engine, numbers), _now, settings.session_policy),
                 SessionCookies(secure=settings.is_https),
+                Handles(secret),
+                SqlIdempotency(engine, secret.encode()),
             )
         )
         stack.callback(services.uninstall)

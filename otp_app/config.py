@@ -19,14 +19,16 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from otp_app.config_values import (
     MIN_SECRET,
+    ApiKeys,
     NumberKeys,
     Origin,
+    Origins,
     explained,
     is_open_to_others,
     listed,
     rates,
     sid,
-    split_keys,
+    split,
 )
 from otp_app.verification.limits import POLICY, Limit, adjusted
 from otp_app.verification.looking import Concern
@@ -83,6 +85,9 @@ class Settings(BaseSettings):
     app_env: AppEnv = Field(AppEnv.DEVELOPMENT, examples=["production"])
     port: int = Field(3000, ge=1, le=65535, examples=["3000"])
     public_url: Origin | None = Field(None, examples=["https://verify.example.com"])
+    allowed_origins: Origins = Field("", examples=["https://shop.example.com,https://example.com"])
+    api_keys: ApiKeys = Field("", examples=["(from: python -m otp_app key NAME)"])
+    api_public: bool | None = Field(None, examples=["false"])
     trusted_proxy_hops: int = Field(0, ge=0, le=10, examples=["1"])
     sockets_per_address: int = Field(20, ge=1, le=1_000_000, examples=["20"])
     secret_key: SecretStr | None = Field(
@@ -153,7 +158,7 @@ class Settings(BaseSettings):
     @property
     def number_key_list(self) -> tuple[str, ...]:
         """The first seals numbers, all open them; none, if they stand in the clear."""
-        return split_keys(self.number_keys)
+        return split(self.number_keys.get_secret_value())
 
     @property
     def limits(self) -> tuple[Limit, ...]:
@@ -193,7 +198,7 @@ class Settings(BaseSettings):
         return self.origin.startswith("https://")
 
     @property
-    def allowed_origins(self) -> tuple[str, ...]:
+    def own_origins(self) -> tuple[str, ...]:
         """The pages that may open our socket; a browser sends theirs with the handshake."""
         if self.public_url:
             return (self.public_url,)
@@ -209,6 +214,23 @@ class Settings(BaseSettings):
         if self.look is LookName.VONAGE:
             del chosen[Concern.PUMPING]  # it has no such insight
         return frozenset(concern for concern, reaction in chosen.items() if reaction in reactions)
+
+    @property
+    def api_origins(self) -> tuple[str, ...]:
+        """The pages that may call the API: ours, and those of ALLOWED_ORIGINS."""
+        return (*self.own_origins, *split(self.allowed_origins))
+
+    @property
+    def api_key_hashes(self) -> dict[str, str]:
+        """The SHA-256 of each API key in hexadecimal, by the key's name."""
+        return dict(key.split(":") for key in split(self.api_keys))
+
+    @property
+    def is_api_public(self) -> bool:
+        """Whether who has neither a key, nor our cookie, nor an allowed page may call the API."""
+        if self.api_public is None:
+            return self.app_env is not AppEnv.PRODUCTION
+        return self.api_public
 
     def complete_providers(self) -> tuple[ProviderName, ...]:
         """Those whose credentials are all there."""
@@ -305,6 +327,8 @@ class Settings(BaseSettings):
             problems.append(
                 "PUBLIC_URL: must be https in production, as https://verify.example.com"
             )
+        if any(not origin.startswith("https://") for origin in split(self.allowed_origins)):
+            problems.append("ALLOWED_ORIGINS: must be https in production")
         problems.extend(
             f"{limit.name}: is more than {LOOSEST} times as loose as its default, "
             f"{default.amount} in {default.window}"

@@ -49,14 +49,34 @@ def _origin(value: str) -> str:
 Origin = Annotated[str, AfterValidator(_origin)]
 
 
-def split_keys(keys: SecretStr) -> tuple[str, ...]:
-    """The keys of a list with commas."""
-    return tuple(key for part in keys.get_secret_value().split(",") if (key := part.strip()))
+def split(text: str) -> tuple[str, ...]:
+    """What stands between commas."""
+    return tuple(item for part in text.split(",") if (item := part.strip()))
+
+
+def _origins(value: str) -> str:
+    return ",".join(map(_origin, split(value)))
+
+
+Origins = Annotated[str, AfterValidator(_origins)]
+
+
+def _api_keys(value: str) -> str:
+    """Each as `NAME:SHA256`."""
+    keys = split(value)
+    if not all(re.fullmatch("[a-z0-9-]{1,32}:[0-9a-f]{64}", key) for key in keys):
+        raise ValueError("must be NAME:SHA256, with commas between several")
+    if len({key.partition(":")[0] for key in keys}) < len(keys):
+        raise ValueError("has the same name twice")
+    return value
+
+
+ApiKeys = Annotated[str, AfterValidator(_api_keys)]
 
 
 def _number_keys(keys: SecretStr) -> SecretStr:
     """Fernet keys of random bytes: those that somebody chose have repeats, or are a text."""
-    for key in split_keys(keys):
+    for key in split(keys.get_secret_value()):
         if not re.fullmatch("[A-Za-z0-9_-]{43}=", key):
             raise ValueError("must be keys of 32 bytes in URL-safe base64, with commas between")
         raw = urlsafe_b64decode(key)
@@ -128,6 +148,7 @@ def _explain(
 
 
 _WHY = {
+    "bool_parsing": "is neither true nor false",
     "enum": "is not one of the known names",
     "int_parsing": "is not a whole number",
     "float_parsing": "is not a number",

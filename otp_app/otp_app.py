@@ -12,6 +12,8 @@ from reflex.event import EventSpec  # noqa: TC002 - Reflex evaluates it
 from reflex.utils.exec import is_prod_mode
 
 from otp_app import routes
+from otp_app.api import app as api
+from otp_app.api.app import ApiFirst
 from otp_app.bootstrap import running
 from otp_app.components.connection import connection_lost
 from otp_app.components.layout import head
@@ -49,12 +51,15 @@ async def lifespan() -> AsyncIterator[None]:
 
 
 class App(rx.App):
-    """Reflex's app, in ours: an `api_transformer` stands inside what answers CORS and crashes."""
+    """Reflex's app, in ours: an `api_transformer` stands inside what answers CORS and crashes.
+
+    The API stands in front of it, for the same reason.
+    """
 
     def __call__(self) -> ASGIApp:
         """What the server runs. It has set up its own loggers by now."""
         configure_logging(production=settings.app_env is AppEnv.PRODUCTION)
-        return armoured(super().__call__(), settings)
+        return armoured(ApiFirst(super().__call__(), api.build(settings)), settings)
 
 
 def on_backend_error(exception: Exception) -> EventSpec:
@@ -82,7 +87,7 @@ app = App(
     toaster=None,
     backend_exception_handler=on_backend_error,
     api_transformer=[
-        forms.build(settings.brand, settings.allowed_origins),
+        forms.build(settings.brand, settings.own_origins),
         SuccessGate,
         FlowCookie,
     ],

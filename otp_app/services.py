@@ -10,7 +10,9 @@ from otp_app.verification.limits import Client
 
 if TYPE_CHECKING:
     from otp_app.flows import FlowCookies
+    from otp_app.handles import Handles
     from otp_app.session_cookies import SessionCookies
+    from otp_app.storage.idempotency import SqlIdempotency
     from otp_app.verification.service import VerificationService
     from otp_app.verification.sessions import Session, Sessions
 
@@ -23,6 +25,8 @@ class Services:
     flows: FlowCookies
     sessions: Sessions
     session_cookies: SessionCookies
+    handles: Handles
+    idempotency: SqlIdempotency
 
     async def client(self, cookies: str, address: str) -> Client:
         """Who is asking, by the `Cookie` header and the key of the address.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from typing import TYPE_CHECKING
@@ -25,8 +26,13 @@ for name in [*os.environ]:  # nor do settings of the shell
         "KEEP_DAYS",
         "TRUSTED_PROXY_HOPS",
         "SOCKETS_PER_ADDRESS",
+        "API_PUBLIC",
     }:
         del os.environ[name]
+
+API_KEYS = {name: f"otp_{name}_only-for-tests" for name in ("shop", "bank")}
+_HASHES = {name: hashlib.sha256(key.encode()).hexdigest() for name, key in API_KEYS.items()}
+FRONT_END = "https://front.example"
 
 os.environ |= {
     "PYTHON_DOTENV_DISABLED": "1",  # a developer's own .env stays out of it
@@ -37,6 +43,8 @@ os.environ |= {
     "OTP_PROVIDER": "console",
     "APP_ENV": "development",
     "PORT": "3000",
+    "ALLOWED_ORIGINS": FRONT_END,
+    "API_KEYS": ",".join(f"{name}:{hashed}" for name, hashed in _HASHES.items()),
 }
 
 

@@ -21,6 +21,24 @@ TEXTS = {
     ),
     "phone_not_served": "We cannot send codes to {country} yet. Use a different number",
     "number_unfit": "We cannot send a code to this number. Use a different number",
+    "fields_unusable": "Some fields cannot be used as they are: {fields}",
+    "body_too_long": "The body is too long. Send 8 kB at most",
+    "not_json": "Send the body as JSON, with Content-Type: application/json",
+    "path_unknown": "There is nothing at this address. See /api/docs",
+    "method_not_allowed": "This address does not take that method. See /api/docs",
+    "origin_refused": "This page may not call us. Add its origin to ALLOWED_ORIGINS",
+    "caller_unknown": "Say who asks: send an API key, or bring the cookie of our pages",
+    "api_key_refused": (  # pragma: allowlist nextline secret
+        "This API key is not known. Check that all of it was copied"
+    ),
+    "idempotency_key_reused": (
+        "This Idempotency-Key was used for another request. Use a new one for each request"
+    ),
+    "idempotency_key_in_use": (
+        "The first request with this Idempotency-Key has not been answered. Wait for it, or use a "
+        "new key and know that a message may have been sent"
+    ),
+    "unexpected": "There is a problem with this service. Try again in a few minutes",
     "channel_unknown": "Choose “Text message” or “Call me”",
     "code_missing": "Enter the {length} digit code",
     "code_not_digits": "The code has only numbers",

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from sqlalchemy import DateTime, Dialect, Enum, Index, MetaData, String, Table, false, text
+from sqlalchemy import DateTime, Dialect, Enum, Index, MetaData, String, Table, Text, false, text
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
 
@@ -167,8 +167,25 @@ class AuditRow(_Base, table=True):
     duration_ms: int | None
 
 
+class IdempotencyRow(_Base, table=True):
+    """A request of the API that is to be done once, and its answer when there is one."""
+
+    __tablename__ = "idempotency"
+
+    key: str = Field(primary_key=True, sa_type=String(64))
+    """HMAC of the caller and its `Idempotency-Key`, in hexadecimal, as is `fingerprint`."""
+
+    fingerprint: str = Field(sa_type=String(64))
+    """Of the request."""
+
+    status: int | None
+    body: str | None = Field(sa_type=Text)
+    ends: datetime = Field(index=True, sa_type=Utc)
+
+
 metadata = _Base.metadata
 audit: Table = metadata.tables["audit"]
+idempotency: Table = metadata.tables["idempotency"]
 limit_hits: Table = metadata.tables["limit_hits"]
 verifications: Table = metadata.tables["verifications"]
 users: Table = metadata.tables["users"]

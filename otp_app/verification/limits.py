@@ -59,6 +59,7 @@ class Scope(StrEnum):
     PREFIX = "prefix"  # the number without its last digits
     COUNTRY = "country"
     EVERYBODY = "everybody"
+    KEY = "key"  # an API key, in place of the address
     SESSION_NUMBERS = "session_numbers"  # different numbers of one session
     ADDRESS_NUMBERS = "address_numbers"
 
@@ -95,6 +96,9 @@ POLICY: tuple[Limit, ...] = (
     Limit("LIMIT_SEND_COUNTRY_PAUSE", Action.PAUSE, Scope.COUNTRY, 20, HOUR),
     Limit("LIMIT_SEND_TOTAL", Action.SEND, Scope.EVERYBODY, 200, HOUR),
     Limit("LIMIT_SEND_TOTAL_DAY", Action.SEND, Scope.EVERYBODY, 1000, DAY),
+    # A program with an API key speaks for many people from one address.
+    Limit("LIMIT_SEND_KEY", Action.SEND, Scope.KEY, 200, HOUR),
+    Limit("LIMIT_CHECK_KEY", Action.CHECK, Scope.KEY, 1000, HOUR),
     # Guessing: the guide's limit, PyPI's for numbers and addresses, NIST's hundred in a row
     # (SP 800-63B-4 section 3.2.2), and a brake on guesses spread over everything.
     Limit("LIMIT_CHECK_SESSION", Action.CHECK, Scope.SESSION, 5, 5 * MINUTE),
@@ -113,11 +117,13 @@ class Client:
 
     Attributes:
         proved: the number, in E.164, that this browser has proved to be its own; or empty.
+        key: the name of the API key, in place of the address; or empty.
     """
 
     flow: Flow
     address: str
     proved: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True)
@@ -146,7 +152,12 @@ def spendings(
     policy: Sequence[Limit], action: Action, client: Client, phone: PhoneNumber
 ) -> list[Spending]:
     """What *action* uses up."""
-    return [_spending(limit, client, phone) for limit in policy if limit.action is action]
+    others = (Scope.ADDRESS, Scope.ADDRESS_NUMBERS) if client.key else (Scope.KEY,)
+    return [
+        _spending(limit, client, phone)
+        for limit in policy
+        if limit.action is action and limit.scope not in others
+    ]
 
 
 def block_of(phone: PhoneNumber) -> str:
@@ -174,6 +185,7 @@ def _spending(limit: Limit, client: Client, phone: PhoneNumber) -> Spending:
         Scope.PREFIX: block_of(phone),
         Scope.COUNTRY: phone.region,
         Scope.EVERYBODY: "",
+        Scope.KEY: client.key,
         Scope.SESSION_NUMBERS: client.flow,
         Scope.ADDRESS_NUMBERS: client.address,
     }[limit.scope]

@@ -33,7 +33,7 @@ def armoured(app: ASGIApp, settings: Settings) -> ASGIApp:
     app = SocketCaps(app, per_address=settings.sockets_per_address)
     app = BodyCap(app)
     app = TrustedHostMiddleware(app, allowed_hosts(settings), www_redirect=False)
-    policy = csp.pages(get_web_dir() / Dirs.STATIC, settings.allowed_origins)
+    policy = csp.pages(get_web_dir() / Dirs.STATIC, settings.own_origins)
     app = SecurityHeaders(app, pages_policy=policy, https=settings.is_https)
     app = LogContext(app)
     return BehindProxies(app, hops=settings.trusted_proxy_hops, https=settings.is_https)
@@ -42,7 +42,7 @@ def armoured(app: ASGIApp, settings: Settings) -> ASGIApp:
 def allowed_hosts(settings: Settings) -> list[str]:
     """The Host headers that are ours, without ports."""
     local = () if settings.app_env is AppEnv.PRODUCTION else LOCAL
-    return [*local, *(_host(origin) for origin in settings.allowed_origins)]
+    return [*local, *(_host(origin) for origin in settings.own_origins)]
 
 
 def _host(origin: str) -> str:

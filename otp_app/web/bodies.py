@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 
+from otp_app import routes
+from otp_app.errors import BodyTooLong
+from otp_app.web import problems
+
 if TYPE_CHECKING:
+    from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY = 8 * 1024  # bytes; the longest honest form has a few hundred
@@ -24,9 +30,15 @@ class BodyCap:
         if scope["type"] != "http" or scope["method"] in _BODILESS:
             await self.app(scope, receive, send)
         elif (body := await _read(receive)) is None:
-            await PlainTextResponse("The body is too long", 413)(scope, receive, send)
+            await _refusal(scope)(scope, receive, send)
         else:
             await self.app(scope, _once(body, receive), send)
+
+
+def _refusal(scope: Scope) -> Response:
+    if scope["path"].startswith(routes.API):
+        return problems.answer(BodyTooLong(), Request(scope))
+    return PlainTextResponse("The body is too long", BodyTooLong.status)
 
 
 async def _read(receive: Receive) -> bytes | None:

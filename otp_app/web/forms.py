@@ -6,8 +6,6 @@ The routes and field names are those of the Twilio guide's HTML forms.
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import datetime
-from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
@@ -24,6 +22,7 @@ from otp_app.phone import PhoneNumber
 from otp_app.verification.inputs import parse_channel
 from otp_app.web import sessions
 from otp_app.web.own_pages import require_own_page
+from otp_app.web.problems import retry_after
 from otp_app.web.proxies import scope_key
 from otp_app.web.sessions import keep_session, see_other
 
@@ -35,7 +34,8 @@ if TYPE_CHECKING:
     from otp_app.verification.limits import Client
     from otp_app.verification.sessions import Token
 
-_pages = Jinja2Templates(Path(__file__).with_name("templates"))
+TEMPLATES = Path(__file__).with_name("templates")
+_pages = Jinja2Templates(TEMPLATES)
 
 
 def build(brand: str, allowed_origins: Sequence[str]) -> Starlette:
@@ -136,17 +136,8 @@ def _again(
         "value": value,
     }
     answer = _pages.TemplateResponse(request, f"{field}.html", {**texts, **action}, error.status)
-    if until := error.params.get("until"):
-        answer.headers["Retry-After"] = _seconds_until(until)
+    answer.headers.update(retry_after(error))
     return answer
-
-
-def _seconds_until(moment: object) -> str:
-    """How long that is, in whole seconds (RFC 9110 section 10.2.3)."""
-    if not isinstance(moment, datetime):
-        raise TypeError("until")
-    now = services.current().verifications.now()
-    return str(max(1, ceil((moment - now).total_seconds())))
 
 
 async def _form(request: Request) -> dict[str, str]:

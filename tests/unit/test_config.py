@@ -30,6 +30,7 @@ VONAGE_JWT = {
 }
 NUMBER_KEY = "k7Qm1gq0fV2cV1v0y3Zb9u8hX5tq4WnJr6sLpEoDdCI="  # pragma: allowlist secret
 TEXT_KEY = urlsafe_b64encode(b"correct horse battery staple 123").decode()
+HASH = "0" * 64
 PRODUCTION = {
     "APP_ENV": "production",
     "SECRET_KEY": "s" * 32,
@@ -114,6 +115,14 @@ def test_the_provider_is_the_one_asked_for_or_the_one_with_credentials(
         (PRODUCTION | TWILIO | {"NUMBER_KEYS": "canary"}, ["NUMBER_KEYS"]),
         ({"KEEP_DAYS": "0"}, ["KEEP_DAYS"]),
         ({"KEEP_DAYS": "canary"}, ["KEEP_DAYS"]),
+        ({"ALLOWED_ORIGINS": "https://a.example,canary"}, ["ALLOWED_ORIGINS"]),
+        ({"ALLOWED_ORIGINS": "https://a.example/canary"}, ["ALLOWED_ORIGINS"]),
+        ({"ALLOWED_ORIGINS": "*"}, ["ALLOWED_ORIGINS"]),
+        ({"API_KEYS": "canary"}, ["API_KEYS"]),
+        ({"API_KEYS": f"Canary:{HASH}"}, ["API_KEYS"]),
+        ({"API_KEYS": f"canary:{HASH},canary:{HASH}"}, ["API_KEYS"]),
+        ({"API_PUBLIC": "canary"}, ["API_PUBLIC"]),
+        (PRODUCTION | TWILIO | {"ALLOWED_ORIGINS": "http://canary.example"}, ["ALLOWED_ORIGINS"]),
         (PRODUCTION, ["OTP_PROVIDER"]),
         (PRODUCTION | TWILIO | {"OTP_PROVIDER": "console"}, ["OTP_PROVIDER"]),
         (PRODUCTION | TWILIO | {"PUBLIC_URL": "http://canary.example"}, ["PUBLIC_URL"]),
@@ -170,7 +179,7 @@ def test_a_bad_setting_is_named_and_its_value_is_not(
 def test_an_address_is_kept_as_browsers_write_it(
     monkeypatch: pytest.MonkeyPatch, written: str, origin: str
 ) -> None:
-    assert load(monkeypatch, {"PUBLIC_URL": written}).allowed_origins == (origin,)
+    assert load(monkeypatch, {"PUBLIC_URL": written}).own_origins == (origin,)
 
 
 @pytest.mark.parametrize("text", ["canary", "{}", '{"LIMIT_SEND_NUMBER": [9999, 1]}'])
@@ -248,7 +257,34 @@ def test_production_with_everything_set_starts(monkeypatch: pytest.MonkeyPatch) 
 
     assert settings.is_https
     assert settings.countries == {"US", "GB"}
-    assert settings.allowed_origins == ("https://verify.example.com",)
+    assert settings.own_origins == ("https://verify.example.com",)
+
+
+def test_the_api_is_public_in_development_and_where_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert load(monkeypatch, {}).is_api_public
+    assert not load(monkeypatch, PRODUCTION | TWILIO).is_api_public
+    assert load(monkeypatch, {"API_PUBLIC": "true"}).is_api_public
+
+
+def test_the_apis_keys_and_origins_are_listed_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(
+        monkeypatch,
+        {
+            "PUBLIC_URL": "https://verify.example",
+            "ALLOWED_ORIGINS": "https://a.example/ , http://b.example:3000",
+            "API_KEYS": f"shop:{HASH}, bank:{HASH}",
+        },
+    )
+
+    assert settings.api_origins == (
+        "https://verify.example",
+        "https://a.example",
+        "http://b.example:3000",
+    )
+    assert settings.own_origins == ("https://verify.example",)
+    assert settings.api_key_hashes == {"shop": HASH, "bank": HASH}
 
 
 def test_secrets_do_not_show_in_the_settings_text(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -39,11 +39,13 @@ def every_error() -> Iterator[OtpError]:
         errors.InvalidCode,
         errors.ProviderRejected,
         errors.CodeMismatch,
+        errors.FieldsUnusable,
         errors.NumberBusy,
         errors.RateLimited,
     }
     yield from (errors.RateLimited(scope, LATER) for scope in ("number", "network", "other"))
     yield errors.NumberBusy("reference-canary")
+    yield errors.FieldsUnusable({"code": "must be a text"})
     yield from (kind(**params, **more) for kind in concrete() if kind not in special)
 
 
