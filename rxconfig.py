@@ -5,6 +5,7 @@ import os
 import reflex as rx
 
 from otp_app.config import settings_or_exit
+from otp_app.web.sockets import LONGEST_FRAME
 
 settings = settings_or_exit()
 
@@ -13,7 +14,7 @@ if "REFLEX_REDIS_URL" not in os.environ:
     # What must last is in our database. On disk a state would hold the cookie, for all to read, and
     # cost three times as much.
     os.environ.setdefault("REFLEX_STATE_MANAGER_MODE", "memory")
-os.environ.setdefault("REFLEX_SOCKET_MAX_HTTP_BUFFER_SIZE", str(16 * 1024))  # bytes of a frame
+os.environ.setdefault("REFLEX_SOCKET_MAX_HTTP_BUFFER_SIZE", str(LONGEST_FRAME))
 # A connection that has died is let go after 20 s instead of 145: until then, the person who comes
 # back from reading the message gets a new state.
 os.environ.setdefault("REFLEX_SOCKET_INTERVAL", "10s")
