@@ -132,6 +132,10 @@ class VerificationService:
             VerificationNotFound, VerificationReplaced, RateLimited, ProviderError,
             StoreUnavailable.
         """
+        async with self._turn(client.flow):
+            return await self._check(client, id_, text)
+
+    async def _check(self, client: Client, id_: str, text: str) -> Verification:
         current = await self._require(client.flow, id_)
         self._require_checkable(current)
         provider = self._provider_of(current)
@@ -155,9 +159,11 @@ class VerificationService:
             self._log("verification.canceled", current)
 
     def _turn(self, flow: Flow) -> asyncio.Lock:
-        """One send at a time for each browser: a second tab waits, and finds the code sent.
+        """One thing at a time for each browser: a second tab waits, and finds it done.
 
-        For this process. Between several, the store's conditions decide.
+        To a second right code, a provider says that there is nothing to check: that must not end
+        the verification before the yes to the first one has. All this for one process; between
+        several, the store's conditions decide.
         """
         return self._turns.setdefault(flow, asyncio.Lock())
 
