@@ -17,6 +17,7 @@ from otp_app.components.connection import connection_lost
 from otp_app.components.layout import head
 from otp_app.config import SettingsError, settings_or_exit
 from otp_app.pages import code, phone, problem, verified
+from otp_app.state.owner import Owner
 from otp_app.state.verify import VerifyState
 from otp_app.web import forms
 from otp_app.web.armour import armoured
@@ -79,6 +80,7 @@ app = App(
     api_transformer=[forms.build(settings.brand, settings.allowed_origins), FlowCookie],
 )
 app.add_middleware(EventGate())
+app.add_middleware(Owner())
 app.register_lifespan_task(lifespan)
 
 brand = settings.brand

@@ -90,6 +90,7 @@ class VerifyState(rx.State):
     clock: int = 0
 
     _request_id: str = ""  # ours; the provider's own id stays in the store
+    _owner: str | None = None  # the flow of the browser that all this is for
 
     @rx.event
     async def show_phone(self) -> EventSpec | None:
@@ -196,6 +197,13 @@ class VerifyState(rx.State):
         belongs_here = field == PHONE_ID or self._page() == routes.CODE
         self.error, self.error_on = text, field if belongs_here else PHONE_ID
         return rx.set_focus(PROBLEM_ID) if belongs_here else rx.redirect(routes.PHONE)
+
+    def _keep_for_owner(self) -> None:
+        """Forget everything when another browser has come with this tab's token."""
+        flow = self._known_flow() or ""
+        if self._owner not in (None, flow):
+            self.reset()  # type: ignore[no-untyped-call]
+        self._owner = flow
 
     async def _restore(self) -> None:
         """Read the flow's verification again. Sends nothing, however often it is called."""
