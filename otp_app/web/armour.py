@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 import structlog
 from reflex.constants import Dirs
 from reflex.utils.prerequisites import get_web_dir
+from reflex_base.registry import RegistrationContext
 
 from otp_app.config import LOCAL, AppEnv, Settings
 from otp_app.web import csp
@@ -28,7 +29,7 @@ def armoured(app: ASGIApp, settings: Settings) -> ASGIApp:
     if settings.is_https and not settings.trusted_proxy_hops:
         # Only a proxy can speak https for us, and all its visitors would share one address's rates.
         log.warning("proxy.not_trusted", setting="TRUSTED_PROXY_HOPS")
-    app = FrameChecks(app)
+    app = FrameChecks(app, handlers=RegistrationContext.get().event_handlers)
     app = FrameRates(app, sockets_per_address=settings.sockets_per_address)
     app = SocketCaps(app, per_address=settings.sockets_per_address)
     app = BodyCap(app)

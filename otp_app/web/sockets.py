@@ -15,7 +15,7 @@ from otp_app.web.proxies import scope_key
 from otp_app.web.rates import Bucket, Buckets, Rate
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Container, Iterator
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -107,60 +107,66 @@ class FrameRates:
 class FrameChecks:
     """Drops what is no packet of Reflex's protocol; ends a socket that keeps at it, or never joins.
 
-    Inside, each such frame would be an exception and a line of the log, and a socket that answers
-    pings but joins nothing would stay for ever. https://socket.io/docs/v4/socket-io-protocol/
+    Inside, each such frame would be an exception in the log, whole, as would be an event that is in
+    none of *handlers*; and a socket that answers pings but joins nothing would stay for ever.
+    https://socket.io/docs/v4/socket-io-protocol/
     """
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, handlers: Container[str]) -> None:
         self.app = app
+        self._handlers = handlers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         if scope["type"] == "websocket":
-            receive = _checked(scope_key(scope), receive)
+            receive = self._checked(scope_key(scope), receive)
         await self.app(scope, receive, send)
 
+    def _checked(self, key: str, receive: Receive) -> Receive:
+        bad = 0
+        join_by: float | None = asyncio.get_running_loop().time() + JOIN_WITHIN
 
-def _checked(key: str, receive: Receive) -> Receive:
-    bad = 0
-    join_by: float | None = asyncio.get_running_loop().time() + JOIN_WITHIN
+        async def receive_good() -> Message:
+            nonlocal bad, join_by
+            while bad < BAD_FRAMES:
+                try:
+                    async with asyncio.timeout_at(join_by):
+                        message = await receive()
+                except TimeoutError:
+                    log.info("socket.never_joined", address=key)
+                    return _OVER
+                if message["type"] != "websocket.receive":
+                    return message
+                text = message.get("text") or ""  # no page sends bytes
+                if self._is_packet(text):
+                    join_by = None if text.startswith(_JOIN) else join_by
+                    return message
+                bad += 1
+            log.warning("socket.talks_nonsense", address=key)
+            return _OVER
 
-    async def receive_good() -> Message:
-        nonlocal bad, join_by
-        while bad < BAD_FRAMES:
-            try:
-                async with asyncio.timeout_at(join_by):
-                    message = await receive()
-            except TimeoutError:
-                log.info("socket.never_joined", address=key)
-                return _OVER
-            if message["type"] != "websocket.receive":
-                return message
-            text = message.get("text") or ""  # no page sends bytes
-            if _is_packet(text):
-                join_by = None if text.startswith(_JOIN) else join_by
-                return message
-            bad += 1
-        log.warning("socket.talks_nonsense", address=key)
-        return _OVER
+        return receive_good
 
-    return receive_good
-
-
-def _is_packet(text: str) -> bool:
-    """Whether a page of ours could have sent it, or it is too long to look at."""
-    if len(text) > LONGEST_FRAME:
-        return True
-    if text.startswith((_JOIN, _EVENT)):
-        return _is_json(text.partition(",")[2], dict if text.startswith(_JOIN) else list)
-    return text in {_LEAVE, _PONG, _CLOSE}
+    def _is_packet(self, text: str) -> bool:
+        """Whether a page of ours could have sent it, or it is too long to look at."""
+        if len(text) > LONGEST_FRAME:
+            return True
+        match _parsed(text, _EVENT):
+            case ["event", {"name": str() as name}]:
+                return name in self._handlers
+            case ["client_error", dict()]:
+                return True
+        return text in {_LEAVE, _PONG, _CLOSE} or isinstance(_parsed(text, _JOIN), dict)
 
 
-def _is_json(text: str, kind: type) -> bool:
+def _parsed(text: str, kind: str) -> object:
+    """What a packet of that *kind* holds."""
+    if not text.startswith(kind):
+        return None
     try:
-        return isinstance(json.loads(text), kind)
+        return json.loads(text.removeprefix(kind))
     except (ValueError, RecursionError):
-        return False
+        return None
 
 
 def _times(rate: Rate, number: int) -> Rate:
