@@ -27,4 +27,5 @@ os.environ |= {
     "OTP_PROVIDER": "console",
     "APP_ENV": "development",
     "PORT": "3000",
+    "HYPOTHESIS_STORAGE_DIRECTORY": _FOLDER.name,  # it keeps nothing that a run could depend on
 }

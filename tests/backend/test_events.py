@@ -186,6 +186,22 @@ def test_a_tab_that_comes_back_finds_its_state(browser: Browser) -> None:
         assert '"ending_rx_state_":"456"' in "".join(again.frames)
 
 
+def test_a_crash_of_a_handler_tells_the_browser_nothing(
+    tab: Socket, provider: FakeProvider, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """H5: the log has its type and place."""
+    provider.failures = [RuntimeError("canary")]
+
+    tab.send(f"{STATE}.request_code", {"form": PHONE})
+    tab.flush()
+
+    frames = "".join(tab.frames)
+    assert '"path":"/problem"' in frames
+    written = "".join(capfd.readouterr())
+    assert "canary" not in frames + written
+    assert "error=RuntimeError" in written
+
+
 def test_a_code_cannot_be_checked_from_a_browser_without_a_verification(
     tab: Socket, provider: FakeProvider
 ) -> None:
