@@ -174,12 +174,10 @@ def test_success_with_one_number_is_none_with_another(world: World) -> None:
     assert me.guess(world.code(proved)).is_yes
     with me.tab("/verified") as tab:
         me.ask(other.e164)
-        frames = "".join(tab.send(f"{STATE}.show_verified", {}, "/verified"))
+        tab.flush()
+        shown = tab.state(tab.send(f"{STATE}.show_verified", {}, "/verified"))
+        assert shown["step"] == "code"
 
-    assert (
-        f'"ending_rx_state_":"{other.ending}"' not in frames
-        or '"step_rx_state_":"verified"' not in frames
-    )
     assert not me.guess(world.wrong(other)).is_yes
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from contextlib import suppress
+from socket import SHUT_WR
 from typing import TYPE_CHECKING
 
 import pytest
@@ -163,7 +164,7 @@ def test_a_flood_leaves_the_others_what_is_theirs(world: World) -> None:
         wire.send(JOIN, *flood)
         for _ in range(3):
             bystander.flush()
-        wire.send("1")
+        wire.connection.shutdown(SHUT_WR)
         heard = heard_until_the_end(wire)
 
     assert 0 < heard.count("flooded") <= 40

@@ -60,8 +60,9 @@ class Socket:
         changed: dict[str, Any] = {}
         for frame in frames:
             if frame.startswith("42/_event,"):
-                update = json.loads(frame.removeprefix("42/_event,"))[1]
-                changed |= (update.get("delta") or {}).get(STATE, {})
+                kind, update = json.loads(frame.removeprefix("42/_event,"))
+                if kind == "event":
+                    changed |= (update.get("delta") or {}).get(STATE, {})
         return {name.removesuffix("_rx_state_"): value for name, value in changed.items()}
 
     def _receive(self) -> str:
