@@ -6,6 +6,7 @@ import reflex as rx
 
 from otp_app.config import AppEnv, settings_or_exit
 from otp_app.observability import configure_logging
+from otp_app.web.sockets import LONGEST_FRAME
 
 settings = settings_or_exit()
 is_production = settings.app_env is AppEnv.PRODUCTION
@@ -18,7 +19,7 @@ if "REFLEX_REDIS_URL" not in os.environ:
     # What must last is in our database. On disk a state would hold the cookie, for all to read, and
     # cost three times as much.
     os.environ.setdefault("REFLEX_STATE_MANAGER_MODE", "memory")
-os.environ.setdefault("REFLEX_SOCKET_MAX_HTTP_BUFFER_SIZE", str(16 * 1024))  # bytes of a frame
+os.environ.setdefault("REFLEX_SOCKET_MAX_HTTP_BUFFER_SIZE", str(LONGEST_FRAME))
 # A connection that has died is let go after 20 s instead of 145: until then, the person who comes
 # back from reading the message gets a new state.
 os.environ.setdefault("REFLEX_SOCKET_INTERVAL", "10s")

@@ -45,6 +45,7 @@ os.environ |= {
     "PORT": "3000",
     "ALLOWED_ORIGINS": FRONT_END,
     "API_KEYS": ",".join(f"{name}:{hashed}" for name, hashed in _HASHES.items()),
+    "HYPOTHESIS_STORAGE_DIRECTORY": _FOLDER.name,  # it keeps nothing that a run could depend on
 }
 
 

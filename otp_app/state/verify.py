@@ -93,14 +93,14 @@ class VerifyState(rx.State):
 
     _request_id: str = ""  # ours; the provider's own id stays in the store
     _wants_phone: bool = False  # this tab asked for the phone page
-    _flow: str = ""  # whose state this is
+    _flow: str | None = None  # whose state this is
 
     def _bind(self) -> None:
         """Forget everything, if it is another flow's."""
         flow = self._known_flow() or ""
-        if flow != self._flow:
+        if self._flow not in (None, flow):
             self.reset()  # type: ignore[no-untyped-call]
-            self._flow = flow
+        self._flow = flow
 
     @rx.event
     async def show_phone(self) -> EventSpec | None:

@@ -84,7 +84,8 @@ def adopt(verification: Verification, send: Send, reference: Reference) -> Updat
     same = (other.provider == verification.provider, other.reference == reference)
     held_by_another = exists().where(*same, other.flow != hashed(verification.flow))
     mine = (*same, other.id != verification.id)
-    is_over = or_(other.expires_at <= send.at, other.status.in_((Status.EXHAUSTED, Status.EXPIRED)))
+    used_up = (Status.EXHAUSTED, Status.EXPIRED, Status.APPROVED)
+    is_over = or_(other.expires_at <= send.at, other.status.in_(used_up))
     asked_before = true() if send.number > 1 else exists().where(*mine)
     return (
         settle(verification.id, send, reference)

@@ -101,7 +101,8 @@ class VerificationService:
             VerificationNotFound, VerificationReplaced, RateLimited, ProviderError,
             StoreUnavailable.
         """
-        return await self._checker.check(client, id_, text)
+        async with self._turn(client.flow):
+            return await self._checker.check(client, id_, text)
 
     async def cancel(self, flow: Flow) -> None:
         """Give up what this browser has open. The provider is told by the sweeper."""
@@ -140,9 +141,11 @@ class VerificationService:
         return Checker(self.store, self._lookup, self._budget, self._audit, self.now)
 
     def _turn(self, flow: Flow) -> asyncio.Lock:
-        """One send at a time for each browser: a second tab waits, and finds the code sent.
+        """One thing at a time for each browser: a second tab waits, and finds it done.
 
-        For this process. Between several, the store's conditions decide.
+        To a second right code, a provider says that there is nothing to check: that must not end
+        the verification before the yes to the first one has. All this for one process; between
+        several, the store's conditions decide.
         """
         return self._turns.setdefault(flow, asyncio.Lock())
 

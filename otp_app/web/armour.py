@@ -8,15 +8,16 @@ from urllib.parse import urlsplit
 import structlog
 from reflex.constants import Dirs
 from reflex.utils.prerequisites import get_web_dir
-from starlette.middleware.trustedhost import TrustedHostMiddleware
+from reflex_base.registry import RegistrationContext
 
 from otp_app.config import LOCAL, AppEnv, Settings
 from otp_app.web import csp
 from otp_app.web.bodies import BodyCap
 from otp_app.web.headers import SecurityHeaders
+from otp_app.web.hosts import OneHost
 from otp_app.web.log_context import LogContext
 from otp_app.web.proxies import BehindProxies
-from otp_app.web.sockets import FrameRates, SocketCaps
+from otp_app.web.sockets import FrameChecks, FrameRates, SocketCaps
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -29,10 +30,11 @@ def armoured(app: ASGIApp, settings: Settings) -> ASGIApp:
     if settings.is_https and not settings.trusted_proxy_hops:
         # Only a proxy can speak https for us, and all its visitors would share one address's rates.
         log.warning("proxy.not_trusted", setting="TRUSTED_PROXY_HOPS")
+    app = FrameChecks(app, handlers=RegistrationContext.get().event_handlers)
     app = FrameRates(app, sockets_per_address=settings.sockets_per_address)
     app = SocketCaps(app, per_address=settings.sockets_per_address)
     app = BodyCap(app)
-    app = TrustedHostMiddleware(app, allowed_hosts(settings), www_redirect=False)
+    app = OneHost(app, allowed_hosts(settings), www_redirect=False)
     policy = csp.pages(get_web_dir() / Dirs.STATIC, settings.own_origins)
     app = SecurityHeaders(app, pages_policy=policy, https=settings.is_https)
     app = LogContext(app)

@@ -1,7 +1,8 @@
-"""Refuses long bodies, before anybody reads them."""
+"""Refuses long bodies and slow ones, before anybody reads them."""
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from starlette.requests import Request
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY = 8 * 1024  # bytes; the longest honest form has a few hundred
+MAX_WAIT = 10.0  # seconds for all of a body; on a bad line that many bytes take one
 _BODILESS = {"GET", "HEAD", "OPTIONS"}  # nobody reads theirs
 
 
 class BodyCap:
-    """Hands a body on when it is all there; one that is too long is not read to its end."""
+    """Hands a body on when it is all there; a long or slow one is not read to its end."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -29,7 +31,15 @@ class BodyCap:
         """ASGI."""
         if scope["type"] != "http" or scope["method"] in _BODILESS:
             await self.app(scope, receive, send)
-        elif (body := await _read(receive)) is None:
+            return
+        try:
+            async with asyncio.timeout(MAX_WAIT):
+                body = await _read(receive)
+        except TimeoutError:
+            answer = PlainTextResponse("The body is too slow", 408, {"Connection": "close"})
+            await answer(scope, receive, send)
+            return
+        if body is None:
             await _refusal(scope)(scope, receive, send)
         else:
             await self.app(scope, _once(body, receive), send)

@@ -47,4 +47,5 @@ def settings_of(provider: str, services: str) -> dict[str, str]:
         },
     }
     limits = {limit.name: "100000/second" for limit in POLICY}  # everybody here is one address
+    limits["SOCKETS_PER_ADDRESS"] = "1000"
     return {"OTP_PROVIDER": provider, "SECRET_KEY": SECRET_KEY, **limits, **own[provider]}

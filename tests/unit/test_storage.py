@@ -314,6 +314,7 @@ async def test_what_this_flow_had_before_is_adopted(store: SqlStore) -> None:
     [
         replace(PENDING, id="old", status=Status.EXHAUSTED),
         replace(PENDING, id="old", status=Status.EXPIRED),
+        replace(PENDING, id="old", status=Status.APPROVED),
         replace(PENDING, id="old", status=Status.CANCELED, expires_at=NOW),
     ],
 )
