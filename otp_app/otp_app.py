@@ -10,6 +10,7 @@ import structlog
 from reflex.config import get_config
 from reflex.event import EventSpec  # noqa: TC002 - Reflex evaluates it
 from reflex.utils.exec import is_prod_mode
+from reflex_base.registry import RegistrationContext
 
 from otp_app import routes
 from otp_app.api import app as api
@@ -59,7 +60,8 @@ class App(rx.App):
     def __call__(self) -> ASGIApp:
         """What the server runs. It has set up its own loggers by now."""
         configure_logging(production=settings.app_env is AppEnv.PRODUCTION)
-        return armoured(ApiFirst(super().__call__(), api.build(settings)), settings)
+        app = ApiFirst(super().__call__(), api.build(settings))
+        return armoured(app, settings, RegistrationContext.get().event_handlers)
 
 
 def on_backend_error(exception: Exception) -> EventSpec:

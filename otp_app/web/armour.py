@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 import structlog
 from reflex.constants import Dirs
 from reflex.utils.prerequisites import get_web_dir
-from reflex_base.registry import RegistrationContext
 
 from otp_app.config import LOCAL, AppEnv, Settings
 from otp_app.web import csp
@@ -20,17 +19,22 @@ from otp_app.web.proxies import BehindProxies
 from otp_app.web.sockets import FrameChecks, FrameRates, SocketCaps
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from starlette.types import ASGIApp
 
 log = structlog.get_logger(__name__)
 
 
-def armoured(app: ASGIApp, settings: Settings) -> ASGIApp:
-    """*app* with everything around it, the last outermost. The pages are built by now."""
+def armoured(app: ASGIApp, settings: Settings, handlers: Container[str]) -> ASGIApp:
+    """*app* with everything around it, the last outermost. The pages are built by now.
+
+    Its sockets take events for *handlers* only.
+    """
     if settings.is_https and not settings.trusted_proxy_hops:
         # Only a proxy can speak https for us, and all its visitors would share one address's rates.
         log.warning("proxy.not_trusted", setting="TRUSTED_PROXY_HOPS")
-    app = FrameChecks(app, handlers=RegistrationContext.get().event_handlers)
+    app = FrameChecks(app, handlers=handlers)
     app = FrameRates(app, sockets_per_address=settings.sockets_per_address)
     app = SocketCaps(app, per_address=settings.sockets_per_address)
     app = BodyCap(app)

@@ -42,4 +42,5 @@ async def lifespan(_: Starlette) -> AsyncIterator[None]:
 
 def app() -> ASGIApp:
     """For granian."""
-    return armoured(ApiFirst(Starlette(lifespan=lifespan), build(settings)), settings)
+    api = ApiFirst(Starlette(lifespan=lifespan), build(settings))
+    return armoured(api, settings, handlers=())
