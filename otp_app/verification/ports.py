@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from otp_app.phone import PhoneNumber
+    from otp_app.verification.deliveries import Delivery
     from otp_app.verification.limits import Spending
     from otp_app.verification.models import (
         Channel,
@@ -213,4 +214,20 @@ class SessionStore(Protocol):
         Returns:
             False if there is no session of *token*.
         """
+        ...
+
+
+class DeliveryStore(Protocol):
+    """Remembers what providers report of messages. All methods raise `StoreUnavailable`."""
+
+    async def add(self, deliveries: Sequence[Delivery]) -> Sequence[tuple[str, Delivery]]:
+        """Keep each report once for each verification that has its reference.
+
+        Returns:
+            What is new: ids of verifications, with the report. An unknown reference has none.
+        """
+        ...
+
+    async def reports(self, verification: Verification) -> Sequence[Delivery]:
+        """All that is reported of what *verification* has as its reference now."""
         ...
