@@ -18,10 +18,12 @@ from otp_app.errors import ProviderMisconfigured, StoreUnavailable
 from otp_app.flows import FlowCookies
 from otp_app.observability import configure_logging
 from otp_app.session_cookies import SessionCookies
+from otp_app.storage.deliveries import SqlDeliveries
 from otp_app.storage.engine import migrate, open_engine
 from otp_app.storage.limiter import SqlLimiter
 from otp_app.storage.sessions import SqlSessions
 from otp_app.storage.sql import SqlStore
+from otp_app.verification.deliveries import Deliveries
 from otp_app.verification.service import VerificationService
 from otp_app.verification.sessions import Sessions
 from otp_app.verification.sweeper import Sweeper
@@ -78,6 +80,7 @@ async def running(settings: Settings) -> AsyncIterator[None]:
                 FlowCookies(secret, secure=settings.is_https),
                 Sessions(SqlSessions(engine), _now, settings.session_policy),
                 SessionCookies(secure=settings.is_https),
+                Deliveries(SqlDeliveries(engine), _now, frozenset(map(str, settings.reporters))),
             )
         )
         stack.callback(services.uninstall)

@@ -111,6 +111,9 @@ class Settings(BaseSettings):
     vonage_brand_name: str = Field(
         "MyApp", min_length=1, max_length=16, pattern=r"^[^/{}:$\r\n]*$", examples=["MyApp"]
     )
+    vonage_signature_secret: SecretStr | None = Field(
+        None, min_length=MIN_SECRET, examples=["(from the dashboard)"]
+    )
     vonage_base_url: Origin = Field("https://api.nexmo.com", examples=["https://api.nexmo.com"])
 
     twilio_account_sid: Annotated[str, _sid("AC")] | None = Field(
@@ -152,6 +155,15 @@ class Settings(BaseSettings):
         if self.otp_provider:
             return self.otp_provider
         return next(iter(self.complete_providers()), ProviderName.CONSOLE)
+
+    @property
+    def reporters(self) -> frozenset[ProviderName]:
+        """Those whose delivery reports can be told from forged ones."""
+        signed = {
+            ProviderName.VONAGE: self.vonage_signature_secret,
+            ProviderName.TWILIO: self.public_url,  # its token signs the address, too
+        }
+        return frozenset(name for name in self.complete_providers() if signed[name])
 
     @property
     def brand(self) -> str:
@@ -226,6 +238,15 @@ class Settings(BaseSettings):
         if self.twilio_account_sid or self.twilio_auth_token or self.twilio_verify_service_sid:
             begun.append(ProviderName.TWILIO)
         return begun
+
+    @model_validator(mode="after")
+    def _check_webhooks(self) -> Self:
+        if self.vonage_signature_secret and not self.vonage_application_id:
+            raise ValueError(
+                "VONAGE_SIGNATURE_SECRET: Vonage reports deliveries to applications only. "
+                "Set VONAGE_APPLICATION_ID and VONAGE_PRIVATE_KEY, or unset it"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_production(self) -> Self:

@@ -24,6 +24,7 @@ from otp_app.web.armour import armoured
 from otp_app.web.event_gate import EventGate
 from otp_app.web.flow_cookie import FlowCookie
 from otp_app.web.sessions import SuccessGate
+from otp_app.webhooks import app as webhooks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -80,6 +81,7 @@ app = App(
     backend_exception_handler=on_backend_error,
     api_transformer=[
         forms.build(settings.brand, settings.allowed_origins),
+        webhooks.build(settings),
         SuccessGate,
         FlowCookie,
     ],

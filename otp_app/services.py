@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from otp_app.flows import FlowCookies
     from otp_app.session_cookies import SessionCookies
+    from otp_app.verification.deliveries import Deliveries
     from otp_app.verification.service import VerificationService
     from otp_app.verification.sessions import Sessions
 
@@ -20,6 +21,7 @@ class Services:
     flows: FlowCookies
     sessions: Sessions
     session_cookies: SessionCookies
+    deliveries: Deliveries
 
 
 _installed: list[Services] = []

@@ -6,10 +6,13 @@ from typing import TYPE_CHECKING
 
 from starlette.responses import PlainTextResponse
 
+from otp_app import routes
+
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY = 8 * 1024  # bytes; the longest honest form has a few hundred
+_LONGER = {routes.TWILIO_WEBHOOK: 256 * 1024}  # some 300 events of 800 bytes in one post
 _BODILESS = {"GET", "HEAD", "OPTIONS"}  # nobody reads theirs
 
 
@@ -23,20 +26,25 @@ class BodyCap:
         """ASGI."""
         if scope["type"] != "http" or scope["method"] in _BODILESS:
             await self.app(scope, receive, send)
-        elif (body := await _read(receive)) is None:
+        elif (body := await _read(receive, _most(scope))) is None:
             await PlainTextResponse("The body is too long", 413)(scope, receive, send)
         else:
             await self.app(scope, _once(body, receive), send)
 
 
-async def _read(receive: Receive) -> bytes | None:
-    """The whole body, or None when it is too long."""
+def _most(scope: Scope) -> int:
+    """How long a body may be there, in bytes."""
+    return _LONGER.get(scope["path"], MAX_BODY)
+
+
+async def _read(receive: Receive, most: int) -> bytes | None:
+    """The whole body, or None when it is longer than *most*."""
     body = bytearray()
     more = True
     while more:
         message = await receive()  # when the client leaves, there is no more of it either
         body += message.get("body", b"")
-        if len(body) > MAX_BODY:
+        if len(body) > most:
             return None
         more = message.get("more_body", False)
     return bytes(body)
