@@ -6,7 +6,7 @@ import reflex as rx
 
 from otp_app import routes
 from otp_app.components.forms import Handler, Prop, choose, error_summary, field, submit
-from otp_app.components.layout import Countdown, Go, heading, page, status
+from otp_app.components.layout import Countdown, Go, Watch, heading, page, status
 from otp_app.state.verify import (
     CODE_ID,
     PHONE_ID,
@@ -17,6 +17,7 @@ from otp_app.state.verify import (
 )
 
 TITLE = "Check your phone"
+WATCH_EVERY = 3000  # ms; an event each, of the ten a second that a socket may send
 
 
 def code_page(brand: str) -> rx.Component:
@@ -42,6 +43,7 @@ def _waiting() -> rx.Component:
         error_summary(PROBLEM_ID, shown, VerifyState.error_on),
         heading(TITLE),
         rx.cond(VerifyState.ending, _what_was_sent()),
+        _what_became_of_it(),
         rx.el.form(
             field(
                 CODE_ID,
@@ -78,6 +80,15 @@ def _what_was_sent() -> rx.Component:
         ". It works until ",
         rx.el.strong(VerifyState.expires),
         ".",
+    )
+
+
+def _what_became_of_it() -> rx.Component:
+    """What the provider reports of the message, as it comes in."""
+    ask = rx.el.button(hidden=True, type="button", on_click=VerifyState.show_delivery)
+    return rx.fragment(
+        status(VerifyState.delivery),
+        rx.cond(VerifyState.awaits_delivery, Watch.create(ask, every=WATCH_EVERY)),
     )
 
 
