@@ -88,7 +88,7 @@ def provider(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(scope="package")
 def server(provider: str, site: Site, emulator: Emulator) -> Iterator[Server]:
     """The app in production, sending by *provider*."""
-    server = Server(provider, site, settings_of(provider, emulator.url))
+    server = Server(provider, site, settings_of(provider, emulator.url, site.url))
     server.start()
     yield server
     server.stop()

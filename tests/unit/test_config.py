@@ -25,6 +25,8 @@ VONAGE_JWT = {
     "VONAGE_APPLICATION_ID": "00000000-0000-4000-8000-000000000000",
     "VONAGE_PRIVATE_KEY": "key-canary",
 }
+SIGNED = {"VONAGE_SIGNATURE_SECRET": "signature-canary" * 2}
+PUBLIC = {"PUBLIC_URL": "https://verify.example.com"}
 PRODUCTION = {
     "APP_ENV": "production",
     "SECRET_KEY": "s" * 32,
@@ -99,6 +101,8 @@ def test_the_provider_is_the_one_asked_for_or_the_one_with_credentials(
             ["OTP_PROVIDER", "SECRET_KEY", "PUBLIC_URL", "ALLOWED_COUNTRIES"],
         ),
         ({"ALLOWED_COUNTRIES": "US;canary"}, ["ALLOWED_COUNTRIES"]),
+        (VONAGE_JWT | {"VONAGE_SIGNATURE_SECRET": "canary"}, ["VONAGE_SIGNATURE_SECRET"]),
+        (VONAGE | SIGNED, ["VONAGE_SIGNATURE_SECRET", "VONAGE_APPLICATION_ID"]),
         (PRODUCTION, ["OTP_PROVIDER"]),
         (PRODUCTION | TWILIO | {"OTP_PROVIDER": "console"}, ["OTP_PROVIDER"]),
         (PRODUCTION | TWILIO | {"PUBLIC_URL": "http://canary.example"}, ["PUBLIC_URL"]),
@@ -115,6 +119,23 @@ def test_a_bad_setting_is_named_and_its_value_is_not(
     text = str(caught.value)
     assert all(name in text for name in named)
     assert "canary" not in text
+
+
+@pytest.mark.parametrize(
+    ("environment", "reporters"),
+    [
+        (PUBLIC, set()),
+        (VONAGE_JWT | PUBLIC, set()),
+        (VONAGE_JWT | SIGNED, {ProviderName.VONAGE}),
+        (TWILIO, set()),
+        (TWILIO | PUBLIC, {ProviderName.TWILIO}),
+        (TWILIO | PUBLIC | {"OTP_PROVIDER": "console"}, {ProviderName.TWILIO}),
+    ],
+)
+def test_reports_are_taken_where_they_can_be_told_from_forged_ones(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], reporters: set[ProviderName]
+) -> None:
+    assert load(monkeypatch, environment).reporters == reporters
 
 
 def test_a_limit_is_set_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -140,7 +161,7 @@ def test_production_with_everything_set_starts(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_secrets_do_not_show_in_the_settings_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = load(monkeypatch, TWILIO | VONAGE | VONAGE_JWT | {"OTP_PROVIDER": "vonage"})
+    settings = load(monkeypatch, TWILIO | VONAGE | VONAGE_JWT | SIGNED | {"OTP_PROVIDER": "vonage"})
 
     assert "canary" not in repr(settings)
 
