@@ -43,7 +43,6 @@ def _waiting() -> rx.Component:
         error_summary(PROBLEM_ID, shown, VerifyState.error_on),
         heading(TITLE),
         rx.cond(VerifyState.ending, _what_was_sent()),
-        _what_became_of_it(),
         rx.el.form(
             field(
                 CODE_ID,
@@ -83,15 +82,6 @@ def _what_was_sent() -> rx.Component:
     )
 
 
-def _what_became_of_it() -> rx.Component:
-    """What the provider reports of the message, as it comes in."""
-    ask = rx.el.button(hidden=True, type="button", on_click=VerifyState.show_delivery)
-    return rx.fragment(
-        status(VerifyState.delivery),
-        rx.cond(VerifyState.awaits_delivery, Watch.create(ask, every=WATCH_EVERY)),
-    )
-
-
 def _other_ways() -> rx.Component:
     return rx.el.div(
         rx.el.div(
@@ -102,6 +92,7 @@ def _other_ways() -> rx.Component:
             class_name="actions",
         ),
         status(VerifyState.busy, VerifyState.notice),
+        _what_became_of_it(),
         Countdown.create(
             until=VerifyState.resend_at,
             clock=VerifyState.clock,
@@ -114,6 +105,15 @@ def _other_ways() -> rx.Component:
                 on_click=VerifyState.change_number.prevent_default,
             ),
         ),
+    )
+
+
+def _what_became_of_it() -> rx.Component:
+    """What the provider reports of the message, as it comes in; below what it must not move."""
+    ask = rx.el.button(hidden=True, type="button", on_click=VerifyState.show_delivery)
+    return rx.fragment(
+        status(VerifyState.delivery),
+        rx.cond(VerifyState.awaits_delivery, Watch.create(ask, every=WATCH_EVERY)),
     )
 
 

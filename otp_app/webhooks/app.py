@@ -91,7 +91,7 @@ def _vonage(settings: Settings, now: Clock) -> Webhook | None:
         return None
     return VonageWebhook(
         secret=_revealed(settings.vonage_signature_secret),
-        application_id=settings.vonage_application_id or "",
+        application_id=(settings.vonage_application_id or "").lower(),  # as Vonage writes it
         api_key=settings.vonage_api_key,
         now=now,
     )

@@ -302,6 +302,18 @@ def test_without_a_token_nothing_is_believed(inlet: Inlet, header: str) -> None:
 
 @vonage_only
 @pytest.mark.usefixtures("sent")
+@pytest.mark.parametrize("name", ["application_id", "api_key", "jti", "iss"])
+def test_a_claim_that_is_not_there_contradicts_nothing(inlet: Inlet, name: str) -> None:
+    missing: dict[str, Any] = {name: None}
+    post = vonage_post(VONAGE_URL, inlet.event("failed"), inlet.clock.now(), **missing)
+
+    answer = inlet.send(post)
+
+    assert answer.status_code == 204
+
+
+@vonage_only
+@pytest.mark.usefixtures("sent")
 def test_a_token_may_be_a_little_old_and_the_clocks_a_little_apart(inlet: Inlet) -> None:
     post = inlet.post(inlet.event("failed"))
     inlet.clock.tick(14 * 60)

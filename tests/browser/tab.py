@@ -50,7 +50,7 @@ class Tab:
         self.problem_place = page.locator("#problem")
         self.status = page.locator(".actions + [role=status]")
         self.connection = page.locator("[role=status].lost")
-        self.delivery = page.locator("p:has(strong) + [role=status]")
+        self.delivery = page.locator(".actions + [role=status] + [role=status]")
         self.watch = page.locator("otp-watch")
         self.wait = page.locator("otp-countdown")
 

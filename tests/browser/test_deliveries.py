@@ -22,8 +22,10 @@ def test_a_message_that_could_not_be_delivered_is_followed_by_a_call(journey: Jo
     tab = journey.at_the_code_page()
     tab.code.fill("12")
 
+    before = tab.call_me.bounding_box()
     journey.report("failed")
     expect(tab.delivery).to_have_text(NO_MESSAGE)
+    assert tab.call_me.bounding_box() == before  # nobody presses what moved under their finger
     expect(tab.watch).to_have_count(0)
     expect(tab.code).to_have_value("12")  # nothing that was typed is lost
 
