@@ -54,6 +54,34 @@ def test_a_message_that_was_delivered_is_said_to_be_and_since_when(journey: Jour
     assert len(journey.deliveries()) == 1
 
 
+@twilio_only
+def test_a_tab_that_nobody_sees_does_not_ask(journey: Journey) -> None:
+    tab = journey.open()
+    tab.page.evaluate(
+        "Object.defineProperty(document, 'visibilityState', {get: () => window.seen || 'hidden'})"
+    )
+    tab.page.clock.install()
+    tab.request_code(journey.number)
+    tab.wait_for(Step.CODE)
+    expect(tab.watch).to_have_count(1)
+    tab.page.clock.pause_at(tab.page.evaluate("Date.now() / 1000 + 0.1"))
+
+    tab.page.clock.run_for(6_500)  # ms; after 20 s the page would take its socket for lost
+    tab.page.evaluate("window.seen = 'visible'")
+    tab.page.clock.run_for(6_000)
+
+    journey.wait_until(lambda: asked(journey) >= 2)
+    journey.report("delivered")
+    tab.page.clock.run_for(3_000)
+    expect(tab.delivery).to_contain_text("Delivered at")
+    assert asked(journey) == 3
+
+
+def asked(journey: Journey) -> int:
+    """How often the page has asked."""
+    return sum("show_delivery" in text for where, text in journey.recorder.texts if "sent" in where)
+
+
 @console_only
 def test_where_nobody_reports_nobody_asks(journey: Journey) -> None:
     tab = journey.at_the_code_page()
