@@ -9,7 +9,8 @@ from sqlalchemy import select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from otp_app.storage.engine import transact
-from otp_app.storage.tables import deliveries, verifications
+from otp_app.storage.tables import deliveries as table
+from otp_app.storage.tables import verifications
 from otp_app.verification.deliveries import Delivery
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from otp_app.verification.models import Verification
 
-_d, _v = deliveries.c, verifications.c
+_d, _v = table.c, verifications.c
 _FIELDS = [field.name for field in fields(Delivery) if field.name != "provider"]
 _COLUMNS = [_d[name] for name in _FIELDS]
 
@@ -65,9 +66,9 @@ class SqlDeliveries:
     def _keep(self) -> Executable:
         """Of a report that is there already, nothing. Gives what is new."""
         insertion: sqlite.Insert | postgresql.Insert = (
-            sqlite.insert(deliveries)
+            sqlite.insert(table)
             if self.engine.dialect.name == "sqlite"
-            else postgresql.insert(deliveries)
+            else postgresql.insert(table)
         )
         return insertion.on_conflict_do_nothing().returning(_d.verification, _d.event)
 
