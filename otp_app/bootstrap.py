@@ -28,6 +28,7 @@ from otp_app.errors import NumbersUnreadable, ProviderMisconfigured, StoreUnavai
 from otp_app.flows import FlowCookies
 from otp_app.handles import Handles
 from otp_app.session_cookies import SessionCookies
+from otp_app.storage.deliveries import SqlDeliveries
 from otp_app.storage.engine import migrate, open_engine
 from otp_app.storage.idempotency import SqlIdempotency
 from otp_app.storage.limiter import SqlLimiter
@@ -37,6 +38,7 @@ from otp_app.storage.sessions import SqlSessions
 from otp_app.storage.sql import SqlStore
 from otp_app.verification.audit import Unanswered
 from otp_app.verification.breaker import Breaker
+from otp_app.verification.deliveries import Deliveries
 from otp_app.verification.looking import Screening
 from otp_app.verification.rounds import go_round
 from otp_app.verification.service import VerificationService
@@ -106,6 +108,7 @@ async def running(settings: Settings) -> AsyncIterator[None]:
                 SessionCookies(secure=settings.is_https),
                 Handles(secret),
                 SqlIdempotency(engine, secret.encode()),
+                Deliveries(SqlDeliveries(engine), _now, frozenset(map(str, settings.reporters))),
             )
         )
         stack.callback(services.uninstall)

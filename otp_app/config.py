@@ -117,6 +117,9 @@ class Settings(BaseSettings):
     vonage_brand_name: str = Field(
         "MyApp", min_length=1, max_length=16, pattern=r"^[^/{}:$\r\n]*$", examples=["MyApp"]
     )
+    vonage_signature_secret: SecretStr | None = Field(
+        None, min_length=MIN_SECRET, examples=["(from the dashboard)"]
+    )
     vonage_base_url: Origin = Field("https://api.nexmo.com", examples=["https://api.nexmo.com"])
 
     twilio_account_sid: Annotated[str, sid("AC")] | None = Field(
@@ -127,6 +130,7 @@ class Settings(BaseSettings):
         None, examples=["VA and 32 hexadecimal digits"]
     )
     twilio_brand_name: str = Field("MyApp", min_length=1, max_length=30, examples=["MyApp"])
+    twilio_event_streams: bool = Field(False, examples=["true"])  # noqa: FBT003
     twilio_base_url: Origin = Field(
         "https://verify.twilio.com", examples=["https://verify.twilio.com"]
     )
@@ -179,6 +183,15 @@ class Settings(BaseSettings):
         if self.otp_provider:
             return self.otp_provider
         return next(iter(self.complete_providers()), ProviderName.CONSOLE)
+
+    @property
+    def reporters(self) -> frozenset[ProviderName]:
+        """Those who report deliveries, and whose reports can be told from forged ones."""
+        signed = {
+            ProviderName.VONAGE: self.vonage_signature_secret,
+            ProviderName.TWILIO: self.twilio_event_streams,
+        }
+        return frozenset(name for name in self.complete_providers() if signed[name])
 
     @property
     def brand(self) -> str:
@@ -299,6 +312,20 @@ class Settings(BaseSettings):
         if self.twilio_account_sid or self.twilio_auth_token or self.twilio_verify_service_sid:
             begun.append(ProviderName.TWILIO)
         return begun
+
+    @model_validator(mode="after")
+    def _check_webhooks(self) -> Self:
+        if self.vonage_signature_secret and not self.vonage_application_id:
+            raise ValueError(
+                "VONAGE_SIGNATURE_SECRET: Vonage reports deliveries to applications only. "
+                "Set VONAGE_APPLICATION_ID and VONAGE_PRIVATE_KEY, or unset it"
+            )
+        if self.twilio_event_streams and not self.public_url:
+            raise ValueError(
+                "TWILIO_EVENT_STREAMS: Twilio signs the address that it posts to. Set PUBLIC_URL, "
+                "for example PUBLIC_URL=https://verify.example.com"
+            )
+        return self
 
     @model_validator(mode="after")
     def _check_production(self) -> Self:

@@ -28,6 +28,7 @@ from otp_app.web.armour import armoured
 from otp_app.web.event_gate import EventGate
 from otp_app.web.flow_cookie import FlowCookie
 from otp_app.web.sessions import SuccessGate
+from otp_app.webhooks import app as webhooks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -90,6 +91,7 @@ app = App(
     backend_exception_handler=on_backend_error,
     api_transformer=[
         forms.build(settings.brand, settings.own_origins),
+        webhooks.build(settings),
         SuccessGate,
         FlowCookie,
     ],

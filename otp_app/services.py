@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from otp_app.handles import Handles
     from otp_app.session_cookies import SessionCookies
     from otp_app.storage.idempotency import SqlIdempotency
+    from otp_app.verification.deliveries import Deliveries
     from otp_app.verification.service import VerificationService
     from otp_app.verification.sessions import Session, Sessions
 
@@ -27,6 +28,7 @@ class Services:
     session_cookies: SessionCookies
     handles: Handles
     idempotency: SqlIdempotency
+    deliveries: Deliveries
 
     async def client(self, cookies: str, address: str) -> Client:
         """Who is asking, by the `Cookie` header and the key of the address.

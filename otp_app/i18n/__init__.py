@@ -1,4 +1,4 @@
-"""The words of every error, and how times and countries are written."""
+"""The words of every error and delivery, and how times and countries are written."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from babel import Locale
 from babel.dates import format_date, format_time
 
 from otp_app.errors import CodeMismatch, OtpError, ResendTooSoon
-from otp_app.i18n.en import TEXTS
+from otp_app.i18n.en import DELIVERIES, TEXTS
 from otp_app.phone import SATELLITE_AND_GLOBAL, dial_code, regions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import tzinfo
+
+    from otp_app.verification.deliveries import Delivery
 
 LOCALE = Locale("en", "US")
 WARN_FROM = 3  # attempts left from which the person is told how many
@@ -30,6 +32,12 @@ def message(error: OtpError, *, zone: tzinfo = UTC, now: datetime | None = None)
     if isinstance(error, ResendTooSoon):
         texts["seconds"] = str(_seconds_until(error.params, now))
     return TEXTS[_key(error)].format_map(texts)
+
+
+def delivery(report: Delivery, zone: tzinfo) -> str:
+    """What to tell the person about their message, with the clock time of *zone*."""
+    words = DELIVERIES[report.channel, report.status]
+    return words.format(at=clock(report.at, zone))
 
 
 def country(region: str) -> str:

@@ -1,6 +1,23 @@
 """English. Each text says what happened and how to go on; never "please", "sorry" or "invalid"."""
 
+from otp_app.verification.deliveries import DeliveryStatus
+from otp_app.verification.models import Channel
+
 _DOWN = "We cannot send or check codes at the moment. Try again in a few minutes"
+
+_NO_MESSAGE = "The text message could not be delivered. Try a call: choose “Call me instead”"
+_NO_CALL = "The call did not get through. Try a text message: choose “Send a new text message”"
+
+DELIVERIES = {
+    (Channel.SMS, DeliveryStatus.ACCEPTED): "",
+    (Channel.SMS, DeliveryStatus.DELIVERED): "Delivered at {at}",
+    (Channel.SMS, DeliveryStatus.UNDELIVERED): _NO_MESSAGE,
+    (Channel.SMS, DeliveryStatus.FAILED): _NO_MESSAGE,
+    (Channel.VOICE, DeliveryStatus.ACCEPTED): "",
+    (Channel.VOICE, DeliveryStatus.DELIVERED): "We called at {at}",
+    (Channel.VOICE, DeliveryStatus.UNDELIVERED): _NO_CALL,
+    (Channel.VOICE, DeliveryStatus.FAILED): _NO_CALL,
+}
 
 TEXTS = {
     "phone_missing": "Enter your mobile number",

@@ -6,8 +6,16 @@ import os
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from otp_app import routes
 from otp_app.bootstrap import SECRET_FILE
-from otp_app.config import LOCAL, AppEnv, Settings, SettingsError, load_settings
+from otp_app.config import (
+    LOCAL,
+    AppEnv,
+    ProviderName,
+    Settings,
+    SettingsError,
+    load_settings,
+)
 from otp_app.operations.files import private
 from otp_app.operations.findings import Finding, fail, ok, unsafe, warn
 from otp_app.phone import regions
@@ -17,6 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _HERE = {*LOCAL, "::1"}
+_WEBHOOKS = {
+    ProviderName.VONAGE: (routes.VONAGE_WEBHOOK, "VONAGE_SIGNATURE_SECRET"),
+    ProviderName.TWILIO: (routes.TWILIO_WEBHOOK, "TWILIO_EVENT_STREAMS"),
+}
 
 
 def read() -> tuple[Settings | None, list[Finding]]:
@@ -36,6 +48,7 @@ def configuration(settings: Settings) -> Iterator[Finding]:
     yield _public_url(settings)
     yield _origins()
     yield _countries(settings)
+    yield from _webhooks(settings)
     yield from _limits(settings)
 
 
@@ -98,6 +111,17 @@ def _countries(settings: Settings) -> Finding:
     if settings.default_country not in served:
         return warn(check, "lacks DEFAULT_COUNTRY", "set DEFAULT_COUNTRY to one of them")
     return ok(check, f"{len(served)} set")
+
+
+def _webhooks(settings: Settings) -> Iterator[Finding]:
+    """Whether delivery reports are taken. Whether they are sent, only the provider knows."""
+    for name in settings.complete_providers():
+        path, setting = _WEBHOOKS[name]
+        if name in settings.reporters:
+            what = f"are taken at {settings.origin}{path}, once docs/webhooks.md is followed"
+        else:
+            what = f"are not taken: {setting} is not set. docs/webhooks.md tells what they are for"
+        yield ok(f"{name} webhooks", what)
 
 
 def _limits(settings: Settings) -> Iterator[Finding]:

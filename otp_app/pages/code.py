@@ -6,7 +6,7 @@ import reflex as rx
 
 from otp_app import routes
 from otp_app.components.forms import Handler, Prop, choose, error_summary, field, submit
-from otp_app.components.layout import Countdown, Go, heading, page, status
+from otp_app.components.layout import Countdown, Go, Watch, heading, page, status
 from otp_app.state.verify import (
     CODE_ID,
     PHONE_ID,
@@ -17,6 +17,7 @@ from otp_app.state.verify import (
 )
 
 TITLE = "Check your phone"
+WATCH_EVERY = 3000  # ms; an event each, of the ten a second that a socket may send
 
 
 def code_page(brand: str) -> rx.Component:
@@ -91,6 +92,7 @@ def _other_ways() -> rx.Component:
             class_name="actions",
         ),
         status(VerifyState.busy, VerifyState.notice),
+        _what_became_of_it(),
         Countdown.create(
             until=VerifyState.resend_at,
             clock=VerifyState.clock,
@@ -103,6 +105,15 @@ def _other_ways() -> rx.Component:
                 on_click=VerifyState.change_number.prevent_default,
             ),
         ),
+    )
+
+
+def _what_became_of_it() -> rx.Component:
+    """What the provider reports of the message, as it comes in; below what it must not move."""
+    ask = rx.el.button(hidden=True, type="button", on_click=VerifyState.show_delivery)
+    return rx.fragment(
+        status(VerifyState.delivery),
+        rx.cond(VerifyState.awaits_delivery, Watch.create(ask, every=WATCH_EVERY)),
     )
 
 

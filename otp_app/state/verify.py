@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator  # noqa: TC003 - Reflex evaluates annotations
+from contextlib import suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypedDict
 
@@ -90,6 +91,8 @@ class VerifyState(rx.State):
     proved: str = ""  # the ending of the number that this browser's session is for
     resend_at: int = 0  # ms since 1970 by the server's clock, as is `clock`
     clock: int = 0
+    delivery: str = ""  # what is reported of the last message
+    awaits_delivery: bool = False  # whether the page is to ask for more of it
 
     _request_id: str = ""  # ours; the provider's own id stays in the store
     _wants_phone: bool = False  # this tab asked for the phone page
@@ -154,6 +157,14 @@ class VerifyState(rx.State):
         yield None
         yield await self._show(self._resend(Channel.VOICE), RESEND_ID)
 
+    @rx.event(temporal=True)  # an old question is not worth repeating once the socket is back
+    async def show_delivery(self) -> None:
+        """Show what is reported of the last message. Asks no provider and sends nothing."""
+        flow = self._known_flow()
+        with suppress(StoreUnavailable):  # nobody waits for this answer
+            current = await services.current().verifications.current(flow) if flow else None
+            await self._mirror_delivery(current)
+
     @rx.event
     def change_number(self) -> EventSpec:
         """Go back to the phone page. The code stays good until another number is sent one."""
@@ -189,7 +200,9 @@ class VerifyState(rx.State):
     async def _show(self, action: Awaitable[Verification], field: str) -> EventSpec | None:
         """Do *action* and go where it leads, or show why it does not."""
         try:
-            self._mirror(await action)
+            verification = await action
+            self._mirror(verification)
+            await self._mirror_delivery(verification)
         except OtpError as exc:
             log.info("event.answered", outcome=exc.code)
             return await self._explain(exc, field)
@@ -217,7 +230,9 @@ class VerifyState(rx.State):
         """Read the flow's verification again. Sends nothing, however often it is called."""
         self.busy = ""
         here, flow = services.current(), self._known_flow()
-        self._mirror(await here.verifications.current(flow) if flow else None)
+        current = await here.verifications.current(flow) if flow else None
+        self._mirror(current)
+        await self._mirror_delivery(current)
         session = await here.session(self.router.headers.cookie)
         self.proved = session.phone.ending if session else ""
 
@@ -233,6 +248,17 @@ class VerifyState(rx.State):
         self.expires = i18n.clock(verification.expires_at, self._zone())
         self.resend_at = _milliseconds(verification.resend_at)
         self.code_length = services.current().verifications.code_length(verification)
+
+    async def _mirror_delivery(self, verification: Verification | None) -> None:
+        """Say what is reported of a message whose code this tab waits for."""
+        if not verification or verification.id != self._request_id or self.step != Step.CODE:
+            self.delivery, self.awaits_delivery = "", False
+            return
+        deliveries, report = services.current().deliveries, None
+        with suppress(StoreUnavailable):  # it can be read at the next look
+            report = await deliveries.of(verification)
+        self.delivery = i18n.delivery(report, self._zone()) if report else ""
+        self.awaits_delivery = deliveries.awaits(verification, report)
 
     def _begin(self, busy: str) -> None:
         self.busy, self.error, self.error_on, self.notice = busy, "", "", ""

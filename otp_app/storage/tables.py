@@ -3,11 +3,24 @@
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from sqlalchemy import DateTime, Dialect, Enum, Index, MetaData, String, Table, Text, false, text
+from sqlalchemy import (
+    DateTime,
+    Dialect,
+    Enum,
+    Index,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    false,
+    text,
+)
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
 
 from otp_app.verification.audit import Outcome
+from otp_app.verification.deliveries import DeliveryStatus
 from otp_app.verification.limits import Action
 from otp_app.verification.models import OPEN, Channel, Status
 
@@ -115,6 +128,29 @@ class SessionRow(_Base, table=True):
     ends_at: datetime = Field(index=True, sa_type=Utc)
 
 
+class DeliveryRow(_Base, table=True):
+    """A `Delivery`, for one verification; it is forgotten with it."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (UniqueConstraint("verification", "event"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    verification: str = Field(
+        sa_type=String(64), foreign_key="verifications.id", ondelete="CASCADE"
+    )
+    event: str = Field(sa_type=String(128))
+    reference: str = Field(sa_type=String(255))
+    """A verification may come to have another one; then this is about an earlier message."""
+
+    channel: Channel = Field(sa_type=_by_value(Channel))
+    status: DeliveryStatus = Field(sa_type=_by_value(DeliveryStatus))
+    at: datetime = Field(sa_type=Utc)
+    """By the provider's clock, as is `sent_at`."""
+
+    sent_at: datetime | None = Field(sa_type=Utc)
+    reason: str = Field(sa_type=String(32))
+
+
 class LimitHitRow(_Base, table=True):
     """One use of a limit."""
 
@@ -190,6 +226,7 @@ limit_hits: Table = metadata.tables["limit_hits"]
 verifications: Table = metadata.tables["verifications"]
 users: Table = metadata.tables["users"]
 sessions: Table = metadata.tables["sessions"]
+deliveries: Table = metadata.tables["deliveries"]
 
 _IS_OPEN = text("status IN ({})".format(", ".join(f"'{status}'" for status in sorted(OPEN))))
 Index(

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from otp_app.phone import PhoneNumber
     from otp_app.verification.audit import Answer
+    from otp_app.verification.deliveries import Delivery
     from otp_app.verification.limits import Conversion, Spending
     from otp_app.verification.looking import Insight
     from otp_app.verification.models import (
@@ -291,4 +292,20 @@ class SessionStore(Protocol):
         Returns:
             False if there is no session of *token*.
         """
+        ...
+
+
+class DeliveryStore(Protocol):
+    """Remembers what providers report of messages. All methods raise `StoreUnavailable`."""
+
+    async def add(self, deliveries: Sequence[Delivery]) -> Sequence[tuple[str, Delivery]]:
+        """Keep each report once for each verification that has its reference.
+
+        Returns:
+            What is new: ids of verifications, with the report. An unknown reference has none.
+        """
+        ...
+
+    async def reports(self, verification: Verification) -> Sequence[Delivery]:
+        """All that is reported of what *verification* has as its reference now."""
         ...

@@ -22,20 +22,19 @@ if TYPE_CHECKING:
 COUNTRIES = "US,GB"
 
 
-def settings(services: str) -> dict[str, str]:
+def settings(services: str, public: str) -> dict[str, str]:
     """Those of production, where they matter; *services* is where the emulator is."""
     limits = {
         limit.name: f"{limit.amount}/{int(limit.window.total_seconds())} seconds"
         for limit in POLICY
     }
     return {
-        **settings_of("vonage", services),
-        **settings_of("twilio", services),
+        **settings_of("vonage", services, public),
+        **settings_of("twilio", services, public),
         **limits,
         "ALLOWED_COUNTRIES": COUNTRIES,
         "TRUSTED_PROXY_HOPS": "1",
         "SOCKETS_PER_ADDRESS": "20",
-        "LOG_LEVEL": "DEBUG",
     }
 
 
@@ -48,7 +47,8 @@ def emulator() -> Iterator[Emulator]:
 @pytest.fixture(scope="package")
 def server(emulator: Emulator) -> Iterator[Server]:
     with tempfile.TemporaryDirectory(prefix="otp_app-") as folder:
-        server = Server("twilio", Site(Path(folder), free_port()), settings(emulator.url))
+        site = Site(Path(folder), free_port())
+        server = Server("twilio", site, settings(emulator.url, site.url))
         server.start()
         yield server
         server.stop()

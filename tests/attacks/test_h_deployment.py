@@ -23,6 +23,9 @@ WEAK = {
 }
 
 
+CANARY = "http://canary.example"
+
+
 def test_production_does_not_start_with_what_is_weak(tmp_path: Path) -> None:
     """H4: it names the settings, never their values."""
     strong = {**WEAK, "SECRET_KEY": "canary-" * 8}
@@ -30,7 +33,11 @@ def test_production_does_not_start_with_what_is_weak(tmp_path: Path) -> None:
         (WEAK, {"SECRET_KEY"}),
         (strong, {"OTP_PROVIDER", "PUBLIC_URL", "ALLOWED_COUNTRIES"}),
         (
-            {**settings("http://canary.example"), **strong, "OTP_PROVIDER": "twilio"},
+            {
+                **settings("http://canary.example", "http://canary.example"),
+                **strong,
+                "OTP_PROVIDER": "twilio",
+            },
             {"TWILIO_BASE_URL"},
         ),
     ):

@@ -27,6 +27,7 @@ OURS = [
     "send_again",
     "setvar",  # Reflex gives it to every State; without a `set_…` method it does nothing
     "show_code",
+    "show_delivery",
     "show_phone",
     "show_verified",
     "start_again",

@@ -233,7 +233,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for(
     async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise AssertionError("There is no body to hand on")
 
-    await BodyCap(app)({"type": "http", "method": "POST"}, receive, send)
+    await BodyCap(app)({"type": "http", "method": "POST", "path": "/"}, receive, send)
 
     assert answers[0]["status"] == 408
     assert (b"connection", b"close") in answers[0]["headers"]

@@ -97,7 +97,7 @@ def serve_front_end() -> Iterator[list[str]]:
 def server(provider: str, site: Site, emulator: Emulator, front_end: list[str]) -> Iterator[Server]:
     """The app in production, sending by *provider*."""
     allowed = {"ALLOWED_ORIGINS": ",".join(front_end)}
-    server = Server(provider, site, settings_of(provider, emulator.url) | allowed)
+    server = Server(provider, site, settings_of(provider, emulator.url, site.url) | allowed)
     server.start()
     yield server
     server.stop()

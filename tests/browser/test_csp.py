@@ -112,7 +112,7 @@ def test_a_lost_connection_is_said_in_words(strict: Journey) -> None:
     tab.wait_for(Step.PHONE)
 
     strict.server.stop()
-    lost = tab.status.filter(has_text="The connection was lost")
+    lost = tab.connection.filter(has_text="The connection was lost")
     expect(lost).to_have_text("The connection was lost. Trying again")
     strict.server.restart()
 

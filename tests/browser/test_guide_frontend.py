@@ -72,8 +72,9 @@ def test_a_front_end_on_the_same_site_may_have_the_cookie_and_send_the_code_alon
     page.check(journey.sent_code())
     expect(page.status).to_have_text("Verified")
 
-    (cookie,) = journey.context.cookies()
-    assert cookie["httpOnly"]
+    cookies = journey.context.cookies()
+    assert {cookie["name"] for cookie in cookies} == {"flow", "session"}
+    assert all(cookie["httpOnly"] for cookie in cookies)
 
 
 @console_only

@@ -21,6 +21,7 @@ TWILIO_SERVICE_SID = "VA" + "0" * 31 + "3"
 VONAGE_API_KEY = "abcd1234"
 VONAGE_API_SECRET = "NotARealSecret16"
 VONAGE_APPLICATION_ID = "00000000-0000-4000-8000-000000000004"
+VONAGE_SIGNATURE_SECRET = "not-a-real-vonage-signature-secret" + "0" * 30
 
 
 @cache

@@ -31,6 +31,9 @@ VONAGE_JWT = {
 NUMBER_KEY = "k7Qm1gq0fV2cV1v0y3Zb9u8hX5tq4WnJr6sLpEoDdCI="  # pragma: allowlist secret
 TEXT_KEY = urlsafe_b64encode(b"correct horse battery staple 123").decode()
 HASH = "0" * 64
+SIGNED = {"VONAGE_SIGNATURE_SECRET": "signature-canary" * 2}
+PUBLIC = {"PUBLIC_URL": "https://verify.example.com"}
+STREAMS = PUBLIC | {"TWILIO_EVENT_STREAMS": "true"}
 PRODUCTION = {
     "APP_ENV": "production",
     "SECRET_KEY": "s" * 32,
@@ -123,6 +126,9 @@ def test_the_provider_is_the_one_asked_for_or_the_one_with_credentials(
         ({"API_KEYS": f"canary:{HASH},canary:{HASH}"}, ["API_KEYS"]),
         ({"API_PUBLIC": "canary"}, ["API_PUBLIC"]),
         (PRODUCTION | TWILIO | {"ALLOWED_ORIGINS": "http://canary.example"}, ["ALLOWED_ORIGINS"]),
+        (VONAGE_JWT | {"VONAGE_SIGNATURE_SECRET": "canary"}, ["VONAGE_SIGNATURE_SECRET"]),
+        (VONAGE | SIGNED, ["VONAGE_SIGNATURE_SECRET", "VONAGE_APPLICATION_ID"]),
+        (TWILIO | {"TWILIO_EVENT_STREAMS": "true"}, ["TWILIO_EVENT_STREAMS", "PUBLIC_URL"]),
         (PRODUCTION, ["OTP_PROVIDER"]),
         (PRODUCTION | TWILIO | {"OTP_PROVIDER": "console"}, ["OTP_PROVIDER"]),
         (PRODUCTION | TWILIO | {"PUBLIC_URL": "http://canary.example"}, ["PUBLIC_URL"]),
@@ -185,6 +191,24 @@ def test_an_address_is_kept_as_browsers_write_it(
 @pytest.mark.parametrize("text", ["canary", "{}", '{"LIMIT_SEND_NUMBER": [9999, 1]}'])
 def test_limits_are_set_by_their_names_only(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     assert load(monkeypatch, {"LIMIT_RATES": text}).limit_rates == {}
+
+
+@pytest.mark.parametrize(
+    ("environment", "reporters"),
+    [
+        (PUBLIC, set()),
+        (VONAGE_JWT | PUBLIC, set()),
+        (VONAGE_JWT | SIGNED, {ProviderName.VONAGE}),
+        (TWILIO | PUBLIC, set()),
+        (TWILIO | STREAMS, {ProviderName.TWILIO}),
+        (TWILIO | STREAMS | {"OTP_PROVIDER": "console"}, {ProviderName.TWILIO}),
+        (VONAGE | STREAMS, set()),
+    ],
+)
+def test_reports_are_taken_where_they_can_be_told_from_forged_ones(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], reporters: set[ProviderName]
+) -> None:
+    assert load(monkeypatch, environment).reporters == reporters
 
 
 def test_a_limit_is_set_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,7 +312,7 @@ def test_the_apis_keys_and_origins_are_listed_with_commas(monkeypatch: pytest.Mo
 
 
 def test_secrets_do_not_show_in_the_settings_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = load(monkeypatch, TWILIO | VONAGE | VONAGE_JWT | {"OTP_PROVIDER": "vonage"})
+    settings = load(monkeypatch, TWILIO | VONAGE | VONAGE_JWT | SIGNED | {"OTP_PROVIDER": "vonage"})
 
     assert "canary" not in repr(settings)
 

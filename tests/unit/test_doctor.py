@@ -219,6 +219,17 @@ def test_the_countries_are_set_and_exist(doctor: Doctor, served: str, verdict: s
     assert doctor.verdict("ALLOWED_COUNTRIES", ALLOWED_COUNTRIES=served) == verdict
 
 
+def test_it_says_whether_delivery_reports_are_taken(doctor: Doctor) -> None:
+    twilio = doctor.look(**TWILIO, TWILIO_BASE_URL="http://127.0.0.1:1")[1]["twilio webhooks"]
+    assert twilio[0] == "ok"
+    assert "TWILIO_EVENT_STREAMS is not set" in twilio[1]
+
+    streams = {"PUBLIC_URL": "https://verify.example.com", "TWILIO_EVENT_STREAMS": "true"}
+    twilio = doctor.look(**streams)[1]["twilio webhooks"]
+    assert twilio[0] == "ok"
+    assert "https://verify.example.com/webhooks/twilio" in twilio[1]
+
+
 def test_limits_looser_than_their_defaults_are_listed(doctor: Doctor) -> None:
     code, lines = doctor.look(
         LIMIT_SEND_ADDRESS="50/15 minutes",
