@@ -246,7 +246,7 @@ def test_what_another_app_of_the_account_did_is_not_kept(inlet: Inlet) -> None:
 @pytest.mark.parametrize(
     "forged",
     [
-        {"secret": "another-secret-of-thirty-two-characters"},
+        {"secret": "another-secret-of-thirty-two-characters"},  # pragma: allowlist secret
         {"algorithm": "none"},
         {"algorithm": "HS512"},
         {"payload_hash": "0" * 64},
@@ -260,7 +260,7 @@ def test_what_another_app_of_the_account_did_is_not_kept(inlet: Inlet) -> None:
         {"iat": 10**400},
         {"iat": float("nan")},
         {"exp": 1},
-        {"api_key": "zyxw9876"},
+        {"api_key": "zyxw9876"},  # pragma: allowlist secret
         {"application_id": "00000000-0000-4000-8000-000000000005"},
         {"application_id": ["00000000-0000-4000-8000-000000000004"]},
     ],
