@@ -7,7 +7,10 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export REFLEX_TELEMETRY_ENABLED := false
 export REFLEX_CHECK_LATEST_VERSION := false
 
-.PHONY: run dev test lint format check lock clean
+# What says of itself that it is no secret: an example, or made up for a test.
+MADE_UP := canary|-tests-|for-tests|not-?a-?real|^(password|secret|abcd1234)$$
+
+.PHONY: run dev test lint secure format check lock clean
 
 run: .venv/run  ## build and serve the app, on http://localhost:3000 or PORT
 	$(BIN)/reflex run --env prod
@@ -19,11 +22,18 @@ test: .venv/dev  ## every test, the browser's included
 	$(BIN)/python -m tests.browser.install
 	$(BIN)/python -m pytest
 
-lint: .venv/dev  ## format, lint, types, layers
+lint: .venv/dev secure  ## format, lint, types, layers, weaknesses
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+secure: .venv/dev  ## weak code, secrets in the repository, packages with known vulnerabilities
+	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive otp_app rxconfig.py
+	@git rev-parse > /dev/null  # where there is no repository, nothing would be searched
+	git ls-files -z --cached --others --exclude-standard \
+		| xargs -0 $(BIN)/detect-secrets-hook --no-verify --exclude-secrets '(?i)$(MADE_UP)'
+	$(BIN)/python .ci/audit.py constraints.txt
 
 format: .venv/dev
 	$(BIN)/ruff format .

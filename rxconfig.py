@@ -4,16 +4,22 @@ import os
 
 import reflex as rx
 
-from otp_app.config import settings_or_exit
+from otp_app.config import AppEnv, settings_or_exit
+from otp_app.observability import configure_logging
+from otp_app.web.sockets import LONGEST_FRAME
 
 settings = settings_or_exit()
+is_production = settings.app_env is AppEnv.PRODUCTION
+configure_logging(production=is_production)
 
 # Reflex reads these from the environment only.
+if is_production:
+    os.environ.setdefault("REFLEX_LOG_JSON", "true")  # what it says until the app is there
 if "REFLEX_REDIS_URL" not in os.environ:
     # What must last is in our database. On disk a state would hold the cookie, for all to read, and
     # cost three times as much.
     os.environ.setdefault("REFLEX_STATE_MANAGER_MODE", "memory")
-os.environ.setdefault("REFLEX_SOCKET_MAX_HTTP_BUFFER_SIZE", str(16 * 1024))  # bytes of a frame
+os.environ.setdefault("REFLEX_SOCKET_MAX_HTTP_BUFFER_SIZE", str(LONGEST_FRAME))
 # A connection that has died is let go after 20 s instead of 145: until then, the person who comes
 # back from reading the message gets a new state.
 os.environ.setdefault("REFLEX_SOCKET_INTERVAL", "10s")
@@ -22,7 +28,7 @@ os.environ.setdefault("REFLEX_SOCKET_TIMEOUT", "10s")
 config = rx.Config(
     app_name="otp_app",
     frontend_port=settings.port,
-    cors_allowed_origins=settings.allowed_origins,
+    cors_allowed_origins=settings.own_origins,
     trusted_proxy_hops=0,  # `web/proxies.py` has put the client in their place by then
     redis_token_expiration=900,  # seconds that the state of a tab that has left is kept
     plugins=[],
@@ -32,7 +38,7 @@ config = rx.Config(
     frontend_compression_formats=["brotli", "gzip"],
 )
 
-is_ours = tuple(config.cors_allowed_origins) == settings.allowed_origins
+is_ours = tuple(config.cors_allowed_origins) == settings.own_origins
 if not is_ours or config.transport != "websocket":
     raise SystemExit(
         "REFLEX_CORS_ALLOWED_ORIGINS, REFLEX_TRANSPORT: unset them. PUBLIC_URL says whose pages "

@@ -19,12 +19,21 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from otp_app.errors import AttemptsExhausted, CodeMismatch, OtpError, RateLimited, ResendTooSoon
+from otp_app.errors import (
+    AttemptsExhausted,
+    CodeMismatch,
+    InvalidPhoneNumber,
+    OtpError,
+    RateLimited,
+    ResendTooSoon,
+)
 from otp_app.phone import PhoneNumber
 from otp_app.storage.engine import migrate, open_engine
 from otp_app.storage.limiter import SqlLimiter
+from otp_app.storage.numbers import Numbers
 from otp_app.storage.sql import SqlStore
-from otp_app.verification.limits import Client
+from otp_app.verification.breaker import Breaker
+from otp_app.verification.limits import POLICY, Client
 from otp_app.verification.models import Channel, Flow
 from otp_app.verification.service import VerificationService
 from tests.emulator import Clock
@@ -47,8 +56,10 @@ class World:
     """One simulated day."""
 
     service: VerificationService
+    breaker: Breaker
     provider: FakeProvider
     clock: Clock
+    look_at: datetime
     end: datetime
     due: list[tuple[datetime, int]] = field(default_factory=list)
 
@@ -58,8 +69,15 @@ class World:
         while self.due and self.due[0][0] < self.end:
             moment, bot = heapq.heappop(self.due)
             self.clock.tick(max(0.0, (moment - self.clock.now()).total_seconds()))
+            await self._look()
             again = await act(self, bot)
             heapq.heappush(self.due, (again, bot))
+
+    async def _look(self) -> None:
+        """Once a minute: the app looks more often, which takes long and pauses hardly sooner."""
+        if self.clock.now() >= self.look_at:
+            self.look_at = self.clock.now() + timedelta(minutes=1)
+            await self.breaker.look()
 
 
 def client(bot: int, life: int = 0) -> Client:
@@ -90,6 +108,8 @@ async def pump(world: World, bot: int) -> datetime:
     number = PhoneNumber(_mobile(index))
     try:
         await world.service.start(client(bot, index), number, Channel.SMS)
+    except InvalidPhoneNumber:
+        return now + timedelta(seconds=1)  # no mobile number: the next one
     except OtpError as refusal:
         return _until(refusal, now)
     return now + timedelta(seconds=1)
@@ -99,7 +119,8 @@ def _mobile(index: int) -> str:
     """A number in a block of its own, in one of four countries."""
     start = MOBILES[index % len(MOBILES)]
     length = 12 if start != "+44740" else 13
-    return f"{start}{index:0{length - 4 - len(start)}}0000"
+    block = index // len(MOBILES)
+    return f"{start}{block:0{length - 4 - len(start)}}0000"
 
 
 async def _miss(service: VerificationService, me: Client, id_: str) -> None:
@@ -121,10 +142,11 @@ async def day(bots: int, act: Act) -> FakeProvider:
         url = f"sqlite:///{folder}/otp.db"
         await migrate(url)
         engine = open_engine(url)
-        service = VerificationService(
-            SqlStore(engine), SqlLimiter(engine, b"bench"), {"fake": provider}, "fake", clock.now
-        )
-        await World(service, provider, clock, clock.now() + DAY).run(bots, act)
+        store, limiter = SqlStore(engine, Numbers(b"bench")), SqlLimiter(engine, b"bench")
+        service = VerificationService(store, limiter, {"fake": provider}, "fake", clock.now)
+        breaker = Breaker(store.journal, limiter, POLICY, clock.now)
+        world = World(service, breaker, provider, clock, clock.now(), clock.now() + DAY)
+        await world.run(bots, act)
         await engine.dispose()
     return provider
 

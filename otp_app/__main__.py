@@ -1,7 +1,8 @@
-"""The operator's commands: `python -m otp_app doctor`, `python -m otp_app why +14155552671`."""
+"""The operator's commands: `python -m otp_app doctor`, `why +14155552671`, `rotate`, `key shop`."""
 
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentParser
 from typing import TYPE_CHECKING
 
@@ -13,9 +14,18 @@ if TYPE_CHECKING:
 
 _WHY = (
     "What was sent to a number and checked, and which limits hold it until when. Needs the app's "
-    "settings; with another SECRET_KEY than its own, all limits seem unused. Times are in UTC."
+    "settings; with another SECRET_KEY than its own, it finds nothing. Times are in UTC."
+)
+_KEY = (
+    "Make a key for a program that calls the API. Its hash goes into the settings, the key itself "
+    "into the program's; it is shown this once."
 )
 _DOCTOR = "Check settings, files, database, accounts and clock. Exits with 1 if something failed."
+
+_ROTATE = (
+    "Seal all numbers with the first of NUMBER_KEYS, and make them found by SECRET_KEY as it is. "
+    "The app may run meanwhile; cut short, run it again. Exits with 1 if some cannot be opened."
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27,6 +37,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         from otp_app.operations import doctor
 
         return doctor.run()
+    if arguments.command == "rotate":
+        from otp_app.operations import rotate
+
+        return rotate.run()
+    if arguments.command == "key":
+        return _key(parser, arguments.name)
     from otp_app.i18n import message
     from otp_app.operations import why
 
@@ -37,13 +53,30 @@ def main(argv: Sequence[str] | None = None) -> int:
     return why.run(phone)
 
 
+def _key(parser: ArgumentParser, name: str) -> int:
+    from otp_app.api.keys import new_key
+
+    try:
+        key, setting = new_key(name)
+    except ValueError as exc:
+        parser.error(str(exc))
+    sys.stdout.write(f"The key, for the program:\n  {key}\n\n")
+    sys.stdout.write(
+        f"The setting, with a comma after those that are there:\n  API_KEYS={setting}\n"
+    )
+    return 0
+
+
 def _parser() -> ArgumentParser:
     parser = ArgumentParser(prog="python -m otp_app", description="Look after an installation.")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("doctor", help="what is wrong, and the fix", description=_DOCTOR)
+    commands.add_parser("rotate", help="seal all numbers with the first key", description=_ROTATE)
     why = commands.add_parser("why", help="what happened to a number", description=_WHY)
     why.add_argument("number", nargs="+", help="in any form: +14155552671, '(415) 555-2671'")
     why.add_argument("--country", default="", metavar="GB", help="of a number without its +")
+    key = commands.add_parser("key", help="a new API key", description=_KEY)
+    key.add_argument("name", help="who it is for: small letters, digits and hyphens")
     return parser
 
 

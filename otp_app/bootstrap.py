@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import os
 import secrets
+import signal
 import sys
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import structlog
 
 from otp_app import services
 from otp_app.config import (
@@ -21,21 +24,29 @@ from otp_app.config import (
     Settings,
     SettingsError,
 )
-from otp_app.errors import ProviderMisconfigured, StoreUnavailable
+from otp_app.errors import NumbersUnreadable, ProviderMisconfigured, StoreUnavailable
 from otp_app.flows import FlowCookies
-from otp_app.observability import configure_logging
+from otp_app.handles import Handles
 from otp_app.session_cookies import SessionCookies
+from otp_app.storage.deliveries import SqlDeliveries
 from otp_app.storage.engine import migrate, open_engine
+from otp_app.storage.idempotency import SqlIdempotency
 from otp_app.storage.limiter import SqlLimiter
+from otp_app.storage.numbers import Numbers
+from otp_app.storage.renewal import make_ready
 from otp_app.storage.sessions import SqlSessions
 from otp_app.storage.sql import SqlStore
+from otp_app.verification.audit import Unanswered
+from otp_app.verification.breaker import Breaker
+from otp_app.verification.deliveries import Deliveries
 from otp_app.verification.looking import Screening
+from otp_app.verification.rounds import go_round
 from otp_app.verification.service import VerificationService
 from otp_app.verification.sessions import Sessions
 from otp_app.verification.sweeper import Sweeper
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable, Coroutine
 
     from pydantic import SecretStr
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -53,19 +64,27 @@ _REFUSED = {
         "must be PEM text or the path of a file, the locale a language that Vonage speaks"
     ),
 }
+_NO_ANSWER = "the database does not answer, or its folder cannot be written"
+NO_KEY = (
+    "NUMBER_KEYS: none of them opens the numbers in the database. Add the key that sealed them "
+    "behind the first: NUMBER_KEYS=new,old"
+)
+log = structlog.get_logger(__name__)
+
 SECRET_FILE = Path(".data/secret_key")
 
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[None]:
     """Install the services while the app runs."""
-    configure_logging()
     async with AsyncExitStack() as stack:
         url = settings.database_url.get_secret_value()
         engine = await _database(url)
         stack.push_async_callback(engine.dispose)
-        store = SqlStore(engine)
         secret = _secret(settings)
+        numbers = Numbers(secret.encode(), settings.number_key_list)
+        await _numbers_ready(engine, numbers)
+        store = SqlStore(engine, numbers)
         providers = {str(name): _provider(name, settings, secret) for name in _wanted(settings)}
         for provider in providers.values():
             await _open(provider)
@@ -85,24 +104,47 @@ async def running(settings: Settings) -> AsyncIterator[None]:
             services.Services(
                 verifications,
                 FlowCookies(secret, secure=settings.is_https),
-                Sessions(SqlSessions(engine), _now, settings.session_policy),
+                Sessions(SqlSessions(engine, numbers), _now, settings.session_policy),
                 SessionCookies(secure=settings.is_https),
+                Handles(secret),
+                SqlIdempotency(engine, secret.encode()),
+                Deliveries(SqlDeliveries(engine), _now, frozenset(map(str, settings.reporters))),
             )
         )
         stack.callback(services.uninstall)
-        await stack.enter_async_context(_in_background(Sweeper(store, limiter, providers, _now)))
+        keep = timedelta(days=settings.keep_days)
+        rounds = go_round(
+            Sweeper(store, limiter, providers, _now, keep).sweep,
+            Unanswered(store.journal, _now).sweep,
+            Breaker(store.journal, limiter, settings.limits, _now).look,
+        )
+        await stack.enter_async_context(in_background(rounds, _stop))
         yield
 
 
 @asynccontextmanager
-async def _in_background(sweeper: Sweeper) -> AsyncIterator[None]:
-    task = asyncio.create_task(sweeper.run())
+async def in_background(
+    work: Coroutine[Any, Any, None], stop: Callable[[], None]
+) -> AsyncIterator[None]:
+    """Do *work* meanwhile. If it ends by itself, say so and call *stop*."""
+
+    def ended(task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            log.critical("rounds.died", error=type(task.exception()).__name__)
+            stop()
+
+    task = asyncio.create_task(work)
+    task.add_done_callback(ended)
     try:
         yield
     finally:
         task.cancel()
-        with suppress(asyncio.CancelledError):
-            await task
+        await asyncio.wait([task])
+
+
+def _stop() -> None:
+    """Have the server shut down: nothing that was given up would be canceled any more."""
+    signal.raise_signal(signal.SIGTERM)
 
 
 async def _database(url: str) -> AsyncEngine:
@@ -111,10 +153,19 @@ async def _database(url: str) -> AsyncEngine:
         await migrate(url)
         return open_engine(url)
     except StoreUnavailable:
-        why = "the database does not answer, or its folder cannot be written"
+        why = _NO_ANSWER
     except ValueError as exc:
         why = str(exc)
     raise SettingsError(f"DATABASE_URL: {why}. Check it, for example {DATABASE_EXAMPLE}")
+
+
+async def _numbers_ready(engine: AsyncEngine, numbers: Numbers) -> None:
+    try:
+        await make_ready(engine, numbers)
+    except NumbersUnreadable:
+        raise SettingsError(NO_KEY) from None
+    except StoreUnavailable:
+        raise SettingsError(f"DATABASE_URL: {_NO_ANSWER}") from None
 
 
 async def _open(provider: Provider) -> None:

@@ -11,25 +11,33 @@ from datetime import timedelta
 from enum import StrEnum
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Self
-from urllib.parse import urlsplit
+from typing import Annotated, Self
 
 from dotenv import load_dotenv
-from limits import parse_many as parse_rates
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from otp_app.config_values import (
+    MIN_SECRET,
+    ApiKeys,
+    NumberKeys,
+    Origin,
+    Origins,
+    explained,
+    is_open_to_others,
+    listed,
+    rates,
+    sid,
+    split,
+)
 from otp_app.verification.limits import POLICY, Limit, adjusted
 from otp_app.verification.looking import Concern
 from otp_app.verification.sessions import SessionPolicy
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
+from otp_app.verification.sweeper import KEEP
 
 LOCAL = ("localhost", "127.0.0.1", "0.0.0.0")  # noqa: S104 - Reflex prints the last at its start
 DEVELOPMENT_SLACK = 20  # times: one developer is all the traffic there is, and tries all day
 LOOSEST = 10  # in production, how many times a limit may be looser than its default
-MIN_SECRET = 32  # characters; RFC 2104 wants an HMAC key at least as long as the hash's 32 bytes
 
 DATABASE_EXAMPLE = "sqlite:///.data/otp_app.db"
 
@@ -69,32 +77,6 @@ class Reaction(StrEnum):
     IGNORE = "ignore"  # do not even ask
 
 
-def _origin(value: str) -> str:
-    """A scheme, a host and perhaps a port, nothing behind them."""
-    parts = urlsplit(value)
-    try:
-        _ = parts.port
-    except ValueError:
-        raise ValueError("has a port that is none") from None
-    if parts.scheme not in {"http", "https"} or not parts.hostname or "*" in parts.hostname:
-        raise ValueError("is not an address that starts with https:// or http://")
-    if parts.path.rstrip("/") or parts.query or parts.fragment or parts.username:
-        raise ValueError("must be scheme, host and port only")
-    return value.rstrip("/")
-
-
-def _sid(prefix: str) -> AfterValidator:
-    def check(value: str) -> str:
-        if not re.fullmatch(prefix + "[0-9a-fA-F]{32}", value):
-            raise ValueError(f"must be {prefix} and 32 hexadecimal digits")
-        return value
-
-    return AfterValidator(check)
-
-
-Origin = Annotated[str, AfterValidator(_origin)]
-
-
 class Settings(BaseSettings):
     """What an operator decides. Names are the environment's, in lower case."""
 
@@ -103,12 +85,19 @@ class Settings(BaseSettings):
     app_env: AppEnv = Field(AppEnv.DEVELOPMENT, examples=["production"])
     port: int = Field(3000, ge=1, le=65535, examples=["3000"])
     public_url: Origin | None = Field(None, examples=["https://verify.example.com"])
+    allowed_origins: Origins = Field("", examples=["https://shop.example.com,https://example.com"])
+    api_keys: ApiKeys = Field("", examples=["(from: python -m otp_app key NAME)"])
+    api_public: bool | None = Field(None, examples=["false"])
     trusted_proxy_hops: int = Field(0, ge=0, le=10, examples=["1"])
     sockets_per_address: int = Field(20, ge=1, le=1_000_000, examples=["20"])
     secret_key: SecretStr | None = Field(
         None, min_length=MIN_SECRET, examples=["(48 random bytes)"]
     )
     database_url: SecretStr = Field(SecretStr(DATABASE_EXAMPLE), examples=[DATABASE_EXAMPLE])
+    number_keys: NumberKeys = Field(
+        SecretStr(""), examples=["a key from the command in .env.example"]
+    )
+    keep_days: int = Field(KEEP.days, ge=1, le=3650, examples=["30"])
     default_country: str = Field("US", pattern="^[A-Z]{2}$", examples=["GB"])
     allowed_countries: str = Field(
         "", pattern=r"^[A-Z]{2}(\s*,\s*[A-Z]{2})*$|^$", examples=["US,GB"]
@@ -128,16 +117,20 @@ class Settings(BaseSettings):
     vonage_brand_name: str = Field(
         "MyApp", min_length=1, max_length=16, pattern=r"^[^/{}:$\r\n]*$", examples=["MyApp"]
     )
+    vonage_signature_secret: SecretStr | None = Field(
+        None, min_length=MIN_SECRET, examples=["(from the dashboard)"]
+    )
     vonage_base_url: Origin = Field("https://api.nexmo.com", examples=["https://api.nexmo.com"])
 
-    twilio_account_sid: Annotated[str, _sid("AC")] | None = Field(
+    twilio_account_sid: Annotated[str, sid("AC")] | None = Field(
         None, examples=["AC and 32 hexadecimal digits"]
     )
     twilio_auth_token: SecretStr | None = Field(None, examples=["(from the console)"])
-    twilio_verify_service_sid: Annotated[str, _sid("VA")] | None = Field(
+    twilio_verify_service_sid: Annotated[str, sid("VA")] | None = Field(
         None, examples=["VA and 32 hexadecimal digits"]
     )
     twilio_brand_name: str = Field("MyApp", min_length=1, max_length=30, examples=["MyApp"])
+    twilio_event_streams: bool = Field(False, examples=["true"])  # noqa: FBT003
     twilio_base_url: Origin = Field(
         "https://verify.twilio.com", examples=["https://verify.twilio.com"]
     )
@@ -158,13 +151,18 @@ class Settings(BaseSettings):
         "https://api-eu.vonage.com", examples=["https://api-us.vonage.com"]
     )
 
-    limit_rates: dict[str, tuple[int, timedelta]] = Field(default_factory=dict)
-    """Other rates for rows of `POLICY`, each set by its own name: see `_rates`."""
+    limit_rates: Annotated[dict[str, tuple[int, timedelta]], NoDecode] = Field(default_factory=dict)
+    """Other rates for rows of `POLICY`, each set by its own name; nobody can set `LIMIT_RATES`."""
 
     @property
     def countries(self) -> frozenset[str]:
         """Where codes may go; everywhere, if there is none."""
         return frozenset(re.findall("[A-Z]{2}", self.allowed_countries))
+
+    @property
+    def number_key_list(self) -> tuple[str, ...]:
+        """The first seals numbers, all open them; none, if they stand in the clear."""
+        return split(self.number_keys.get_secret_value())
 
     @property
     def limits(self) -> tuple[Limit, ...]:
@@ -187,6 +185,15 @@ class Settings(BaseSettings):
         return next(iter(self.complete_providers()), ProviderName.CONSOLE)
 
     @property
+    def reporters(self) -> frozenset[ProviderName]:
+        """Those who report deliveries, and whose reports can be told from forged ones."""
+        signed = {
+            ProviderName.VONAGE: self.vonage_signature_secret,
+            ProviderName.TWILIO: self.twilio_event_streams,
+        }
+        return frozenset(name for name in self.complete_providers() if signed[name])
+
+    @property
     def brand(self) -> str:
         """The name that pages and messages go by."""
         if self.provider is ProviderName.VONAGE:
@@ -204,7 +211,7 @@ class Settings(BaseSettings):
         return self.origin.startswith("https://")
 
     @property
-    def allowed_origins(self) -> tuple[str, ...]:
+    def own_origins(self) -> tuple[str, ...]:
         """The pages that may open our socket; a browser sends theirs with the handshake."""
         if self.public_url:
             return (self.public_url,)
@@ -220,6 +227,23 @@ class Settings(BaseSettings):
         if self.look is LookName.VONAGE:
             del chosen[Concern.PUMPING]  # it has no such insight
         return frozenset(concern for concern, reaction in chosen.items() if reaction in reactions)
+
+    @property
+    def api_origins(self) -> tuple[str, ...]:
+        """The pages that may call the API: ours, and those of ALLOWED_ORIGINS."""
+        return (*self.own_origins, *split(self.allowed_origins))
+
+    @property
+    def api_key_hashes(self) -> dict[str, str]:
+        """The SHA-256 of each API key in hexadecimal, by the key's name."""
+        return dict(key.split(":") for key in split(self.api_keys))
+
+    @property
+    def is_api_public(self) -> bool:
+        """Whether who has neither a key, nor our cookie, nor an allowed page may call the API."""
+        if self.api_public is None:
+            return self.app_env is not AppEnv.PRODUCTION
+        return self.api_public
 
     def complete_providers(self) -> tuple[ProviderName, ...]:
         """Those whose credentials are all there."""
@@ -290,6 +314,20 @@ class Settings(BaseSettings):
         return begun
 
     @model_validator(mode="after")
+    def _check_webhooks(self) -> Self:
+        if self.vonage_signature_secret and not self.vonage_application_id:
+            raise ValueError(
+                "VONAGE_SIGNATURE_SECRET: Vonage reports deliveries to applications only. "
+                "Set VONAGE_APPLICATION_ID and VONAGE_PRIVATE_KEY, or unset it"
+            )
+        if self.twilio_event_streams and not self.public_url:
+            raise ValueError(
+                "TWILIO_EVENT_STREAMS: Twilio signs the address that it posts to. Set PUBLIC_URL, "
+                "for example PUBLIC_URL=https://verify.example.com"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _check_production(self) -> Self:
         if self.app_env is AppEnv.PRODUCTION and (problems := list(self._production_problems())):
             raise ValueError("\n  - ".join(problems))
@@ -316,6 +354,8 @@ class Settings(BaseSettings):
             problems.append(
                 "PUBLIC_URL: must be https in production, as https://verify.example.com"
             )
+        if any(not origin.startswith("https://") for origin in split(self.allowed_origins)):
+            problems.append("ALLOWED_ORIGINS: must be https in production")
         problems.extend(
             f"{limit.name}: is more than {LOOSEST} times as loose as its default, "
             f"{default.amount} in {default.window}"
@@ -337,29 +377,22 @@ def load_settings(env_file: Path | None = Path(".env")) -> Settings:
     Raises:
         SettingsError: naming each setting that is wrong.
     """
-    if env_file is not None:
-        load_dotenv(env_file)
-    rates = _rates(os.environ)
+    was_read = env_file is not None and load_dotenv(env_file)
     try:
-        return Settings(limit_rates=rates)
+        settings = Settings(limit_rates=rates(os.environ))
     except ValidationError as exc:
-        raise SettingsError(_explain(exc)) from None
+        raise SettingsError(explained(exc, Settings.model_fields)) from None
+    except ValueError as exc:
+        raise SettingsError(listed([str(exc)])) from None
+    if env_file and was_read and settings.app_env is AppEnv.PRODUCTION:
+        _require_private(env_file)
+    return settings
 
 
-def _rates(environment: Mapping[str, str]) -> dict[str, tuple[int, timedelta]]:
-    """The limits that are set, in the notation of the library `limits`: `5/15 minutes`."""
-    texts = {limit.name: environment.get(limit.name, "") for limit in POLICY}
-    return {name: _rate(name, text) for name, text in texts.items() if text}
-
-
-def _rate(name: str, text: str) -> tuple[int, timedelta]:
-    try:
-        rates = parse_rates(text)
-    except ValueError:
-        rates = []
-    if len(rates) != 1 or rates[0].amount < 1:
-        raise SettingsError(f"{name}: is not a rate, for example 5/15 minutes")
-    return rates[0].amount, timedelta(seconds=rates[0].get_expiry())
+def _require_private(env_file: Path) -> None:
+    if is_open_to_others(env_file):
+        problem = f"{env_file}: can be read or changed by others. chmod o-rwx {env_file}"
+        raise SettingsError(listed([problem]))
 
 
 @cache
@@ -369,25 +402,6 @@ def settings_or_exit() -> Settings:
         return load_settings()
     except SettingsError as exc:
         raise SystemExit(str(exc)) from None
-
-
-def _explain(exc: ValidationError) -> str:
-    """One line for each problem. pydantic's own text holds the values, so none of it is kept."""
-    lines = [_explain_one(error["loc"], error["msg"], error["type"]) for error in exc.errors()]
-    return "The settings cannot be used:\n" + "\n".join(f"  - {line}" for line in lines)
-
-
-def _explain_one(loc: tuple[int | str, ...], message: str, type_: str) -> str:
-    if not loc:  # our own cross-checks name the setting themselves
-        return message.removeprefix("Value error, ")
-    field = Settings.model_fields[str(loc[0])]
-    why = (
-        message.removeprefix("Value error, ")
-        if type_ == "value_error"
-        else _WHY.get(type_, "cannot be used")
-    )
-    example = f", for example {field.examples[0]}" if field.examples else ""
-    return f"{str(loc[0]).upper()}: {why}{example}"
 
 
 _SERVICES = (
@@ -400,16 +414,4 @@ _SERVICES = (
 _LOOK_NEEDS = {
     LookName.TWILIO: ("twilio_account_sid", "twilio_auth_token"),
     LookName.VONAGE: ("vonage_application_id", "vonage_private_key"),  # no key and secret there
-}
-
-_WHY = {
-    "enum": "is not one of the known names",
-    "int_parsing": "is not a whole number",
-    "float_parsing": "is not a number",
-    "greater_than_equal": "is too small",
-    "less_than_equal": "is too large",
-    "string_pattern_mismatch": "does not have the right form",
-    "string_too_short": "is too short",
-    "string_too_long": "is too long",
-    "too_short": f"is shorter than {MIN_SECRET} characters",
 }

@@ -10,6 +10,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, ClassVar
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
 
@@ -106,6 +107,95 @@ class UnknownChannel(InputError):
     """The code was asked for in a way that does not exist."""
 
     code = "channel_unknown"
+
+
+class RequestError(OtpError):
+    """The call itself cannot be used: told to programs, by the API."""
+
+
+class FieldsUnusable(RequestError):
+    """Fields are missing, unknown or of another type. Params: `fields`, their names.
+
+    Attributes:
+        problems: what is wrong with each. Holds no value.
+    """
+
+    code = "fields_unusable"
+    status = 422
+
+    def __init__(self, problems: Mapping[str, str]) -> None:
+        super().__init__(fields=", ".join(problems))
+        self.problems = problems
+
+
+class BodyTooLong(RequestError):
+    """More than any honest call has."""
+
+    code = "body_too_long"
+    status = 413
+
+
+class NotJson(RequestError):
+    """The body is not declared as JSON, which no form of another site can do."""
+
+    code = "not_json"
+    status = 415
+
+
+class PathUnknown(RequestError):
+    """The API has no such path."""
+
+    code = "path_unknown"
+    status = 404
+
+
+class MethodNotAllowed(RequestError):
+    """The path takes other methods."""
+
+    code = "method_not_allowed"
+    status = 405
+
+
+class OriginRefused(RequestError):
+    """A page of another site is asking."""
+
+    code = "origin_refused"
+    status = 403
+
+
+class CallerUnknown(RequestError):
+    """Neither an API key nor our cookie, where one of them is needed."""
+
+    code = "caller_unknown"
+    status = 401
+
+
+class ApiKeyRefused(RequestError):
+    """There is no such API key."""
+
+    code = "api_key_refused"
+    status = 401
+
+
+class IdempotencyKeyReused(RequestError):
+    """The `Idempotency-Key` came with another request before: nothing is wrong with this one."""
+
+    code = "idempotency_key_reused"
+    status = 409
+
+
+class IdempotencyKeyInUse(RequestError):
+    """The first request with this `Idempotency-Key` has no answer, yet or for good."""
+
+    code = "idempotency_key_in_use"
+    status = 409
+
+
+class Unexpected(RequestError):
+    """A fault of ours, of which nothing is told."""
+
+    code = "unexpected"
+    status = 500
 
 
 class VerificationError(OtpError):
@@ -285,3 +375,7 @@ class StoreUnavailable(OtpError):
 
     code = "store_unavailable"
     status = 503
+
+
+class NumbersUnreadable(StoreUnavailable):
+    """A stored number is sealed with a key that we do not have. The operator's to mend."""

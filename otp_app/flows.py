@@ -7,6 +7,7 @@ accepted. Reflex's own client token names a tab and proves nothing.
 from __future__ import annotations
 
 import secrets
+from hashlib import sha256
 
 from itsdangerous import BadSignature, TimestampSigner
 from starlette.requests import cookie_parser
@@ -15,6 +16,11 @@ from otp_app.verification.models import Flow
 
 MAX_AGE = 24 * 60 * 60  # seconds; a verification takes minutes, a tab stays open for a day
 RENEW_AFTER = 60 * 60  # seconds
+
+
+def short_name(flow: Flow) -> str:
+    """What the log calls *flow*: how its hash in the database begins, and no way to the cookie."""
+    return sha256(flow.encode()).hexdigest()[:12]
 
 
 class FlowCookies:

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import logging
 import re
+import secrets
+import time
 from pathlib import Path
 
 import structlog
-from structlog.typing import EventDict  # noqa: TC002 - structlog reads annotations
+from structlog.contextvars import bind_contextvars, clear_contextvars, merge_contextvars
+from structlog.processors import EventRenamer, JSONRenderer, TimeStamper, add_log_level
+from structlog.stdlib import ProcessorFormatter, add_logger_name
+from structlog.typing import EventDict, Processor  # noqa: TC002 - structlog reads annotations
 
 _SDK_LOGGERS = ("vonage", "twilio", "urllib3", "aiohttp", "aiosqlite", "sqlalchemy", "alembic")
 """At INFO and WARNING some of them print numbers, ids and whole bodies."""
@@ -18,18 +23,27 @@ _SECRETS = re.compile(
     | \b(?:AC|VA|VE|SK)[0-9a-fA-F]{32}\b                         # Twilio's ids
     | \b[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\b   # Vonage's ids, client tokens
     | \b(?:Basic|Bearer)\s+[\w.~+/=-]+
-    | '(?:cookie|authorization|token)':\s*'[^']*'
-    | \b(?:__Host-)?flow=[^;'"\s]+
+    | '(?:cookie|authorization|token)':\s*'[^']*'?               # its end may be cut off
+    | \b(?:__Host-)?(?:flow|session)=[^;'"\s]+
+    | (?<![\w-])(?!(?-i:[a-z_]+)(?![\w-]))[\w-]{40,}             # names of flows, not of code
     """,
     re.VERBOSE | re.IGNORECASE,
 )
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""What ends or reorders a line, moves or colours a terminal, or cannot be written to one."""
+
+_HASH = re.compile(r"(?=\d*[a-f])[0-9a-f]{8,16}")  # of a number; its digits look like one
 _MAX_LINE = 2000  # characters; the framework logs whole events, which anybody can make long
 
 
 def redact(text: str) -> str:
     """*text* as one line of bounded length without numbers, codes, ids and tokens."""
-    line = _SECRETS.sub("[redacted]", text[: 2 * _MAX_LINE])[:_MAX_LINE]
-    return line.replace("\r", "\\r").replace("\n", "\\n")
+    line = _SECRETS.sub("[redacted]", text[: 2 * _MAX_LINE])
+    return _CONTROLS.sub(_escaped, line)[:_MAX_LINE]
+
+
+def _escaped(control: re.Match[str]) -> str:
+    return control[0].encode("unicode_escape").decode()
 
 
 class RedactedRecord(logging.LogRecord):
@@ -55,26 +69,94 @@ class RedactedRecord(logging.LogRecord):
         return f"{before}{raised}" if traceback else text
 
 
-def configure_logging() -> None:
-    """Readable lines on stdout; the SDKs silenced, every record redacted."""
+def configure_logging(*, production: bool) -> None:
+    """One line an event on stdout, redacted: readable, or in production JSON of every logger.
+
+    To be called again after a server has set up its own loggers, which are made to use ours.
+    """
     logging.setLogRecordFactory(RedactedRecord)
     for name in _SDK_LOGGERS:
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    shared = [*_CONTEXT, *(_JSON if production else _READABLE)]
     structlog.configure(
-        processors=[
-            structlog.contextvars.merge_contextvars,
-            _redacted,
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            structlog.dev.ConsoleRenderer(colors=False),
-        ],
+        processors=[_redacted, _named, add_log_level, *shared],
+        logger_factory=structlog.WriteLoggerFactory(),
     )
+    if production:
+        logging.captureWarnings(capture=True)
+        _take_over(
+            ProcessorFormatter(
+                foreign_pre_chain=[add_logger_name, add_log_level],
+                processors=[ProcessorFormatter.remove_processors_meta, *shared],
+            )
+        )
+
+
+def begin(**names: str) -> None:
+    """Every line of this task says from here on which request or event it belongs to.
+
+    Args:
+        names: what else is known of it. They are not redacted, so they hold nobody's text.
+    """
+    clear_contextvars()  # a task may have served another one before
+    bind_contextvars(request=secrets.token_hex(6), began=time.monotonic(), **names)
+
+
+class _Lines(logging.Handler):
+    """Writes as our own lines are written, so that none ends up within another."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            structlog.WriteLogger().msg(self.format(record))
+        except (OSError, ValueError):  # nobody reads stdout any more
+            self.handleError(record)
+
+
+def _take_over(formatter: logging.Formatter) -> None:
+    """Every logger's records leave by one handler; files that somebody asked for stay."""
+    lines = _Lines()
+    lines.setFormatter(formatter)
+    for logger in [*logging.root.manager.loggerDict.values(), logging.root]:
+        if isinstance(logger, logging.Logger) and _drop_handlers(logger):
+            logger.propagate = True
+    logging.root.addHandler(lines)
+    logging.root.setLevel(logging.INFO)
+
+
+def _drop_handlers(logger: logging.Logger) -> bool:
+    """Whether *logger* had handlers that write to a terminal."""
+    dropped = [one for one in logger.handlers if not isinstance(one, logging.FileHandler)]
+    for handler in dropped:
+        logger.removeHandler(handler)
+    return bool(dropped)
 
 
 def _redacted(_logger: object, _method: str, event: EventDict) -> EventDict:
     """Our own lines carry ids and names only; this is for the day when somebody forgets."""
-    texts = {name: redact(value) for name, value in event.items() if isinstance(value, str)}
-    return {**event, **texts}
+    return {name: _safe(name, value) for name, value in event.items()}
+
+
+def _safe(name: str, value: object) -> object:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    text = str(value)
+    return text if name == "number" and _HASH.fullmatch(text) else redact(text)
+
+
+def _named(_logger: object, _method: str, event: EventDict) -> EventDict:
+    return {"logger": "otp_app", **event}
+
+
+def _timed(_logger: object, _method: str, event: EventDict) -> EventDict:
+    """How long after its request or event began a line is written, unless it says how long."""
+    if (began := event.pop("began", None)) is not None:
+        event.setdefault("duration_ms", round(1000 * (time.monotonic() - began)))
+    return event
+
+
+_CONTEXT: list[Processor] = [merge_contextvars, _timed, TimeStamper(fmt="iso", utc=True)]
+_READABLE: list[Processor] = [structlog.dev.ConsoleRenderer(colors=False)]
+_JSON: list[Processor] = [EventRenamer("message"), JSONRenderer()]  # Reflex's names of keys
 
 
 def _where(exc_info: object) -> str:

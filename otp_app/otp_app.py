@@ -11,14 +11,18 @@ import structlog
 from reflex.config import get_config
 from reflex.event import EventSpec  # noqa: TC002 - Reflex evaluates it
 from reflex.utils.exec import is_prod_mode
+from reflex_base.registry import RegistrationContext
 from starlette.middleware.gzip import GZipMiddleware
 
 from otp_app import routes
+from otp_app.api import app as api
+from otp_app.api.app import ApiFirst
 from otp_app.bootstrap import running
 from otp_app.components.connection import connection_lost
 from otp_app.components.layout import head
 from otp_app.components.words import SAID, say
-from otp_app.config import SettingsError, settings_or_exit
+from otp_app.config import AppEnv, SettingsError, settings_or_exit
+from otp_app.observability import configure_logging
 from otp_app.pages import code, phone, problem, verified
 from otp_app.state.binding import BoundToFlow
 from otp_app.state.verify import VerifyState
@@ -28,6 +32,7 @@ from otp_app.web.event_gate import EventGate
 from otp_app.web.flow_cookie import FlowCookie
 from otp_app.web.pages import PagesInLanguage, Words
 from otp_app.web.sessions import SuccessGate
+from otp_app.webhooks import app as webhooks
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -37,6 +42,7 @@ if TYPE_CHECKING:
     from otp_app.components.forms import Handler
 
 settings = settings_or_exit()
+configure_logging(production=settings.app_env is AppEnv.PRODUCTION)
 log = structlog.get_logger(__name__)
 
 
@@ -51,11 +57,16 @@ async def lifespan() -> AsyncIterator[None]:
 
 
 class App(rx.App):
-    """Reflex's app, in ours: an `api_transformer` stands inside what answers CORS and crashes."""
+    """Reflex's app, in ours: an `api_transformer` stands inside what answers CORS and crashes.
+
+    The API stands in front of it, for the same reason.
+    """
 
     def __call__(self) -> ASGIApp:
-        """What the server runs."""
-        return armoured(super().__call__(), settings)
+        """What the server runs. It has set up its own loggers by now."""
+        configure_logging(production=settings.app_env is AppEnv.PRODUCTION)
+        app = ApiFirst(super().__call__(), api.build(settings))
+        return armoured(app, settings, RegistrationContext.get().event_handlers)
 
 
 def on_backend_error(exception: Exception) -> EventSpec:
@@ -89,7 +100,8 @@ app = App(
     api_transformer=[
         partial(PagesInLanguage, words=words),
         GZipMiddleware,
-        forms.build(settings.brand, settings.allowed_origins, words),
+        forms.build(settings.brand, settings.own_origins, words),
+        webhooks.build(settings),
         SuccessGate,
         FlowCookie,
     ],

@@ -1,4 +1,4 @@
-"""Paths of the pages and forms, and the names of what a browser brings along."""
+"""Paths of the pages, forms, webhooks and the API, and the names of what a browser brings along."""
 
 PHONE = "/"
 CODE = "/code"
@@ -10,6 +10,19 @@ VERIFY_OTP = "/verify-otp"
 FINISH = "/finish"
 SIGN_OUT = "/sign-out"
 LANGUAGE = "/language"
+
+API = "/api/"
+API_DOCS = "/api/docs"
+OPENAPI = "/api/openapi.json"
+HEALTH = "/health"
+VONAGE_REQUEST, VONAGE_CHECK = "/api/request-verification", "/api/check-verification"
+TWILIO_REQUEST, TWILIO_CHECK = "/api/otp/request", "/api/otp/verify"
+VERIFICATIONS = "/api/v1/verifications"
+
+GUIDES = frozenset({VONAGE_REQUEST, VONAGE_CHECK, TWILIO_REQUEST, TWILIO_CHECK})
+"""Where failures look as in the guides."""
+VONAGE_WEBHOOK = "/webhooks/vonage"
+TWILIO_WEBHOOK = "/webhooks/twilio"
 
 DEV_COOKIE = "/_flow.js"
 TIME_ZONE_COOKIE = "tz"  # set by the pages' script: an IANA name

@@ -5,11 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from otp_app.errors import FlowMissing
+from otp_app.verification.limits import Client
+
 if TYPE_CHECKING:
     from otp_app.flows import FlowCookies
+    from otp_app.handles import Handles
     from otp_app.session_cookies import SessionCookies
+    from otp_app.storage.idempotency import SqlIdempotency
+    from otp_app.verification.deliveries import Deliveries
     from otp_app.verification.service import VerificationService
-    from otp_app.verification.sessions import Sessions
+    from otp_app.verification.sessions import Session, Sessions
 
 
 @dataclass(frozen=True)
@@ -20,6 +26,26 @@ class Services:
     flows: FlowCookies
     sessions: Sessions
     session_cookies: SessionCookies
+    handles: Handles
+    idempotency: SqlIdempotency
+    deliveries: Deliveries
+
+    async def client(self, cookies: str, address: str, language: str) -> Client:
+        """Who is asking, by the `Cookie` header, the key of the address, and the language.
+
+        Raises:
+            FlowMissing: cookies are blocked, or ours ran out while a tab stayed open.
+        """
+        flow = self.flows.read(cookies)
+        if flow is None:
+            raise FlowMissing
+        session = await self.session(cookies)
+        proved = session.phone.e164 if session else ""
+        return Client(flow, address, proved, language=language)
+
+    async def session(self, cookies: str) -> Session | None:
+        """The session that a `Cookie` header proves."""
+        return await self.sessions.find(self.session_cookies.read(cookies))
 
 
 _installed: list[Services] = []

@@ -2,8 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.logs import Lines, in_production
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _FOLDER = tempfile.TemporaryDirectory(prefix="otp-app-tests-")  # gone when the process ends
 
@@ -13,10 +22,17 @@ for name in [*os.environ]:  # nor do settings of the shell
         "ALLOWED_COUNTRIES",
         "DEFAULT_COUNTRY",
         "OTP_LOCALE",
+        "NUMBER_KEYS",
+        "KEEP_DAYS",
         "TRUSTED_PROXY_HOPS",
         "SOCKETS_PER_ADDRESS",
+        "API_PUBLIC",
     }:
         del os.environ[name]
+
+API_KEYS = {name: f"otp_{name}_only-for-tests" for name in ("shop", "bank")}
+_HASHES = {name: hashlib.sha256(key.encode()).hexdigest() for name, key in API_KEYS.items()}
+FRONT_END = "https://front.example"
 
 os.environ |= {
     "PYTHON_DOTENV_DISABLED": "1",  # a developer's own .env stays out of it
@@ -27,4 +43,20 @@ os.environ |= {
     "OTP_PROVIDER": "console",
     "APP_ENV": "development",
     "PORT": "3000",
+    "ALLOWED_ORIGINS": FRONT_END,
+    "API_KEYS": ",".join(f"{name}:{hashed}" for name, hashed in _HASHES.items()),
+    "HYPOTHESIS_STORAGE_DIRECTORY": _FOLDER.name,  # it keeps nothing that a run could depend on
 }
+
+
+@pytest.fixture
+def production_log(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
+    with in_production():
+        yield Lines(capsys)
+
+
+@pytest.fixture
+def debug_log(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
+    """The log of production, with every logger there is at DEBUG."""
+    with in_production(debug=True):
+        yield Lines(capsys)

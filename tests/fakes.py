@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from itertools import count
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
+from otp_app.errors import NumberBusy, ProviderTimedOut
+from otp_app.verification.limits import Action, Client
 from otp_app.verification.looking import Insight
 from otp_app.verification.models import Channel, CheckOutcome, Reference
+from tests.emulator.clock import Clock
 
 if TYPE_CHECKING:
+    from datetime import datetime
+
     from otp_app.phone import PhoneNumber
 
 RIGHT, WRONG = "123456", "000000"
@@ -96,3 +101,81 @@ class FakeLook:
         if self.failures:
             raise self.failures.pop(0)
         return self.insight
+
+
+class Asked(NamedTuple):
+    """One thing that was asked of the oracle, and was done."""
+
+    action: Action
+    at: datetime
+    by: Client
+    to: PhoneNumber
+    reference: Reference
+    is_yes: bool = False
+
+
+@dataclass
+class Oracle(FakeProvider):
+    """A provider with codes that forgives everything and remembers all; our limits have to do.
+
+    Its codes live for ever and work any number of times.
+    """
+
+    clock: Clock = field(default_factory=Clock)
+    by: Client | None = None
+    """Who is acting now."""
+    log: list[Asked] = field(default_factory=list)
+    codes: dict[Reference, str] = field(default_factory=dict)
+    running: dict[str, Reference] = field(default_factory=dict)
+    loses_answers: bool = False
+    """Whether the next answer is lost, after all was done."""
+    is_busy: bool = False
+    """Whether a number that has a running verification gets no other."""
+
+    async def start(self, to: PhoneNumber, channel: Channel, language: str = "") -> Reference:
+        """Send a code, in a new verification."""
+        self._fail_if_told()
+        running = self.running.get(to.e164)
+        if self.is_busy and running:
+            raise NumberBusy(running)
+        reference = await super().start(to, channel, language)
+        self.running[to.e164] = reference
+        return self._send(reference, to)
+
+    async def resend(
+        self, reference: Reference, to: PhoneNumber, channel: Channel, language: str = ""
+    ) -> Reference:
+        """Send a new code, in the same one."""
+        self._fail_if_told()
+        return self._send(await super().resend(reference, to, channel, language), to)
+
+    async def check(self, reference: Reference, to: PhoneNumber, code: str) -> CheckOutcome:
+        """The right code is the reference's last."""
+        self._fail_if_told()
+        is_yes = self.codes.get(reference) == code
+        self._note(Action.CHECK, reference, to, is_yes=is_yes)
+        self._lose_answer_if_told()
+        return CheckOutcome.APPROVED if is_yes else CheckOutcome.MISMATCH
+
+    async def cancel(self, reference: Reference) -> None:
+        """Forget that it runs."""
+        await super().cancel(reference)
+        self.running = {to: one for to, one in self.running.items() if one != reference}
+
+    def _send(self, reference: Reference, to: PhoneNumber) -> Reference:
+        self.codes[reference] = f"{100_000 + 7 * len(self.log):06}"
+        self._note(Action.SEND, reference, to)
+        self._lose_answer_if_told()
+        return reference
+
+    def _note(
+        self, action: Action, reference: Reference, to: PhoneNumber, *, is_yes: bool = False
+    ) -> None:
+        assert self.by is not None
+        answered = is_yes and not self.loses_answers
+        self.log.append(Asked(action, self.clock.now(), self.by, to, reference, answered))
+
+    def _lose_answer_if_told(self) -> None:
+        if self.loses_answers:
+            self.loses_answers = False
+            raise ProviderTimedOut

@@ -66,6 +66,17 @@
     connectedCallback() { requestAnimationFrame(() => this.closest("form")?.requestSubmit()); }
   });
 
+  // What comes by itself is asked for now and then, by a button that nobody else presses.
+  customElements.define("otp-watch", class extends HTMLElement {
+    connectedCallback() {
+      this.timer = setInterval(() => this.ask(), Number(this.getAttribute("every")));
+    }
+    disconnectedCallback() { clearInterval(this.timer); }
+    ask() {
+      if (document.visibilityState === "visible") this.querySelector("button")?.click();
+    }
+  });
+
   // Seconds until a moment of the server's clock. In a shadow root, out of React's way.
   customElements.define("otp-countdown", class extends HTMLElement {
     static observedAttributes = ["until", "clock"];

@@ -107,6 +107,15 @@ class Keep(Element):
     alias = "otp-keep"
 
 
+class Watch(Element):
+    """Presses the button in it `every` so many ms, while somebody is looking."""
+
+    tag = "OtpWatch"
+    alias = "otp-watch"
+
+    every: rx.Var[int]
+
+
 class Countdown(Element):
     """Ticks down to `until`, in the sentence `words`. Times are ms by the server."""
 

@@ -1,4 +1,4 @@
-"""The words of every error, and how times are written, in the person's language."""
+"""The words of every error and delivery, and how times are written, in the person's language."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from babel.dates import format_date, format_time
 
 from otp_app.errors import CodeMismatch, OtpError, ResendTooSoon
-from otp_app.i18n.en import TEXTS
+from otp_app.i18n.en import DELIVERIES, TEXTS
 from otp_app.i18n.languages import english
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from otp_app.i18n.languages import Language
+    from otp_app.verification.deliveries import Delivery
 
 WARN_FROM = 3  # attempts left from which the person is told how many
 
@@ -36,6 +37,12 @@ def message(
     if isinstance(error, ResendTooSoon):
         values["seconds"] = _seconds_until(error.params, now)
     return language.say(TEXTS[_key(error)], **values)
+
+
+def delivery(report: Delivery, language: Language, zone: tzinfo) -> str:
+    """What to tell the person about their message, with the clock time of *zone*."""
+    words = DELIVERIES[report.channel, report.status]
+    return language.say(words, at=clock(report.at, language, zone)) if words else ""
 
 
 def clock(moment: datetime, language: Language, zone: tzinfo, now: datetime | None = None) -> str:

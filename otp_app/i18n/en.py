@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otp_app.i18n.marks import _, plural
+from otp_app.verification.deliveries import DeliveryStatus
+from otp_app.verification.models import Channel
 
 if TYPE_CHECKING:
     from otp_app.i18n.languages import Sentence
@@ -14,6 +16,20 @@ RESEND_TOO_SOON = plural(
     "You can get another code in {seconds} second",
     "You can get another code in {seconds} seconds",
 )
+
+_NO_MESSAGE = _("The text message could not be delivered. Try a call: choose “Call me instead”")
+_NO_CALL = _("The call did not get through. Try a text message: choose “Send a new text message”")
+
+DELIVERIES = {
+    (Channel.SMS, DeliveryStatus.ACCEPTED): "",
+    (Channel.SMS, DeliveryStatus.DELIVERED): _("Delivered at {at}"),
+    (Channel.SMS, DeliveryStatus.UNDELIVERED): _NO_MESSAGE,
+    (Channel.SMS, DeliveryStatus.FAILED): _NO_MESSAGE,
+    (Channel.VOICE, DeliveryStatus.ACCEPTED): "",
+    (Channel.VOICE, DeliveryStatus.DELIVERED): _("We called at {at}"),
+    (Channel.VOICE, DeliveryStatus.UNDELIVERED): _NO_CALL,
+    (Channel.VOICE, DeliveryStatus.FAILED): _NO_CALL,
+}
 
 TEXTS: dict[str, Sentence] = {
     "phone_missing": _("Enter your mobile number"),
@@ -38,6 +54,24 @@ TEXTS: dict[str, Sentence] = {
     ),
     "phone_not_served": _("We cannot send codes to {country} yet. Use a different number"),
     "number_unfit": _("We cannot send a code to this number. Use a different number"),
+    "fields_unusable": _("Some fields cannot be used as they are: {fields}"),
+    "body_too_long": _("The body is too long. Send 8 kB at most"),
+    "not_json": _("Send the body as JSON, with Content-Type: application/json"),
+    "path_unknown": _("There is nothing at this address. See /api/docs"),
+    "method_not_allowed": _("This address does not take that method. See /api/docs"),
+    "origin_refused": _("This page may not call us. Add its origin to ALLOWED_ORIGINS"),
+    "caller_unknown": _("Say who asks: send an API key, or bring the cookie of our pages"),
+    "api_key_refused": _(  # pragma: allowlist nextline secret
+        "This API key is not known. Check that all of it was copied"
+    ),
+    "idempotency_key_reused": _(
+        "This Idempotency-Key was used for another request. Use a new one for each request"
+    ),
+    "idempotency_key_in_use": _(
+        "The first request with this Idempotency-Key has not been answered. Wait for it, or use a "
+        "new key and know that a message may have been sent"
+    ),
+    "unexpected": _("There is a problem with this service. Try again in a few minutes"),
     "channel_unknown": _("Choose “Text message” or “Call me”"),
     "code_missing": plural("Enter the {length} digit code", "Enter the {length} digit code"),
     "code_not_digits": _("The code has only numbers"),

@@ -125,7 +125,12 @@ def choose(wanted: str, accept: str = "") -> Language:
     """
     if wanted in languages():
         return languages()[wanted]
-    return next(filter(None, map(_nearest, _accepted(accept))), english())
+    return best_for(accept) or english()
+
+
+def best_for(accept: str) -> Language | None:
+    """The best for an `Accept-Language`; none, if it names none that we speak."""
+    return next(filter(None, map(_nearest, _accepted(accept))), None)
 
 
 def likely_country(accept: str, served: frozenset[str], fallback: str) -> str:

@@ -1,1 +1,1 @@
-"""What operators ask of an installation from the command line. Nothing here changes anything."""
+"""What operators ask of an installation from the command line. Only `rotate` changes anything."""

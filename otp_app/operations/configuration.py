@@ -6,8 +6,16 @@ import os
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
+from otp_app import routes
 from otp_app.bootstrap import SECRET_FILE
-from otp_app.config import LOCAL, AppEnv, Settings, SettingsError, load_settings
+from otp_app.config import (
+    LOCAL,
+    AppEnv,
+    ProviderName,
+    Settings,
+    SettingsError,
+    load_settings,
+)
 from otp_app.operations.files import private
 from otp_app.operations.findings import Finding, fail, ok, unsafe, warn
 from otp_app.phone import regions
@@ -16,8 +24,11 @@ from otp_app.verification.limits import POLICY, Limit
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_PORTS = {"https": ":443", "http": ":80"}
 _HERE = {*LOCAL, "::1"}
+_WEBHOOKS = {
+    ProviderName.VONAGE: (routes.VONAGE_WEBHOOK, "VONAGE_SIGNATURE_SECRET"),
+    ProviderName.TWILIO: (routes.TWILIO_WEBHOOK, "TWILIO_EVENT_STREAMS"),
+}
 
 
 def read() -> tuple[Settings | None, list[Finding]]:
@@ -32,10 +43,12 @@ def read() -> tuple[Settings | None, list[Finding]]:
 def configuration(settings: Settings) -> Iterator[Finding]:
     """All that can be said without asking anybody."""
     yield from _secret_key(settings)
+    yield _number_keys(settings)
     yield _proxy_hops(settings)
     yield _public_url(settings)
     yield _origins()
     yield _countries(settings)
+    yield from _webhooks(settings)
     yield from _limits(settings)
 
 
@@ -48,6 +61,16 @@ def _secret_key(settings: Settings) -> Iterator[Finding]:
     yield warn("SECRET_KEY", what, fix)
     if SECRET_FILE.exists():
         yield private(str(SECRET_FILE), SECRET_FILE, production=False)
+
+
+def _number_keys(settings: Settings) -> Finding:
+    check, keys = "NUMBER_KEYS", len(settings.number_key_list)
+    if keys:
+        return ok(check, f"the first of {keys} seals numbers")
+    what = "is not set: numbers stand in the database in the clear"
+    if settings.app_env is AppEnv.PRODUCTION:
+        return warn(check, what, "set it as .env.example says, then python -m otp_app rotate")
+    return ok(check, what)
 
 
 def _proxy_hops(settings: Settings) -> Finding:
@@ -63,10 +86,9 @@ def _proxy_hops(settings: Settings) -> Finding:
 
 def _public_url(settings: Settings) -> Finding:
     parts = urlsplit(settings.origin)
-    host = parts.netloc.lower().removesuffix(_PORTS[parts.scheme])
-    if not settings.origin.isascii() or settings.origin != f"{parts.scheme}://{host}":
+    if not settings.origin.isascii():
         what = "is not written as browsers send it, so no page can open its socket"
-        return fail("PUBLIC_URL", what, "lower case, no :443 or :80, other letters as xn--")
+        return fail("PUBLIC_URL", what, "write letters that are not ASCII as xn--")
     if settings.app_env is AppEnv.PRODUCTION and parts.hostname in _HERE:
         return fail("PUBLIC_URL", "is this machine's own name", "set it to what people open")
     return ok("PUBLIC_URL", "only its pages may open the socket")
@@ -89,6 +111,17 @@ def _countries(settings: Settings) -> Finding:
     if settings.default_country not in served:
         return warn(check, "lacks DEFAULT_COUNTRY", "set DEFAULT_COUNTRY to one of them")
     return ok(check, f"{len(served)} set")
+
+
+def _webhooks(settings: Settings) -> Iterator[Finding]:
+    """Whether delivery reports are taken. Whether they are sent, only the provider knows."""
+    for name in settings.complete_providers():
+        path, setting = _WEBHOOKS[name]
+        if name in settings.reporters:
+            what = f"are taken at {settings.origin}{path}, once docs/webhooks.md is followed"
+        else:
+            what = f"are not taken: {setting} is not set. docs/webhooks.md tells what they are for"
+        yield ok(f"{name} webhooks", what)
 
 
 def _limits(settings: Settings) -> Iterator[Finding]:

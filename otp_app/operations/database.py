@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import make_url
-from sqlalchemy.exc import ArgumentError
 
 from otp_app.config import DATABASE_EXAMPLE, AppEnv, Settings
+from otp_app.config_values import is_open_to_others
 from otp_app.errors import StoreUnavailable
-from otp_app.operations.files import is_open_to_others, private
+from otp_app.operations.files import private
 from otp_app.operations.findings import Finding, fail, ok, warn
+from otp_app.operations.installation import sqlite_file
 from otp_app.storage import migrations
 from otp_app.storage.engine import open_engine, store_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from sqlalchemy import Connection
 
@@ -36,16 +36,6 @@ def database(settings: Settings) -> Iterator[Finding]:
     yield from _answers(url)
     if file:
         yield from _files(file, production=settings.app_env is AppEnv.PRODUCTION)
-
-
-def sqlite_file(url: str) -> Path | None:
-    """The file that *url* names, if it names one. Opening an engine would make it."""
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        return None
-    is_sqlite = parsed.drivername.startswith("sqlite")
-    return Path(parsed.database) if is_sqlite and parsed.database else None
 
 
 def _answers(url: str) -> Iterator[Finding]:

@@ -12,6 +12,7 @@ from otp_app.operations.configuration import configuration, read
 from otp_app.operations.database import database
 from otp_app.operations.files import env_file
 from otp_app.operations.findings import Finding, Verdict
+from otp_app.operations.numbers import numbers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,4 +36,5 @@ def _findings() -> Iterator[Finding]:
     if settings:
         yield from configuration(settings)
         yield from database(settings)
+        yield from numbers(settings)
         yield from accounts(settings)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import shutil
-import stat
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from otp_app.config_values import is_open_to_others
 from otp_app.operations.findings import Finding, fail, ok, unsafe
 
 if TYPE_CHECKING:
@@ -33,17 +33,13 @@ def private(check: str, path: Path, *, production: bool) -> Finding:
     return ok(check, "cannot be read by others")
 
 
-def is_open_to_others(path: Path) -> bool:
-    """Whether its mode lets everybody read or write."""
-    return bool(path.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH))
-
-
 def _committed() -> Finding:
     git = shutil.which("git")
     if git is None:
         return ok(".env in git", "not checked: git is not installed")
     command = [git, "ls-files", "--", str(ENV_FILE)]
-    answer = subprocess.run(command, capture_output=True, check=False)  # noqa: S603 - nobody's text
+    # Nobody's text is in it.
+    answer = subprocess.run(command, capture_output=True, check=False)  # noqa: S603  # nosec B603
     if answer.stdout:
         fix = "git rm --cached .env, and change every secret in it: the history keeps them"
         return fail(".env in git", "is committed", fix)

@@ -1,4 +1,4 @@
-"""What became of a number's verifications, in the terms of the person who asked for them."""
+"""What became of a number's verifications, and what providers were asked for them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
+    from otp_app.verification.audit import Answer, Entry
     from otp_app.verification.models import Verification
 
 _CHANNELS = {Channel.SMS: "text message", Channel.VOICE: "call"}
@@ -31,6 +32,26 @@ def told(past: Sequence[Verification], most: int, now: datetime) -> Iterator[str
     yield from (f"  {_line(verification, now)}" for verification in past)
     if not past:
         yield "  none"
+
+
+def asked(questions: Sequence[Entry], most: int) -> Iterator[str]:
+    """A line for each of *questions*."""
+    yield f"What providers were asked about it, the newest first, at most {most}"
+    yield from (f"  {_question(question)}" for question in questions)
+    if not questions:
+        yield "  nothing"
+
+
+def _question(entry: Entry) -> str:
+    what = f"{entry.action} ({entry.channel}) to {entry.provider}"
+    return f"{entry.at:%Y-%m-%d %H:%M:%S} UTC  {what}: {_answer(entry.answer)}"
+
+
+def _answer(answer: Answer | None) -> str:
+    if answer is None:
+        return "no answer yet"
+    took = "" if answer.duration_ms is None else f"in {answer.duration_ms} ms"
+    return ", ".join(part for part in (answer.outcome, answer.detail, took) if part)
 
 
 def _line(verification: Verification, now: datetime) -> str:

@@ -14,7 +14,7 @@ from otp_app.components.forms import (
     field,
     submit,
 )
-from otp_app.components.layout import Countdown, Go, heading, page, status
+from otp_app.components.layout import Countdown, Go, Watch, heading, page, status
 from otp_app.components.words import count, for_script, say, sentence
 from otp_app.i18n.en import RESEND_TOO_SOON
 from otp_app.i18n.marks import plural
@@ -32,6 +32,7 @@ HINT = plural(
     "{length} number. Spaces do not matter.",
     "{length} numbers. Spaces do not matter.",
 )
+WATCH_EVERY = 3000  # ms; an event each, of the ten a second that a socket may send
 
 
 def code_page(brand: str) -> rx.Component:
@@ -113,6 +114,7 @@ def _other_ways() -> rx.Component:
             class_name="actions",
         ),
         status(VerifyState.busy, VerifyState.notice),
+        _what_became_of_it(),
         Countdown.create(
             until=VerifyState.resend_at,
             clock=VerifyState.clock,
@@ -125,6 +127,15 @@ def _other_ways() -> rx.Component:
                 on_click=VerifyState.change_number.prevent_default,
             ),
         ),
+    )
+
+
+def _what_became_of_it() -> rx.Component:
+    """What the provider reports of the message, as it comes in; below what it must not move."""
+    ask = rx.el.button(hidden=True, type="button", on_click=VerifyState.show_delivery)
+    return rx.fragment(
+        status(VerifyState.delivery),
+        rx.cond(VerifyState.awaits_delivery, Watch.create(ask, every=WATCH_EVERY)),
     )
 
 

@@ -68,6 +68,7 @@ class RefusalTable:
         error = self.rows[name](refused) if name else self._by_status(refused)
         log.warning(
             "provider.refused",
+            provider=self.operation.partition(".")[0],
             operation=self.operation,
             status=refused.status,
             row=name,

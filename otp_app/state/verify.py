@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator  # noqa: TC003 - Reflex evaluates annotations
+from contextlib import suppress
 from enum import StrEnum
 from typing import TYPE_CHECKING, TypedDict
 
 import reflex as rx
+import structlog
 from reflex.event import EventSpec  # noqa: TC002 - likewise
 from starlette.requests import cookie_parser
 
@@ -15,7 +17,6 @@ from otp_app.addresses import address_key
 from otp_app.errors import (
     AlreadyVerified,
     AttemptsExhausted,
-    FlowMissing,
     OtpError,
     ResendTooSoon,
     StoreUnavailable,
@@ -24,7 +25,6 @@ from otp_app.errors import (
 from otp_app.i18n.languages import choose
 from otp_app.phone import PhoneNumber
 from otp_app.verification.inputs import parse_channel
-from otp_app.verification.limits import Client
 from otp_app.verification.models import Channel, Status, Verification
 
 if TYPE_CHECKING:
@@ -32,7 +32,11 @@ if TYPE_CHECKING:
     from datetime import datetime, tzinfo
 
     from otp_app.i18n.languages import Language
+    from otp_app.verification.limits import Client
     from otp_app.verification.models import Flow
+
+
+log = structlog.get_logger(__name__)
 
 
 class Step(StrEnum):
@@ -89,18 +93,20 @@ class VerifyState(rx.State):
     proved: str = ""  # the ending of the number that this browser's session is for
     resend_at: int = 0  # ms since 1970 by the server's clock, as is `clock`
     clock: int = 0
+    delivery: str = ""  # what is reported of the last message
+    awaits_delivery: bool = False  # whether the page is to ask for more of it
 
     _request_id: str = ""  # ours; the provider's own id stays in the store
     _wants_phone: bool = False  # this tab asked for the phone page
     _spoken: str = ""  # the language of what is said here
-    _flow: str = ""  # whose state this is
+    _flow: str | None = None  # whose state this is
 
     def _bind(self) -> None:
         """Forget everything, if it is another flow's; what was said, if in another language."""
         flow = self._known_flow() or ""
-        if flow != self._flow:
+        if self._flow not in (None, flow):
             self.reset()  # type: ignore[no-untyped-call]
-            self._flow = flow
+        self._flow = flow
         spoken = self._language().tag
         if spoken != self._spoken:
             self._begin("")  # what was said was in another language
@@ -158,6 +164,14 @@ class VerifyState(rx.State):
         yield None
         yield await self._show(self._resend(Channel.VOICE), RESEND_ID)
 
+    @rx.event(temporal=True)  # an old question is not worth repeating once the socket is back
+    async def show_delivery(self) -> None:
+        """Show what is reported of the last message. Asks no provider and sends nothing."""
+        flow = self._known_flow()
+        with suppress(StoreUnavailable):  # nobody waits for this answer
+            current = await services.current().verifications.current(flow) if flow else None
+            await self._mirror_delivery(current)
+
     @rx.event
     def change_number(self) -> EventSpec:
         """Go back to the phone page. The code stays good until another number is sent one."""
@@ -176,7 +190,8 @@ class VerifyState(rx.State):
     async def _start(self, form: PhoneForm) -> Verification:
         phone = PhoneNumber.parse(_text(form, "phone"), _text(form, "country"))
         channel = parse_channel(_text(form, "channel"))
-        return await services.current().verifications.start(self._client(), phone, channel)
+        client = await self._client()
+        return await services.current().verifications.start(client, phone, channel)
 
     async def _check(self, form: CodeForm) -> Verification:
         client, id_ = await self._asked()
@@ -198,11 +213,15 @@ class VerifyState(rx.State):
     async def _show(self, action: Awaitable[Verification], field: str) -> EventSpec | None:
         """Do *action* and go where it leads, or show why it does not."""
         try:
-            self._mirror(await action)
+            verification = await action
+            self._mirror(verification)
+            await self._mirror_delivery(verification)
         except OtpError as exc:
+            log.info("event.answered", outcome=exc.code)
             return await self._explain(exc, field)
         finally:
             self.busy = ""
+        log.info("event.answered", outcome="ok")
         is_there = field != PHONE_ID and self._page() == routes.CODE
         return None if is_there else rx.redirect(self._page())
 
@@ -224,8 +243,10 @@ class VerifyState(rx.State):
         """Read the flow's verification again. Sends nothing, however often it is called."""
         self.busy = ""
         here, flow = services.current(), self._known_flow()
-        self._mirror(await here.verifications.current(flow) if flow else None)
-        session = await here.sessions.find(here.session_cookies.read(self.router.headers.cookie))
+        current = await here.verifications.current(flow) if flow else None
+        self._mirror(current)
+        await self._mirror_delivery(current)
+        session = await here.session(self.router.headers.cookie)
         self.proved = session.phone.ending if session else ""
 
     def _mirror(self, verification: Verification | None) -> None:
@@ -240,6 +261,17 @@ class VerifyState(rx.State):
         self.expires = i18n.clock(verification.expires_at, self._language(), self._zone())
         self.resend_at = _milliseconds(verification.resend_at)
         self.code_length = services.current().verifications.code_length(verification)
+
+    async def _mirror_delivery(self, verification: Verification | None) -> None:
+        """Say what is reported of a message whose code this tab waits for."""
+        if not verification or verification.id != self._request_id or self.step != Step.CODE:
+            self.delivery, self.awaits_delivery = "", False
+            return
+        deliveries, report = services.current().deliveries, None
+        with suppress(StoreUnavailable):  # it can be read at the next look
+            report = await deliveries.of(verification)
+        self.delivery = i18n.delivery(report, self._language(), self._zone()) if report else ""
+        self.awaits_delivery = deliveries.awaits(verification, report)
 
     def _begin(self, busy: str) -> None:
         self.busy, self.error, self.error_on, self.notice = busy, "", "", ""
@@ -258,13 +290,11 @@ class VerifyState(rx.State):
         """Who is asking, and the verification that this tab shows."""
         if not self._request_id:  # the tab's state was lost, the cookie was not
             await self._restore()
-        return self._client(), self._request_id
+        return await self._client(), self._request_id
 
-    def _client(self) -> Client:
-        flow = self._known_flow()
-        if flow is None:  # cookies are blocked, or it ran out while the tab stayed open
-            raise FlowMissing
-        return Client(flow, address_key(self.router.session.client_ip), self._language().tag)
+    async def _client(self) -> Client:
+        cookies, address = self.router.headers.cookie, address_key(self.router.session.client_ip)
+        return await services.current().client(cookies, address, self._language().tag)
 
     def _known_flow(self) -> Flow | None:
         return services.current().flows.read(self.router.headers.cookie)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy import URL, event, make_url
+from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import (
     ArgumentError,
     DBAPIError,
@@ -21,9 +22,9 @@ from otp_app.errors import StoreUnavailable
 from otp_app.storage import migrations
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
-    from sqlalchemy import Dialect
+    from sqlalchemy import Dialect, Table
     from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.ext.asyncio import AsyncConnection
     from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
@@ -33,11 +34,22 @@ _T = TypeVar("_T")
 PATIENCE = 1.0  # seconds to wait for a lock or a connection: somebody is waiting for the page
 
 _OPTIONS = {"hide_parameters": True, "pool_timeout": PATIENCE}  # errors show no number
-_PRAGMAS = ("journal_mode=WAL", "synchronous=NORMAL", "foreign_keys=ON")
+_PRAGMAS = (
+    "journal_mode=WAL",
+    "synchronous=NORMAL",
+    "foreign_keys=ON",
+    "secure_delete=ON",  # what is deleted, or sealed anew, is gone from the file too
+)
 _LIBPQ = {"connect_timeout": "2", "tcp_user_timeout": "2000", "options": "-c lock_timeout=1s"}
 _ALONE = {  # a second process waits here until the first one has migrated
-    "sqlite": ("PRAGMA busy_timeout=30000", "BEGIN IMMEDIATE"),
+    # A changed table is copied and dropped, which must not delete what refers to its rows.
+    "sqlite": ("PRAGMA busy_timeout=30000", "PRAGMA foreign_keys=OFF", "BEGIN IMMEDIATE"),
     "postgresql": ("SET LOCAL lock_timeout='30s'", "SELECT pg_advisory_xact_lock(6073201)"),
+}
+
+_INSERTS: Mapping[str, Callable[[Table], sqlite.Insert | postgresql.Insert]] = {
+    "sqlite": sqlite.insert,
+    "postgresql": postgresql.insert,
 }
 
 
@@ -64,6 +76,11 @@ async def transact(engine: AsyncEngine, work: Callable[[AsyncConnection], Awaita
                 return await work(connection)
 
     return await asyncio.shield(transaction())
+
+
+def insert_into(engine: AsyncEngine, table: Table) -> sqlite.Insert | postgresql.Insert:
+    """An INSERT that can say what happens when the row is there already."""
+    return _INSERTS[engine.dialect.name](table)
 
 
 def open_engine(url: str) -> AsyncEngine:

@@ -1,4 +1,4 @@
-"""What is asked of the table without changing it."""
+"""What is asked of the tables without changing them."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import and_, exists, false, or_, select
 
 from otp_app.storage.rows import COLUMNS, hashed, is_open
-from otp_app.storage.tables import verifications
+from otp_app.storage.tables import users, verifications
 from otp_app.verification.models import Status
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ColumnElement, Executable
 
-    from otp_app.phone import PhoneNumber
     from otp_app.verification.models import Flow
 
 CANCELABLE_AFTER = timedelta(seconds=30)
@@ -38,17 +37,22 @@ def newest(flow: Flow) -> Executable:
     return select(*COLUMNS).where(_v.flow == hashed(flow)).order_by(*order).limit(1)
 
 
-def locked(flow: Flow, phone: PhoneNumber, now: datetime) -> Executable:
+def locked(flow: Flow, phone_key: str, now: datetime) -> Executable:
     """What wrong codes ended and time has not, the longest first."""
-    mine = (_v.flow == hashed(flow), _v.phone == phone.e164)
+    mine = (_v.flow == hashed(flow), _v.phone_key == phone_key)
     is_locked = (_v.status == Status.EXHAUSTED, _v.expires_at > now)
     return select(*COLUMNS).where(*mine, *is_locked).order_by(_v.expires_at.desc()).limit(1)
 
 
-def of_number(phone: PhoneNumber, most: int) -> Executable:
+def of_number(phone_key: str, most: int) -> Executable:
     """The last *most* of a number, whoever asked, the newest first."""
-    mine = select(*COLUMNS).where(_v.phone == phone.e164)
+    mine = select(*COLUMNS).where(_v.phone_key == phone_key)
     return mine.order_by(_v.created_at.desc()).limit(most)
+
+
+def user(phone_key: str) -> Executable:
+    """Who has proved to hold the number."""
+    return select(users.c.id).where(users.c.phone_key == phone_key)
 
 
 def ended(now: datetime) -> Executable:

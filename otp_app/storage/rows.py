@@ -6,13 +6,13 @@ import hashlib
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
-from otp_app.phone import PhoneNumber
 from otp_app.storage.tables import verifications
 from otp_app.verification.models import OPEN, Flow, Status, Verification
 
 if TYPE_CHECKING:
     from sqlalchemy import ColumnCollection, ColumnElement, RowMapping
 
+    from otp_app.storage.numbers import Numbers
     from otp_app.verification.sessions import Token
 
 COLUMNS = [verifications.c[field.name] for field in fields(Verification)]
@@ -30,17 +30,18 @@ def is_open(row: ColumnCollection[str, Any]) -> ColumnElement[bool]:
     return status.in_(sorted(OPEN))
 
 
-def to_row(verification: Verification) -> dict[str, Any]:
+def to_row(verification: Verification, numbers: Numbers) -> dict[str, Any]:
     """The values of a new row."""
     return vars(verification) | {
         "flow": hashed(verification.flow),
-        "phone": verification.phone.e164,
+        "phone": numbers.sealed(verification.phone),
+        "phone_key": numbers.key(verification.phone),
         "created_at": verification.sent_at,
         "canceled": False,
     }
 
 
-def from_row(row: RowMapping, flow: Flow | None = None) -> Verification:
+def from_row(row: RowMapping, numbers: Numbers, flow: Flow | None = None) -> Verification:
     """The verification of *flow*; where that is not known its hash must do."""
-    values = dict(row) | {"flow": flow or row["flow"], "phone": PhoneNumber(row["phone"])}
-    return Verification(**values)
+    phone = numbers.opened(row["phone"])
+    return Verification(**dict(row) | {"flow": flow or row["flow"], "phone": phone})

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, false, insert, select, update
 
-from otp_app.phone import PhoneNumber
 from otp_app.storage.engine import transact
 from otp_app.storage.rows import hashed
 from otp_app.storage.tables import sessions, verifications
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Executable, RowMapping
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+    from otp_app.storage.numbers import Numbers
     from otp_app.verification.models import Flow
     from otp_app.verification.sessions import Token
 
@@ -36,6 +36,7 @@ class SqlSessions:
     """Sessions in the database of *engine*."""
 
     engine: AsyncEngine
+    numbers: Numbers
 
     async def exchange(
         self, flow: Flow, since: datetime, token: Token, now: datetime, ends_at: datetime
@@ -65,7 +66,7 @@ class SqlSessions:
             return found
 
         row = await transact(self.engine, work)
-        return Session(PhoneNumber(row["phone"]), row["approved_at"]) if row else None
+        return Session(self.numbers.opened(row["phone"]), row["approved_at"]) if row else None
 
     async def end_sessions(self, token: Token) -> bool:
         """Whichever browsers they are in."""
@@ -94,6 +95,6 @@ def _see(token: Token, now: datetime) -> Executable:
 
 
 def _end(token: Token) -> Executable:
-    number = select(_v.phone).select_from(_with_verification).where(_s.token == hashed(token))
-    same_number = select(_v.id).where(_v.phone == number.scalar_subquery())
+    number = select(_v.phone_key).select_from(_with_verification).where(_s.token == hashed(token))
+    same_number = select(_v.id).where(_v.phone_key == number.scalar_subquery())
     return delete(sessions).where(_s.verification.in_(same_number))

@@ -3,48 +3,59 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from sqlalchemy import insert
-from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 
 from otp_app.storage import queries, statements
-from otp_app.storage.engine import transact
+from otp_app.storage.audit import SqlJournal
+from otp_app.storage.engine import insert_into, transact
 from otp_app.storage.rows import from_row, to_row
 from otp_app.storage.tables import users, verifications
+from otp_app.verification.audit import first_message, guess, message
 from otp_app.verification.models import Flow, Status
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
-    from sqlalchemy import Executable, RowMapping, Table, Update
+    from sqlalchemy import Delete, Executable, RowMapping, Update
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from otp_app.phone import PhoneNumber
+    from otp_app.storage.numbers import Numbers
     from otp_app.verification.models import Reference, Send, Verification
-
-_UPSERTS: Mapping[str, Callable[[Table], sqlite.Insert | postgresql.Insert]] = {
-    "sqlite": sqlite.insert,
-    "postgresql": postgresql.insert,
-}
 
 
 @dataclass(frozen=True)
 class SqlStore:
-    """Verifications, and the numbers they proved, in the database of *engine*."""
+    """Verifications, and the numbers they proved, in the database of *engine*.
+
+    All methods that read a number raise `NumbersUnreadable` where *numbers* cannot open it.
+    """
 
     engine: AsyncEngine
+    numbers: Numbers
+
+    @cached_property
+    def journal(self) -> SqlJournal:
+        """The audit, in the same database."""
+        return SqlJournal(self.engine, self.numbers)
 
     async def reserve(self, verification: Verification) -> bool:
         """Make room and insert; the unique index refuses a second one, and all is undone."""
+        row = to_row(verification, self.numbers)
 
         async def work(connection: AsyncConnection) -> None:
             over = statements.expire_over(verification.flow, verification.sent_at)
             await connection.execute(over)
-            await connection.execute(statements.cancel_others(verification))
-            await connection.execute(insert(verifications).values(to_row(verification)))
+            others = statements.cancel_others(verification.flow, row["phone_key"])
+            await connection.execute(others)
+            await connection.execute(insert(verifications).values(row))
+            question = first_message(verification)
+            await connection.execute(self.journal.asked(question, verification.sent_at))
 
         try:
             await transact(self.engine, work)
@@ -54,21 +65,27 @@ class SqlStore:
 
     async def latest(self, flow: Flow) -> Verification | None:
         """The flow's open verification, else its newest."""
-        rows = await self._rows(queries.newest(flow))
-        return from_row(rows[0], flow) if rows else None
+        return await self._first(queries.newest(flow), flow)
 
     async def locked(self, flow: Flow, phone: PhoneNumber, now: datetime) -> Verification | None:
         """The lock that ends last."""
-        rows = await self._rows(queries.locked(flow, phone, now))
-        return from_row(rows[0], flow) if rows else None
+        return await self._first(queries.locked(flow, self.numbers.key(phone), now), flow)
 
     async def of_number(self, phone: PhoneNumber, most: int) -> Sequence[Verification]:
         """For the operator: what became of a number. Their `flow` is its hash."""
-        return [from_row(row) for row in await self._rows(queries.of_number(phone, most))]
+        return await self._all(queries.of_number(self.numbers.key(phone), most))
 
     async def record_send(self, verification: Verification, send: Send) -> bool:
         """Count a message, if nobody was first."""
-        return await self._changes(statements.record(verification, send))
+
+        async def work(connection: AsyncConnection) -> bool:
+            recorded = await connection.execute(statements.record(verification, send))
+            if recorded.rowcount != 1:
+                return False
+            await connection.execute(self.journal.asked(message(verification, send), send.at))
+            return True
+
+        return await transact(self.engine, work)
 
     async def settle_send(self, id_: str, send: Send, reference: Reference) -> bool:
         """Keep the reference; whether it is pending."""
@@ -92,18 +109,31 @@ class SqlStore:
 
     async def take_attempt(self, id_: str, flow: Flow, now: datetime) -> Verification | None:
         """Spend one guess; parallel callers never share one."""
-        rows = await self._rows(statements.take_attempt(id_, flow, now))
-        return from_row(rows[0], flow) if rows else None
+
+        async def work(connection: AsyncConnection) -> Verification | None:
+            taken = await connection.execute(statements.take_attempt(id_, flow, now))
+            row = taken.mappings().one_or_none()
+            if row is None:
+                return None
+            attempt = from_row(row, self.numbers, flow)
+            await connection.execute(self.journal.asked(guess(attempt), now))
+            return attempt
+
+        return await transact(self.engine, work)
+
+    async def is_confirmed(self, phone: PhoneNumber) -> bool:
+        """Whether it is a user's number."""
+        return bool(await self._rows(queries.user(self.numbers.key(phone))))
 
     async def approve(self, id_: str, now: datetime) -> bool:
         """Both happen or neither: the verification ends, its number is a user's."""
 
         async def work(connection: AsyncConnection) -> bool:
             approved = await connection.execute(statements.approve(id_, now))
-            phone = approved.scalar_one_or_none()
-            if phone is None:
+            stored = approved.scalar_one_or_none()
+            if stored is None:
                 return False
-            await connection.execute(self._proved(phone, now))
+            await connection.execute(self._proved(self.numbers.opened(stored), now))
             return True
 
         return await transact(self.engine, work)
@@ -114,11 +144,22 @@ class SqlStore:
 
     async def ended(self, now: datetime) -> Sequence[Verification]:
         """What the sweeper has to end. Their `flow` is its hash: the value is not kept."""
-        return [from_row(row) for row in await self._rows(queries.ended(now))]
+        return await self._all(queries.ended(now))
 
     async def mark_canceled(self, id_: str, reference: Reference | None) -> None:
         """Have no more to end for it."""
         await self._changes(statements.mark_canceled(id_, reference))
+
+    async def forget(self, before: datetime) -> None:
+        """Delete what is older, a bounded number at a time."""
+        await self._changes(statements.forget(before))
+
+    async def _first(self, statement: Executable, flow: Flow) -> Verification | None:
+        rows = await self._rows(statement)
+        return from_row(rows[0], self.numbers, flow) if rows else None
+
+    async def _all(self, statement: Executable) -> Sequence[Verification]:
+        return [from_row(row, self.numbers) for row in await self._rows(statement)]
 
     async def _rows(self, statement: Executable) -> Sequence[RowMapping]:
         async def work(connection: AsyncConnection) -> Sequence[RowMapping]:
@@ -126,7 +167,7 @@ class SqlStore:
 
         return await transact(self.engine, work)
 
-    async def _changes(self, statement: Update) -> bool:
+    async def _changes(self, statement: Update | Delete) -> bool:
         async def work(connection: AsyncConnection) -> bool:
             return (await connection.execute(statement)).rowcount == 1
 
@@ -136,9 +177,9 @@ class SqlStore:
         rows = await self._rows(statement)
         return any(row["status"] is Status.PENDING for row in rows)
 
-    def _proved(self, phone: str, now: datetime) -> Executable:
-        """Make the number a user's, or prove it anew."""
-        user = {"phone_number": phone, "phone_verified_at": now, "created_at": now}
-        anew = {"phone_verified_at": now}
-        insertion = _UPSERTS[self.engine.dialect.name](users).values(user)
-        return insertion.on_conflict_do_update(index_elements=["phone_number"], set_=anew)
+    def _proved(self, phone: PhoneNumber, now: datetime) -> Executable:
+        """Make the number a user's, or prove and seal it anew."""
+        anew = {"phone_number": self.numbers.sealed(phone), "phone_verified_at": now}
+        user = anew | {"phone_key": self.numbers.key(phone), "created_at": now}
+        insertion = insert_into(self.engine, users).values(user)
+        return insertion.on_conflict_do_update(index_elements=["phone_key"], set_=anew)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, case, exists, func, literal, or_, select, true, update
+from sqlalchemy import and_, case, delete, exists, func, literal, or_, select, true, update
 
 from otp_app.storage.rows import COLUMNS, hashed, is_open
 from otp_app.storage.tables import verifications
@@ -14,9 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement, Update
+    from sqlalchemy import ColumnElement, Delete, Update
 
     from otp_app.verification.models import Flow, Reference, Send, Verification
+
+AT_ONCE = 100
+"""Rows that are deleted by one statement: nobody waits long for the database."""
 
 _v = verifications.c
 _is_open = is_open(_v)
@@ -30,10 +33,10 @@ def expire_over(flow: Flow, now: datetime) -> Update:
     return over.values(status=Status.EXPIRED)
 
 
-def cancel_others(verification: Verification) -> Update:
+def cancel_others(flow: Flow, phone_key: str) -> Update:
     """End what the flow has open for another number."""
-    same_flow = _v.flow == hashed(verification.flow)
-    other = _update.where(same_flow, _is_open, _v.phone != verification.phone.e164)
+    is_another = _v.phone_key.is_distinct_from(phone_key)
+    other = _update.where(_v.flow == hashed(flow), _is_open, is_another)
     return other.values(status=Status.CANCELED)
 
 
@@ -81,7 +84,8 @@ def adopt(verification: Verification, send: Send, reference: Reference) -> Updat
     same = (other.provider == verification.provider, other.reference == reference)
     held_by_another = exists().where(*same, other.flow != hashed(verification.flow))
     mine = (*same, other.id != verification.id)
-    is_over = or_(other.expires_at <= send.at, other.status.in_((Status.EXHAUSTED, Status.EXPIRED)))
+    used_up = (Status.EXHAUSTED, Status.EXPIRED, Status.APPROVED)
+    is_over = or_(other.expires_at <= send.at, other.status.in_(used_up))
     asked_before = true() if send.number > 1 else exists().where(*mine)
     return (
         settle(verification.id, send, reference)
@@ -154,6 +158,12 @@ def mark_canceled(id_: str, reference: Reference | None) -> Update:
     """Leave it out of what has ended, unless another reference has come meanwhile."""
     same = _v.reference.is_not_distinct_from(reference)
     return _update.where(_v.id == id_, same).values(canceled=True)
+
+
+def forget(before: datetime) -> Delete:
+    """Delete what was over *before*, the oldest first."""
+    old = select(_v.id).where(_v.expires_at <= before).order_by(_v.expires_at).limit(AT_ONCE)
+    return delete(verifications).where(_v.id.in_(old))
 
 
 def _is_last(id_: str, send: Send) -> ColumnElement[bool]:

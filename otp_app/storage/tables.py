@@ -1,12 +1,27 @@
-"""What the database keeps: verifications, and the numbers that were proved."""
+"""What the database keeps: verifications, proved numbers, uses of limits, the audit."""
 
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from sqlalchemy import DateTime, Dialect, Enum, Index, MetaData, String, Table, false, text
+from sqlalchemy import (
+    DateTime,
+    Dialect,
+    Enum,
+    Index,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+    false,
+    text,
+)
 from sqlalchemy.types import TypeDecorator
 from sqlmodel import Field, SQLModel
 
+from otp_app.verification.audit import Outcome
+from otp_app.verification.deliveries import DeliveryStatus
+from otp_app.verification.limits import Action
 from otp_app.verification.models import OPEN, Channel, Status
 
 # Alembic can change only what has a name, and SQLite gives none.
@@ -16,6 +31,9 @@ _NAMES = {
     "uq": "uq_%(table_name)s_%(column_0_name)s",
     "fk": "fk_%(table_name)s_%(column_0_name)s",
 }
+
+SEALED = 255
+"""Characters of a sealed number, with room to spare: Fernet makes 100 or 120."""
 
 
 class Utc(TypeDecorator[datetime]):
@@ -56,7 +74,12 @@ class VerificationRow(_Base, table=True):
     flow: str = Field(index=True, sa_type=String(64))
     """SHA-256 of the flow in hexadecimal: what is stored does not open anybody's verification."""
 
-    phone: str = Field(sa_type=String(16))
+    phone: str = Field(sa_type=String(SEALED))
+    """E.164, sealed if there is a key for it: see `numbers`."""
+
+    phone_key: str | None = Field(index=True, sa_type=String(64))
+    """What the number is compared by. None only between a migration and the start that fills it."""
+
     provider: str = Field(sa_type=String(32))
     channel: Channel = Field(sa_type=_by_value(Channel))
     status: Status = Field(sa_type=_by_value(Status))
@@ -81,7 +104,10 @@ class UserRow(_Base, table=True):
     __tablename__ = "users"
 
     id: int | None = Field(default=None, primary_key=True)
-    phone_number: str = Field(unique=True, sa_type=String(16))
+    phone_number: str = Field(sa_type=String(SEALED))
+    phone_key: str | None = Field(unique=True, sa_type=String(64))
+    """As those of `VerificationRow`. That a number is one user's hangs on the key."""
+
     phone_verified_at: datetime | None = Field(sa_type=Utc)
     two_factor_enabled: bool = Field(sa_column_kwargs={"server_default": false()})
     created_at: datetime = Field(sa_type=Utc)
@@ -102,6 +128,29 @@ class SessionRow(_Base, table=True):
     ends_at: datetime = Field(index=True, sa_type=Utc)
 
 
+class DeliveryRow(_Base, table=True):
+    """A `Delivery`, for one verification; it is forgotten with it."""
+
+    __tablename__ = "deliveries"
+    __table_args__ = (UniqueConstraint("verification", "event"),)
+
+    id: int | None = Field(default=None, primary_key=True)
+    verification: str = Field(
+        sa_type=String(64), foreign_key="verifications.id", ondelete="CASCADE"
+    )
+    event: str = Field(sa_type=String(128))
+    reference: str = Field(sa_type=String(255))
+    """A verification may come to have another one; then this is about an earlier message."""
+
+    channel: Channel = Field(sa_type=_by_value(Channel))
+    status: DeliveryStatus = Field(sa_type=_by_value(DeliveryStatus))
+    at: datetime = Field(sa_type=Utc)
+    """By the provider's clock, as is `sent_at`."""
+
+    sent_at: datetime | None = Field(sa_type=Utc)
+    reason: str = Field(sa_type=String(32))
+
+
 class LimitHitRow(_Base, table=True):
     """One use of a limit."""
 
@@ -119,11 +168,65 @@ class LimitHitRow(_Base, table=True):
     """Names the uses that were counted together."""
 
 
+class Stage(StrEnum):
+    """Which of its two rows a question has."""
+
+    ASKED = "asked"
+    ANSWERED = "answered"
+
+
+class AuditRow(_Base, table=True):
+    """A question to a provider when it is asked, and once more with its answer."""
+
+    __tablename__ = "audit"
+
+    id: int | None = Field(default=None, primary_key=True)
+    attempt: str = Field(sa_type=String(80))
+    """Names the question in both its rows."""
+
+    stage: Stage = Field(sa_type=_by_value(Stage))
+    at: datetime = Field(index=True, sa_type=Utc)
+    event: Action = Field(sa_type=_by_value(Action))
+    verification: str = Field(index=True, sa_type=String(64))
+    provider: str = Field(sa_type=String(32))
+    channel: Channel = Field(sa_type=_by_value(Channel))
+    region: str = Field(sa_type=String(3))
+    """ISO 3166-1, or 001 for numbers of no country."""
+
+    number: str = Field(sa_type=String(64))
+    """HMAC-SHA256 in hexadecimal, as is `block`: the number without its last digits."""
+
+    block: str = Field(sa_type=String(64))
+    flow: str = Field(sa_type=String(64))
+    outcome: Outcome | None = Field(sa_type=_by_value(Outcome))
+    detail: str | None = Field(sa_type=String(64))
+    duration_ms: int | None
+
+
+class IdempotencyRow(_Base, table=True):
+    """A request of the API that is to be done once, and its answer when there is one."""
+
+    __tablename__ = "idempotency"
+
+    key: str = Field(primary_key=True, sa_type=String(64))
+    """HMAC of the caller and its `Idempotency-Key`, in hexadecimal, as is `fingerprint`."""
+
+    fingerprint: str = Field(sa_type=String(64))
+    """Of the request."""
+
+    status: int | None
+    body: str | None = Field(sa_type=Text)
+    ends: datetime = Field(index=True, sa_type=Utc)
+
+
 metadata = _Base.metadata
+audit: Table = metadata.tables["audit"]
+idempotency: Table = metadata.tables["idempotency"]
 limit_hits: Table = metadata.tables["limit_hits"]
 verifications: Table = metadata.tables["verifications"]
 users: Table = metadata.tables["users"]
 sessions: Table = metadata.tables["sessions"]
+deliveries: Table = metadata.tables["deliveries"]
 
 _IS_OPEN = text("status IN ({})".format(", ".join(f"'{status}'" for status in sorted(OPEN))))
 Index(
@@ -133,5 +236,9 @@ Index(
     sqlite_where=_IS_OPEN,
     postgresql_where=_IS_OPEN,
 )
+Index("uq_audit_attempt", audit.c.attempt, audit.c.stage, unique=True)
+Index("ix_audit_number", audit.c.number, audit.c.at)
+Index("ix_audit_block", audit.c.block, audit.c.at)
 Index("ix_limit_hits_key", limit_hits.c.key, limit_hits.c.at)
-Index("ix_verifications_ended", verifications.c.canceled, verifications.c.expires_at)
+# The time first: it also finds what is too old to be kept.
+Index("ix_verifications_ended", verifications.c.expires_at, verifications.c.canceled)

@@ -23,12 +23,29 @@ MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 PREFIX_DIGITS = 4
 """Numbers that differ in their last four digits only are one block, as pumpers rent them."""
 
+RIPE = 5 * MINUTE
+"""A message that is younger says nothing yet: its code takes a minute to come and to be typed."""
+
+PAUSED_BELOW = 0.2
+"""Share of approved verifications below which a country is paused. Providers judge pumping alike:
+Vonage's anti-fraud blocks a network by its volume and its conversion."""
+
+TRUSTED_FROM = 0.3
+"""Share from which a block of numbers is people's, not a pumper's: its own limit is lifted."""
+
+TRUSTED_SENDS = 5
+"""Verifications that a block must have had for its share to mean anything."""
+
+TRUSTED_FOR = DAY
+"""How far back a block's verifications count."""
+
 
 class Action(StrEnum):
     """What is counted."""
 
     SEND = "send"  # start, resend and call alike
     CHECK = "check"
+    PAUSE = "pause"  # of a country: nobody spends it but the breaker, who spends all of it
 
 
 class Scope(StrEnum):
@@ -37,10 +54,12 @@ class Scope(StrEnum):
     SESSION = "session"  # the flow cookie
     ADDRESS = "address"  # IPv4, or the /64 of an IPv6 address
     NUMBER = "number"
+    STRANGERS = "strangers"  # a confirmed number, for those who have not proved that it is theirs
     FAILURES = "failures"  # the number's, since its last success
     PREFIX = "prefix"  # the number without its last digits
     COUNTRY = "country"
     EVERYBODY = "everybody"
+    KEY = "key"  # an API key, in place of the address
     SESSION_NUMBERS = "session_numbers"  # different numbers of one session
     ADDRESS_NUMBERS = "address_numbers"
 
@@ -62,6 +81,8 @@ POLICY: tuple[Limit, ...] = (
     Limit("LIMIT_SEND_ADDRESS", Action.SEND, Scope.ADDRESS, 5, 15 * MINUTE),
     Limit("LIMIT_SEND_NUMBER", Action.SEND, Scope.NUMBER, 5, HOUR),
     Limit("LIMIT_SEND_NUMBER_DAY", Action.SEND, Scope.NUMBER, 10, DAY),
+    # Of the five, strangers to a confirmed number leave two to whom it belongs, as login.gov does.
+    Limit("LIMIT_SEND_NUMBER_STRANGERS", Action.SEND, Scope.STRANGERS, 3, HOUR),
     # One message at a time to a number, whoever asks: double clicks, tabs and browsers at once.
     Limit("LIMIT_SEND_NUMBER_BURST", Action.SEND, Scope.NUMBER, 1, timedelta(seconds=30)),
     Limit("LIMIT_SEND_ADDRESS_DAY", Action.SEND, Scope.ADDRESS, 20, DAY),
@@ -71,8 +92,13 @@ POLICY: tuple[Limit, ...] = (
     # Pumping: blocks of numbers, one country, the whole bill.
     Limit("LIMIT_SEND_PREFIX", Action.SEND, Scope.PREFIX, 10, HOUR),
     Limit("LIMIT_SEND_COUNTRY", Action.SEND, Scope.COUNTRY, 60, HOUR),
+    # So many in a window of which too few come to a success: the country is paused for the window.
+    Limit("LIMIT_SEND_COUNTRY_PAUSE", Action.PAUSE, Scope.COUNTRY, 20, HOUR),
     Limit("LIMIT_SEND_TOTAL", Action.SEND, Scope.EVERYBODY, 200, HOUR),
     Limit("LIMIT_SEND_TOTAL_DAY", Action.SEND, Scope.EVERYBODY, 1000, DAY),
+    # A program with an API key speaks for many people from one address.
+    Limit("LIMIT_SEND_KEY", Action.SEND, Scope.KEY, 200, HOUR),
+    Limit("LIMIT_CHECK_KEY", Action.CHECK, Scope.KEY, 1000, HOUR),
     # Guessing: the guide's limit, PyPI's for numbers and addresses, NIST's hundred in a row
     # (SP 800-63B-4 section 3.2.2), and a brake on guesses spread over everything.
     Limit("LIMIT_CHECK_SESSION", Action.CHECK, Scope.SESSION, 5, 5 * MINUTE),
@@ -87,14 +113,32 @@ POLICY: tuple[Limit, ...] = (
 
 @dataclass(frozen=True)
 class Client:
-    """Who is asking: a browser's flow, the address it comes from, and a language.
+    """Who is asking: a browser's flow, and the address it comes from.
 
-    The language is a BCP 47 tag, for messages; the provider's own choice, if there is none.
+    Attributes:
+        proved: the number, in E.164, that this browser has proved to be its own; or empty.
+        key: the name of the API key, in place of the address; or empty.
+        language: a BCP 47 tag, for messages; the provider's own choice, if there is none.
     """
 
     flow: Flow
     address: str
+    proved: str = ""
+    key: str = ""
     language: str = ""
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """Of so many verifications that were sent, so many were approved."""
+
+    sent: int
+    approved: int
+
+    @property
+    def share(self) -> float:
+        """From 0 to 1; of none it is 1, as nothing speaks against them."""
+        return self.approved / self.sent if self.sent else 1.0
 
 
 @dataclass(frozen=True)
@@ -110,7 +154,17 @@ def spendings(
     policy: Sequence[Limit], action: Action, client: Client, phone: PhoneNumber
 ) -> list[Spending]:
     """What *action* uses up."""
-    return [_spending(limit, client, phone) for limit in policy if limit.action is action]
+    others = (Scope.ADDRESS, Scope.ADDRESS_NUMBERS) if client.key else (Scope.KEY,)
+    return [
+        _spending(limit, client, phone)
+        for limit in policy
+        if limit.action is action and limit.scope not in others
+    ]
+
+
+def block_of(phone: PhoneNumber) -> str:
+    """What the numbers of a block have in common."""
+    return phone.e164[:-PREFIX_DIGITS]
 
 
 def adjusted(policy: Sequence[Limit], rates: Mapping[str, tuple[int, timedelta]]) -> list[Limit]:
@@ -128,10 +182,12 @@ def _spending(limit: Limit, client: Client, phone: PhoneNumber) -> Spending:
         Scope.SESSION: client.flow,
         Scope.ADDRESS: client.address,
         Scope.NUMBER: phone.e164,
+        Scope.STRANGERS: phone.e164,
         Scope.FAILURES: phone.e164,
-        Scope.PREFIX: phone.e164[:-PREFIX_DIGITS],
+        Scope.PREFIX: block_of(phone),
         Scope.COUNTRY: phone.region,
         Scope.EVERYBODY: "",
+        Scope.KEY: client.key,
         Scope.SESSION_NUMBERS: client.flow,
         Scope.ADDRESS_NUMBERS: client.address,
     }[limit.scope]

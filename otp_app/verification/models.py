@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import secrets
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, NewType
@@ -110,3 +111,4 @@ class Send:
     channel: Channel
     at: datetime
     next_at: datetime
+    id: str = field(default_factory=lambda: secrets.token_urlsafe(16))

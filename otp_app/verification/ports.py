@@ -5,11 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from otp_app.phone import PhoneNumber
-    from otp_app.verification.limits import Spending
+    from otp_app.verification.audit import Answer
+    from otp_app.verification.deliveries import Delivery
+    from otp_app.verification.limits import Conversion, Spending
     from otp_app.verification.looking import Insight
     from otp_app.verification.models import (
         Channel,
@@ -123,6 +125,14 @@ class Limiter(Protocol):
         """See that all of *spendings* have room, and count nothing. Raises `RateLimited`."""
         ...
 
+    async def exhaust(self, spending: Spending, now: datetime) -> bool:
+        """Use up all that is left of a limit.
+
+        Returns:
+            False if there was nothing left.
+        """
+        ...
+
     async def refund(self, batch: str) -> None:
         """Take back what certainly bought nothing."""
         ...
@@ -136,12 +146,46 @@ class Limiter(Protocol):
         ...
 
 
+class Journal(Protocol):
+    """The audit: what providers were asked, and what they answered. Nothing in it ever changes.
+
+    Questions are written by the store, with what counts them. All methods that wait raise
+    `StoreUnavailable` when the database does not answer.
+    """
+
+    def pseudonym(self, phone: PhoneNumber) -> str:
+        """What stands for *phone* in audit and log: hexadecimal digits, made with a secret."""
+        ...
+
+    async def answer(self, id_: str, answer: Answer, at: datetime) -> None:
+        """Write down the answer to the question *id_*; the first one stays."""
+        ...
+
+    async def give_up(self, now: datetime, since: datetime, until: datetime) -> None:
+        """Answer `unknown` to what was asked between *since* and *until* and has no answer."""
+        ...
+
+    async def countries(self, since: datetime, until: datetime) -> Mapping[str, Conversion]:
+        """What became of verifications that a provider sent in that time, by region."""
+        ...
+
+    async def block(self, phone: PhoneNumber, since: datetime, until: datetime) -> Conversion:
+        """Likewise, of all numbers in the block of *phone*."""
+        ...
+
+
 class VerificationStore(Protocol):
     """Remembers verifications. Every transition is one conditional statement.
 
-    There is no `save`: a transition that comes too late changes nothing and says so. All methods
-    raise `StoreUnavailable` when the database does not answer.
+    There is no `save`: a transition that comes too late changes nothing and says so. What counts a
+    message or a guess (`reserve`, `record_send`, `take_attempt`) writes it into the journal too, or
+    does neither. All methods raise `StoreUnavailable` when the database does not answer.
     """
+
+    @property
+    def journal(self) -> Journal:
+        """The audit, in the same database."""
+        ...
 
     async def reserve(self, verification: Verification) -> bool:
         """Record a new verification before its first message; close the flow's open one.
@@ -204,6 +248,10 @@ class VerificationStore(Protocol):
         """
         ...
 
+    async def is_confirmed(self, phone: PhoneNumber) -> bool:
+        """Whether somebody has proved to hold *phone*."""
+        ...
+
     async def approve(self, id_: str, now: datetime) -> bool:
         """Mark an open verification approved and its number as verified, once."""
         ...
@@ -218,6 +266,10 @@ class VerificationStore(Protocol):
 
     async def mark_canceled(self, id_: str, reference: Reference | None) -> None:
         """The provider has nothing more to send or check for it under *reference*."""
+        ...
+
+    async def forget(self, before: datetime) -> None:
+        """Delete verifications whose time was over *before*, some of them if there are many."""
         ...
 
 
@@ -244,4 +296,20 @@ class SessionStore(Protocol):
         Returns:
             False if there is no session of *token*.
         """
+        ...
+
+
+class DeliveryStore(Protocol):
+    """Remembers what providers report of messages. All methods raise `StoreUnavailable`."""
+
+    async def add(self, deliveries: Sequence[Delivery]) -> Sequence[tuple[str, Delivery]]:
+        """Keep each report once for each verification that has its reference.
+
+        Returns:
+            What is new: ids of verifications, with the report. An unknown reference has none.
+        """
+        ...
+
+    async def reports(self, verification: Verification) -> Sequence[Delivery]:
+        """All that is reported of what *verification* has as its reference now."""
         ...

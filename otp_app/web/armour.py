@@ -8,39 +8,47 @@ from urllib.parse import urlsplit
 import structlog
 from reflex.constants import Dirs
 from reflex.utils.prerequisites import get_web_dir
-from starlette.middleware.trustedhost import TrustedHostMiddleware
 
 from otp_app.config import LOCAL, AppEnv, Settings
 from otp_app.web import csp
 from otp_app.web.bodies import BodyCap
 from otp_app.web.headers import SecurityHeaders
+from otp_app.web.hosts import OneHost
+from otp_app.web.log_context import LogContext
 from otp_app.web.proxies import BehindProxies
-from otp_app.web.sockets import FrameRates, SocketCaps
+from otp_app.web.sockets import FrameChecks, FrameRates, SocketCaps
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from starlette.types import ASGIApp
 
 log = structlog.get_logger(__name__)
 
 
-def armoured(app: ASGIApp, settings: Settings) -> ASGIApp:
-    """*app* with everything around it, the last outermost. The pages are built by now."""
+def armoured(app: ASGIApp, settings: Settings, handlers: Container[str]) -> ASGIApp:
+    """*app* with everything around it, the last outermost. The pages are built by now.
+
+    Its sockets take events for *handlers* only.
+    """
     if settings.is_https and not settings.trusted_proxy_hops:
         # Only a proxy can speak https for us, and all its visitors would share one address's rates.
         log.warning("proxy.not_trusted", setting="TRUSTED_PROXY_HOPS")
+    app = FrameChecks(app, handlers=handlers)
     app = FrameRates(app, sockets_per_address=settings.sockets_per_address)
     app = SocketCaps(app, per_address=settings.sockets_per_address)
     app = BodyCap(app)
-    app = TrustedHostMiddleware(app, allowed_hosts(settings), www_redirect=False)
-    policy = csp.pages(get_web_dir() / Dirs.STATIC, settings.allowed_origins)
+    app = OneHost(app, allowed_hosts(settings), www_redirect=False)
+    policy = csp.pages(get_web_dir() / Dirs.STATIC, settings.own_origins)
     app = SecurityHeaders(app, pages_policy=policy, https=settings.is_https)
+    app = LogContext(app)
     return BehindProxies(app, hops=settings.trusted_proxy_hops, https=settings.is_https)
 
 
 def allowed_hosts(settings: Settings) -> list[str]:
     """The Host headers that are ours, without ports."""
     local = () if settings.app_env is AppEnv.PRODUCTION else LOCAL
-    return [*local, *(_host(origin) for origin in settings.allowed_origins)]
+    return [*local, *(_host(origin) for origin in settings.own_origins)]
 
 
 def _host(origin: str) -> str:

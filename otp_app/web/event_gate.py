@@ -9,6 +9,8 @@ from reflex.middleware.middleware import Middleware
 from reflex.state import BaseState, StateUpdate
 
 from otp_app.addresses import address_key
+from otp_app.observability import begin
+from otp_app.web.log_context import session
 from otp_app.web.rates import Buckets, Rate
 from otp_app.web.sockets import ONE_A_MINUTE
 
@@ -33,6 +35,7 @@ class EventGate(Middleware):
     async def preprocess(self, app: App, state: BaseState, event: Event) -> StateUpdate | None:
         """Reflex's: an update in place of the event drops it."""
         del app
+        begin(handler=event.name.rpartition(".")[2], **session(state.router.headers.cookie))
         key = address_key(state.router.session.client_ip)
         if len(repr(event.payload)) <= MAX_PAYLOAD and self._is_in_time(event, key):
             return None

@@ -6,8 +6,6 @@ The routes and field names are those of the Twilio guide's HTML forms.
 from __future__ import annotations
 
 from contextlib import suppress
-from datetime import datetime
-from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
@@ -17,16 +15,17 @@ from starlette.applications import Starlette
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.templating import Jinja2Templates
+from structlog.contextvars import bind_contextvars
 
 from otp_app import i18n, routes, services
-from otp_app.errors import AlreadyVerified, FlowMissing, OtpError
+from otp_app.errors import AlreadyVerified, OtpError
 from otp_app.i18n.languages import languages
 from otp_app.phone import PhoneNumber
 from otp_app.verification.inputs import parse_channel
-from otp_app.verification.limits import Client
 from otp_app.web import sessions
 from otp_app.web.own_pages import require_own_page
 from otp_app.web.pages import language_of
+from otp_app.web.problems import retry_after
 from otp_app.web.proxies import scope_key
 from otp_app.web.sessions import keep_session, see_other
 
@@ -35,13 +34,15 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from otp_app.verification.limits import Client
     from otp_app.verification.sessions import Token
     from otp_app.web.pages import Words
 
 _OWN = {routes.PHONE, routes.CODE, routes.VERIFIED}
 _A_YEAR = 365 * 24 * 3600  # seconds
 
-_pages = Jinja2Templates(Path(__file__).with_name("templates"))
+TEMPLATES = Path(__file__).with_name("templates")
+_pages = Jinja2Templates(TEMPLATES)
 
 
 def build(brand: str, allowed_origins: Sequence[str], words: Words) -> Starlette:
@@ -68,7 +69,8 @@ async def _request_otp(request: Request) -> Response:
     try:
         phone = PhoneNumber.parse(text, form.get("country", ""))
         channel = parse_channel(form.get("channel", ""))
-        await services.current().verifications.start(_client(request), phone, channel)
+        client = await _client(request)
+        await services.current().verifications.start(client, phone, channel)
     except OtpError as exc:
         kept = {name: form[name] for name in ("country", "channel") if name in form}
         action = {"action": routes.REQUEST_OTP, "page": routes.PHONE, "kept": kept}
@@ -127,10 +129,10 @@ async def _prove(request: Request, code: str) -> Token | None:
 
     A second post of the form brings the session already, in place of the flow.
     """
-    here, client = services.current(), _client(request)
+    here, client = services.current(), await _client(request)
     current = await here.verifications.current(client.flow)
     token = here.session_cookies.read(request.headers.get("cookie", ""))
-    if current is None and await here.sessions.find(token):
+    if current is None and client.proved:
         return token
     with suppress(AlreadyVerified):
         await here.verifications.check(client, current.id if current else "", code)
@@ -145,6 +147,7 @@ def _again(
     action: Mapping[str, object],
 ) -> Response:
     """The form once more, with what was typed and what is wrong with it."""
+    bind_contextvars(outcome=error.code)
     zone = i18n.time_zone(request.cookies.get(routes.TIME_ZONE_COOKIE, ""))
     texts = {
         "field": field,
@@ -153,8 +156,7 @@ def _again(
     }
     context = _frame(request) | texts | dict(action)
     answer = _pages.TemplateResponse(request, f"{field}.html", context, error.status)
-    if until := error.params.get("until"):
-        answer.headers["Retry-After"] = _seconds_until(until)
+    answer.headers.update(retry_after(error))
     return answer
 
 
@@ -170,14 +172,6 @@ def _frame(request: Request) -> dict[str, object]:
     }
 
 
-def _seconds_until(moment: object) -> str:
-    """How long that is, in whole seconds (RFC 9110 section 10.2.3)."""
-    if not isinstance(moment, datetime):
-        raise TypeError("until")
-    now = services.current().verifications.now()
-    return str(max(1, ceil((moment - now).total_seconds())))
-
-
 async def _form(request: Request) -> dict[str, str]:
     """The fields of a urlencoded body, sent by a page of ours."""
     require_own_page(request)
@@ -185,8 +179,6 @@ async def _form(request: Request) -> dict[str, str]:
     return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
 
 
-def _client(request: Request) -> Client:
-    flow = services.current().flows.read(request.headers.get("cookie", ""))
-    if flow is None:
-        raise FlowMissing
-    return Client(flow, scope_key(request.scope), language_of(request.headers).tag)
+async def _client(request: Request) -> Client:
+    cookies, language = request.headers.get("cookie", ""), language_of(request.headers).tag
+    return await services.current().client(cookies, scope_key(request.scope), language)

@@ -16,13 +16,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
 
-    from otp_app.verification.sessions import Session, Token
-
-
-async def find_session(cookie_header: str) -> Session | None:
-    """The session that a `Cookie` header proves."""
-    here = services.current()
-    return await here.sessions.find(here.session_cookies.read(cookie_header))
+    from otp_app.verification.sessions import Token
 
 
 def keep_session(answer: Response, token: Token) -> None:
@@ -48,7 +42,7 @@ async def _finish(request: Request) -> Response:
         answer = see_other(request, routes.VERIFIED)
         keep_session(answer, token)
         return answer
-    if await find_session(header):  # a second tab was first
+    if await here.session(header):  # a second tab was first
         return see_other(request, routes.VERIFIED)
     answer = see_other(request, routes.PHONE)
     _renew_flow(answer)  # what this one got approved is worth nothing any more
@@ -96,6 +90,6 @@ class SuccessGate:
 async def _elsewhere(cookie_header: str) -> str | None:
     """Where to go for who may not see the success page."""
     try:
-        return None if await find_session(cookie_header) else routes.PHONE
+        return None if await services.current().session(cookie_header) else routes.PHONE
     except StoreUnavailable:
         return routes.PROBLEM

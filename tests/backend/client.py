@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from otp_app.state.verify import VerifyState
-
-if TYPE_CHECKING:
-    from starlette.testclient import WebSocketTestSession
 
 STATE = VerifyState.get_full_name()
 HYDRATE = "reflex___state____state.hydrate_and_load"
@@ -17,11 +14,24 @@ SETVAR = "reflex___state____state.setvar"
 PING, PONG = "2", "3"
 
 
+class Session(Protocol):
+    """A websocket, in this process or over the wire."""
+
+    def send_text(self, data: str) -> None:
+        """Send a frame of text."""
+
+    def send_bytes(self, data: bytes) -> None:
+        """Send a frame of bytes."""
+
+    def receive_text(self) -> str:
+        """The next frame. Raises `WebSocketDisconnect`."""
+
+
 @dataclass
 class Socket:
     """One open socket. `frames` keeps everything the server said."""
 
-    session: WebSocketTestSession
+    session: Session
     frames: list[str] = field(default_factory=list)
 
     def open(self, page: str = "/") -> None:
@@ -33,21 +43,15 @@ class Socket:
 
     def send(self, event: str, payload: object, page: str = "/") -> list[str]:
         """Send one event; returns what the server answered, until it is done."""
-        body = {
-            "name": event,
-            "payload": payload,
-            "router_data": {"pathname": page, "asPath": page},
-        }
         before = len(self.frames)
-        self.session.send_text("42/_event," + json.dumps(["event", body]))
+        self.session.send_text(frame(event, payload, page))
         self.flush()
         return self.frames[before:]
 
     def flush(self) -> None:
         """Wait until the server has nothing more to say: events of one tab are done in order."""
         mark = f"mark-{len(self.frames)}"
-        body = {"name": SETVAR, "payload": {"var_name": "is_hydrated", "value": mark}}
-        self.session.send_text("42/_event," + json.dumps(["event", body | {"router_data": {}}]))
+        self.session.send_text(frame(SETVAR, {"var_name": "is_hydrated", "value": mark}))
         while mark not in self._receive():
             continue
 
@@ -56,8 +60,9 @@ class Socket:
         changed: dict[str, Any] = {}
         for frame in frames:
             if frame.startswith("42/_event,"):
-                update = json.loads(frame.removeprefix("42/_event,"))[1]
-                changed |= (update.get("delta") or {}).get(STATE, {})
+                kind, update = json.loads(frame.removeprefix("42/_event,"))
+                if kind == "event":
+                    changed |= (update.get("delta") or {}).get(STATE, {})
         return {name.removesuffix("_rx_state_"): value for name, value in changed.items()}
 
     def _receive(self) -> str:
@@ -66,3 +71,10 @@ class Socket:
             self.session.send_text(PONG)
         self.frames.append(frame)
         return frame
+
+
+def frame(event: str, payload: object, page: str = "/") -> str:
+    """One event, as it goes over the socket."""
+    router_data = {"pathname": page, "asPath": page}
+    body = {"name": event, "payload": payload, "router_data": router_data}
+    return "42/_event," + json.dumps(["event", body])

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 ORIGIN = "http://localhost:3000"
 SOCKET = "ws://localhost:3000/_event/?EIO=4&transport=websocket&token="
 HOURS = count(0, 3600)  # in seconds
+REFERENCES = count(1)  # the database is that of all tests, and a provider gives none twice
 
 
 @pytest.fixture(autouse=True)
@@ -52,7 +53,7 @@ def backend() -> Iterator[TestClient]:
 def provider(backend: TestClient) -> Iterator[FakeProvider]:
     """A fake in place of the provider, without limits, for one test."""
     del backend
-    real, fake = services.current(), FakeProvider()
+    real, fake = services.current(), FakeProvider(_numbers=REFERENCES)
     verifications = replace(
         real.verifications, providers={fake.name: fake}, provider=fake.name, limits=()
     )

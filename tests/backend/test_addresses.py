@@ -110,7 +110,7 @@ def test_an_operator_hears_of_a_proxy_that_is_not_trusted(
     """D10: all who come by it would have to share 20 sockets."""
     settings = Settings(public_url="https://verify.example", trusted_proxy_hops=hops)
 
-    armoured(probe, settings)
+    armoured(probe, settings, handlers=())
 
     assert capfd.readouterr().out.count("TRUSTED_PROXY_HOPS") == lines
 

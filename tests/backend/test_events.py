@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from anyio import wait_all_tasks_blocked
 from reflex_base.registry import RegistrationContext
 
 from otp_app import services
@@ -26,6 +27,7 @@ OURS = [
     "send_again",
     "setvar",  # Reflex gives it to every State; without a `set_…` method it does nothing
     "show_code",
+    "show_delivery",
     "show_phone",
     "show_verified",
     "start_again",
@@ -79,6 +81,16 @@ async def stands(browser: Browser) -> object:
     flow = services.current().flows.read(browser.cookie)
     assert flow is not None
     return await services.current().verifications.current(flow)
+
+
+def ask_and_leave(browser: Browser, token: str) -> None:
+    """And have the server see it: while a token has a socket, no other gets its state."""
+    portal = browser.client.portal
+    assert portal is not None
+    with browser.socket(token=token) as tab:
+        tab.send(f"{STATE}.request_code", {"form": PHONE})
+        tab.session.send_text("41/_event,")
+        portal.call(wait_all_tasks_blocked)
 
 
 def test_these_are_all_the_handlers_that_a_client_can_call() -> None:
@@ -152,18 +164,43 @@ def test_no_var_can_be_set_from_outside(tab: Socket, name: str) -> None:
     assert "verified" not in str(shown.values())
 
 
-@pytest.mark.parametrize("cookie", ["flow=forged", "minted"])
-def test_a_stolen_token_without_the_cookie_shows_nothing(browser: Browser, cookie: str) -> None:
-    with browser.socket(token="stolen") as tab:
-        tab.send(f"{STATE}.request_code", {"form": PHONE})
-    cookie = services.current().flows.mint() if cookie == "minted" else cookie
-    thief = type(browser)(browser.client, cookie)
+@pytest.mark.parametrize("cookie", ["", "flow=forged", "their own"])
+def test_a_token_that_was_left_or_stolen_shows_nothing(browser: Browser, cookie: str) -> None:
+    """D2, D3: Reflex keeps the state of a tab that is gone for 15 minutes, for whoever names it."""
+    ask_and_leave(browser, "left")
+    own = services.current().flows.mint()
 
-    with thief.socket("/code", token="stolen") as other:
-        shown = other.state(other.send(f"{STATE}.show_code", {}, "/code"))
+    with type(browser)(browser.client, cookie.replace("their own", own)).socket(
+        "/code", token="left"
+    ) as thief:
+        thief.send(f"{STATE}.show_code", {}, "/code")
 
-    assert shown.get("step", "phone") == "phone"
-    assert "456" not in "".join(other.frames)
+    shown = "".join(thief.frames)
+    assert '"step_rx_state_":"code"' not in shown
+    assert '"ending_rx_state_":"456"' not in shown
+
+
+def test_a_tab_that_comes_back_finds_its_state(browser: Browser) -> None:
+    ask_and_leave(browser, "same")
+
+    with browser.socket("/code", token="same") as again:
+        assert '"ending_rx_state_":"456"' in "".join(again.frames)
+
+
+def test_a_crash_of_a_handler_tells_the_browser_nothing(
+    tab: Socket, provider: FakeProvider, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """H5: the log has its type and place."""
+    provider.failures = [RuntimeError("canary")]
+
+    tab.send(f"{STATE}.request_code", {"form": PHONE})
+    tab.flush()
+
+    frames = "".join(tab.frames)
+    assert '"path":"/problem"' in frames
+    written = "".join(capfd.readouterr())
+    assert "canary" not in frames + written
+    assert "error=RuntimeError" in written
 
 
 def test_a_code_cannot_be_checked_from_a_browser_without_a_verification(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import runpy
@@ -15,16 +16,18 @@ from starlette.staticfiles import StaticFiles
 from starlette.testclient import TestClient, WebSocketDenialResponse
 
 from otp_app.config import LOCAL, Settings
-from otp_app.web import csp
+from otp_app.web import bodies, csp
 from otp_app.web.armour import allowed_hosts
-from otp_app.web.bodies import MAX_BODY
+from otp_app.web.bodies import MAX_BODY, BodyCap
 from otp_app.web.headers import SecurityHeaders
+from otp_app.web.hosts import OneHost
 from tests.backend.conftest import ORIGIN, SOCKET
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from httpx2 import Response
+    from starlette.types import Message, Receive, Scope, Send
 
     from tests.backend.conftest import Browser
     from tests.fakes import FakeProvider
@@ -208,6 +211,53 @@ def test_a_body_that_just_fits_is_read(browser: Browser) -> None:
     body = b"number=1&x=".ljust(MAX_BODY, b"1")
 
     assert browser.client.post("/request-otp", content=body).status_code == 422
+
+
+@pytest.mark.parametrize("sent", [b"", b"number="])
+async def test_a_body_that_does_not_come_is_not_waited_for(
+    monkeypatch: pytest.MonkeyPatch, sent: bytes
+) -> None:
+    """E8."""
+    monkeypatch.setattr(bodies, "MAX_WAIT", 0.01)
+    answers: list[Message] = []
+    chunks = [sent]
+
+    async def receive() -> Message:
+        if not chunks:
+            await asyncio.Event().wait()
+        return {"type": "http.request", "body": chunks.pop(), "more_body": True}
+
+    async def send(message: Message) -> None:
+        answers.append(message)
+
+    async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise AssertionError("There is no body to hand on")
+
+    await BodyCap(app)({"type": "http", "method": "POST", "path": "/"}, receive, send)
+
+    assert answers[0]["status"] == 408
+    assert (b"connection", b"close") in answers[0]["headers"]
+
+
+@pytest.mark.parametrize("hosts", [[], ["localhost:3000", "evil.example"], ["localhost:3000"] * 2])
+async def test_a_request_without_its_one_host_is_refused(hosts: list[str]) -> None:
+    """E7: RFC 9112 section 3.2. Two servers in a row could each believe another one."""
+    answers: list[Message] = []
+
+    async def send(message: Message) -> None:
+        answers.append(message)
+
+    async def receive() -> Message:
+        raise AssertionError("There is nothing to read")
+
+    async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
+        raise AssertionError("Nobody may be asked")
+
+    headers = [(b"host", host.encode()) for host in hosts]
+    scope = {"type": "http", "method": "GET", "path": "/", "headers": headers}
+    await OneHost(app, ["localhost"])(scope, receive, send)
+
+    assert answers[0]["status"] == 400
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import pytest
 
 from otp_app import services
 from otp_app.storage.engine import open_engine
+from otp_app.storage.numbers import Numbers
 from otp_app.storage.sessions import SqlSessions
 from tests.backend.client import STATE
 from tests.fakes import RIGHT, WRONG
@@ -207,7 +208,7 @@ def test_under_two_ports_the_answer_leads_back_to_the_pages(browser: Browser) ->
 def _without_database(verified: Browser, tmp_path: Path) -> Iterator[None]:
     del verified
     real = services.current()
-    gone = SqlSessions(open_engine(f"sqlite:///{tmp_path}/gone.db"))
+    gone = SqlSessions(open_engine(f"sqlite:///{tmp_path}/gone.db"), Numbers(b"secret"))
     (tmp_path / "gone.db").unlink()
     services.install(replace(real, sessions=replace(real.sessions, store=gone)))
     yield
@@ -218,6 +219,19 @@ def _without_database(verified: Browser, tmp_path: Path) -> Iterator[None]:
 def test_without_the_database_nobody_has_verified(verified: Browser) -> None:
     for answer in (verified.get("/verified"), verified.post("/finish"), verified.post("/sign-out")):
         assert (answer.status_code, answer.headers["location"]) == (303, "/problem")
+
+
+def test_the_rules_are_told_which_number_the_session_has_proved(
+    browser: Browser, verified: Browser
+) -> None:
+    portal = browser.client.portal
+    assert portal is not None
+    here = services.current()
+
+    owner = portal.call(here.client, verified.cookie, "192.0.2.1", "en")
+    stranger = portal.call(here.client, browser.cookie, "192.0.2.1", "en")
+
+    assert (owner.proved, stranger.proved) == ("+447400123456", "")
 
 
 def test_a_session_that_is_over_shows_nothing(verified: Browser) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from playwright.sync_api import expect, sync_playwright
 
+from tests.browser.front_end import front_end
 from tests.browser.inbox import ConsoleInbox, EmulatorInbox
 from tests.browser.install import find_browser
 from tests.browser.journey import PATIENCE, TIME_ZONE, Journey
@@ -85,10 +86,18 @@ def provider(request: pytest.FixtureRequest) -> str:
     return name
 
 
+@pytest.fixture(scope="package", name="front_end")
+def serve_front_end() -> Iterator[list[str]]:
+    """The origins of another site, whose pages may call the API."""
+    with front_end() as origins:
+        yield origins
+
+
 @pytest.fixture(scope="package")
-def server(provider: str, site: Site, emulator: Emulator) -> Iterator[Server]:
+def server(provider: str, site: Site, emulator: Emulator, front_end: list[str]) -> Iterator[Server]:
     """The app in production, sending by *provider*."""
-    server = Server(provider, site, settings_of(provider, emulator.url))
+    allowed = {"ALLOWED_ORIGINS": ",".join(front_end)}
+    server = Server(provider, site, settings_of(provider, emulator.url, site.url) | allowed)
     server.start()
     yield server
     server.stop()

@@ -11,6 +11,7 @@ from tests.browser.providers import credentials
 from tests.browser.recorder import Recorder, Text
 from tests.browser.sweep import Secrets
 from tests.browser.tab import Step, Tab
+from tests.emulator.webhooks import twilio_event, twilio_post, vonage_event, vonage_post
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -72,6 +73,17 @@ class Journey:
     def wrong_code(self) -> str:
         """One that was not sent."""
         return f"{(int(self.sent_code()) + 1) % 1_000_000:06}"
+
+    def report(self, status: str) -> None:
+        """Have the service report this, in its words, of the newest message to the first number."""
+        now, url = datetime.now(UTC), f"{self.server.site.url}/webhooks/{self.server.name}"
+        to = self.number.e164
+        reference = [m.reference for m in self.emulator.messages if m.to == to][-1]
+        if self.server.name == "vonage":
+            post = vonage_post(url, vonage_event(reference, status, now), now)
+        else:
+            post = twilio_post(url, [twilio_event(reference, status, now)])
+        assert post.send() == 204
 
     @property
     def expiry(self) -> str:

@@ -10,6 +10,7 @@ from tests.emulator import (
     TWILIO_AUTH_TOKEN,
     TWILIO_SERVICE_SID,
     VONAGE_APPLICATION_ID,
+    VONAGE_SIGNATURE_SECRET,
     vonage_private_key,
 )
 
@@ -20,6 +21,9 @@ PROVIDERS = ("console", "twilio", "vonage")
 console_only = pytest.mark.parametrize("provider", ["console"], indirect=True)
 """For what is the same whoever sends."""
 
+twilio_only = pytest.mark.parametrize("provider", ["twilio"], indirect=True)
+"""For what Twilio alone reports."""
+
 services_only = pytest.mark.parametrize("provider", ["twilio", "vonage"], indirect=True)
 """For what takes a network."""
 
@@ -27,11 +31,21 @@ services_only = pytest.mark.parametrize("provider", ["twilio", "vonage"], indire
 def credentials() -> list[str]:
     """What no browser and no log may see."""
     key = vonage_private_key().splitlines()[1]  # the same in whatever way its lines are joined
-    return [SECRET_KEY, TWILIO_AUTH_TOKEN, TWILIO_SERVICE_SID, VONAGE_APPLICATION_ID, key]
+    return [
+        SECRET_KEY,
+        TWILIO_AUTH_TOKEN,
+        TWILIO_SERVICE_SID,
+        VONAGE_APPLICATION_ID,
+        VONAGE_SIGNATURE_SECRET,
+        key,
+    ]
 
 
-def settings_of(provider: str, services: str) -> dict[str, str]:
-    """The environment that makes *provider* the one; *services* is where the emulator is."""
+def settings_of(provider: str, services: str, public: str) -> dict[str, str]:
+    """The environment that makes *provider* the one.
+
+    *services* is where the emulator is, *public* where the emulator and the browser find the app.
+    """
     own = {
         "console": {},
         "twilio": {
@@ -39,12 +53,16 @@ def settings_of(provider: str, services: str) -> dict[str, str]:
             "TWILIO_AUTH_TOKEN": TWILIO_AUTH_TOKEN,
             "TWILIO_VERIFY_SERVICE_SID": TWILIO_SERVICE_SID,
             "TWILIO_BASE_URL": services,
+            "TWILIO_EVENT_STREAMS": "true",
         },
         "vonage": {
             "VONAGE_APPLICATION_ID": VONAGE_APPLICATION_ID,
             "VONAGE_PRIVATE_KEY": vonage_private_key(),
+            "VONAGE_SIGNATURE_SECRET": VONAGE_SIGNATURE_SECRET,
             "VONAGE_BASE_URL": services,
         },
     }
     limits = {limit.name: "100000/second" for limit in POLICY}  # everybody here is one address
-    return {"OTP_PROVIDER": provider, "SECRET_KEY": SECRET_KEY, **limits, **own[provider]}
+    limits["SOCKETS_PER_ADDRESS"] = "1000"
+    common = {"OTP_PROVIDER": provider, "SECRET_KEY": SECRET_KEY, "PUBLIC_URL": public}
+    return common | limits | own[provider]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 # What the person typed: as a form's event carries it, as JSON, and as a plain form post does.
 _IN_EVENT = re.compile(r'\["(?:phone|code)",("(?:[^"\\]|\\.)*")\]')
 _IN_POST = re.compile(r"\b(?:phone|code)=([^&]*)")
+_IN_JSON = re.compile(r'"(?:phoneNumber|code)":"([^"]*)"')
 
 _MADE_BY_BUILD = frozenset({"script", "stylesheet", "image", "font"})
 _OF_THE_BYTES = frozenset({"content-length", "etag"})  # numbers of the file, not of a person
@@ -104,7 +105,9 @@ class Recorder:
         self._note("address requested", request.url)
         if body := request.post_data:
             self.typed.update(map(unquote_plus, _IN_POST.findall(body)))
-            self._note(f"body to {request.url}", _IN_POST.sub("[typed]", body))
+            self.typed.update(_IN_JSON.findall(body))
+            untyped = _IN_JSON.sub("[typed]", _IN_POST.sub("[typed]", body))
+            self._note(f"body to {request.url}", untyped)
 
     def _response(self, response: Response) -> None:
         self._responses.append(response)

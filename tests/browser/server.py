@@ -108,7 +108,6 @@ class Server:
         folder.mkdir()
         database = folder / "otp.db"
         own = {
-            "SOCKETS_PER_ADDRESS": "1000",
             "PORT": str(site.port),
             "DATABASE_URL": f"sqlite:///{database}",
         }
@@ -122,8 +121,12 @@ class Server:
         """Build the pages and serve them, as `make run` does."""
         self._run(BUILD_AND_RUN, self._environment)
 
-    def restart(self) -> None:
-        """Stop, forget what Reflex kept of its clients, and serve the same pages again."""
+    def restart(self, **settings: str) -> None:
+        """Stop, forget what Reflex kept of its clients, and serve the same pages again.
+
+        With other *settings* from now on.
+        """
+        self._environment |= settings
         self.stop()
         shutil.rmtree(self.site.folder / "states", ignore_errors=True)  # as `reflex run` does
         address = ("--host", "127.0.0.1", "--port", str(self.site.port))

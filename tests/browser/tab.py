@@ -48,7 +48,10 @@ class Tab:
         self.change_number = page.get_by_role("link", name="Change the number")
         self.problem = page.get_by_role("alert")
         self.problem_place = page.locator("#problem")
-        self.status = page.get_by_role("status")
+        self.status = page.locator(".actions + [role=status]")
+        self.connection = page.locator("[role=status].lost")
+        self.delivery = page.locator(".actions + [role=status] + [role=status]")
+        self.watch = page.locator("otp-watch")
         self.wait = page.locator("otp-countdown")
 
     def request_code(self, number: Number, by: str = "sms") -> None:

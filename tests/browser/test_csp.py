@@ -71,6 +71,16 @@ def test_the_plain_pages_break_none_either(strict: Journey) -> None:
     expect(tab.page.get_by_role("main")).to_have_css("border-top-left-radius", "12px")
 
 
+def test_the_apis_documentation_is_held_to_it(strict: Journey) -> None:
+    """E4: and is no wider than a phone."""
+    page = strict.open("/api/docs").page
+    page.set_viewport_size({"width": 320, "height": 640})
+
+    expect(page.get_by_role("heading", level=1)).to_contain_text("verification API")
+    expect(page.get_by_role("heading", level=1)).to_have_css("font-weight", "700")
+    assert page.evaluate("document.documentElement.scrollWidth") == 320
+
+
 def test_a_script_that_is_not_ours_does_not_run(strict: Journey) -> None:
     """E4: neither one that was put into the page, nor a text made into code."""
     strict.expect(BLOCKED, "CSP script-src")
@@ -102,7 +112,7 @@ def test_a_lost_connection_is_said_in_words(strict: Journey) -> None:
     tab.wait_for(Step.PHONE)
 
     strict.server.stop()
-    lost = tab.status.filter(has_text="The connection was lost")
+    lost = tab.connection.filter(has_text="The connection was lost")
     expect(lost).to_have_text("The connection was lost. Trying again")
     strict.server.restart()
 

@@ -132,7 +132,8 @@ def test_seconds_are_counted_with_their_plural(start_journey: Callable[..., Jour
 def pseudo_server(server: Server, site: Site, tmp_path: Path) -> Iterator[Server]:
     """The same pages, served by a copy of the app that knows one language more."""
     server.stop()
-    other = Server("pseudo", site, settings_of("console", ""), copy_with_pseudo(tmp_path / "copy"))
+    settings = settings_of("console", "", site.url)
+    other = Server("pseudo", site, settings, copy_with_pseudo(tmp_path / "copy"))
     other.restart()
     yield other
     other.stop()

@@ -18,6 +18,7 @@ from tests.emulator.credentials import (
     VONAGE_API_KEY,
     VONAGE_API_SECRET,
     VONAGE_APPLICATION_ID,
+    VONAGE_SIGNATURE_SECRET,
     vonage_private_key,
     vonage_public_key,
 )
@@ -58,6 +59,7 @@ __all__ = [
     "VONAGE_API_SECRET",
     "VONAGE_APPLICATION_ID",
     "VONAGE_ERRORS",
+    "VONAGE_SIGNATURE_SECRET",
     "Answer",
     "Clock",
     "Drop",

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import (
 # Twilio: two letters and 32 hex digits. https://www.twilio.com/docs/glossary/what-is-a-sid
 TWILIO_ACCOUNT_SID = "AC" + "0" * 31 + "1"
 TWILIO_AUTH_TOKEN = "f" * 32
-TWILIO_API_KEY_SID = "SK" + "0" * 31 + "2"
+TWILIO_API_KEY_SID = "SK" + "0" * 31 + "2"  # pragma: allowlist secret
 TWILIO_API_KEY_SECRET = "not-a-real-twilio-api-key-secret"
 TWILIO_SERVICE_SID = "VA" + "0" * 31 + "3"
 
@@ -21,6 +21,7 @@ TWILIO_SERVICE_SID = "VA" + "0" * 31 + "3"
 VONAGE_API_KEY = "abcd1234"
 VONAGE_API_SECRET = "NotARealSecret16"
 VONAGE_APPLICATION_ID = "00000000-0000-4000-8000-000000000004"
+VONAGE_SIGNATURE_SECRET = "not-a-real-vonage-signature-secret" + "0" * 30
 
 
 @cache

@@ -12,6 +12,7 @@ import pytest_asyncio
 
 from otp_app.storage.engine import migrate, open_engine
 from otp_app.storage.limiter import SqlLimiter
+from otp_app.storage.numbers import Numbers
 from otp_app.storage.sql import SqlStore
 from otp_app.verification.service import VerificationService
 from tests.emulator import Clock
@@ -20,6 +21,8 @@ from tests.fakes import FakeProvider
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
+
+SECRET = b"canary-secret-canary-secret-canary-secret"
 
 
 @pytest.fixture
@@ -43,13 +46,13 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest_asyncio.fixture
 async def sql_store(migrated: Path, tmp_path: Path) -> AsyncIterator[SqlStore]:
     engine = open_engine(f"sqlite:///{shutil.copy(migrated, tmp_path)}")
-    yield SqlStore(engine)
+    yield SqlStore(engine, Numbers(SECRET))
     await engine.dispose()
 
 
 @pytest.fixture
 def verifications(sql_store: SqlStore, provider: FakeProvider, clock: Clock) -> VerificationService:
     """The service without limits; the tests of limits put their own."""
-    limiter = SqlLimiter(sql_store.engine, b"secret of the tests")
+    limiter = SqlLimiter(sql_store.engine, SECRET)
     providers = {provider.name: provider}
     return VerificationService(sql_store, limiter, providers, provider.name, clock.now, limits=())

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from base64 import urlsafe_b64encode
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.fernet import Fernet
 
 from otp_app.config import ProviderName, Reaction, Settings, SettingsError, load_settings
 from otp_app.verification.limits import POLICY
@@ -26,6 +28,12 @@ VONAGE_JWT = {
     "VONAGE_APPLICATION_ID": "00000000-0000-4000-8000-000000000000",
     "VONAGE_PRIVATE_KEY": "key-canary",
 }
+NUMBER_KEY = "k7Qm1gq0fV2cV1v0y3Zb9u8hX5tq4WnJr6sLpEoDdCI="  # pragma: allowlist secret
+TEXT_KEY = urlsafe_b64encode(b"correct horse battery staple 123").decode()
+HASH = "0" * 64
+SIGNED = {"VONAGE_SIGNATURE_SECRET": "signature-canary" * 2}
+PUBLIC = {"PUBLIC_URL": "https://verify.example.com"}
+STREAMS = PUBLIC | {"TWILIO_EVENT_STREAMS": "true"}
 PRODUCTION = {
     "APP_ENV": "production",
     "SECRET_KEY": "s" * 32,
@@ -94,12 +102,33 @@ def test_the_provider_is_the_one_asked_for_or_the_one_with_credentials(
         ({"LIMIT_SEND_NUMBER": "5/hour; 9/day"}, ["LIMIT_SEND_NUMBER"]),
         ({"PUBLIC_URL": "https://a.example:canary"}, ["PUBLIC_URL"]),
         ({"PUBLIC_URL": "https://a.example:99999"}, ["PUBLIC_URL"]),
+        ({"PUBLIC_URL": "https://@canary.example"}, ["PUBLIC_URL"]),
         (PRODUCTION | TWILIO | {"LIMIT_SEND_NUMBER": "51/hour"}, ["LIMIT_SEND_NUMBER"]),
         (
             {"APP_ENV": "production"},
             ["OTP_PROVIDER", "SECRET_KEY", "PUBLIC_URL", "ALLOWED_COUNTRIES"],
         ),
         ({"ALLOWED_COUNTRIES": "US;canary"}, ["ALLOWED_COUNTRIES"]),
+        ({"NUMBER_KEYS": "canary"}, ["NUMBER_KEYS"]),
+        ({"NUMBER_KEYS": f"{NUMBER_KEY},canary"}, ["NUMBER_KEYS"]),
+        ({"NUMBER_KEYS": f"{NUMBER_KEY}canary"}, ["NUMBER_KEYS"]),
+        ({"NUMBER_KEYS": "canary" + "A" * 37 + "="}, ["NUMBER_KEYS"]),
+        ({"NUMBER_KEYS": urlsafe_b64encode(b"canary" * 6)[:43].decode() + "="}, ["NUMBER_KEYS"]),
+        ({"NUMBER_KEYS": TEXT_KEY}, ["NUMBER_KEYS", "random"]),
+        (PRODUCTION | TWILIO | {"NUMBER_KEYS": "canary"}, ["NUMBER_KEYS"]),
+        ({"KEEP_DAYS": "0"}, ["KEEP_DAYS"]),
+        ({"KEEP_DAYS": "canary"}, ["KEEP_DAYS"]),
+        ({"ALLOWED_ORIGINS": "https://a.example,canary"}, ["ALLOWED_ORIGINS"]),
+        ({"ALLOWED_ORIGINS": "https://a.example/canary"}, ["ALLOWED_ORIGINS"]),
+        ({"ALLOWED_ORIGINS": "*"}, ["ALLOWED_ORIGINS"]),
+        ({"API_KEYS": "canary"}, ["API_KEYS"]),
+        ({"API_KEYS": f"Canary:{HASH}"}, ["API_KEYS"]),
+        ({"API_KEYS": f"canary:{HASH},canary:{HASH}"}, ["API_KEYS"]),
+        ({"API_PUBLIC": "canary"}, ["API_PUBLIC"]),
+        (PRODUCTION | TWILIO | {"ALLOWED_ORIGINS": "http://canary.example"}, ["ALLOWED_ORIGINS"]),
+        (VONAGE_JWT | {"VONAGE_SIGNATURE_SECRET": "canary"}, ["VONAGE_SIGNATURE_SECRET"]),
+        (VONAGE | SIGNED, ["VONAGE_SIGNATURE_SECRET", "VONAGE_APPLICATION_ID"]),
+        (TWILIO | {"TWILIO_EVENT_STREAMS": "true"}, ["TWILIO_EVENT_STREAMS", "PUBLIC_URL"]),
         (PRODUCTION, ["OTP_PROVIDER"]),
         (PRODUCTION | TWILIO | {"OTP_PROVIDER": "console"}, ["OTP_PROVIDER"]),
         (PRODUCTION | TWILIO | {"PUBLIC_URL": "http://canary.example"}, ["PUBLIC_URL"]),
@@ -138,7 +167,48 @@ def test_a_bad_setting_is_named_and_its_value_is_not(
 
     text = str(caught.value)
     assert all(name in text for name in named)
-    assert "canary" not in text
+    assert not [value for value in ("canary", NUMBER_KEY, TEXT_KEY) if value in text]
+
+
+@pytest.mark.parametrize(
+    ("written", "origin"),
+    [
+        ("HTTPS://Verify.Example.com/", "https://verify.example.com"),
+        ("https://verify.example.com:443", "https://verify.example.com"),
+        ("http://localhost:80", "http://localhost"),
+        ("https://verify.example.com:", "https://verify.example.com"),
+        ("https://verify.example.com:0443", "https://verify.example.com"),
+        ("http://verify.example.com:443", "http://verify.example.com:443"),
+        ("http://[2001:DB8::1]:8000", "http://[2001:db8::1]:8000"),
+    ],
+)
+def test_an_address_is_kept_as_browsers_write_it(
+    monkeypatch: pytest.MonkeyPatch, written: str, origin: str
+) -> None:
+    assert load(monkeypatch, {"PUBLIC_URL": written}).own_origins == (origin,)
+
+
+@pytest.mark.parametrize("text", ["canary", "{}", '{"LIMIT_SEND_NUMBER": [9999, 1]}'])
+def test_limits_are_set_by_their_names_only(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    assert load(monkeypatch, {"LIMIT_RATES": text}).limit_rates == {}
+
+
+@pytest.mark.parametrize(
+    ("environment", "reporters"),
+    [
+        (PUBLIC, set()),
+        (VONAGE_JWT | PUBLIC, set()),
+        (VONAGE_JWT | SIGNED, {ProviderName.VONAGE}),
+        (TWILIO | PUBLIC, set()),
+        (TWILIO | STREAMS, {ProviderName.TWILIO}),
+        (TWILIO | STREAMS | {"OTP_PROVIDER": "console"}, {ProviderName.TWILIO}),
+        (VONAGE | STREAMS, set()),
+    ],
+)
+def test_reports_are_taken_where_they_can_be_told_from_forged_ones(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], reporters: set[ProviderName]
+) -> None:
+    assert load(monkeypatch, environment).reporters == reporters
 
 
 def test_a_limit_is_set_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -187,16 +257,62 @@ def test_one_service_can_look_while_another_sends(monkeypatch: pytest.MonkeyPatc
     assert settings.complete_providers() == (ProviderName.VONAGE,)
 
 
+@pytest.mark.parametrize(
+    ("text", "count"), [("", 0), (NUMBER_KEY, 1), (f" {NUMBER_KEY} ,{NUMBER_KEY[::-1][1:]}=, ", 2)]
+)
+def test_number_keys_are_a_list_of_which_the_first_counts(
+    monkeypatch: pytest.MonkeyPatch, text: str, count: int
+) -> None:
+    settings = load(monkeypatch, {"NUMBER_KEYS": text})
+
+    assert len(settings.number_key_list) == count
+    assert settings.number_key_list[:1] == (NUMBER_KEY,)[:count]
+    assert NUMBER_KEY not in repr(settings)
+
+
+def test_any_key_of_the_library_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys = [Fernet.generate_key().decode() for _ in range(100)]
+
+    assert load(monkeypatch, {"NUMBER_KEYS": ",".join(keys)}).number_key_list == tuple(keys)
+
+
 def test_production_with_everything_set_starts(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = load(monkeypatch, PRODUCTION | TWILIO)
 
     assert settings.is_https
     assert settings.countries == {"US", "GB"}
-    assert settings.allowed_origins == ("https://verify.example.com",)
+    assert settings.own_origins == ("https://verify.example.com",)
+
+
+def test_the_api_is_public_in_development_and_where_that_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    assert load(monkeypatch, {}).is_api_public
+    assert not load(monkeypatch, PRODUCTION | TWILIO).is_api_public
+    assert load(monkeypatch, {"API_PUBLIC": "true"}).is_api_public
+
+
+def test_the_apis_keys_and_origins_are_listed_with_commas(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load(
+        monkeypatch,
+        {
+            "PUBLIC_URL": "https://verify.example",
+            "ALLOWED_ORIGINS": "https://a.example/ , http://b.example:3000",
+            "API_KEYS": f"shop:{HASH}, bank:{HASH}",
+        },
+    )
+
+    assert settings.api_origins == (
+        "https://verify.example",
+        "https://a.example",
+        "http://b.example:3000",
+    )
+    assert settings.own_origins == ("https://verify.example",)
+    assert settings.api_key_hashes == {"shop": HASH, "bank": HASH}
 
 
 def test_secrets_do_not_show_in_the_settings_text(monkeypatch: pytest.MonkeyPatch) -> None:
-    settings = load(monkeypatch, TWILIO | VONAGE | VONAGE_JWT | {"OTP_PROVIDER": "vonage"})
+    settings = load(monkeypatch, TWILIO | VONAGE | VONAGE_JWT | SIGNED | {"OTP_PROVIDER": "vonage"})
 
     assert "canary" not in repr(settings)
 
@@ -213,6 +329,49 @@ def test_the_environment_goes_before_the_file(
     settings = load_settings(file)
 
     assert (settings.port, settings.default_country) == (5000, "NL")
+
+
+@pytest.fixture
+def env_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A file that is read; what it sets is undone."""
+    file = tmp_path / ".env"
+    file.write_text("DEFAULT_COUNTRY=GB\n")
+    monkeypatch.setenv("DEFAULT_COUNTRY", "")
+    monkeypatch.delenv("DEFAULT_COUNTRY")
+    return file
+
+
+@pytest.mark.parametrize("mode", [0o604, 0o602, 0o644])
+def test_production_refuses_a_file_that_others_can_read_or_change(
+    monkeypatch: pytest.MonkeyPatch, env_file: Path, mode: int
+) -> None:
+    load(monkeypatch, PRODUCTION | TWILIO)
+    env_file.chmod(mode)
+
+    with pytest.raises(SettingsError) as caught:
+        load_settings(env_file)
+
+    assert f"{env_file}: can be read or changed by others. chmod o-rwx {env_file}" in str(
+        caught.value
+    )
+
+
+@pytest.mark.parametrize(
+    ("environment", "mode"),
+    [
+        (PRODUCTION | TWILIO, 0o600),
+        (PRODUCTION | TWILIO, 0o640),
+        (PRODUCTION | TWILIO | {"PYTHON_DOTENV_DISABLED": "1"}, 0o644),  # not read
+        ({}, 0o644),
+    ],
+)
+def test_other_files_are_taken(
+    monkeypatch: pytest.MonkeyPatch, env_file: Path, environment: dict[str, str], mode: int
+) -> None:
+    load(monkeypatch, environment)
+    env_file.chmod(mode)
+
+    assert load_settings(env_file).default_country in {"GB", "US"}
 
 
 def test_the_example_file_lists_every_setting_and_works_as_it_is(

@@ -12,6 +12,8 @@ from otp_app import errors, i18n
 from otp_app.errors import CodeProblem, OtpError, PhoneProblem, Refusal
 from otp_app.i18n.en import TEXTS
 from otp_app.i18n.languages import english, languages
+from otp_app.verification.deliveries import Delivery, DeliveryStatus
+from otp_app.verification.models import Channel, Reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,11 +44,13 @@ def every_error() -> Iterator[OtpError]:
         errors.InvalidCode,
         errors.ProviderRejected,
         errors.CodeMismatch,
+        errors.FieldsUnusable,
         errors.NumberBusy,
         errors.RateLimited,
     }
     yield from (errors.RateLimited(scope, LATER) for scope in ("number", "network", "other"))
     yield errors.NumberBusy("reference-canary")
+    yield errors.FieldsUnusable({"code": "must be a text"})
     yield from (kind(**params, **more) for kind in concrete() if kind not in special)
 
 
@@ -110,6 +114,25 @@ def test_times_are_written_as_the_language_does(tag: str, shown: str) -> None:
     text = i18n.message(error, language=languages()[tag], zone=zone, now=NOW)
 
     assert shown in text.replace("\u202f", " ").replace("\xa0", " ")
+
+
+@pytest.mark.parametrize("language", languages().values(), ids=lambda language: language.tag)
+@pytest.mark.parametrize("channel", Channel)
+def test_every_delivery_can_be_told_in_every_language(language: Language, channel: Channel) -> None:
+    zone = i18n.time_zone("Europe/Amsterdam")
+    told = {
+        status: i18n.delivery(
+            Delivery("event", "fake", Reference("canary"), channel, status, NOW), language, zone
+        )
+        for status in DeliveryStatus
+    }
+
+    assert told.pop(DeliveryStatus.ACCEPTED) == ""
+    assert "45" in told[DeliveryStatus.DELIVERED]
+    assert told[DeliveryStatus.FAILED] == told[DeliveryStatus.UNDELIVERED]
+    other = "Call me instead" if channel is Channel.SMS else "Send a new text message"
+    assert language.say(other) in told[DeliveryStatus.FAILED]
+    assert not {"{", "}"} & set("".join(told.values()))
 
 
 def test_another_day_is_named() -> None:

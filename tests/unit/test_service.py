@@ -153,6 +153,28 @@ async def test_two_right_codes_at_once_verify_once(
     assert len(provider.checked) <= 2
 
 
+async def test_a_yes_that_is_slow_is_not_overtaken_by_a_code_that_it_used_up(
+    verifications: VerificationService,
+) -> None:
+    """Both providers say of a second right code that there is nothing (any more) to check."""
+
+    class OneYes(FakeProvider):
+        async def check(self, reference: Reference, to: PhoneNumber, code: str) -> CheckOutcome:
+            if self.checked:
+                return CheckOutcome.EXPIRED
+            await super().check(reference, to, code)
+            await asyncio.sleep(0.05)
+            return CheckOutcome.APPROVED
+
+    service = replace(verifications, providers={"fake": OneYes()})
+    started = await start(service)
+
+    both = [service.check(CLIENT, started.id, RIGHT) for _ in range(2)]
+    results = await asyncio.gather(*both, return_exceptions=True)
+
+    assert [type(result).__name__ for result in results] == ["Verification", "AlreadyVerified"]
+
+
 async def test_a_code_that_was_used_cannot_be_used_again(
     verifications: VerificationService, provider: FakeProvider
 ) -> None:

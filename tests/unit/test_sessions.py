@@ -31,7 +31,7 @@ A_SECOND = timedelta(seconds=1)
 
 @pytest.fixture
 def sessions(sql_store: SqlStore, clock: Clock) -> Sessions:
-    return Sessions(SqlSessions(sql_store.engine), clock.now)
+    return Sessions(SqlSessions(sql_store.engine, sql_store.numbers), clock.now)
 
 
 async def verify(

@@ -17,15 +17,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from cryptography.fernet import Fernet
 from sqlalchemy import insert, select, text
 from sqlalchemy.exc import StatementError
 
 from otp_app.errors import StoreUnavailable
 from otp_app.phone import PhoneNumber
 from otp_app.storage.engine import migrate, open_engine
+from otp_app.storage.numbers import Numbers
 from otp_app.storage.rows import hashed
 from otp_app.storage.sql import SqlStore
 from otp_app.storage.tables import metadata, users, verifications
+from otp_app.verification.audit import Answer, Outcome
 from otp_app.verification.models import (
     OPEN,
     Channel,
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
 
     Call = Callable[[SqlStore], Awaitable[object]]
 
+NUMBERS = Numbers(b"secret of the tests", [Fernet.generate_key().decode()])
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OVER = NOW + timedelta(minutes=10)
 LATER = NOW + timedelta(seconds=31)
@@ -106,14 +110,15 @@ async def engine(url: str) -> AsyncIterator[AsyncEngine]:
 
 @pytest.fixture
 def store(engine: AsyncEngine) -> SqlStore:
-    return SqlStore(engine)
+    return SqlStore(engine, NUMBERS)
 
 
 async def given(store: SqlStore, verification: Verification, **extra: object) -> None:
     """Put it into the table as it is."""
     values = vars(verification) | {
         "flow": hashed(verification.flow),
-        "phone": verification.phone.e164,
+        "phone": NUMBERS.sealed(verification.phone),
+        "phone_key": NUMBERS.key(verification.phone),
         "created_at": verification.sent_at,
         "canceled": False,
     }
@@ -309,6 +314,7 @@ async def test_what_this_flow_had_before_is_adopted(store: SqlStore) -> None:
     [
         replace(PENDING, id="old", status=Status.EXHAUSTED),
         replace(PENDING, id="old", status=Status.EXPIRED),
+        replace(PENDING, id="old", status=Status.APPROVED),
         replace(PENDING, id="old", status=Status.CANCELED, expires_at=NOW),
     ],
 )
@@ -478,7 +484,7 @@ async def test_the_number_becomes_a_verified_user(store: SqlStore, status: Statu
     assert (row["status"], row["approved_at"]) == (Status.APPROVED, LATER)
     assert row["canceled"]
     (user,) = await all_users(store)
-    assert user["phone_number"] == VERIFICATION.phone.e164
+    assert NUMBERS.opened(user["phone_number"]) == VERIFICATION.phone
     assert user["phone_verified_at"] == user["created_at"] == LATER
     assert user["two_factor_enabled"] is False
 
@@ -638,7 +644,7 @@ async def at_once(times: int, call: Callable[[int], Awaitable[Any]]) -> list[Any
 async def stores(url: str, store: SqlStore) -> AsyncIterator[list[SqlStore]]:
     """Two engines on one file stand for two processes."""
     second = open_engine(url)
-    yield [store, SqlStore(second)]
+    yield [store, SqlStore(second, NUMBERS)]
     await second.dispose()
 
 
@@ -738,6 +744,12 @@ CALLS: dict[str, Call] = {
     "lose_reference": lambda store: store.lose_reference("first", FIRST),
     "close": lambda store: store.close("first", Status.CANCELED, REFERENCE),
     "ended": lambda store: store.ended(NOW),
+    "forget": lambda store: store.forget(NOW),
+    "is_confirmed": lambda store: store.is_confirmed(PENDING.phone),
+    "answer": lambda store: store.journal.answer("first", Answer(Outcome.OK, "", 1), NOW),
+    "give_up": lambda store: store.journal.give_up(NOW, NOW, NOW),
+    "countries": lambda store: store.journal.countries(NOW, NOW),
+    "block": lambda store: store.journal.block(PENDING.phone, NOW, NOW),
     "mark_canceled": lambda store: store.mark_canceled("first", REFERENCE),
 }
 
@@ -777,7 +789,7 @@ async def test_a_database_without_its_tables_is_reported(tmp_path: Path, call: C
     engine = open_engine(f"sqlite:///{tmp_path}/empty.db")
 
     with pytest.raises(StoreUnavailable):
-        await call(SqlStore(engine))
+        await call(SqlStore(engine, NUMBERS))
     await engine.dispose()
 
 
@@ -899,7 +911,7 @@ async def test_the_flow_is_nowhere_in_the_files(store: SqlStore, path: Path) -> 
 async def test_only_its_owner_can_read_it(path: Path) -> None:
     await migrate(f"sqlite:///{path}")
     engine = open_engine(f"sqlite:///{path}")
-    await SqlStore(engine).reserve(VERIFICATION)
+    await SqlStore(engine, NUMBERS).reserve(VERIFICATION)
 
     files = {file.stat().st_mode & 0o777 for file in path.parent.iterdir()}
 
@@ -913,7 +925,7 @@ async def test_any_path_will_do(tmp_path: Path) -> None:
     await migrate(url)
     engine = open_engine(url)
 
-    assert await SqlStore(engine).reserve(VERIFICATION)
+    assert await SqlStore(engine, NUMBERS).reserve(VERIFICATION)
     assert (tmp_path / "år 50% #1" / "otp.db").exists()
     await engine.dispose()
 
@@ -921,13 +933,20 @@ async def test_any_path_will_do(tmp_path: Path) -> None:
 async def test_a_connection_is_set_up(engine: AsyncEngine) -> None:
     found = {}
     async with engine.connect() as connection:
-        for pragma in ("journal_mode", "synchronous", "foreign_keys", "busy_timeout"):
+        for pragma in (
+            "journal_mode",
+            "synchronous",
+            "foreign_keys",
+            "secure_delete",
+            "busy_timeout",
+        ):
             found[pragma] = await connection.scalar(text(f"PRAGMA {pragma}"))
 
     assert found == {
         "journal_mode": "wal",
         "synchronous": 1,
         "foreign_keys": 1,
+        "secure_delete": 1,
         "busy_timeout": 1000,
     }
 

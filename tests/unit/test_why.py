@@ -22,6 +22,7 @@ from otp_app.verification.limits import POLICY, Client
 from otp_app.verification.models import Channel, Flow
 from tests.emulator import Clock
 from tests.fakes import RIGHT, WRONG
+from tests.unit.conftest import SECRET
 
 if TYPE_CHECKING:
     from otp_app.storage.sql import SqlStore
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 
 PHONE = PhoneNumber("+14155552671")
 ME = Client(Flow("flow-canary"), "203.0.113.7")
-SECRET = "canary-secret-canary-secret-canary-secret"
 ROOT = Path(__file__).parents[2]
 
 
@@ -43,16 +43,14 @@ def clock() -> Clock:
 @pytest.fixture
 def limited(verifications: VerificationService, sql_store: SqlStore) -> VerificationService:
     """The service under the whole policy, with the secret of the settings."""
-    return replace(
-        verifications, limits=POLICY, limiter=SqlLimiter(sql_store.engine, SECRET.encode())
-    )
+    return replace(verifications, limits=POLICY, limiter=SqlLimiter(sql_store.engine, SECRET))
 
 
 @pytest.fixture(autouse=True)
 def _installation(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DATABASE_URL", f"sqlite:///{tmp_path}/otp.db")
-    monkeypatch.setenv("SECRET_KEY", SECRET)
+    monkeypatch.setenv("SECRET_KEY", SECRET.decode())
     for limit in POLICY:  # as in production
         rate = f"{limit.amount}/{limit.window.total_seconds():.0f} seconds"
         monkeypatch.setenv(limit.name, rate)
@@ -85,7 +83,7 @@ async def test_of_a_number_that_nobody_asked_for_there_is_nothing_to_tell(out: C
 
     assert "newest first, at most 20\n  none\n" in told
     assert "full" not in told
-    assert len(re.findall(r"  room  LIMIT_\w+ +0 of", told)) == 11
+    assert len(re.findall(r"  room  LIMIT_\w+ +0 of", told)) == 13
 
 
 async def test_the_number_is_found_in_any_form(limited: VerificationService, out: Capture) -> None:
@@ -111,10 +109,34 @@ async def test_a_message_on_its_way_and_the_limits_it_used_are_told(
     line = "call by fake: sent, waits for its code, 1 message, 5 guesses left, good until"
     assert f"  {at(clock.now())}  {line} {until}\n" in told
     room = at(clock.now() + timedelta(seconds=30))
-    assert f"full  LIMIT_SEND_NUMBER_BURST 1 of 1 in 0:00:30, room from {room}\n" in told
-    assert "room  LIMIT_SEND_NUMBER       1 of 5 in 1:00:00\n" in told
-    assert "room  LIMIT_SEND_TOTAL_DAY    1 of 1000 in 1 day\n" in told
+    assert f"full  LIMIT_SEND_NUMBER_BURST     1 of 1 in 0:00:30, room from {room}\n" in told
+    assert "room  LIMIT_SEND_NUMBER           1 of 5 in 1:00:00\n" in told
+    assert "room  LIMIT_SEND_TOTAL_DAY        1 of 1000 in 1 day\n" in told
     assert "SESSION" not in told
+
+
+async def test_what_the_provider_was_asked_and_answered_is_told(
+    limited: VerificationService, provider: FakeProvider, clock: Clock, out: Capture
+) -> None:
+    clock.tick(-60)
+    started = await limited.start(ME, PHONE, Channel.SMS)
+    clock.tick(30)
+    provider.failures = [ProviderTimedOut(), KeyError("a crash")]
+    with pytest.raises(OtpError):
+        await limited.check(ME, started.id, RIGHT)
+    clock.tick(30)
+    with pytest.raises(KeyError):
+        await limited.resend(ME, started.id, Channel.VOICE)
+
+    told = (await out.why(PHONE.e164)).partition("What providers were asked about it")[2]
+
+    lines = re.sub(r"in \d+ ms", "in … ms", told).splitlines()
+    assert lines[1:4] == [
+        f"  {at(clock.now())}  send (voice) to fake: no answer yet",
+        f"  {at(clock.now() - timedelta(seconds=30))}  check (sms) to fake: "
+        "unknown, provider_timed_out, in … ms",
+        f"  {at(clock.now() - timedelta(seconds=60))}  send (sms) to fake: ok, in … ms",
+    ]
 
 
 async def test_each_ending_is_told(
@@ -172,8 +194,8 @@ async def test_wrong_codes_lock_the_browser_until_a_time_that_is_told(
         f"ended by wrong codes, 1 message, 0 guesses left, its browser gets no new code until {end}"
         in told
     )
-    assert "room  LIMIT_CHECK_NUMBER      5 of 20 in 1:00:00" in told
-    assert "room  LIMIT_CHECK_FAILURES    5 of 100 in 30 days" in told
+    assert "room  LIMIT_CHECK_NUMBER          5 of 20 in 1:00:00" in told
+    assert "room  LIMIT_CHECK_FAILURES        5 of 100 in 30 days" in told
 
 
 async def test_a_limit_that_is_full_comes_first_and_says_when_there_is_room(
@@ -190,7 +212,7 @@ async def test_a_limit_that_is_full_comes_first_and_says_when_there_is_room(
     told = (await out.why(PHONE.e164)).partition("Limits")[2].splitlines()
 
     room = at(begun + timedelta(hours=1))
-    assert told[1] == f"  full  LIMIT_SEND_NUMBER       5 of 5 in 1:00:00, room from {room}"
+    assert told[1] == f"  full  LIMIT_SEND_NUMBER           5 of 5 in 1:00:00, room from {room}"
     assert not any(line.startswith("  full") for line in told[2:])
 
 
@@ -256,13 +278,13 @@ async def test_the_secret_that_the_app_made_is_found(
 ) -> None:
     monkeypatch.delenv("SECRET_KEY")
     (tmp_path / ".data").mkdir()
-    (tmp_path / ".data/secret_key").write_text("secret of the tests")
+    (tmp_path / ".data/secret_key").write_bytes(SECRET)
     await replace(verifications, limits=POLICY).start(ME, PHONE, Channel.SMS)
 
     assert "1 of 5" in await out.why(PHONE.e164)
 
 
-async def test_without_the_secret_the_limits_are_not_known(
+async def test_without_the_secret_nothing_is_found(
     limited: VerificationService, out: Capture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.delenv("SECRET_KEY")
@@ -270,8 +292,8 @@ async def test_without_the_secret_the_limits_are_not_known(
 
     told = await out.why(PHONE.e164, code=1)
 
-    assert "SECRET_KEY is not set and .data/secret_key is not there" in told
-    assert "sent, waits for its code" in told
+    assert "SECRET_KEY: is not set and .data/secret_key is not there" in told
+    assert "US is served" in told
     assert not (tmp_path / ".data").exists()
 
 

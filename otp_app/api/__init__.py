@@ -1,0 +1,1 @@
+"""The JSON API: both guides' routes, and verifications as resources."""

@@ -1,0 +1,205 @@
+"""What the OpenAPI document says of failures, callers and links.
+
+An error has an example here, and what may raise it names it: a test holds the two against the tree.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from otp_app import errors as e
+from otp_app.web import problems
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+NOW = datetime(2026, 3, 1, 14, 45, tzinfo=UTC)
+_UNTIL = NOW + timedelta(seconds=24)
+
+EXAMPLES: tuple[e.OtpError, ...] = (
+    e.FieldsUnusable({"code": "must be a text"}),
+    e.BodyTooLong(),
+    e.NotJson(),
+    e.PathUnknown(),
+    e.MethodNotAllowed(),
+    e.OriginRefused(),
+    e.CallerUnknown(),
+    e.ApiKeyRefused(),
+    e.IdempotencyKeyReused(),
+    e.IdempotencyKeyInUse(),
+    e.Unexpected(),
+    e.InvalidPhoneNumber(e.PhoneProblem.TOO_SHORT, region="US"),
+    e.InvalidCode(e.CodeProblem.TOO_SHORT, length=6, count=5),
+    e.UnknownChannel(),
+    e.NumberUnfit(),
+    e.FlowMissing(),
+    e.VerificationNotFound(),
+    e.VerificationReplaced(ending="671"),
+    e.VerificationExpired(),
+    e.AlreadyVerified(),
+    e.CodeMismatch(attempts_left=3, until=_UNTIL),
+    e.AttemptsExhausted(until=_UNTIL),
+    e.ResendTooSoon(until=_UNTIL),
+    e.SendsExhausted(sends=4, until=_UNTIL),
+    e.NumberBusy(),
+    e.RateLimited("number", _UNTIL),
+    e.ProviderRejected(),
+    e.ProviderUnavailable(),
+    e.ProviderNotReached(),
+    e.ProviderThrottled(seconds=30),
+    e.ProviderTimedOut(),
+    e.CheckTimedOut(),
+    e.ProviderMisconfigured(),
+    e.StoreUnavailable(),
+)
+"""One of each code."""
+
+_CALL = (e.ApiKeyRefused, e.CallerUnknown, e.FieldsUnusable, e.StoreUnavailable)
+_WRITE = (*_CALL, e.OriginRefused)
+_POST = (*_WRITE, e.BodyTooLong, e.NotJson)
+_ONCE = (e.IdempotencyKeyReused, e.IdempotencyKeyInUse)
+_PROVIDER = (
+    e.ProviderUnavailable,
+    e.ProviderNotReached,
+    e.ProviderThrottled,
+    e.ProviderMisconfigured,
+)
+_SEND = (
+    *_PROVIDER,
+    e.InvalidPhoneNumber,
+    e.NumberBusy,
+    e.NumberUnfit,
+    e.ProviderRejected,
+    e.ProviderTimedOut,
+    e.AttemptsExhausted,
+    e.RateLimited,
+    e.ResendTooSoon,
+    e.SendsExhausted,
+    e.VerificationExpired,
+    e.VerificationNotFound,
+)
+_CHECK = (
+    *_PROVIDER,
+    e.InvalidCode,
+    e.CodeMismatch,
+    e.CheckTimedOut,
+    e.AttemptsExhausted,
+    e.RateLimited,
+    e.AlreadyVerified,
+    e.VerificationExpired,
+    e.VerificationNotFound,
+    e.VerificationReplaced,
+)
+
+_RAISED: dict[str, tuple[type[e.OtpError], ...]] = {
+    "create": (*_POST, *_ONCE, *_SEND),
+    "read": (*_CALL, e.VerificationNotFound),
+    "check": (*_POST, *_ONCE, *_CHECK),
+    "resend": (*_POST, *_ONCE, *_SEND, e.AlreadyVerified, e.VerificationReplaced),
+    "cancel": (*_WRITE, e.VerificationNotFound, e.AlreadyVerified, e.VerificationExpired),
+    "guides": (*_POST, *_SEND, *_CHECK, e.FlowMissing),
+}
+
+Responses = dict[int | str, dict[str, Any]]
+
+_RETRY_AFTER = {
+    "Retry-After": {"description": "seconds", "schema": {"type": "string", "pattern": "^[0-9]+$"}}
+}
+_CHALLENGE = {"WWW-Authenticate": {"schema": {"type": "string", "const": "Bearer"}}}
+_HEADERS = {429: _RETRY_AFTER, 401: _CHALLENGE}
+_LOCATION = {
+    "description": "of the verification",
+    "schema": {"type": "string", "format": "uri-reference"},
+}
+_LINKS = {  # operation: what of it is worth a link
+    "read": "Where it stands",
+    "check": "Check the code that the person typed",
+    "resend": "Send the code again",
+    "cancel": "Give it up",
+}
+
+
+def errors(operation: str) -> Responses:
+    """The problems of *operation*, by status, each with an example."""
+    return _by_status(
+        _examples(operation), lambda error: error.status, problems.MEDIA_TYPE, "Problem"
+    )
+
+
+def guide_errors() -> Responses:
+    """The same in the guides' shape, under the statuses that they name."""
+    return _by_status(_examples("guides"), problems.guide_status, "application/json", "GuideError")
+
+
+def created() -> dict[str, Any]:
+    """What can be done with a new verification."""
+    return {
+        "description": "A code is on its way",
+        "headers": {"Location": _LOCATION},
+        "links": {
+            name: {
+                "operationId": name,
+                "description": description,
+                "parameters": {"id": "$response.body#/id"},
+            }
+            for name, description in _LINKS.items()
+        },
+    }
+
+
+def for_anybody() -> dict[str, Any]:
+    """Callers may have a key or our cookie, or neither, by API_PUBLIC."""
+    return {"security": [{"key": []}, {"cookie": []}, {}]}
+
+
+def for_somebody() -> dict[str, Any]:
+    """Callers have a key or our cookie."""
+    return {"security": [{"key": []}, {"cookie": []}]}
+
+
+def security_schemes(cookie: str) -> dict[str, Any]:
+    """How callers say who they are."""
+    return {
+        "key": {
+            "type": "http",
+            "scheme": "bearer",
+            "description": "An API key, from: python -m otp_app key NAME",
+        },
+        "cookie": {
+            "type": "apiKey",
+            "in": "cookie",
+            "name": cookie,
+            "description": "Our cookie: it comes with our pages, or with the first answer",
+        },
+    }
+
+
+def _examples(operation: str) -> list[e.OtpError]:
+    return [error for error in EXAMPLES if type(error) in _RAISED[operation]]
+
+
+def _by_status(
+    examples: Iterable[e.OtpError],
+    status_of: Callable[[e.OtpError], int],
+    media_type: str,
+    schema: str,
+) -> Responses:
+    grouped: dict[int, dict[str, Any]] = defaultdict(dict)
+    for error in examples:
+        shape = problems.problem if schema == "Problem" else problems.simple
+        grouped[status_of(error)][error.code] = {"value": shape(error, NOW)}
+    return {
+        status: {
+            "description": ", ".join(examples),
+            "headers": _HEADERS.get(status, {}),
+            "content": {
+                media_type: {
+                    "schema": {"$ref": f"#/components/schemas/{schema}"},
+                    "examples": examples,
+                }
+            },
+        }
+        for status, examples in sorted(grouped.items())
+    }

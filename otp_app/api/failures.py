@@ -1,0 +1,93 @@
+"""Whatever goes wrong, as the problem that is told."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import structlog
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.routing import Match
+
+from otp_app.errors import FieldsUnusable, MethodNotAllowed, OtpError, PathUnknown, Unexpected
+from otp_app.i18n.marks import _
+from otp_app.web import problems
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+    from fastapi import Request
+    from starlette.responses import Response
+
+METHODS = ("GET", "HEAD", "POST", "DELETE")
+
+_NAME = re.compile(r"[A-Za-z_-][A-Za-z0-9_-]{0,39}")
+_WHY = {  # pydantic's types of errors; its texts may hold values
+    "missing": _("is missing"),
+    "extra_forbidden": _("is not known"),
+    "string_type": _("must be a text"),
+    "string_unicode": _("must be a text"),
+    "string_too_long": _("is too long"),
+    "string_pattern_mismatch": _("does not have the right form"),
+    "json_invalid": _("is not JSON"),
+    "enum": _("is none of the known names"),
+    "model_attributes_type": _("must be an object"),
+}
+_OTHERWISE = _("cannot be used")
+_BODY = "body"
+_REFUSALS: dict[int, type[OtpError]] = {404: PathUnknown, 405: MethodNotAllowed}
+
+log = structlog.get_logger(__name__)
+
+
+async def _told(request: Request, error: OtpError) -> Response:
+    return problems.answer(error, request)
+
+
+async def _unusable(request: Request, error: RequestValidationError) -> Response:
+    """Fields that are missing, unknown or of another type, by their names alone."""
+    found = {_field(one["loc"]): _WHY.get(one["type"], _OTHERWISE) for one in error.errors()}
+    return problems.answer(FieldsUnusable(found), request)
+
+
+async def _not_routed(request: Request, error: HTTPException) -> Response:
+    """What the framework refuses: no such path or method, a body that is no JSON."""
+    refusal: OtpError = FieldsUnusable({_BODY: _WHY["json_invalid"]})
+    if error.status_code in _REFUSALS:
+        refusal = _REFUSALS[error.status_code]()
+    answer = problems.answer(refusal, request)
+    if isinstance(refusal, MethodNotAllowed):
+        answer.headers["Allow"] = ", ".join(_allowed(request))
+    return answer
+
+
+def _allowed(request: Request) -> list[str]:
+    """All methods of the path; the framework names those of its first route only."""
+    return [
+        method
+        for method in METHODS
+        if any(
+            route.matches({**request.scope, "method": method})[0] is Match.FULL
+            for route in request.app.routes
+        )
+    ]
+
+
+async def _crashed(request: Request, error: Exception) -> Response:
+    log.error("api.failed", error=type(error).__name__)
+    return problems.answer(Unexpected(), request)
+
+
+def _field(place: tuple[int | str, ...]) -> str:
+    """The name at *place*, such as `("body", "code")`; a caller may have made it up."""
+    names = [str(name) for name in place[1:] if _NAME.fullmatch(str(name))]
+    return names[0] if names else _BODY
+
+
+HANDLERS: dict[int | type[Exception], Callable[[Request, Any], Coroutine[Any, Any, Response]]] = {
+    OtpError: _told,
+    RequestValidationError: _unusable,
+    HTTPException: _not_routed,
+    Exception: _crashed,
+}

@@ -1,0 +1,136 @@
+"""`Idempotency-Key`: a request that comes again is answered again and not done again.
+
+https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import Depends, Header, Request
+from fastapi.responses import JSONResponse, Response
+
+from otp_app import routes, services
+from otp_app.api.callers import Anybody, Caller  # noqa: TC001 - FastAPI evaluates it
+from otp_app.errors import (
+    CallerUnknown,
+    CodeMismatch,
+    InputError,
+    OtpError,
+    ProviderNotReached,
+    RateLimited,
+    VerificationError,
+    VerificationNotFound,
+)
+from otp_app.storage.idempotency import Kept
+from otp_app.web import problems
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from datetime import datetime
+
+    from pydantic import BaseModel
+
+    from otp_app.i18n.languages import Language
+    from otp_app.storage.idempotency import SqlIdempotency, Ticket
+
+CREATED = 201
+REPLAYED = "Idempotency-Replayed"
+
+Key = Annotated[
+    str,
+    Header(
+        alias="Idempotency-Key",
+        max_length=255,
+        pattern=r"^[\x21-\x7e]*$",
+        description="the same for all tries of one request; an answer is kept for 24 hours",
+        examples=["8e03978e-40d5-43e8-bc93-6894a57f9324"],
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Once:
+    """Does something once for each key of a caller; without a key, whenever it is asked."""
+
+    caller: Caller
+    request: Request
+    key: str
+
+    async def __call__(self, status: int, work: Callable[[], Awaitable[BaseModel]]) -> Response:
+        """Answer *status* and what *work* gives, or what was answered before."""
+        if not self.key:
+            return _written(Kept(status, (await work()).model_dump_json()))
+        store, ticket = services.current().idempotency, await self._ticket()
+        if kept := await store.begin(ticket, _now()):
+            return _written(kept, {REPLAYED: "true"})
+        answer = await self._first(store, ticket, status, work)
+        await store.keep(ticket, answer)
+        is_told = answer.status != status
+        return _written(answer, problems.written_in(self._language) if is_told else {})
+
+    @property
+    def _language(self) -> Language:
+        return problems.language_of(self.request)
+
+    async def _first(
+        self,
+        store: SqlIdempotency,
+        ticket: Ticket,
+        status: int,
+        work: Callable[[], Awaitable[BaseModel]],
+    ) -> Kept:
+        try:
+            return Kept(status, (await work()).model_dump_json())
+        except OtpError as error:
+            if not _is_final(error, status):
+                await store.release(ticket)
+                raise
+            told = problems.problem(error, _now(), language=self._language)
+            return Kept(error.status, json.dumps(told))
+
+    async def _ticket(self) -> Ticket:
+        caller = self.caller.key or self.caller.flow
+        if not caller:  # a key of nobody's would be everybody's
+            raise CallerUnknown
+        request = f"{self.request.method} {self.request.url.path}\n".encode()
+        whole = request + await self.request.body()
+        return services.current().idempotency.ticket(caller, self.key, whole)
+
+
+async def _once(request: Request, caller: Anybody, key: Key = "") -> Once:
+    return Once(caller, request, key)
+
+
+def _is_final(error: OtpError, status: int) -> bool:
+    """Whether a message may have been sent, or a guess spent; all else may be tried again.
+
+    So what is kept is bounded by the limits on messages and guesses.
+    """
+    match error:
+        case InputError() | RateLimited() | ProviderNotReached():
+            return False
+        case VerificationNotFound():  # a new one is not found if it was closed while being sent
+            return status == CREATED
+        case VerificationError():
+            return isinstance(error, CodeMismatch)
+        case _:
+            return True
+
+
+def _written(answer: Kept, headers: dict[str, str] | None = None) -> Response:
+    headers = headers or {}
+    if answer.status >= 400:
+        return Response(answer.body, answer.status, headers, problems.MEDIA_TYPE)
+    if answer.status == CREATED:
+        headers |= {"Location": f"{routes.VERIFICATIONS}/{json.loads(answer.body)['id']}"}
+    return Response(answer.body, answer.status, headers, JSONResponse.media_type)
+
+
+def _now() -> datetime:
+    return services.current().verifications.now()
+
+
+OnceForKey = Annotated[Once, Depends(_once)]

@@ -1,0 +1,153 @@
+"""Verifications as resources: create, read, check, resend, cancel."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import APIRouter, Path, Request, Response
+
+from otp_app import routes, services
+from otp_app.api import documented
+from otp_app.api.callers import Anybody, Caller, Somebody, new_browser, new_flow
+from otp_app.api.checking import checked
+from otp_app.api.once import CREATED, OnceForKey
+from otp_app.api.schemas import MAX_HANDLE, Guess, NewVerification, Resend, VerificationView
+from otp_app.errors import AlreadyVerified, VerificationExpired, VerificationNotFound
+from otp_app.phone import PhoneNumber
+from otp_app.verification.models import Status
+
+if TYPE_CHECKING:
+    from otp_app.verification.limits import Client
+    from otp_app.verification.models import Verification
+
+router = APIRouter(prefix=routes.VERIFICATIONS, tags=["verifications"])
+
+Id = Annotated[
+    str,
+    Path(
+        min_length=1,
+        max_length=MAX_HANDLE,
+        pattern="^[A-Za-z0-9._-]+$",
+        examples=["Xq3vZr8k2mT1wN5yB7cD9g"],
+    ),
+]
+_ONE = "/{id}"
+
+
+@router.post(
+    "",
+    status_code=CREATED,
+    response_model=VerificationView,
+    summary="Send a code",
+    responses={CREATED: documented.created(), **documented.errors("create")},
+    openapi_extra=documented.for_anybody(),
+)
+async def create(
+    body: NewVerification, caller: Anybody, once: OnceForKey, request: Request
+) -> Response:
+    """Begin to verify `phone_number`.
+
+    A caller without a key or cookie gets the cookie with the answer, whatever that is.
+    """
+
+    async def work() -> VerificationView:
+        phone = PhoneNumber.parse(body.phone_number, body.country)
+        flow = caller.flow or (new_flow() if caller.key else new_browser(request))
+        verifications = services.current().verifications
+        sent = await verifications.start(caller.client(flow), phone, body.channel)
+        return _view(sent, caller if caller.key else replace(caller, flow=flow))
+
+    return await once(CREATED, work)
+
+
+@router.head(_ONE, include_in_schema=False)
+@router.get(
+    _ONE,
+    summary="Read where it stands",
+    responses=documented.errors("read"),
+    openapi_extra=documented.for_somebody(),
+)
+async def read(id: Id, caller: Somebody) -> VerificationView:  # noqa: A002 - the name in the path
+    """Asks no provider and sends nothing."""
+    _, current = await _find(caller, id)
+    return _view(current, caller)
+
+
+@router.post(
+    _ONE + "/check",
+    response_model=VerificationView,
+    summary="Check a code",
+    responses=documented.errors("check"),
+    openapi_extra=documented.for_somebody(),
+)
+async def check(
+    id: Id,  # noqa: A002
+    body: Guess,
+    caller: Somebody,
+    once: OnceForKey,
+    request: Request,
+) -> Response:
+    """Spend one of its guesses on `code`. 200 means: approved."""
+
+    async def work() -> VerificationView:
+        return _view(await checked(caller, id, body.code, request), caller)
+
+    return await once(200, work)
+
+
+@router.post(
+    _ONE + "/resend",
+    response_model=VerificationView,
+    summary="Send the code again",
+    responses=documented.errors("resend"),
+    openapi_extra=documented.for_somebody(),
+)
+async def resend(
+    id: Id,  # noqa: A002
+    body: Resend,
+    caller: Somebody,
+    once: OnceForKey,
+) -> Response:
+    """Send once more, by the channel of your choice. One that is over is begun anew: a new `id`."""
+
+    async def work() -> VerificationView:
+        client, id_ = caller.find(id)
+        verifications = services.current().verifications
+        return _view(await verifications.resend(client, id_, body.channel), caller)
+
+    return await once(200, work)
+
+
+@router.delete(
+    _ONE,
+    status_code=204,
+    response_class=Response,
+    summary="Give it up",
+    responses=documented.errors("cancel"),
+    openapi_extra=documented.for_somebody(),
+)
+async def cancel(id: Id, caller: Somebody) -> None:  # noqa: A002
+    """Its code is worth nothing any more."""
+    client, current = await _find(caller, id)
+    verifications = services.current().verifications
+    if current.status is Status.APPROVED:
+        raise AlreadyVerified
+    if not current.is_open(verifications.now()):
+        raise VerificationExpired
+    await verifications.cancel(client.flow)
+
+
+async def _find(caller: Caller, handle: str) -> tuple[Client, Verification]:
+    client, id_ = caller.find(handle)
+    current = await services.current().verifications.current(client.flow)
+    if current is None or current.id != id_:
+        raise VerificationNotFound
+    return client, current
+
+
+def _view(verification: Verification, caller: Caller) -> VerificationView:
+    verifications = services.current().verifications
+    name = caller.name(verification.flow, verification.id)
+    length = verifications.code_length(verification)
+    return VerificationView.of(verification, name, length, verifications.now())

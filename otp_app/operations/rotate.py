@@ -1,0 +1,66 @@
+"""`python -m otp_app rotate`: all numbers under the first of NUMBER_KEYS and under SECRET_KEY."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import IntegrityError
+
+from otp_app.config import Settings, SettingsError, load_settings
+from otp_app.errors import StoreUnavailable
+from otp_app.operations.installation import NO_DATABASE, NO_SECRET, find_numbers, open_existing
+from otp_app.storage.numbers import Condition, Numbers
+from otp_app.storage.renewal import renew
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+_UNREADABLE = (
+    "What cannot be opened was left as it is. Add the key that sealed it behind the first of "
+    "NUMBER_KEYS, and run this again"
+)
+_TWICE = (
+    "users: a number is there twice, and the younger row cannot be deleted because something "
+    "refers to it, or another process was faster. Mend it and run this again"
+)
+
+
+def run() -> int:
+    """Tell what was done; 1 if some of it could not be, else 0."""
+    try:
+        settings = load_settings()
+        numbers = find_numbers(settings)
+        if numbers is None:
+            return _say(NO_SECRET, code=1)
+        found = asyncio.run(_renew(settings, numbers))
+    except SettingsError as exc:
+        return _say(str(exc), code=1)
+    except (StoreUnavailable, ValueError):
+        return _say(NO_DATABASE, code=1)
+    except IntegrityError:
+        return _say(_TWICE, code=1)
+    return _tell(found, is_sealed=bool(settings.number_key_list))
+
+
+async def _renew(settings: Settings, numbers: Numbers) -> Counter[Condition]:
+    engine = open_existing(settings)
+    try:
+        return await renew(engine, numbers)
+    finally:
+        await engine.dispose()
+
+
+def _tell(found: Counter[Condition], *, is_sealed: bool) -> int:
+    good, lost = found[Condition.GOOD], found[Condition.LOST]
+    renewed = found.total() - good - lost
+    how = "sealed with the first of NUMBER_KEYS" if is_sealed else "in the clear for want of a key"
+    counts = f"{renewed} renewed, {good} left as they were, {lost} cannot be opened"
+    more = (_UNREADABLE,) if lost else ()
+    return _say(f"Numbers, {how}: {counts}", *more, code=int(lost > 0))
+
+
+def _say(*lines: str, code: int) -> int:
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    return code

@@ -1,0 +1,165 @@
+"""The audit in the database: rows are added, never changed. Triggers of the migration see to it.
+
+A question has a row of the stage `asked` and, once it is answered, one of the stage `answered` that
+repeats it: those alone are the whole record.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sqlalchemy import and_, distinct, func, insert, literal, null, select
+
+from otp_app.storage.engine import insert_into, transact
+from otp_app.storage.rows import hashed
+from otp_app.storage.tables import Stage, audit
+from otp_app.verification.audit import Answer, Entry, Outcome
+from otp_app.verification.limits import Action, Conversion, block_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import ColumnElement, Executable, Insert, RowMapping, Select
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+    from otp_app.phone import PhoneNumber
+    from otp_app.storage.numbers import Numbers
+    from otp_app.verification.audit import Question
+
+ABANDONED = Answer(Outcome.UNKNOWN, "abandoned", None)
+"""Whoever asked has crashed or was canceled before the answer came."""
+
+_a = audit.c
+_QUESTION = [
+    _a.attempt,
+    _a.event,
+    _a.verification,
+    _a.provider,
+    _a.channel,
+    _a.region,
+    _a.number,
+    _a.block,
+    _a.flow,
+]
+_SAID = ("outcome", "detail", "duration_ms")
+_ANSWER = [_a.stage, _a.at, *(_a[name] for name in _SAID)]
+
+
+@dataclass(frozen=True)
+class SqlJournal:
+    """The audit in the database of *engine*. It has the keyed hashes of *numbers* only."""
+
+    engine: AsyncEngine
+    numbers: Numbers
+
+    def pseudonym(self, phone: PhoneNumber) -> str:
+        """What stands for *phone* where the number must not: 64 hexadecimal digits."""
+        return self.numbers.key(phone)
+
+    def asked(self, question: Question, at: datetime) -> Insert:
+        """Write down *question*: for the transaction that counts it."""
+        verification = question.verification
+        return insert(audit).values(
+            attempt=question.id,
+            stage=Stage.ASKED,
+            at=at,
+            event=question.action,
+            verification=verification.id,
+            provider=verification.provider,
+            channel=question.channel,
+            region=verification.phone.region,
+            number=self.pseudonym(verification.phone),
+            block=self._block(verification.phone),
+            flow=hashed(verification.flow),
+        )
+
+    async def answer(self, id_: str, answer: Answer, at: datetime) -> None:
+        """Write down the answer to the question *id_*, unless it has one."""
+        await self._write(self._answers(answer, at, _a.attempt == id_))
+
+    async def give_up(self, now: datetime, since: datetime, until: datetime) -> None:
+        """Answer `unknown` to what was asked between *since* and *until* and has no answer."""
+        answered = audit.alias("answered").c
+        has_answer = select(answered.id).where(
+            answered.attempt == _a.attempt, answered.stage == Stage.ANSWERED
+        )
+        left = (_a.at >= since, _a.at <= until, ~has_answer.exists())
+        await self._write(self._answers(ABANDONED, now, *left))
+
+    async def countries(self, since: datetime, until: datetime) -> Mapping[str, Conversion]:
+        """What became of the verifications sent between *since* and *until*, by country."""
+        rows = await self._rows(_sent(since, until).add_columns(_a.region).group_by(_a.region))
+        return {row["region"]: Conversion(row["sent"], row["approved"]) for row in rows}
+
+    async def block(self, phone: PhoneNumber, since: datetime, until: datetime) -> Conversion:
+        """Likewise, of all numbers in the block of *phone*."""
+        (row,) = await self._rows(_sent(since, until).where(_a.block == self._block(phone)))
+        return Conversion(row["sent"], row["approved"])
+
+    async def of_number(self, phone: PhoneNumber, most: int) -> Sequence[Entry]:
+        """For the operator: the last questions about a number, the newest first."""
+        answered = audit.alias("answered")
+        same = and_(answered.c.attempt == _a.attempt, answered.c.stage == Stage.ANSWERED)
+        query = (
+            select(audit, *(answered.c[name].label(f"its_{name}") for name in _SAID))
+            .outerjoin(answered, same)
+            .where(_a.number == self.pseudonym(phone), _a.stage == Stage.ASKED)
+            .order_by(_a.at.desc(), _a.id.desc())
+            .limit(most)
+        )
+        return [_entry(row) for row in await self._rows(query)]
+
+    def _answers(self, answer: Answer, at: datetime, *which: ColumnElement[bool]) -> Executable:
+        said = (
+            literal(Stage.ANSWERED, _a.stage.type),
+            literal(at, _a.at.type),
+            literal(answer.outcome, _a.outcome.type),
+            literal(answer.detail),
+            null() if answer.duration_ms is None else literal(answer.duration_ms),
+        )
+        rows = select(*_QUESTION, *said).where(_a.stage == Stage.ASKED, *which)
+        writing = insert_into(self.engine, audit).from_select([*_QUESTION, *_ANSWER], rows)
+        return writing.on_conflict_do_nothing()
+
+    def _block(self, phone: PhoneNumber) -> str:
+        return self.numbers.keyed("block", block_of(phone))
+
+    async def _write(self, statement: Executable) -> None:
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(statement)
+
+        await transact(self.engine, work)
+
+    async def _rows(self, query: Executable) -> Sequence[RowMapping]:
+        async def work(connection: AsyncConnection) -> Sequence[RowMapping]:
+            return (await connection.execute(query)).mappings().all()
+
+        return await transact(self.engine, work)
+
+
+def _sent(since: datetime, until: datetime) -> Select[int, int]:
+    """How many verifications the provider took a message for, and how many came to a success."""
+    right = audit.alias("right")
+    approved = and_(
+        right.c.verification == _a.verification,
+        right.c.event == Action.CHECK,
+        right.c.outcome == Outcome.OK,
+    )
+    taken = (_a.event == Action.SEND, _a.outcome == Outcome.OK, _a.at > since, _a.at <= until)
+    return (
+        select(
+            func.count(distinct(_a.verification)).label("sent"),
+            func.count(distinct(right.c.verification)).label("approved"),
+        )
+        .select_from(audit)
+        .outerjoin(right, approved)
+        .where(*taken)
+    )
+
+
+def _entry(row: RowMapping) -> Entry:
+    said = {name: row[f"its_{name}"] for name in _SAID}
+    answer = Answer(**said) if said["outcome"] else None
+    return Entry(row["at"], row["event"], row["provider"], row["channel"], answer)

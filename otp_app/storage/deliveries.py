@@ -1,0 +1,87 @@
+"""`DeliveryStore` on a database: each method is one transaction."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING
+
+from sqlalchemy import select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from otp_app.storage.engine import transact
+from otp_app.storage.tables import deliveries as table
+from otp_app.storage.tables import verifications
+from otp_app.verification.deliveries import Delivery
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from sqlalchemy import Executable, RowMapping
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+    from otp_app.verification.models import Verification
+
+_d, _v = table.c, verifications.c
+_FIELDS = [field.name for field in fields(Delivery) if field.name != "provider"]
+_COLUMNS = [_d[name] for name in _FIELDS]
+
+
+@dataclass(frozen=True)
+class SqlDeliveries:
+    """Reports in the database of *engine*."""
+
+    engine: AsyncEngine
+
+    async def add(self, deliveries: Sequence[Delivery]) -> Sequence[tuple[str, Delivery]]:
+        """All of them or none: what the provider sends again, it sends again as a whole."""
+        if not deliveries:
+            return []
+
+        async def work(connection: AsyncConnection) -> list[tuple[str, Delivery]]:
+            known = (await connection.execute(_about(deliveries))).all()
+            theirs = {
+                (id_, delivery.event): delivery
+                for delivery in deliveries
+                for id_, *same in known
+                if same == [delivery.provider, delivery.reference]
+            }
+            if not theirs:
+                return []
+            rows = [_to_row(id_, delivery) for (id_, _), delivery in theirs.items()]
+            added = await connection.execute(self._keep(), rows)
+            return [(id_, theirs[id_, event]) for id_, event in added]
+
+        return await transact(self.engine, work)
+
+    async def reports(self, verification: Verification) -> Sequence[Delivery]:
+        """In no order: the domain knows which one holds."""
+        mine = (_d.verification == verification.id, _d.reference == verification.reference)
+
+        async def work(connection: AsyncConnection) -> Sequence[RowMapping]:
+            return (await connection.execute(select(*_COLUMNS).where(*mine))).mappings().all()
+
+        rows = await transact(self.engine, work)
+        return [Delivery(provider=verification.provider, **row) for row in rows]
+
+    def _keep(self) -> Executable:
+        """Of a report that is there already, nothing. Gives what is new."""
+        insertion: sqlite.Insert | postgresql.Insert = (
+            sqlite.insert(table)
+            if self.engine.dialect.name == "sqlite"
+            else postgresql.insert(table)
+        )
+        return insertion.on_conflict_do_nothing().returning(_d.verification, _d.event)
+
+
+def _about(deliveries: Sequence[Delivery]) -> Executable:
+    """The verifications they may be about, which stay until the reports are kept.
+
+    A reference can be several ones': Twilio gives one to all browsers that verify a number.
+    """
+    references = {delivery.reference for delivery in deliveries}
+    found = select(_v.id, _v.provider, _v.reference).where(_v.reference.in_(references))
+    return found.with_for_update(read=True, key_share=True)
+
+
+def _to_row(id_: str, delivery: Delivery) -> dict[str, object]:
+    return {"verification": id_} | {name: getattr(delivery, name) for name in _FIELDS}

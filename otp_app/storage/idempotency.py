@@ -1,0 +1,107 @@
+"""What was answered to requests that are to be done once."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+
+from otp_app.errors import IdempotencyKeyInUse, IdempotencyKeyReused
+from otp_app.storage.engine import transact
+from otp_app.storage.tables import idempotency
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Executable
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+KEPT = timedelta(hours=24)
+"""https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/ leaves it to us."""
+
+_i = idempotency.c
+
+
+@dataclass(frozen=True)
+class Kept:
+    """An answer: its HTTP status, and its body as JSON."""
+
+    status: int
+    body: str
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """One request with its key, neither of them readable."""
+
+    key: str
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class SqlIdempotency:
+    """In the database of *engine*. All methods raise `StoreUnavailable`."""
+
+    engine: AsyncEngine
+    secret: bytes
+
+    def ticket(self, caller: str, key: str, request: bytes) -> Ticket:
+        """What *caller* asks for under *key*; another caller's same key is another."""
+        return Ticket(self._hmac(f"{caller}\0{key}".encode()), self._hmac(request))
+
+    async def begin(self, ticket: Ticket, now: datetime) -> Kept | None:
+        """Claim *ticket*, or give the answer it has got already.
+
+        Raises:
+            IdempotencyKeyReused: the key was used for another request.
+            IdempotencyKeyInUse: the first request has not been answered.
+        """
+        try:
+            await transact(self.engine, lambda connection: _claim(connection, ticket, now))
+        except IntegrityError:
+            return await self._earlier(ticket)
+        return None
+
+    async def keep(self, ticket: Ticket, answer: Kept) -> None:
+        """Remember what was answered."""
+        values = {"status": answer.status, "body": answer.body}
+        await self._do(update(idempotency).where(_i.key == ticket.key).values(values))
+
+    async def release(self, ticket: Ticket) -> None:
+        """Nothing was done: the same request may come again."""
+        await self._do(delete(idempotency).where(_i.key == ticket.key))
+
+    async def _earlier(self, ticket: Ticket) -> Kept:
+        async def work(connection: AsyncConnection) -> tuple[str, int | None, str | None] | None:
+            query = select(_i.fingerprint, _i.status, _i.body).where(_i.key == ticket.key)
+            row = (await connection.execute(query)).one_or_none()
+            return row and (row.fingerprint, row.status, row.body)
+
+        match await transact(self.engine, work):
+            case (ticket.fingerprint, int(status), str(body)):
+                return Kept(status, body)
+            case None | (ticket.fingerprint, None, None):
+                raise IdempotencyKeyInUse
+            case _:
+                raise IdempotencyKeyReused
+
+    async def _do(self, statement: Executable) -> None:
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(statement)
+
+        await transact(self.engine, work)
+
+    def _hmac(self, text: bytes) -> str:
+        return hmac.new(self.secret, b"idempotency\0" + text, hashlib.sha256).hexdigest()
+
+
+async def _claim(connection: AsyncConnection, ticket: Ticket, now: datetime) -> None:
+    """Insert it; the primary key refuses a second one. What is old makes room first."""
+    await connection.execute(delete(idempotency).where(_i.ends <= now))
+    row = {"key": ticket.key, "fingerprint": ticket.fingerprint, "ends": now + KEPT}
+    await connection.execute(insert(idempotency).values(row))

@@ -1,0 +1,56 @@
+"""Pauses countries whose messages come to nothing: somebody earns on them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from otp_app.verification.limits import PAUSED_BELOW, RIPE, Action, Spending
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from otp_app.verification.limits import Limit
+    from otp_app.verification.ports import Journal, Limiter
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Breaker:
+    """Spends all of the `PAUSE` limits of a country with too few successes.
+
+    A pause lasts as long as the window that is looked at, so when it ends none of what led to it
+    counts any more.
+    """
+
+    journal: Journal
+    limiter: Limiter
+    limits: Sequence[Limit]
+    now: Callable[[], datetime]
+
+    async def look(self) -> None:
+        """Look at every country once."""
+        for limit in self.limits:
+            if limit.action is Action.PAUSE:
+                await self._look(limit)
+
+    async def _look(self, limit: Limit) -> None:
+        now = self.now()
+        found = await self.journal.countries(now - limit.window, now - RIPE)
+        for region, conversion in found.items():
+            if conversion.sent >= limit.amount and conversion.share < PAUSED_BELOW:
+                await self._pause(limit, region, conversion.sent, conversion.approved)
+
+    async def _pause(self, limit: Limit, region: str, sent: int, approved: int) -> None:
+        if await self.limiter.exhaust(Spending(limit, region), self.now()):
+            log.error(
+                "country.paused",
+                country=region,
+                sent=sent,
+                approved=approved,
+                until=(self.now() + limit.window).isoformat(),
+            )

@@ -1,0 +1,129 @@
+"""Failures as the API tells them: RFC 9457 problem details, and the guides' `{error}`.
+
+https://www.rfc-editor.org/rfc/rfc9457
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from math import ceil
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import JSONResponse
+
+from otp_app import i18n, routes, services
+from otp_app.errors import (
+    ApiKeyRefused,
+    CallerUnknown,
+    FieldsUnusable,
+    InputError,
+    OtpError,
+    VerificationError,
+)
+from otp_app.i18n.languages import choose, english
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    from starlette.requests import Request
+
+    from otp_app.i18n.languages import Language
+
+MEDIA_TYPE = "application/problem+json"
+BAD_REQUEST = 400
+_OF_THE_GUIDES = (410, 429)  # besides 400: the statuses of failures that the guides name
+
+
+def answer(error: OtpError, request: Request) -> JSONResponse:
+    """What to tell of *error* to who made *request*."""
+    zone = i18n.time_zone(request.cookies.get(routes.TIME_ZONE_COOKIE, ""))
+    now = services.current().verifications.now()
+    language = language_of(request)
+    headers = {**written_in(language), **retry_after(error), **_challenge(error)}
+    if request.url.path in routes.GUIDES:
+        body = simple(error, now, zone, language)
+        return JSONResponse(body, guide_status(error), headers)
+    body = problem(error, now, zone, language)
+    return JSONResponse(body, error.status, headers, MEDIA_TYPE)
+
+
+def language_of(request: Request) -> Language:
+    """The best for its `Accept-Language`."""
+    return choose("", request.headers.get("accept-language", ""))
+
+
+def written_in(language: Language) -> dict[str, str]:
+    """RFC 9110 section 8.5."""
+    return {"Content-Language": language.tag}
+
+
+def problem(
+    error: OtpError, now: datetime, zone: tzinfo = UTC, language: Language | None = None
+) -> dict[str, Any]:
+    """RFC 9457 section 3.1, with `code` and what else is known; in English if not in *language*."""
+    language = language or english()
+    return {
+        "type": problem_type(error.code),
+        "title": title(error.code),
+        "status": error.status,
+        "detail": i18n.message(error, language=language, zone=zone, now=now),
+        **_known(error, language),
+    }
+
+
+def simple(
+    error: OtpError, now: datetime, zone: tzinfo = UTC, language: Language | None = None
+) -> dict[str, Any]:
+    """The guides' shape."""
+    language = language or english()
+    text = i18n.message(error, language=language, zone=zone, now=now)
+    return {"error": text, **_known(error, language)}
+
+
+def problem_type(code: str) -> str:
+    """A URI reference: the place in our documentation."""
+    return f"{routes.API_DOCS}#{code}"
+
+
+def title(code: str) -> str:
+    """The same for every occurrence, and for programmers."""
+    return code.replace("_", " ").capitalize()
+
+
+def guide_status(error: OtpError) -> int:
+    """The guides know one status for all that a caller may get wrong."""
+    if isinstance(error, FieldsUnusable):
+        is_only_missing = set(error.problems.values()) == {"is missing"}
+        return BAD_REQUEST if is_only_missing else error.status
+    is_theirs = isinstance(error, (InputError, VerificationError)) or error.status == 422
+    return BAD_REQUEST if is_theirs and error.status not in _OF_THE_GUIDES else error.status
+
+
+def retry_after(error: OtpError) -> dict[str, str]:
+    """How long to wait, in whole seconds (RFC 9110 section 10.2.3)."""
+    match error.status, error.params:
+        case _, {"seconds": int(seconds)}:
+            return {"Retry-After": str(seconds)}
+        case 429, {"until": datetime() as until}:
+            now = services.current().verifications.now()
+            return {"Retry-After": str(max(1, ceil((until - now).total_seconds())))}
+        case _:
+            return {}
+
+
+def _known(error: OtpError, language: Language) -> dict[str, Any]:
+    known: dict[str, Any] = {"code": error.code}
+    if left := error.params.get("attempts_left"):
+        known["attempts_left"] = left
+    if isinstance(until := error.params.get("until"), datetime):
+        known["until"] = until.isoformat()
+    if isinstance(error, FieldsUnusable):
+        found = error.problems.items()
+        known["errors"] = [{"field": name, "problem": language.say(why)} for name, why in found]
+    return known
+
+
+def _challenge(error: OtpError) -> dict[str, str]:
+    """RFC 9110 section 15.5.2: a 401 says how to do better."""
+    is_about_caller = isinstance(error, (ApiKeyRefused, CallerUnknown))
+    return {"WWW-Authenticate": "Bearer"} if is_about_caller else {}

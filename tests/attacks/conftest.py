@@ -1,0 +1,77 @@
+"""The production build with one provider, behind one proxy, under the limits of production."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from otp_app.verification.limits import POLICY
+from tests.attacks.world import MONTH, World, addresses, scattered_numbers
+from tests.browser.providers import settings_of
+from tests.browser.server import Server, Site, free_port
+from tests.emulator import Emulator, vonage_public_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from tests.browser.numbers import Number
+
+COUNTRIES = "US,GB"
+
+
+def settings(services: str, public: str) -> dict[str, str]:
+    """Those of production, where they matter; *services* is where the emulator is."""
+    limits = {
+        limit.name: f"{limit.amount}/{int(limit.window.total_seconds())} seconds"
+        for limit in POLICY
+    }
+    return {
+        **settings_of("vonage", services, public),
+        **settings_of("twilio", services, public),
+        **limits,
+        "ALLOWED_COUNTRIES": COUNTRIES,
+        "TRUSTED_PROXY_HOPS": "1",
+        "SOCKETS_PER_ADDRESS": "20",
+    }
+
+
+@pytest.fixture(scope="package")
+def emulator() -> Iterator[Emulator]:
+    with Emulator(vonage_public_key=vonage_public_key()) as emulator:
+        yield emulator
+
+
+@pytest.fixture(scope="package")
+def server(emulator: Emulator) -> Iterator[Server]:
+    with tempfile.TemporaryDirectory(prefix="otp_app-") as folder:
+        site = Site(Path(folder), free_port())
+        server = Server("twilio", site, settings(emulator.url, site.url))
+        server.start()
+        yield server
+        server.stop()
+
+
+@pytest.fixture(scope="package")
+def numbers() -> Iterator[Number]:
+    return scattered_numbers()
+
+
+@pytest.fixture(scope="package")
+def all_addresses() -> Iterator[str]:
+    return addresses()
+
+
+@pytest.fixture
+def world(
+    server: Server, emulator: Emulator, numbers: Iterator[Number], all_addresses: Iterator[str]
+) -> Iterator[World]:
+    """A month after the last test, so that no limit remembers it. Swept at its end."""
+    world = World(server, emulator, numbers, all_addresses)
+    yield world
+    emulator.heal()
+    world.later(MONTH.total_seconds())
+    problems = world.problems()
+    assert not problems, "\n".join(problems)

@@ -1,0 +1,83 @@
+"""G: a provider that drops, lies or says too much; `tests/contract` has every fault there is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.emulator import (
+    Answer,
+    Drop,
+    Empty,
+    Html,
+    Redirect,
+    Reset,
+    Truncated,
+    WrongJson,
+    twilio_error,
+)
+
+if TYPE_CHECKING:
+    from tests.attacks.world import World
+    from tests.emulator import Fault
+
+NO_YES = [
+    Empty(200),
+    Empty(204),
+    Html(200),
+    WrongJson({}),
+    WrongJson([]),
+    WrongJson("approved"),
+    WrongJson({"status": "approved"}),
+    WrongJson({"status": "approved", "valid": True, "sid": "VE" + "0" * 32, "to": "+12125550100"}),
+    WrongJson({"status": ["approved"]}),
+    Redirect("/v2/approved"),
+    Truncated(),
+    Drop(),
+]
+
+
+@pytest.mark.parametrize("fault", [Drop(), Reset(), Truncated(), Empty(200)], ids=repr)
+def test_a_start_without_an_answer_is_made_once(world: World, fault: Fault) -> None:
+    """G1: whatever the person does before the wait is over."""
+    me, number = world.attacker(), world.number()
+    world.emulator.fail("twilio.start", fault)
+
+    assert me.ask(number.e164).status == 504
+    for _ in range(5):
+        assert me.ask(number.e164).status == 429
+
+    assert len(world.asked("twilio.start")) == 1
+
+
+@pytest.mark.parametrize("fault", NO_YES, ids=repr)
+def test_only_the_exact_yes_is_one(world: World, fault: Fault) -> None:
+    """G2: a right code whose answer is anything else verifies nobody."""
+    me, number = world.attacker(), world.number()
+    me.ask(number.e164)
+    world.emulator.fail("twilio.check", fault)
+
+    answer = me.guess(world.code(number))
+
+    assert not answer.is_yes
+    assert answer.status in {409, 502, 503, 504}
+    assert world.guesses == 1
+
+
+def test_what_the_provider_says_is_neither_shown_nor_logged(world: World) -> None:
+    """G3, G5: nor are our credentials; the sweep looks for the number."""
+    for fault in (
+        twilio_error(20003),
+        twilio_error(60200, message="<b>canary</b>"),
+        Answer(402, {"code": 1, "message": "canary", "more_info": "canary"}),
+        Html(403),
+    ):
+        me, number = world.attacker(), world.number()
+        world.emulator.fail("twilio.start", fault)
+        answer = me.ask(number.e164)
+        assert answer.status in {422, 503}
+        assert "canary" not in answer.text
+
+    assert "canary" not in world.log()
+    assert world.sent() == 0

@@ -1,0 +1,137 @@
+"""Callers of every kind, and a clock."""
+
+from __future__ import annotations
+
+import socket
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from itertools import count
+from typing import TYPE_CHECKING
+
+import pytest
+
+from otp_app import routes, services
+from otp_app.verification.limits import POLICY
+from tests.conftest import API_KEYS
+from tests.emulator import Clock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from httpx2 import Response
+    from starlette.testclient import TestClient
+
+    from tests.backend.conftest import Browser
+    from tests.fakes import FakeProvider
+
+NUMBER = "+447400123456"  # where nothing is limited
+OTHER_NUMBER = "+447400123457"
+
+
+_UNUSED = count(7_000)
+
+
+def limit(**amounts: int) -> None:
+    """Put these rows of the policy in force for this test, with other amounts."""
+    here = services.current()
+    rows = tuple(replace(row, amount=amounts[row.name]) for row in POLICY if row.name in amounts)
+    services.install(replace(here, verifications=replace(here.verifications, limits=rows)))
+
+
+@pytest.fixture
+def number() -> str:
+    """One that no limit has seen: what is counted is kept from test to test."""
+    return f"+44740012{next(_UNUSED)}"
+
+
+@dataclass
+class Caller:
+    """A program or a page. It keeps no cookies; it sends what its headers say."""
+
+    client: TestClient
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def post(self, path: str, body: object, **headers: str) -> Response:
+        """Send *body* as JSON."""
+        return self.request("POST", path, json=body, headers=headers)
+
+    def request(self, method: str, path: str, **options: object) -> Response:
+        """Any request."""
+        more = options.pop("headers", None) or {}
+        assert isinstance(more, dict)
+        self.client.cookies.clear()
+        answer = self.client.request(method, path, headers=self.headers | more, **options)  # type: ignore[arg-type]
+        self.client.cookies.clear()
+        return answer
+
+    def create(self, phone_number: str = NUMBER, **more: str) -> Response:
+        """Begin a verification."""
+        return self.post(routes.VERIFICATIONS, {"phone_number": phone_number, **more})
+
+    def created(self, phone_number: str = NUMBER) -> str:
+        """The id of a new verification."""
+        id_: str = self.create(phone_number).json()["id"]
+        return id_
+
+    def read(self, id_: str) -> Response:
+        """Where it stands."""
+        return self.request("GET", f"{routes.VERIFICATIONS}/{id_}")
+
+    def check(self, id_: str, code: str, **headers: str) -> Response:
+        """Check a code."""
+        return self.post(f"{routes.VERIFICATIONS}/{id_}/check", {"code": code}, **headers)
+
+    def resend(self, id_: str, **body: str) -> Response:
+        """Send the code again."""
+        return self.post(f"{routes.VERIFICATIONS}/{id_}/resend", body)
+
+    def cancel(self, id_: str) -> Response:
+        """Give it up."""
+        return self.request("DELETE", f"{routes.VERIFICATIONS}/{id_}")
+
+
+@pytest.fixture
+def clock(provider: FakeProvider) -> Iterator[Clock]:
+    """The service's time, which stands still."""
+    del provider
+    clock, here = Clock(datetime.now(UTC)), services.current()
+    services.install(replace(here, verifications=replace(here.verifications, now=clock.now)))
+    yield clock
+    services.install(here)
+
+
+@pytest.fixture
+def nobody(browser: Browser) -> Caller:
+    """Neither key nor cookie, as curl."""
+    return Caller(browser.client)
+
+
+@pytest.fixture
+def page(browser: Browser) -> Caller:
+    """A page of ours, whose browser sends the cookie."""
+    return Caller(browser.client, {"cookie": browser.cookie})
+
+
+@pytest.fixture
+def other_page(browser: Browser) -> Caller:
+    return Caller(browser.client, {"cookie": services.current().flows.mint()})
+
+
+@pytest.fixture
+def shop(browser: Browser) -> Caller:
+    """A program with an API key."""
+    return Caller(browser.client, {"authorization": f"Bearer {API_KEYS['shop']}"})
+
+
+@pytest.fixture
+def bank(browser: Browser) -> Caller:
+    return Caller(browser.client, {"authorization": f"Bearer {API_KEYS['bank']}"})
+
+
+@pytest.fixture
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

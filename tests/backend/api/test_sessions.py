@@ -1,0 +1,62 @@
+"""What a browser gets for an approval by the API: the session that the pages give too."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from otp_app import routes, services
+from tests.fakes import RIGHT, WRONG
+
+if TYPE_CHECKING:
+    from tests.backend.api.conftest import Caller
+    from tests.backend.conftest import Browser
+    from tests.fakes import FakeProvider
+
+
+def test_a_browser_that_verifies_by_the_api_has_its_session_on_the_pages(
+    page: Caller, browser: Browser, number: str
+) -> None:
+    answer = page.check(page.created(number), RIGHT)
+
+    after = browser.after(answer)
+    assert answer.status_code == 200
+    assert after.get("/verified").status_code == 404  # let in, to a page that is not built here
+    assert browser.get("/verified").status_code == 303
+
+
+def test_the_guides_route_gives_it_too(page: Caller, number: str) -> None:
+    page.post(routes.TWILIO_REQUEST, {"phoneNumber": number})
+
+    wrong = page.post(routes.TWILIO_CHECK, {"code": WRONG})
+    right = page.post(routes.TWILIO_CHECK, {"code": RIGHT})
+
+    assert "set-cookie" not in wrong.headers
+    assert right.headers["set-cookie"].startswith("session=")
+
+
+def test_a_handle_proves_nothing_about_the_browser_that_sends_it(
+    nobody: Caller, page: Caller, shop: Caller, number: str
+) -> None:
+    handle = nobody.post(routes.TWILIO_REQUEST, {"phoneNumber": number}).json()["requestId"]
+
+    by_page = page.post(routes.TWILIO_CHECK, {"requestId": handle, "code": RIGHT})
+    by_key = shop.check(shop.created("+447400123499"), RIGHT)
+
+    for answer in (by_page, by_key):
+        assert answer.status_code == 200
+        assert "set-cookie" not in answer.headers
+
+
+def test_the_limits_are_told_whose_number_the_browser_has_proved(
+    page: Caller, browser: Browser, provider: FakeProvider, number: str
+) -> None:
+    owner = browser.after(page.check(page.created(number), RIGHT))
+    page.headers["cookie"] = owner.cookie
+    here = services.current()
+    assert browser.client.portal is not None
+
+    client = browser.client.portal.call(here.client, owner.cookie, "192.0.2.1", "en")
+
+    assert client.proved == number
+    assert page.create(number).status_code == 201
+    assert len(provider.sent) == 2

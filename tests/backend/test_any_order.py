@@ -1,0 +1,420 @@
+"""Everything that anybody may do, in any order: what has to hold holds.
+
+Judged by the provider's own log, never by our tables. The same sequences are tried on every run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import shutil
+import tempfile
+from collections import Counter
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    rule,
+    run_state_machine_as_test,
+)
+from sqlalchemy import select
+from starlette.testclient import TestClient
+
+from otp_app import services
+from otp_app.errors import ProviderNotReached, ProviderUnavailable
+from otp_app.phone import PhoneNumber
+from otp_app.storage.engine import migrate, open_engine
+from otp_app.storage.limiter import SqlLimiter
+from otp_app.storage.numbers import Numbers
+from otp_app.storage.sessions import SqlSessions
+from otp_app.storage.sql import SqlStore
+from otp_app.storage.tables import Stage, audit
+from otp_app.verification.audit import Outcome
+from otp_app.verification.limits import POLICY, Action, Client, Scope, spendings
+from otp_app.verification.models import Channel, Policy
+from otp_app.verification.service import VerificationService
+from otp_app.verification.sessions import Sessions
+from otp_app.verification.sweeper import Sweeper
+from tests.backend.client import STATE, Socket
+from tests.backend.conftest import ORIGIN, Browser
+from tests.emulator import Clock
+from tests.fakes import Asked, Oracle
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from sqlalchemy import Row
+
+    from otp_app.verification.limits import Limit, Spending
+
+T = TypeVar("T")
+
+NUMBERS = [PhoneNumber("+447400123456"), PhoneNumber("+447400223457"), PhoneNumber("+12125550158")]
+SHORT = [1, 1, 31, 61]  # seconds, each just over a wait or a window
+LONG = [121, 301, 601, 901, 3601, 86_401]
+BUTTONS = ["send_again", "call_me", "change_number", "start_again"]
+VIEWS = ["show_phone", "show_code", "show_verified"]
+PAGES = ["/", "/code", "/verified", "/request-otp?number=%2B447400123456", "/verify-otp?code=1"]
+LIFETIME = Policy().lifetime
+LISTS = (Scope.SESSION_NUMBERS, Scope.ADDRESS_NUMBERS)  # count from each number's first use
+SOME = (*LISTS, Scope.STRANGERS)  # holds for confirmed numbers only
+SECRET = b"secret of the tests"
+REACHED = {Outcome.OK, Outcome.REJECTED, Outcome.UNKNOWN}  # what the provider has in its log, too
+_TYPED = re.compile(r' value="[^"]*"')  # the person's own field
+
+people = st.integers(0, 2)
+numbers = st.sampled_from(NUMBERS)
+channels = st.sampled_from([*Channel])
+ways = st.sampled_from(["form", "page"])
+guesses = st.sampled_from(["right", "right", "old", "another's", "wrong", "wrong", "no code"])
+
+
+@dataclass
+class Person:
+    """A browser at an address, with a tab that stays open."""
+
+    browser: Browser
+    client: Client
+    tab: Socket
+    shown: dict[str, Any] = field(default_factory=dict)
+    proved: set[str] = field(default_factory=set)
+    """The endings of the numbers that the provider said yes to, for this browser."""
+
+
+class AnyOrder(RuleBasedStateMachine):
+    """Three people, three numbers, one server, one database, and a provider that forgives."""
+
+    backend: TestClient
+    template: Path
+    seen: Counter[str]
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stack = ExitStack()
+        self.judged = 0
+        self.said: list[str] = []
+        self.claims: list[tuple[Person, str]] = []
+
+    @initialize()
+    def begin(self) -> None:
+        folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
+        self.clock = Clock(datetime(2026, 3, 1, 12, tzinfo=UTC))
+        self.oracle = Oracle(clock=self.clock)
+        self.real = services.current()
+        self.stack.callback(services.install, self.real)
+        self.working = self._service(f"sqlite:///{shutil.copy(self.template, folder)}")
+        self.broken = self._service(f"sqlite:///{folder}/empty.db")
+        self._install(self.working)
+        self.people = [self._person(place) for place in range(3)]
+
+    def teardown(self) -> None:
+        self.stack.close()
+
+    @rule(person=people, number=numbers, channel=channels, way=ways)
+    def ask(self, person: int, number: PhoneNumber, channel: Channel, way: str) -> None:
+        with self._acting(person, most=1) as me:
+            if way == "form":
+                form = {"number": number.e164, "channel": str(channel)}
+                self._post(me, "/request-otp", form)
+            else:
+                form = {"phone": number.e164, "country": "GB", "channel": str(channel)}
+                self._press(me, "request_code", {"form": form})
+
+    @rule(person=people, kinds=st.lists(guesses, min_size=1, max_size=7), way=ways)
+    def guess(self, person: int, kinds: list[str], way: str) -> None:
+        with self._acting(person, most=0) as me:
+            for kind in kinds:
+                code = self._code(me, kind)
+                if way == "form":
+                    self._post(me, "/verify-otp", {"code": code})
+                else:
+                    self._press(me, "check_code", {"form": {"code": code}})
+
+    @rule(person=people, button=st.sampled_from(BUTTONS))
+    def press(self, person: int, button: str) -> None:
+        with self._acting(person, most=1) as me:
+            self._press(me, button, {})
+
+    @rule(person=people, path=st.sampled_from(["/finish", "/finish", "/sign-out"]))
+    def finish(self, person: int, path: str) -> None:
+        with self._acting(person, most=0) as me:
+            self._post(me, path, {})
+            self._press(me, "show_verified", {})
+
+    @rule(person=people, view=st.sampled_from(VIEWS), page=st.sampled_from(PAGES))
+    def look(self, person: int, view: str, page: str) -> None:
+        with self._acting(person, most=0) as me:
+            self._press(me, view, {})
+            answer = me.browser.client.get(page, headers={"cookie": me.browser.cookie})
+            self.said.append(answer.text)
+
+    @rule(person=people, number=numbers, times=st.integers(2, 6), seconds=st.sampled_from(SHORT))
+    def keep_asking(self, person: int, number: PhoneNumber, times: int, seconds: int) -> None:
+        for _ in range(times):
+            self.ask(person, number, Channel.SMS, "form")
+            self.clock.tick(seconds)
+
+    @rule(person=people, number=numbers, kinds=st.lists(guesses, min_size=1, max_size=7), way=ways)
+    def ask_and_guess(self, person: int, number: PhoneNumber, kinds: list[str], way: str) -> None:
+        self.ask(person, number, Channel.SMS, way)
+        self.guess(person, kinds, way)
+
+    @rule(seconds=st.sampled_from([*(3 * SHORT), *LONG]))
+    def later(self, seconds: int) -> None:
+        self.clock.tick(seconds)
+
+    @rule(error=st.sampled_from([ProviderNotReached, ProviderUnavailable]))
+    def provider_fails(self, error: type[ProviderUnavailable]) -> None:
+        self.oracle.failures = [error()]
+
+    @rule()
+    def an_answer_is_lost(self) -> None:
+        self.oracle.loses_answers = True
+
+    @rule(is_busy=st.booleans())
+    def provider_refuses_seconds(self, is_busy: bool) -> None:
+        self.oracle.is_busy = is_busy
+
+    @rule(person=people, number=numbers, kind=guesses)
+    def without_a_database(self, person: int, number: PhoneNumber, kind: str) -> None:
+        """I7: no store, no message and no approval."""
+        before = len(self.oracle.log)
+        self._install(self.broken)
+        self.ask(person, number, Channel.SMS, "form")
+        self.guess(person, [kind], "page")
+        self._install(self.working)
+        assert len(self.oracle.log) == before
+        self.seen["outages"] += 1
+
+    @rule()
+    def restart(self) -> None:
+        """What is only in memory is gone; the tabs' states with it."""
+        self.working = replace(self.working, _turns=type(self.working._turns)())
+        self._install(self.working)
+
+    @rule()
+    def sweep(self) -> None:
+        service = self.working
+        self._call(Sweeper(service.store, service.limiter, service.providers, service.now).sweep)
+
+    @invariant()
+    def everything_holds(self) -> None:
+        self._no_limit_was_passed()
+        self._guesses_are_for_the_browser_that_asked_in_time_and_few()
+        self._only_the_providers_yes_verifies()
+        self._nothing_leaks()
+        self._all_is_in_the_audit_once()
+        self.judged = len(self.oracle.log)
+
+    def _no_limit_was_passed(self) -> None:
+        """I1, I3, I6: no window of any limit holds more than the limit, whoever, whenever."""
+        for place in range(self.judged, len(self.oracle.log)):
+            asked = self.oracle.log[place]
+            for spending in spendings(POLICY, asked.action, asked.by, asked.to):
+                if spending.limit.scope not in SOME:
+                    used = self._used(spending, place)
+                    assert used <= spending.limit.amount, (spending.limit.name, asked)
+
+    def _guesses_are_for_the_browser_that_asked_in_time_and_few(self) -> None:
+        """I3, I4: by what the provider calls the verification."""
+        for place in range(self.judged, len(self.oracle.log)):
+            check = self.oracle.log[place]
+            if check.action is Action.CHECK:
+                earlier = [a for a in self.oracle.log[:place] if a.reference == check.reference]
+                assert earlier[0].by.flow == check.by.flow
+                assert earlier[0].to == check.to
+                assert check.at < earlier[0].at + LIFETIME
+                assert not any(one.is_yes for one in earlier)
+                before = sum(one.action is Action.CHECK for one in earlier)
+                assert before < Policy().max_attempts
+
+    def _only_the_providers_yes_verifies(self) -> None:
+        """I4: whatever is shown, to whom the provider has said yes, for that number."""
+        for person, ending in self.claims:
+            assert ending in person.proved
+        self.claims.clear()
+
+    def _nothing_leaks(self) -> None:
+        """I5."""
+        secrets = [*self._references(), *self.oracle.codes.values()]
+        secrets += [number.e164[1:] for number in NUMBERS]
+        for text in self.said:
+            plain = _TYPED.sub("", text)
+            assert not [secret for secret in secrets if secret in plain]
+        self.said.clear()
+
+    def _all_is_in_the_audit_once(self) -> None:
+        """I8: every question has one answer, and the provider's log has those that it heard."""
+        rows = self._call(self._audited)
+        asked = [row.attempt for row in rows if row.stage is Stage.ASKED]
+        answered = [row.attempt for row in rows if row.stage is Stage.ANSWERED]
+        assert len(set(asked)) == len(asked)
+        assert sorted(asked) == sorted(answered)
+        heard = Counter(row.event for row in rows if row.outcome in REACHED)
+        assert heard == Counter(one.action for one in self.oracle.log)
+
+    async def _audited(self) -> Sequence[Row[Any]]:
+        async with self.working.store.engine.connect() as connection:  # type: ignore[attr-defined]
+            found: Sequence[Row[Any]] = (await connection.execute(select(audit))).all()
+        return found
+
+    def _acting(self, person: int, most: int) -> Acting:
+        return Acting(self, self.people[person], most)
+
+    def _post(self, me: Person, path: str, form: dict[str, str]) -> None:
+        headers = {"cookie": me.browser.cookie}
+        answer = me.browser.client.post(path, data=form, headers=headers, follow_redirects=False)
+        assert answer.status_code in {200, 303, 404, 409, 410, 422, 429, 502, 503, 504}
+        self.seen[f"{path} {answer.status_code}"] += 1
+        self.said.append(answer.text)
+        if "is confirmed" in answer.text:
+            [ending] = [number.ending for number in NUMBERS if number.ending in answer.text]
+            self.claims.append((me, ending))
+        if "set-cookie" in answer.headers:  # and a browser loads the page it is sent to
+            self._give(me, me.browser.after(answer))
+
+    def _give(self, me: Person, browser: Browser) -> None:
+        flow = self.real.flows.read(browser.cookie)
+        assert flow is not None
+        me.browser, me.client, me.shown = browser, replace(me.client, flow=flow), {}
+        me.tab = self.stack.enter_context(browser.socket(token=f"{id(self)}-{flow}"))
+        self.oracle.by = me.client
+
+    def _press(self, me: Person, handler: str, payload: object) -> None:
+        frames = me.tab.send(f"{STATE}.{handler}", payload)
+        self.said += frames
+        me.shown |= me.tab.state(frames)
+        self.seen[f"{handler} {me.shown.get('step')}"] += 1
+        if proved := me.shown.get("proved"):
+            self.claims.append((me, proved))
+            self.seen["sessions"] += 1
+        if me.shown.get("step") == "verified":
+            self.claims.append((me, me.shown["ending"]))
+
+    def _code(self, me: Person, kind: str) -> str:
+        mine = [a.reference for a in self.oracle.log if a.by.flow == me.client.flow]
+        others = [a.reference for a in self.oracle.log if a.by.flow != me.client.flow]
+        match kind:
+            case "right" if mine:
+                return self.oracle.codes[mine[-1]]
+            case "old" if mine:
+                return self.oracle.codes[mine[0]]
+            case "another's" if others:
+                return self.oracle.codes[others[-1]]
+            case "no code":
+                return "12a"
+            case _:
+                return "000000"
+
+    def _used(self, spending: Spending, place: int) -> int:
+        """How much of it is used by the *place*-th thing in the log, that one included."""
+        limit = spending.limit
+        start = self.oracle.log[place].at - limit.window
+        used = 0
+        for asked in self.oracle.log[: place + 1]:
+            if asked.at > start and _subject(limit, asked) == spending.subject:
+                used = 0 if limit.scope is Scope.FAILURES and asked.is_yes else used + 1
+        return used
+
+    def _references(self) -> set[str]:
+        return {asked.reference for asked in self.oracle.log}
+
+    def _service(self, url: str) -> VerificationService:
+        engine = open_engine(url)
+        self.stack.callback(self._call, engine.dispose)
+        store, limiter = SqlStore(engine, Numbers(SECRET)), SqlLimiter(engine, SECRET)
+        providers = {self.oracle.name: self.oracle}
+        return VerificationService(
+            store, limiter, providers, self.oracle.name, self.clock.now, limits=POLICY
+        )
+
+    def _install(self, service: VerificationService) -> None:
+        store = service.store
+        assert isinstance(store, SqlStore)
+        sessions = Sessions(SqlSessions(store.engine, store.numbers), self.clock.now)
+        services.install(replace(self.real, verifications=service, sessions=sessions))
+
+    def _person(self, place: int) -> Person:
+        address = f"198.18.0.{place}"
+        client = TestClient(self.backend.app, base_url=ORIGIN, client=(address, 1))
+        client.portal = self.backend.portal
+        cookie = self.real.flows.mint()
+        flow = self.real.flows.read(cookie)
+        assert flow is not None
+        browser = Browser(client, cookie)
+        token = f"{id(self)}-{place}"
+        tab = self.stack.enter_context(browser.socket(token=token))
+        return Person(browser, Client(flow, address), tab)
+
+    def _call(self, work: Callable[[], Awaitable[T]]) -> T:
+        assert self.backend.portal is not None
+        return self.backend.portal.call(work)
+
+
+@dataclass
+class Acting:
+    """I2: one person's action, which may send *most* messages."""
+
+    machine: AnyOrder
+    person: Person
+    most: int
+    before: int = 0
+
+    def __enter__(self) -> Person:
+        self.before = len(self.machine.oracle.log)
+        self.machine.oracle.by = self.person.client
+        return self.person
+
+    def __exit__(self, *exc: object) -> None:
+        done = self.machine.oracle.log[self.before :]
+        assert sum(asked.action is Action.SEND for asked in done) <= self.most
+        self.person.proved |= {asked.to.ending for asked in done if asked.is_yes}
+        self.machine.seen["yes"] += sum(asked.is_yes for asked in done)
+
+
+def _subject(limit: Limit, asked: Asked) -> str:
+    mine = spendings([limit], asked.action, asked.by, asked.to)
+    return mine[0].subject if mine else "none"
+
+
+@pytest.fixture
+def seen(backend: TestClient, tmp_path: Path) -> Counter[str]:
+    path = tmp_path / "otp.db"
+    asyncio.run(migrate(f"sqlite:///{path}"))
+    seen: Counter[str] = Counter()
+    AnyOrder.backend, AnyOrder.template, AnyOrder.seen = backend, path, seen
+    return seen
+
+
+def test_whatever_is_done_in_whatever_order(seen: Counter[str]) -> None:
+    run_state_machine_as_test(
+        AnyOrder,
+        settings=settings(
+            derandomize=True,  # what a change breaks is the change's fault
+            database=None,
+            deadline=None,
+            max_examples=40,
+            stateful_step_count=30,
+            phases=[Phase.generate, Phase.shrink],
+            suppress_health_check=[*HealthCheck],
+        ),
+    )
+
+    for reached in (
+        "yes",
+        "sessions",
+        "outages",
+        "/request-otp 429",
+        "/verify-otp 429",
+        "/verify-otp 409",
+    ):
+        assert seen[reached] > 0, reached

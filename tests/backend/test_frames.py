@@ -1,0 +1,127 @@
+"""What a socket may say: the protocol that our pages speak, soon and nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+import pytest
+from starlette.websockets import WebSocketDisconnect
+
+from otp_app.web import sockets
+from otp_app.web.sockets import FrameChecks
+from tests.backend.client import PONG, STATE
+from tests.backend.test_floods import handshake
+
+if TYPE_CHECKING:
+    from starlette.types import Message, Receive, Scope, Send
+
+    from tests.backend.client import Session
+    from tests.backend.conftest import Browser
+    from tests.fakes import FakeProvider
+
+NONSENSE: list[str | bytes] = [
+    "",
+    "4",
+    "9",
+    "42/_event,{",
+    "42/_event,{}",
+    "42/_event,5",
+    "42/_event," + 8_000 * "[",
+    '42/elsewhere,["event",{}]',
+    '42["event",{}]',
+    "40/elsewhere,{}",
+    "40/_event,[]",
+    '43/_event,1["x"]',
+    '42/_event,["event",{"name":"no.such.event","payload":{"code":"123456"}}]',
+    '42/_event,["event","no object"]',
+    '42/_event,["event",{"name":["a","list"]}]',
+    '44/_event,{"message":"x"}',
+    '451-/_event,["event",{"_placeholder":true,"num":0}]',
+    b"\x00\xff",
+    "[]",
+    "\ufffd\x00",
+]
+
+
+def has_ended(session: Session) -> bool:
+    try:
+        while session.receive_text():
+            continue
+    except WebSocketDisconnect:
+        return True
+    return False
+
+
+def send(session: Session, frame: str | bytes) -> None:
+    if isinstance(frame, bytes):
+        session.send_bytes(frame)
+    else:
+        session.send_text(frame)
+
+
+@pytest.mark.parametrize("frame", NONSENSE, ids=repr)
+def test_a_frame_that_no_page_sends_is_dropped(
+    browser: Browser, provider: FakeProvider, capfd: pytest.CaptureFixture[str], frame: str | bytes
+) -> None:
+    """D8: nobody parses it, nothing is logged, and the socket works on."""
+    form = {"phone": "07400 123456", "country": "GB", "channel": "sms"}
+    with browser.socket() as tab:
+        capfd.readouterr()
+        send(tab.session, frame)
+        tab.flush()
+        assert "".join(capfd.readouterr()) == ""
+        assert tab.state(tab.send(f"{STATE}.request_code", {"form": form}))["step"] == "code"
+
+    assert len(provider.sent) == 1
+
+
+def test_after_twenty_of_them_the_socket_ends(
+    browser: Browser, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """D8."""
+    with browser.socket() as tab:
+        for frame in NONSENSE:
+            tab.flush()  # it is still open
+            send(tab.session, frame)
+        assert has_ended(tab.session)
+
+    written = "".join(capfd.readouterr())
+    assert len(NONSENSE) == sockets.BAD_FRAMES
+    assert written.count("socket.talks_nonsense") == 1
+    assert "Traceback" not in written
+
+
+def test_a_socket_that_never_joins_ends(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """D10: though it answers pings."""
+    monkeypatch.setattr(sockets, "JOIN_WITHIN", 0.05)
+    with handshake(browser) as session:
+        session.send_text(PONG)
+        assert has_ended(session)
+
+    assert capfd.readouterr().out.count("socket.never_joined") == 1
+
+
+async def test_a_socket_that_has_joined_may_be_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """D10: while the person reads their message."""
+    monkeypatch.setattr(sockets, "JOIN_WITHIN", 0.05)
+    said = ["40/_event,{}", PONG]
+    got: list[str] = []
+
+    async def receive() -> Message:
+        if len(said) == 1:
+            await asyncio.sleep(0.1)
+        text = said.pop(0)
+        return {"type": "websocket.receive", "text": text}
+
+    async def app(_scope: Scope, receive: Receive, _send: Send) -> None:
+        got.extend([(await receive())["text"], (await receive())["text"]])
+
+    async def send(_message: Message) -> None:
+        raise AssertionError("Nobody has to say anything")
+
+    await FrameChecks(app, handlers=())({"type": "websocket"}, receive, send)
+
+    assert got == ["40/_event,{}", PONG]

@@ -1,0 +1,273 @@
+"""The breaker and the trusted blocks: what messages come to decides how many there may be."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from otp_app.config import AppEnv, Settings
+from otp_app.errors import ProviderRejected, ProviderTimedOut, RateLimited
+from otp_app.phone import PhoneNumber
+from otp_app.verification.breaker import Breaker
+from otp_app.verification.limits import POLICY, Client, Limit
+from otp_app.verification.models import Channel, Flow, Status
+from tests.fakes import RIGHT, FakeProvider
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from otp_app.errors import OtpError
+    from otp_app.verification.service import VerificationService
+    from tests.emulator import Clock
+
+BRITISH, DUTCH = "+4474{:04}0000", "+31612{:06}"
+ONE_BLOCK = "+44740012{:04}"
+STRANGER = Client(Flow("stranger"), "203.0.113.7")
+RIPE = 5 * 60  # seconds
+HOUR = 3600
+
+
+def only(*names: str) -> tuple[Limit, ...]:
+    return tuple(limit for limit in POLICY if limit.name in names)
+
+
+PAUSE = only("LIMIT_SEND_COUNTRY_PAUSE")
+
+
+@pytest.fixture
+def service(verifications: VerificationService) -> VerificationService:
+    return replace(verifications, limits=PAUSE)
+
+
+@pytest.fixture
+def breaker(service: VerificationService) -> Breaker:
+    return breaker_of(service)
+
+
+def breaker_of(service: VerificationService) -> Breaker:
+    return Breaker(service.store.journal, service.limiter, service.limits, service.now)
+
+
+def client(index: int) -> Client:
+    return Client(Flow(f"flow-{index}"), f"198.51.100.{index}")
+
+
+async def verify(
+    service: VerificationService, count: int, approved: int, form: str = BRITISH
+) -> None:
+    """Have *count* numbers get a message, of whom *approved* type its code."""
+    for index in range(count):
+        started = await service.start(client(index), PhoneNumber(form.format(index)), Channel.SMS)
+        if index < approved:
+            await service.check(client(index), started.id, RIGHT)
+
+
+async def is_sent(service: VerificationService, form: str = BRITISH, index: int = 999) -> bool:
+    try:
+        await service.start(STRANGER, PhoneNumber(form.format(index)), Channel.SMS)
+    except RateLimited:
+        return False
+    return True
+
+
+@pytest.mark.parametrize(
+    ("sent", "approved", "goes_on"),
+    [(20, 0, False), (20, 3, False), (20, 4, True), (19, 0, True), (40, 7, False)],
+)
+async def test_a_country_of_too_few_successes_is_paused(
+    service: VerificationService,
+    breaker: Breaker,
+    clock: Clock,
+    sent: int,
+    approved: int,
+    *,
+    goes_on: bool,
+) -> None:
+    await verify(service, sent, approved)
+    clock.tick(RIPE)
+
+    await breaker.look()
+
+    assert await is_sent(service) is goes_on
+
+
+async def test_other_countries_go_on(
+    service: VerificationService, breaker: Breaker, clock: Clock
+) -> None:
+    await verify(service, 20, approved=0)
+    clock.tick(RIPE)
+    await breaker.look()
+
+    assert await is_sent(service, DUTCH)
+
+
+async def test_the_refusal_says_when_it_ends_and_the_operator_hears_of_it_once(
+    service: VerificationService,
+    breaker: Breaker,
+    clock: Clock,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    await verify(service, 25, approved=2)
+    clock.tick(RIPE)
+    for _ in range(3):
+        await breaker.look()
+
+    with pytest.raises(RateLimited) as caught:
+        await service.start(STRANGER, PhoneNumber(BRITISH.format(999)), Channel.SMS)
+
+    assert caught.value.params["until"] == clock.now() + timedelta(hours=1)
+    assert caught.value.scope == "other"
+    (alarm,) = [line for line in capsys.readouterr().out.splitlines() if "country.paused" in line]
+    assert "[error" in alarm
+    assert all(part in alarm for part in ("country=GB", "sent=25", "approved=2"))
+
+
+async def test_codes_that_are_out_can_still_be_typed_but_no_more_are_sent(
+    service: VerificationService, breaker: Breaker, clock: Clock
+) -> None:
+    await verify(service, 20, approved=0)
+    clock.tick(RIPE)
+    mine = await service.start(STRANGER, PhoneNumber(BRITISH.format(999)), Channel.SMS)
+    await breaker.look()
+    clock.tick(30)
+
+    with pytest.raises(RateLimited):
+        await service.resend(STRANGER, mine.id, Channel.SMS)
+    assert (await service.check(STRANGER, mine.id, RIGHT)).status is Status.APPROVED
+
+
+async def test_after_the_pause_it_works_again_and_starts_anew(
+    service: VerificationService, breaker: Breaker, clock: Clock
+) -> None:
+    await verify(service, 20, approved=0)
+    clock.tick(RIPE)
+    await breaker.look()
+
+    clock.tick(HOUR - 1)
+    await breaker.look()
+    assert not await is_sent(service)
+    clock.tick(1)
+    await breaker.look()
+
+    assert await is_sent(service)
+
+
+async def test_a_message_on_its_way_is_no_failure(
+    service: VerificationService, breaker: Breaker, clock: Clock
+) -> None:
+    await verify(service, 20, approved=0)
+    clock.tick(RIPE - 1)
+    await breaker.look()
+    assert await is_sent(service)
+
+    clock.tick(1)
+    await breaker.look()
+    assert not await is_sent(service, index=998)
+
+
+async def test_what_was_sent_more_than_an_hour_ago_does_not_count(
+    service: VerificationService, breaker: Breaker, clock: Clock
+) -> None:
+    await verify(service, 10, approved=0)
+    clock.tick(HOUR)
+    await verify(service, 10, approved=0, form=BRITISH.replace("74{", "75{"))
+    clock.tick(RIPE)
+
+    await breaker.look()
+
+    assert await is_sent(service)
+
+
+@pytest.mark.parametrize("failure", [ProviderRejected(), ProviderTimedOut()])
+async def test_a_provider_that_is_down_pauses_no_country(
+    service: VerificationService,
+    breaker: Breaker,
+    provider: FakeProvider,
+    clock: Clock,
+    failure: OtpError,
+) -> None:
+    provider.failures = [failure] * 30
+    for index in range(30):
+        with pytest.raises(type(failure)):
+            await service.start(client(index), PhoneNumber(BRITISH.format(index)), Channel.SMS)
+    clock.tick(RIPE)
+
+    await breaker.look()
+
+    assert await is_sent(service)
+
+
+async def test_a_number_that_is_asked_for_again_and_again_is_one(
+    service: VerificationService, breaker: Breaker, clock: Clock
+) -> None:
+    for index in range(7):
+        started = await service.start(
+            client(index), PhoneNumber(BRITISH.format(index)), Channel.SMS
+        )
+        for wait in (30, 60):
+            clock.tick(wait)
+            await service.resend(client(index), started.id, Channel.SMS)
+    clock.tick(RIPE)
+
+    await breaker.look()
+
+    assert await is_sent(service)
+
+
+async def test_a_developer_who_never_types_a_code_is_not_paused(
+    verifications: VerificationService, clock: Clock
+) -> None:
+    loose = Settings(app_env=AppEnv.DEVELOPMENT).limits
+    names = {limit.name for limit in PAUSE}
+    service = replace(verifications, limits=[limit for limit in loose if limit.name in names])
+    await verify(service, 60, approved=0)
+    clock.tick(RIPE)
+
+    await breaker_of(service).look()
+
+    assert await is_sent(service)
+
+
+@pytest.mark.parametrize(("approved", "most"), [(0, 10), (2, 10), (3, 12)])
+async def test_a_block_whose_numbers_confirm_has_no_limit_of_its_own(
+    verifications: VerificationService, clock: Clock, approved: int, most: int
+) -> None:
+    service = replace(verifications, limits=only("LIMIT_SEND_PREFIX"))
+    await verify(service, 10, approved, form=ONE_BLOCK)
+    assert await sends(service, range(20, 22)) == [False, False]
+
+    clock.tick(RIPE)
+
+    assert 10 + sum(await sends(service, range(30, 32))) == most
+
+
+async def test_a_block_is_trusted_by_five_verifications_and_for_a_day(
+    verifications: VerificationService, clock: Clock
+) -> None:
+    service = replace(verifications, limits=only("LIMIT_SEND_PREFIX"))
+    await verify(service, 4, approved=4, form=ONE_BLOCK)
+    clock.tick(RIPE)
+    assert sum(await sends(service, range(30, 42))) == 6  # ten in all: four are too few to trust
+
+    clock.tick(HOUR)
+    assert sum(await sends(service, range(50, 62))) == 12  # four of ten
+    clock.tick(24 * HOUR)
+    assert sum(await sends(service, range(70, 82))) == 10  # nothing is known any more
+
+
+async def sends(service: VerificationService, indexes: Sequence[int]) -> list[bool]:
+    return [
+        await _sends(service, client(index), PhoneNumber(ONE_BLOCK.format(index)))
+        for index in indexes
+    ]
+
+
+async def _sends(service: VerificationService, who: Client, phone: PhoneNumber) -> bool:
+    try:
+        await service.start(who, phone, Channel.SMS)
+    except RateLimited:
+        return False
+    return True
