@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING
 
+from otp_app.verification.events import Receipt, Verdict
 from otp_app.verification.looking import Insight
 from otp_app.verification.models import Channel, CheckOutcome, Reference
 
 if TYPE_CHECKING:
     from otp_app.phone import PhoneNumber
+    from otp_app.verification.events import Event
 
 RIGHT, WRONG = "123456", "000000"
 
@@ -90,3 +92,17 @@ class FakeLook:
         if self.failures:
             raise self.failures.pop(0)
         return self.insight
+
+
+@dataclass
+class FakeReceiver:
+    """Takes events, unless it is told to say something else."""
+
+    told: list[Event] = field(default_factory=list)
+    receipts: list[Receipt] = field(default_factory=list)
+    """What it says next, in turn."""
+
+    async def receive(self, event: Event) -> Receipt:
+        """Remember *event*."""
+        self.told.append(event)
+        return self.receipts.pop(0) if self.receipts else Receipt(Verdict.TAKEN)

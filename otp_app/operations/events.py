@@ -61,8 +61,8 @@ def _retried(settings: Settings) -> list[str]:
 
 
 def _line(event: DeadEvent) -> str:
-    tried = f"dead {_time(event.died_at)} after {event.attempts} attempts: {event.failure}"
-    return f"  {_time(event.at)}  {event.type}  {event.id}  {tried}"
+    end = f"dead {_time(event.died_at)}, attempts: {event.attempts}, last: {event.failure}"
+    return f"  {_time(event.at)}  {event.type}  {event.id}  {end}"
 
 
 def _time(at: datetime) -> str:

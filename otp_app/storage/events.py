@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement, Executable, RowMapping
+    from sqlalchemy import ColumnElement, Executable, RowMapping, Update
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from otp_app.storage.numbers import Numbers
@@ -51,7 +51,7 @@ class SqlOutbox:
 
     async def claim(self, now: datetime, until: datetime) -> Claim | None:
         """Of several callers at once one gets it; on PostgreSQL each another."""
-        row = await self._one(_claim(now, until))
+        row = await self._one(oldest_due(now, until))
         return Claim(row["verification"], row["attempts"]) if row else None
 
     async def read(self, id_: str) -> Event | None:
@@ -126,7 +126,7 @@ def _dead_event(status: Status, **values: Any) -> DeadEvent:  # noqa: ANN401 - a
     return DeadEvent(type=TYPES[status], **values)
 
 
-def _claim(now: datetime, until: datetime) -> Executable:
+def oldest_due(now: datetime, until: datetime) -> Update:
     """Take the oldest that is due; what another transaction holds is not waited for."""
     due = (_is_waiting, _e.due_at <= now)
     other = events.alias("oldest").c

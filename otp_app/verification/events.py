@@ -144,6 +144,7 @@ class Receipt:
 
 
 GONE = Receipt(Verdict.GONE, "deleted")
+UNREADABLE = Receipt(Verdict.FAILED, "number unreadable: NUMBER_KEYS")
 
 
 @dataclass(frozen=True)
@@ -167,8 +168,8 @@ class Courier:
     async def _attempt(self, claim: Claim) -> Receipt:
         try:
             event = await self.outbox.read(claim.id)
-        except NumbersUnreadable as exc:
-            return Receipt(Verdict.FAILED, exc.code)
+        except NumbersUnreadable:
+            return UNREADABLE
         return await self.receiver.receive(event) if event else GONE
 
     async def _settle(self, claim: Claim, receipt: Receipt) -> None:
