@@ -42,7 +42,7 @@ class WebhookReceiver:
     status and `Retry-After` count, its body is not read.
 
     Args:
-        secrets: `whsec_` and base64. All sign: a receiver that knows any of them is content.
+        secrets: each is `whsec_` and base64. All sign: who knows one of them is content.
         seconds: after which an attempt is given up.
     """
 

@@ -182,8 +182,8 @@ class Courier:
         else:
             wait = max(self._wait(claim.attempt), receipt.wait)
             await self.outbox.postpone(claim, receipt.why, self.now() + wait)
-            seconds = round(wait.total_seconds())
-            log.warning("events.failed", id=claim.id, why=receipt.why, again_in_s=seconds)
+            names = {"attempt": claim.attempt, "again_in_s": round(wait.total_seconds())}
+            log.warning("events.failed", id=claim.id, why=receipt.why, **names)
 
     def _wait(self, attempt: int) -> timedelta:
         return RETRIES[attempt - 1] * (1 + JITTER * self.chance())
