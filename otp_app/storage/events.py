@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import delete, exists, func, insert, literal, null, or_, select, update
+from sqlalchemy import delete, exists, func, insert, or_, select, update
 
 from otp_app.storage.engine import insert_into, transact
 from otp_app.storage.tables import dead_events, events, verifications
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement, Executable, RowMapping, Update
+    from sqlalchemy import ColumnElement, Executable, RowMapping, Table, Update
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from otp_app.storage.numbers import Numbers
@@ -72,15 +72,19 @@ class SqlOutbox:
 
     async def bury(self, claim: Claim, why: str, at: datetime) -> None:
         """Move it, unless somebody else claimed it meanwhile."""
-        await self._do(_write_letter(claim, why, at), delete(events).where(*_is_mine(claim)))
+        mine = delete(events).where(*_is_mine(claim)).returning(_e.verification, _e.at, _e.attempts)
+
+        async def work(connection: AsyncConnection) -> None:
+            await _move(connection, mine, dead_events, failure=why, died_at=at)
+
+        await transact(self.engine, work)
 
     async def _one(self, statement: Executable) -> RowMapping | None:
         return next(iter(await _rows(self.engine, statement)), None)
 
-    async def _do(self, *statements: Executable) -> None:
+    async def _do(self, statement: Executable) -> None:
         async def work(connection: AsyncConnection) -> None:
-            for statement in statements:
-                await connection.execute(statement)
+            await connection.execute(statement)
 
         await transact(self.engine, work)
 
@@ -93,11 +97,9 @@ class DeadEvents:
 
     async def count(self) -> int:
         """How many there are."""
-        (row,) = await _rows(
-            self.engine, select(func.count().label("dead")).select_from(dead_events)
-        )
-        count: int = row["dead"]
-        return count
+        counted = select(func.count().label("dead")).select_from(dead_events)
+        (row,) = await _rows(self.engine, counted)
+        return int(row["dead"])
 
     async def newest(self, most: int) -> Sequence[DeadEvent]:
         """The last *most*, the newest first."""
@@ -107,10 +109,10 @@ class DeadEvents:
 
     async def revive(self, now: datetime) -> int:
         """Make all of them due, with all attempts before them; how many they were."""
+        all_ = delete(dead_events).returning(_d.verification, _d.at, _d.failure)
 
         async def work(connection: AsyncConnection) -> int:
-            await connection.execute(_move_back(now))
-            return (await connection.execute(delete(dead_events))).rowcount
+            return await _move(connection, all_, events, attempts=0, due_at=now)
 
         return await transact(self.engine, work)
 
@@ -146,25 +148,9 @@ def _is_mine(claim: Claim) -> tuple[ColumnElement[bool], ...]:
     return _e.verification == claim.id, _e.attempts == claim.attempt, _is_waiting
 
 
-def _write_letter(claim: Claim, why: str, at: datetime) -> Executable:
-    letter: dict[str, Any] = {
-        "verification": _e.verification,
-        "at": _e.at,
-        "attempts": _e.attempts,
-        "failure": literal(why),
-        "died_at": literal(at, _d.died_at.type),
-    }
-    mine = select(*letter.values()).where(*_is_mine(claim))
-    return insert(dead_events).from_select(list(letter), mine)
-
-
-def _move_back(now: datetime) -> Executable:
-    due: dict[str, Any] = {
-        "verification": _d.verification,
-        "at": _d.at,
-        "attempts": literal(0),
-        "due_at": literal(now, _e.due_at.type),
-        "failure": _d.failure,
-        "delivered_at": null(),
-    }
-    return insert(events).from_select(list(due), select(*due.values()).select_from(dead_events))
+async def _move(connection: AsyncConnection, taken: Executable, to: Table, **values: Any) -> int:  # noqa: ANN401 - of a row
+    """Add to *to* what the deletion *taken* gives, no more and no less; how many rows."""
+    rows = (await connection.execute(taken)).mappings().all()
+    if rows:
+        await connection.execute(insert(to), [{**row, **values} for row in rows])
+    return len(rows)
