@@ -30,6 +30,7 @@ from otp_app.handles import Handles
 from otp_app.session_cookies import SessionCookies
 from otp_app.storage.deliveries import SqlDeliveries
 from otp_app.storage.engine import migrate, open_engine
+from otp_app.storage.events import SqlOutbox
 from otp_app.storage.idempotency import SqlIdempotency
 from otp_app.storage.limiter import SqlLimiter
 from otp_app.storage.numbers import Numbers
@@ -39,6 +40,7 @@ from otp_app.storage.sql import SqlStore
 from otp_app.verification.audit import Unanswered
 from otp_app.verification.breaker import Breaker
 from otp_app.verification.deliveries import Deliveries
+from otp_app.verification.events import Courier, LeftOpen
 from otp_app.verification.looking import Screening
 from otp_app.verification.rounds import go_round
 from otp_app.verification.service import VerificationService
@@ -84,7 +86,8 @@ async def running(settings: Settings) -> AsyncIterator[None]:
         secret = _secret(settings)
         numbers = Numbers(secret.encode(), settings.number_key_list)
         await _numbers_ready(engine, numbers)
-        store = SqlStore(engine, numbers)
+        outbox = SqlOutbox(engine, numbers, _now) if settings.events_url else None
+        store = SqlStore(engine, numbers, outbox)
         providers = {str(name): _provider(name, settings, secret) for name in _wanted(settings)}
         for provider in providers.values():
             await _open(provider)
@@ -119,7 +122,21 @@ async def running(settings: Settings) -> AsyncIterator[None]:
             Breaker(store.journal, limiter, settings.limits, _now).look,
         )
         await stack.enter_async_context(in_background(rounds, _stop))
+        if outbox:
+            await _tell_events(settings, store, outbox, stack)
         yield
+
+
+async def _tell_events(
+    settings: Settings, store: SqlStore, outbox: SqlOutbox, stack: AsyncExitStack
+) -> None:
+    """Deliver events until *stack* ends, in rounds of their own: a delivery may take seconds."""
+    from otp_app.events.webhook import WebhookReceiver
+
+    receiver = WebhookReceiver(settings.events_url or "", settings.events_secret_list, _now)
+    stack.push_async_callback(receiver.aclose)
+    rounds = go_round(LeftOpen(store, _now).close, Courier(outbox, receiver, _now).deliver)
+    await stack.enter_async_context(in_background(rounds, _stop))
 
 
 @asynccontextmanager
