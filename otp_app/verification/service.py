@@ -15,6 +15,7 @@ from otp_app.phone import Kind
 from otp_app.verification.audit import Audit
 from otp_app.verification.budget import Budget
 from otp_app.verification.checking import Checker
+from otp_app.verification.circuit import Guarded
 from otp_app.verification.limits import POLICY
 from otp_app.verification.looking import Screening
 from otp_app.verification.lookup import Lookup
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from otp_app.phone import PhoneNumber
-    from otp_app.verification.limits import Client, Limit
+    from otp_app.verification.limits import Action, Client, Limit
     from otp_app.verification.models import Flow, Verification
     from otp_app.verification.ports import Limiter, Provider, VerificationStore
 
@@ -109,9 +110,19 @@ class VerificationService:
         if current and await self.store.close(current.id, Status.CANCELED, current.reference):
             log.info("verification.canceled", id=current.id, provider=current.provider)
 
+    @property
+    def failing(self) -> frozenset[tuple[str, Action]]:
+        """Which providers are left alone for a while, and for what."""
+        found = self._guarded.items()
+        return frozenset((name, action) for name, one in found for action in one.failing)
+
+    @cached_property
+    def _guarded(self) -> Mapping[str, Guarded]:
+        return {name: Guarded(provider, self.now) for name, provider in self.providers.items()}
+
     @cached_property
     def _lookup(self) -> Lookup:
-        return Lookup(self.store, self.providers, self.now, self.policy)
+        return Lookup(self.store, self._guarded, self.now, self.policy)
 
     @cached_property
     def _budget(self) -> Budget:
@@ -129,7 +140,7 @@ class VerificationService:
             self._budget,
             self.screening,
             self._audit,
-            self.providers,
+            self._guarded,
             self.provider,
             self.now,
             self.policy,
