@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from otp_app import services
+from otp_app import metrics, services
 from otp_app.config import (
     DATABASE_EXAMPLE,
     LookName,
@@ -30,6 +30,7 @@ from otp_app.session_cookies import SessionCookies
 from otp_app.storage.engine import migrate, open_engine
 from otp_app.storage.limiter import SqlLimiter
 from otp_app.storage.numbers import Numbers
+from otp_app.storage.probe import Probe
 from otp_app.storage.renewal import make_ready
 from otp_app.storage.sessions import SqlSessions
 from otp_app.storage.sql import SqlStore
@@ -85,7 +86,7 @@ async def running(settings: Settings) -> AsyncIterator[None]:
         for provider in providers.values():
             await _open(provider)
             stack.push_async_callback(provider.aclose)
-        limiter = SqlLimiter(engine, secret.encode())
+        limiter = SqlLimiter(engine, secret.encode(), metrics.refused)
         verifications = VerificationService(
             store,
             limiter,
@@ -95,15 +96,17 @@ async def running(settings: Settings) -> AsyncIterator[None]:
             limits=settings.limits,
             countries=settings.countries,
             screening=await _screening(settings, stack),
+            observers=[metrics.Counts()],
         )
-        services.install(
-            services.Services(
-                verifications,
-                FlowCookies(secret, secure=settings.is_https),
-                Sessions(SqlSessions(engine, numbers), _now, settings.session_policy),
-                SessionCookies(secure=settings.is_https),
-            )
+        here = services.Services(
+            verifications,
+            FlowCookies(secret, secure=settings.is_https),
+            Sessions(SqlSessions(engine, numbers), _now, settings.session_policy),
+            SessionCookies(secure=settings.is_https),
+            limiter=limiter,
+            database=Probe(engine),
         )
+        services.install(here)
         stack.callback(services.uninstall)
         keep = timedelta(days=settings.keep_days)
         rounds = go_round(
@@ -112,6 +115,7 @@ async def running(settings: Settings) -> AsyncIterator[None]:
             Breaker(store.journal, limiter, settings.limits, _now).look,
         )
         await stack.enter_async_context(in_background(rounds, _stop))
+        stack.callback(here.draining.set)
         yield
 
 

@@ -1,4 +1,4 @@
-"""Paths of the pages and forms, and the names of what a browser brings along."""
+"""Paths of the pages, forms and probes, and the names of what a browser brings along."""
 
 PHONE = "/"
 CODE = "/code"
@@ -9,6 +9,9 @@ REQUEST_OTP = "/request-otp"
 VERIFY_OTP = "/verify-otp"
 FINISH = "/finish"
 SIGN_OUT = "/sign-out"
+
+READY = "/ready"
+METRICS = "/metrics"
 
 DEV_COOKIE = "/_flow.js"
 TIME_ZONE_COOKIE = "tz"  # set by the pages' script: an IANA name

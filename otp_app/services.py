@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from otp_app.errors import FlowMissing
@@ -11,6 +12,8 @@ from otp_app.verification.limits import Client
 if TYPE_CHECKING:
     from otp_app.flows import FlowCookies
     from otp_app.session_cookies import SessionCookies
+    from otp_app.storage.limiter import SqlLimiter
+    from otp_app.storage.probe import Probe
     from otp_app.verification.service import VerificationService
     from otp_app.verification.sessions import Session, Sessions
 
@@ -23,6 +26,10 @@ class Services:
     flows: FlowCookies
     sessions: Sessions
     session_cookies: SessionCookies
+    limiter: SqlLimiter
+    database: Probe
+    draining: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once no more traffic should come: the app is stopping."""
 
     async def client(self, cookies: str, address: str) -> Client:
         """Who is asking, by the `Cookie` header and the key of the address.

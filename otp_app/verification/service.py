@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from otp_app.phone import PhoneNumber
+    from otp_app.verification.audit import Observer
     from otp_app.verification.limits import Action, Client, Limit
     from otp_app.verification.models import Flow, Verification
     from otp_app.verification.ports import Limiter, Provider, VerificationStore
@@ -56,6 +57,9 @@ class VerificationService:
 
     screening: Screening = field(default_factory=Screening)
     """The look at a number before its first code."""
+
+    observers: Sequence[Observer] = ()
+    """Who hears of every answer of a provider."""
 
     _turns: WeakValueDictionary[Flow, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
@@ -116,6 +120,11 @@ class VerificationService:
         found = self._guarded.items()
         return frozenset((name, action) for name, one in found for action in one.failing)
 
+    @property
+    def is_failing(self) -> bool:
+        """Whether who sends is one of them."""
+        return any(name == self.provider for name, _ in self.failing)
+
     @cached_property
     def _guarded(self) -> Mapping[str, Guarded]:
         return {name: Guarded(provider, self.now) for name, provider in self.providers.items()}
@@ -130,7 +139,7 @@ class VerificationService:
 
     @cached_property
     def _audit(self) -> Audit:
-        return Audit(self.store.journal, self.now)
+        return Audit(self.store.journal, self.now, self.observers)
 
     @cached_property
     def _sender(self) -> Sender:

@@ -15,6 +15,7 @@ from otp_app.web import csp
 from otp_app.web.bodies import BodyCap
 from otp_app.web.headers import SecurityHeaders
 from otp_app.web.log_context import LogContext
+from otp_app.web.operators import Operators
 from otp_app.web.proxies import BehindProxies
 from otp_app.web.sockets import FrameRates, SocketCaps
 
@@ -33,6 +34,7 @@ def armoured(app: ASGIApp, settings: Settings) -> ASGIApp:
     app = SocketCaps(app, per_address=settings.sockets_per_address)
     app = BodyCap(app)
     app = TrustedHostMiddleware(app, allowed_hosts(settings), www_redirect=False)
+    app = Operators(app, settings)
     policy = csp.pages(get_web_dir() / Dirs.STATIC, settings.allowed_origins)
     app = SecurityHeaders(app, pages_policy=policy, https=settings.is_https)
     app = LogContext(app)
