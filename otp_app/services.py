@@ -10,6 +10,8 @@ from otp_app.errors import FlowMissing
 from otp_app.verification.limits import Client
 
 if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
+
     from otp_app.flows import FlowCookies
     from otp_app.session_cookies import SessionCookies
     from otp_app.storage.limiter import SqlLimiter
@@ -28,6 +30,7 @@ class Services:
     session_cookies: SessionCookies
     limiter: SqlLimiter
     database: Probe
+    tracer: Tracer | None = None
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once no more traffic should come: the app is stopping."""
 

@@ -37,6 +37,10 @@ def armoured(app: ASGIApp, settings: Settings) -> ASGIApp:
     app = Operators(app, settings)
     policy = csp.pages(get_web_dir() / Dirs.STATIC, settings.allowed_origins)
     app = SecurityHeaders(app, pages_policy=policy, https=settings.is_https)
+    if settings.otel_exporter_otlp_endpoint:
+        from otp_app.web.request_spans import RequestSpans
+
+        app = RequestSpans(app)
     app = LogContext(app)
     return BehindProxies(app, hops=settings.trusted_proxy_hops, https=settings.is_https)
 
