@@ -127,6 +127,8 @@ def test_the_provider_is_the_one_asked_for_or_the_one_with_credentials(
             PRODUCTION | TWILIO | {"VONAGE_INSIGHTS_BASE_URL": "http://canary"},
             ["VONAGE_INSIGHTS_BASE_URL"],
         ),
+        ({"METRICS_TOKEN": "canary"}, ["METRICS_TOKEN"]),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "canary:4317"}, ["OTEL_EXPORTER_OTLP_ENDPOINT"]),
         ({"LOOK": "canary"}, ["LOOK"]),
         ({"LOOK": "twilio"}, ["TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "LOOK=off"]),
         ({"LOOK": "vonage"}, list(VONAGE_JWT)),
