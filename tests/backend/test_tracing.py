@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tests.fakes import FakeProvider
 
 PHONE = {"phone": "07400 123456", "country": "GB", "channel": "sms"}
-TRACE = "0af7651916cd43dd8448eb211c80319c"
+TRACE = "0123" * 8
 
 
 @dataclass
