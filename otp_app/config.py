@@ -143,6 +143,14 @@ class Settings(BaseSettings):
         "https://verify.twilio.com", examples=["https://verify.twilio.com"]
     )
 
+    metrics_token: SecretStr | None = Field(
+        None, min_length=MIN_SECRET, examples=["(48 random bytes)"]
+    )
+    # Read by OpenTelemetry itself; here so that a bad one stops the start.
+    otel_exporter_otlp_endpoint: str | None = Field(
+        None, pattern=r"^https?://[^\s/]+\S*$", examples=["http://localhost:4318"]
+    )
+
     look: LookName = Field(LookName.OFF, examples=["twilio"])
     # Seconds. No longer than a send may take, which the person waits for after it.
     look_timeout: float = Field(2.0, ge=0.1, le=5.0, examples=["2.0"])

@@ -163,6 +163,8 @@ def test_the_provider_is_the_one_asked_for_or_the_one_with_credentials(
         (EVENTS | {"EVENTS_SECRETS": f"whsec_{'canary' * 7}a"}, ["EVENTS_SECRETS"]),
         (EVENTS | {"EVENTS_SECRETS": "whsec_canary" + "A" * 38}, ["EVENTS_SECRETS", "random"]),
         (EVENTS | {"EVENTS_SECRETS": f"whsec_{TEXT_KEY}"}, ["EVENTS_SECRETS", "random"]),
+        ({"METRICS_TOKEN": "canary"}, ["METRICS_TOKEN"]),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "canary:4317"}, ["OTEL_EXPORTER_OTLP_ENDPOINT"]),
         ({"LOOK": "canary"}, ["LOOK"]),
         ({"LOOK": "twilio"}, ["TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "LOOK=off"]),
         ({"LOOK": "vonage"}, list(VONAGE_JWT)),
