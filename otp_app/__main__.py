@@ -1,4 +1,4 @@
-"""The operator's commands: `python -m otp_app doctor`, `why +14155552671`, `rotate`, `key shop`."""
+"""The operator's commands, of `python -m otp_app`: doctor, why, rotate, events and key."""
 
 from __future__ import annotations
 
@@ -27,6 +27,11 @@ _ROTATE = (
     "The app may run meanwhile; cut short, run it again. Exits with 1 if some cannot be opened."
 )
 
+_EVENTS = (
+    "List the events that EVENTS_URL never took: times, type, verification, last failure. With "
+    "retry, have the app deliver them all again, from the first attempt on."
+)
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; its exit code. Wrong usage exits with 2."""
@@ -43,6 +48,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return rotate.run()
     if arguments.command == "key":
         return _key(parser, arguments.name)
+    if arguments.command == "events":
+        from otp_app.operations import events
+
+        return events.run(retry=arguments.what == "retry")
     from otp_app.i18n import message
     from otp_app.operations import why
 
@@ -72,6 +81,8 @@ def _parser() -> ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("doctor", help="what is wrong, and the fix", description=_DOCTOR)
     commands.add_parser("rotate", help="seal all numbers with the first key", description=_ROTATE)
+    events = commands.add_parser("events", help="what a backend never took", description=_EVENTS)
+    events.add_argument("what", nargs="?", choices=["retry"], help="deliver them again")
     why = commands.add_parser("why", help="what happened to a number", description=_WHY)
     why.add_argument("number", nargs="+", help="in any form: +14155552671, '(415) 555-2671'")
     why.add_argument("--country", default="", metavar="GB", help="of a number without its +")

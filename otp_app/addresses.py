@@ -32,6 +32,12 @@ def address_key(address: str) -> str:
             return UNKNOWN
 
 
+def is_loopback(address: str) -> bool:
+    """Whether who comes from *address* is on this machine."""
+    found = _parsed(address)
+    return found is not None and found.is_loopback
+
+
 def _parsed(text: str) -> IPv4Address | IPv6Address | None:
     """The address in *text*, if it is one and nothing else."""
     try:

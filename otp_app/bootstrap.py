@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from otp_app import services
+from otp_app import metrics, services
 from otp_app.config import (
     DATABASE_EXAMPLE,
     LookName,
@@ -30,15 +30,18 @@ from otp_app.handles import Handles
 from otp_app.session_cookies import SessionCookies
 from otp_app.storage.deliveries import SqlDeliveries
 from otp_app.storage.engine import migrate, open_engine
+from otp_app.storage.events import SqlOutbox
 from otp_app.storage.idempotency import SqlIdempotency
 from otp_app.storage.limiter import SqlLimiter
 from otp_app.storage.numbers import Numbers
+from otp_app.storage.probe import Probe
 from otp_app.storage.renewal import make_ready
 from otp_app.storage.sessions import SqlSessions
 from otp_app.storage.sql import SqlStore
 from otp_app.verification.audit import Unanswered
 from otp_app.verification.breaker import Breaker
 from otp_app.verification.deliveries import Deliveries
+from otp_app.verification.events import Courier, LeftOpen
 from otp_app.verification.looking import Screening
 from otp_app.verification.rounds import go_round
 from otp_app.verification.service import VerificationService
@@ -48,9 +51,11 @@ from otp_app.verification.sweeper import Sweeper
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
 
+    from opentelemetry.trace import Tracer
     from pydantic import SecretStr
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from otp_app.verification.audit import Observer
     from otp_app.verification.ports import NumberLook, Provider
 
 _REFUSED = {
@@ -84,12 +89,14 @@ async def running(settings: Settings) -> AsyncIterator[None]:
         secret = _secret(settings)
         numbers = Numbers(secret.encode(), settings.number_key_list)
         await _numbers_ready(engine, numbers)
-        store = SqlStore(engine, numbers)
+        outbox = SqlOutbox(engine, numbers, _now) if settings.events_url else None
+        store = SqlStore(engine, numbers, outbox)
         providers = {str(name): _provider(name, settings, secret) for name in _wanted(settings)}
         for provider in providers.values():
             await _open(provider)
             stack.push_async_callback(provider.aclose)
-        limiter = SqlLimiter(engine, secret.encode())
+        tracer = await _tracer(settings, stack)
+        limiter = SqlLimiter(engine, secret.encode(), metrics.refused)
         verifications = VerificationService(
             store,
             limiter,
@@ -99,18 +106,21 @@ async def running(settings: Settings) -> AsyncIterator[None]:
             limits=settings.limits,
             countries=settings.countries,
             screening=await _screening(settings, stack),
+            observers=_observers(tracer),
         )
-        services.install(
-            services.Services(
-                verifications,
-                FlowCookies(secret, secure=settings.is_https),
-                Sessions(SqlSessions(engine, numbers), _now, settings.session_policy),
-                SessionCookies(secure=settings.is_https),
-                Handles(secret),
-                SqlIdempotency(engine, secret.encode()),
-                Deliveries(SqlDeliveries(engine), _now, frozenset(map(str, settings.reporters))),
-            )
+        here = services.Services(
+            verifications,
+            FlowCookies(secret, secure=settings.is_https),
+            Sessions(SqlSessions(engine, numbers), _now, settings.session_policy),
+            SessionCookies(secure=settings.is_https),
+            Handles(secret),
+            SqlIdempotency(engine, secret.encode()),
+            Deliveries(SqlDeliveries(engine), _now, frozenset(map(str, settings.reporters))),
+            limiter=limiter,
+            database=Probe(engine),
+            tracer=tracer,
         )
+        services.install(here)
         stack.callback(services.uninstall)
         keep = timedelta(days=settings.keep_days)
         rounds = go_round(
@@ -119,7 +129,22 @@ async def running(settings: Settings) -> AsyncIterator[None]:
             Breaker(store.journal, limiter, settings.limits, _now).look,
         )
         await stack.enter_async_context(in_background(rounds, _stop))
+        if outbox:
+            await _tell_events(settings, store, outbox, stack)
+        stack.callback(here.draining.set)
         yield
+
+
+async def _tell_events(
+    settings: Settings, store: SqlStore, outbox: SqlOutbox, stack: AsyncExitStack
+) -> None:
+    """Deliver events until *stack* ends, in rounds of their own: a delivery may take seconds."""
+    from otp_app.events.webhook import WebhookReceiver
+
+    receiver = WebhookReceiver(settings.events_url or "", settings.events_secret_list, _now)
+    stack.push_async_callback(receiver.aclose)
+    rounds = go_round(LeftOpen(store, _now).close, Courier(outbox, receiver, _now).deliver)
+    await stack.enter_async_context(in_background(rounds, _stop))
 
 
 @asynccontextmanager
@@ -140,6 +165,24 @@ async def in_background(
     finally:
         task.cancel()
         await asyncio.wait([task])
+
+
+async def _tracer(settings: Settings, stack: AsyncExitStack) -> Tracer | None:
+    """Where spans begin, until *stack* ends. It takes a third of a second to import."""
+    if settings.otel_exporter_otlp_endpoint is None:
+        return None
+    from otp_app.tracing import tracing
+
+    return await stack.enter_async_context(tracing())
+
+
+def _observers(tracer: Tracer | None) -> list[Observer]:
+    """Who hears of every answer of a provider."""
+    if tracer is None:
+        return [metrics.Counts()]
+    from otp_app.tracing import Spans
+
+    return [metrics.Counts(), Spans(tracer)]
 
 
 def _stop() -> None:

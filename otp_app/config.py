@@ -23,6 +23,8 @@ from otp_app.config_values import (
     NumberKeys,
     Origin,
     Origins,
+    WebhookSecrets,
+    WebhookUrl,
     explained,
     is_open_to_others,
     listed,
@@ -104,6 +106,12 @@ class Settings(BaseSettings):
     )
     session_idle_minutes: int = Field(60, ge=1, le=60 * 24, examples=["60"])
     session_hours: int = Field(24, ge=1, le=24 * 30, examples=["24"])
+    events_url: WebhookUrl | None = Field(
+        None, repr=False, examples=["https://backend.example.com/events"]
+    )
+    events_secrets: WebhookSecrets = Field(
+        SecretStr(""), examples=["a secret from the command in .env.example"]
+    )
     otp_locale: str = Field("en-US", pattern="^[a-z]{2}(-[A-Z]{2})?$", examples=["en-GB"])
 
     otp_provider: ProviderName | None = Field(None, examples=["twilio"])
@@ -135,6 +143,14 @@ class Settings(BaseSettings):
         "https://verify.twilio.com", examples=["https://verify.twilio.com"]
     )
 
+    metrics_token: SecretStr | None = Field(
+        None, min_length=MIN_SECRET, examples=["(48 random bytes)"]
+    )
+    # Read by OpenTelemetry itself; here so that a bad one stops the start.
+    otel_exporter_otlp_endpoint: str | None = Field(
+        None, pattern=r"^https?://[^\s/]+\S*$", examples=["http://localhost:4318"]
+    )
+
     look: LookName = Field(LookName.OFF, examples=["twilio"])
     # Seconds. No longer than a send may take, which the person waits for after it.
     look_timeout: float = Field(2.0, ge=0.1, le=5.0, examples=["2.0"])
@@ -163,6 +179,11 @@ class Settings(BaseSettings):
     def number_key_list(self) -> tuple[str, ...]:
         """The first seals numbers, all open them; none, if they stand in the clear."""
         return split(self.number_keys.get_secret_value())
+
+    @property
+    def events_secret_list(self) -> tuple[str, ...]:
+        """All sign the events."""
+        return split(self.events_secrets.get_secret_value())
 
     @property
     def limits(self) -> tuple[Limit, ...]:
@@ -297,6 +318,15 @@ class Settings(BaseSettings):
             )
         return self
 
+    @model_validator(mode="after")
+    def _check_events(self) -> Self:
+        if self.events_url and not self.events_secret_list:
+            raise ValueError(
+                "EVENTS_SECRETS: missing, and needed by EVENTS_URL to sign with. .env.example has "
+                "the command that makes one"
+            )
+        return self
+
     def _begun(self) -> list[ProviderName]:
         """Those that somebody started to set credentials of."""
         begun = []
@@ -366,7 +396,7 @@ class Settings(BaseSettings):
         problems.extend(
             f"{name.upper()}: must be https in production"
             for name in _SERVICES
-            if not getattr(self, name).startswith("https://")
+            if (url := getattr(self, name)) and not url.startswith("https://")
         )
         return problems
 
@@ -409,6 +439,7 @@ _SERVICES = (
     "twilio_base_url",
     "twilio_lookups_base_url",
     "vonage_insights_base_url",
+    "events_url",
 )
 
 _LOOK_NEEDS = {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import stat
-from base64 import urlsafe_b64decode
+from base64 import b64decode, urlsafe_b64decode
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 MIN_SECRET = 32  # characters; RFC 2104 wants an HMAC key at least as long as the hash's 32 bytes
-MIN_KEY_BYTES = 16  # different ones of 32; random keys have fewer in 1 of 10**16
 _PORTS = {"https": 443, "http": 80}
 
 
@@ -79,13 +78,53 @@ def _number_keys(keys: SecretStr) -> SecretStr:
     for key in split(keys.get_secret_value()):
         if not re.fullmatch("[A-Za-z0-9_-]{43}=", key):
             raise ValueError("must be keys of 32 bytes in URL-safe base64, with commas between")
-        raw = urlsafe_b64decode(key)
-        if len(set(raw)) < MIN_KEY_BYTES or (raw.isascii() and raw.decode().isprintable()):
+        if _is_chosen(urlsafe_b64decode(key)):
             raise ValueError("has a key that is not 32 random bytes")
     return keys
 
 
 NumberKeys = Annotated[SecretStr, AfterValidator(_number_keys)]
+
+
+def _webhook_secrets(secrets: SecretStr) -> SecretStr:
+    """Secrets of 24 to 64 random bytes, as Standard Webhooks wants them.
+
+    https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+    """
+    for secret in split(secrets.get_secret_value()):
+        if not re.fullmatch("whsec_[A-Za-z0-9+/]{32,86}={0,2}", secret):
+            raise ValueError("must be whsec_ and 24 to 64 bytes in base64, with commas between")
+        try:
+            raw = b64decode(secret.removeprefix("whsec_"), validate=True)
+        except ValueError:
+            raise ValueError("has a secret that is not base64") from None
+        if _is_chosen(raw):
+            raise ValueError("has a secret that is not random bytes")
+    return secrets
+
+
+WebhookSecrets = Annotated[SecretStr, AfterValidator(_webhook_secrets)]
+
+
+def _is_chosen(raw: bytes) -> bool:
+    """Whether it is a text, or repeats itself more than random bytes do once in 10**10 times."""
+    return 2 * len(set(raw)) < len(raw) or (raw.isascii() and raw.decode().isprintable())
+
+
+def _webhook_url(value: str) -> str:
+    """Where to post to: as `Origin`, with a path and a query."""
+    parts = urlsplit(value)
+    _origin(f"{parts.scheme}://{parts.netloc}")
+    if parts.fragment or re.search(r"[^!-~]", value):
+        raise ValueError("must be ASCII without spaces and without a #")
+    try:
+        (parts.hostname or "").encode("idna")
+    except UnicodeError:
+        raise ValueError("has a host that is none") from None
+    return value
+
+
+WebhookUrl = Annotated[str, AfterValidator(_webhook_url)]
 
 
 def sid(prefix: str) -> AfterValidator:

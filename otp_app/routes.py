@@ -1,4 +1,4 @@
-"""Paths of the pages, forms, webhooks and the API, and the names of what a browser brings along."""
+"""Paths of pages, forms, webhooks, probes and the API; names of what a browser brings along."""
 
 PHONE = "/"
 CODE = "/code"
@@ -23,6 +23,8 @@ GUIDES = frozenset({VONAGE_REQUEST, VONAGE_CHECK, TWILIO_REQUEST, TWILIO_CHECK})
 """Where failures look as in the guides."""
 VONAGE_WEBHOOK = "/webhooks/vonage"
 TWILIO_WEBHOOK = "/webhooks/twilio"
+READY = "/ready"
+METRICS = "/metrics"
 
 DEV_COOKIE = "/_flow.js"
 TIME_ZONE_COOKIE = "tz"  # set by the pages' script: an IANA name

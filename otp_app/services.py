@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import asyncio
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from otp_app.errors import FlowMissing
 from otp_app.verification.limits import Client
 
 if TYPE_CHECKING:
+    from opentelemetry.trace import Tracer
+
     from otp_app.flows import FlowCookies
     from otp_app.handles import Handles
     from otp_app.session_cookies import SessionCookies
     from otp_app.storage.idempotency import SqlIdempotency
+    from otp_app.storage.limiter import SqlLimiter
+    from otp_app.storage.probe import Probe
     from otp_app.verification.deliveries import Deliveries
     from otp_app.verification.service import VerificationService
     from otp_app.verification.sessions import Session, Sessions
@@ -29,6 +34,11 @@ class Services:
     handles: Handles
     idempotency: SqlIdempotency
     deliveries: Deliveries
+    limiter: SqlLimiter
+    database: Probe
+    tracer: Tracer | None = None
+    draining: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once no more traffic should come: the app is stopping."""
 
     async def client(self, cookies: str, address: str, language: str) -> Client:
         """Who is asking, by the `Cookie` header, the key of the address, and the language.

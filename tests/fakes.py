@@ -7,6 +7,7 @@ from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 from otp_app.errors import NumberBusy, ProviderTimedOut
+from otp_app.verification.events import Receipt, Verdict
 from otp_app.verification.limits import Action, Client
 from otp_app.verification.looking import Insight
 from otp_app.verification.models import Channel, CheckOutcome, Reference
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from otp_app.phone import PhoneNumber
+    from otp_app.verification.events import Event
 
 RIGHT, WRONG = "123456", "000000"
 
@@ -179,3 +181,17 @@ class Oracle(FakeProvider):
         if self.loses_answers:
             self.loses_answers = False
             raise ProviderTimedOut
+
+
+@dataclass
+class FakeReceiver:
+    """Takes events, unless it is told to say something else."""
+
+    told: list[Event] = field(default_factory=list)
+    receipts: list[Receipt] = field(default_factory=list)
+    """What it says next, in turn."""
+
+    async def receive(self, event: Event) -> Receipt:
+        """Remember *event*."""
+        self.told.append(event)
+        return self.receipts.pop(0) if self.receipts else Receipt(Verdict.TAKEN)

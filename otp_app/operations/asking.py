@@ -25,7 +25,7 @@ class Question:
 
     method: str
     url: str
-    authorization: str
+    authorization: str = ""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Answer:
 
 async def ask(question: Question) -> Answer | None:
     """Ask once, and only there: no redirect is followed, no proxy of the environment used."""
-    headers = {"Authorization": question.authorization}
+    headers = {"Authorization": question.authorization} if question.authorization else {}
     asked_at = time.time()
     try:
         async with (

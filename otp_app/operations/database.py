@@ -6,7 +6,6 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
 
 from otp_app.config import DATABASE_EXAMPLE, AppEnv, Settings
 from otp_app.config_values import is_open_to_others
@@ -63,7 +62,7 @@ async def _revisions(url: str) -> tuple[str | None, list[str]]:
 
 
 def _read_revisions(connection: Connection) -> tuple[str | None, list[str]]:
-    steps = ScriptDirectory.from_config(migrations.config(connection)).walk_revisions()
+    steps = migrations.steps().walk_revisions()
     current = MigrationContext.configure(connection).get_current_revision()
     return current, [step.revision for step in steps]
 

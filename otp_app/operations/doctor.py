@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from otp_app.config import AppEnv
 from otp_app.operations.accounts import accounts
+from otp_app.operations.backend import backend
 from otp_app.operations.configuration import configuration, read
 from otp_app.operations.database import database
 from otp_app.operations.files import env_file
@@ -38,3 +39,4 @@ def _findings() -> Iterator[Finding]:
         yield from database(settings)
         yield from numbers(settings)
         yield from accounts(settings)
+        yield from backend(settings)

@@ -26,7 +26,7 @@ from otp_app.storage.tables import limit_hits
 from otp_app.verification.limits import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from sqlalchemy import ColumnElement
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -121,6 +121,8 @@ class SqlLimiter:
 
     engine: AsyncEngine
     secret: bytes
+    refused: Callable[[str], None] | None = None
+    """Hears the name of each limit that refuses."""
 
     async def spend(self, spendings: Sequence[Spending], now: datetime) -> str:
         """Count all of *spendings*, or none; gives the name to take them back by.
@@ -212,6 +214,8 @@ class SqlLimiter:
         last = max(range(len(full)), key=free.__getitem__)
         limit = full[last].limit
         log.warning("limit.reached", limit=limit.name)
+        if self.refused:
+            self.refused(limit.name)
         return RateLimited(scope=_told(limit.scope), until=datetime.fromtimestamp(free[last], UTC))
 
     async def _alarm(self, limiter: MovingWindowRateLimiter, spendings: Sequence[Spending]) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from sqlalchemy import insert
+from sqlalchemy import false, insert
 from sqlalchemy.exc import IntegrityError
 
 from otp_app.storage import queries, statements
@@ -15,6 +15,7 @@ from otp_app.storage.engine import insert_into, transact
 from otp_app.storage.rows import from_row, to_row
 from otp_app.storage.tables import users, verifications
 from otp_app.verification.audit import first_message, guess, message
+from otp_app.verification.events import TYPES
 from otp_app.verification.models import Flow, Status
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from otp_app.phone import PhoneNumber
+    from otp_app.storage.events import SqlOutbox
     from otp_app.storage.numbers import Numbers
     from otp_app.verification.models import Reference, Send, Verification
 
@@ -38,6 +40,8 @@ class SqlStore:
 
     engine: AsyncEngine
     numbers: Numbers
+    outbox: SqlOutbox | None = None
+    """Where the events go; none are written without."""
 
     @cached_property
     def journal(self) -> SqlJournal:
@@ -50,7 +54,7 @@ class SqlStore:
 
         async def work(connection: AsyncConnection) -> None:
             over = statements.expire_over(verification.flow, verification.sent_at)
-            await connection.execute(over)
+            await self._end(connection, over, Status.EXPIRED)
             others = statements.cancel_others(verification.flow, row["phone_key"])
             await connection.execute(others)
             await connection.execute(insert(verifications).values(row))
@@ -97,7 +101,7 @@ class SqlStore:
 
     async def fail_send(self, id_: str, send: Send, status: Status) -> bool:
         """Record that *send* was not confirmed."""
-        return await self._changes(statements.fail(id_, send, status))
+        return await self._ends(statements.fail(id_, send, status), status)
 
     async def lose_reference(self, id_: str, send: Send) -> bool:
         """Have no reference, until a later message finds one."""
@@ -126,7 +130,7 @@ class SqlStore:
         return bool(await self._rows(queries.user(self.numbers.key(phone))))
 
     async def approve(self, id_: str, now: datetime) -> bool:
-        """Both happen or neither: the verification ends, its number is a user's."""
+        """All happens or nothing: it ends, its number is a user's, the event is written."""
 
         async def work(connection: AsyncConnection) -> bool:
             approved = await connection.execute(statements.approve(id_, now))
@@ -134,13 +138,18 @@ class SqlStore:
             if stored is None:
                 return False
             await connection.execute(self._proved(self.numbers.opened(stored), now))
+            await self._announce(connection, [id_], Status.APPROVED)
             return True
 
         return await transact(self.engine, work)
 
     async def close(self, id_: str, status: Status, reference: Reference | None) -> bool:
         """End it, unless another message has been sent meanwhile."""
-        return await self._changes(statements.close(id_, status, reference))
+        return await self._ends(statements.close(id_, status, reference), status)
+
+    async def expire(self, since: datetime, until: datetime) -> None:
+        """Whoever's they are."""
+        await self._ends(statements.expire_left(since, until), Status.EXPIRED)
 
     async def ended(self, now: datetime) -> Sequence[Verification]:
         """What the sweeper has to end. Their `flow` is its hash: the value is not kept."""
@@ -152,7 +161,8 @@ class SqlStore:
 
     async def forget(self, before: datetime) -> None:
         """Delete what is older, a bounded number at a time."""
-        await self._changes(statements.forget(before))
+        kept = self.outbox.keeps(before) if self.outbox else false()
+        await self._changes(statements.forget(before, ~kept))
 
     async def _first(self, statement: Executable, flow: Flow) -> Verification | None:
         rows = await self._rows(statement)
@@ -166,6 +176,25 @@ class SqlStore:
             return (await connection.execute(statement)).mappings().all()
 
         return await transact(self.engine, work)
+
+    async def _ends(self, statement: Update, status: Status) -> bool:
+        async def work(connection: AsyncConnection) -> bool:
+            return await self._end(connection, statement, status)
+
+        return await transact(self.engine, work)
+
+    async def _end(self, connection: AsyncConnection, statement: Update, status: Status) -> bool:
+        """Give verifications *status*, and write the event of those whose last one it is."""
+        changed = await connection.execute(statement.returning(verifications.c.id))
+        ids = changed.scalars().all()
+        await self._announce(connection, ids, status)
+        return bool(ids)
+
+    async def _announce(
+        self, connection: AsyncConnection, ids: Sequence[str], status: Status
+    ) -> None:
+        if self.outbox and ids and status in TYPES:
+            await self.outbox.write(connection, ids)
 
     async def _changes(self, statement: Update | Delete) -> bool:
         async def work(connection: AsyncConnection) -> bool:

@@ -33,6 +33,12 @@ def expire_over(flow: Flow, now: datetime) -> Update:
     return over.values(status=Status.EXPIRED)
 
 
+def expire_left(since: datetime, until: datetime) -> Update:
+    """End what is open though its time was over between *since* and *until*."""
+    over = _update.where(_v.expires_at > since, _v.expires_at <= until, _is_open)
+    return over.values(status=Status.EXPIRED)
+
+
 def cancel_others(flow: Flow, phone_key: str) -> Update:
     """End what the flow has open for another number."""
     is_another = _v.phone_key.is_distinct_from(phone_key)
@@ -160,10 +166,11 @@ def mark_canceled(id_: str, reference: Reference | None) -> Update:
     return _update.where(_v.id == id_, same).values(canceled=True)
 
 
-def forget(before: datetime) -> Delete:
+def forget(before: datetime, *which: ColumnElement[bool]) -> Delete:
     """Delete what was over *before*, the oldest first."""
-    old = select(_v.id).where(_v.expires_at <= before).order_by(_v.expires_at).limit(AT_ONCE)
-    return delete(verifications).where(_v.id.in_(old))
+    old = select(_v.id).where(_v.expires_at <= before, *which)
+    some = old.order_by(_v.expires_at).limit(AT_ONCE)
+    return delete(verifications).where(_v.id.in_(some))
 
 
 def _is_last(id_: str, send: Send) -> ColumnElement[bool]:

@@ -1,4 +1,4 @@
-"""What the database keeps: verifications, proved numbers, uses of limits, the audit."""
+"""What the database keeps: verifications, proved numbers, uses of limits, the audit, events."""
 
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -219,9 +219,48 @@ class IdempotencyRow(_Base, table=True):
     ends: datetime = Field(index=True, sa_type=Utc)
 
 
+class _Told(_Base):
+    """An event. What it says is in its verification: no number stands here."""
+
+    verification: str = Field(
+        primary_key=True, sa_type=String(64), foreign_key="verifications.id", ondelete="CASCADE"
+    )
+    """One event each: a verification ends once."""
+
+    at: datetime = Field(sa_type=Utc)
+    """When it ended."""
+
+    attempts: int
+    """How often it was tried; an attempt is counted before it is made."""
+
+    failure: str | None = Field(sa_type=String(64))
+    """How the last attempt ended that did not succeed."""
+
+
+class EventRow(_Told, table=True):
+    """One that is to be delivered, or was."""
+
+    __tablename__ = "events"
+
+    due_at: datetime = Field(sa_type=Utc)
+    """When it may be tried, again if whoever tries it now says nothing until then."""
+
+    delivered_at: datetime | None = Field(sa_type=Utc)
+
+
+class DeadEventRow(_Told, table=True):
+    """A dead letter: one that is not tried any more."""
+
+    __tablename__ = "dead_events"
+
+    died_at: datetime = Field(sa_type=Utc)
+
+
 metadata = _Base.metadata
 audit: Table = metadata.tables["audit"]
 idempotency: Table = metadata.tables["idempotency"]
+dead_events: Table = metadata.tables["dead_events"]
+events: Table = metadata.tables["events"]
 limit_hits: Table = metadata.tables["limit_hits"]
 verifications: Table = metadata.tables["verifications"]
 users: Table = metadata.tables["users"]
@@ -239,6 +278,7 @@ Index(
 Index("uq_audit_attempt", audit.c.attempt, audit.c.stage, unique=True)
 Index("ix_audit_number", audit.c.number, audit.c.at)
 Index("ix_audit_block", audit.c.block, audit.c.at)
+Index("ix_events_due", events.c.delivered_at, events.c.due_at)
 Index("ix_limit_hits_key", limit_hits.c.key, limit_hits.c.at)
 # The time first: it also finds what is too old to be kept.
 Index("ix_verifications_ended", verifications.c.expires_at, verifications.c.canceled)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from time import monotonic
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import structlog
 
@@ -19,7 +19,7 @@ from otp_app.verification.limits import Action
 from otp_app.verification.models import CheckOutcome
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from otp_app.verification.models import Channel, Send, Verification
     from otp_app.verification.ports import Journal
@@ -56,6 +56,11 @@ class Question:
     action: Action
     verification: Verification
     channel: Channel
+
+    @property
+    def is_first(self) -> bool:
+        """Whether it is the message that its verification begins with."""
+        return self.action is Action.SEND and self.id == self.verification.id
 
 
 @dataclass(frozen=True)
@@ -99,12 +104,21 @@ def guess(attempt: Verification) -> Question:
     return Question(id_, Action.CHECK, attempt, attempt.channel)
 
 
+class Observer(Protocol):
+    """Hears of every answer when it comes: to count it, say. It neither waits nor raises."""
+
+    def answered(self, question: Question, answer: Answer) -> None:
+        """*question* was answered just now, by whoever runs this."""
+        ...
+
+
 @dataclass(frozen=True)
 class Audit:
     """Waits for answers and writes them down."""
 
     journal: Journal
     now: Callable[[], datetime]
+    observers: Sequence[Observer] = ()
 
     async def answered(self, question: Question, asking: Awaitable[_T]) -> _T:
         """What *asking* gives or raises, once that stands in the audit.
@@ -139,6 +153,8 @@ class Audit:
             why=detail,
             duration_ms=answer.duration_ms,
         )
+        for observer in self.observers:
+            observer.answered(question, answer)
         await self.journal.answer(question.id, answer, self.now())
 
 

@@ -15,6 +15,7 @@ from otp_app.errors import (
 )
 from otp_app.verification.audit import guess
 from otp_app.verification.inputs import parse_code
+from otp_app.verification.limits import Action
 from otp_app.verification.models import CheckOutcome, Status
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Checker:
         self.lookup.require_checkable(current)
         provider = self.lookup.provider_of(current)
         code = parse_code(text, provider.code_length)
+        provider.require(Action.CHECK)
         await self.budget.spend_check(client, current.phone)
         attempt = await self.store.take_attempt(id_, client.flow, self.now())
         if attempt is None or attempt.reference is None:

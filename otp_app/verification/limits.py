@@ -162,6 +162,11 @@ def spendings(
     ]
 
 
+def of_everybody(policy: Sequence[Limit]) -> list[Spending]:
+    """What anybody's use counts towards: the limits of the whole bill."""
+    return [Spending(limit, "") for limit in policy if limit.scope is Scope.EVERYBODY]
+
+
 def block_of(phone: PhoneNumber) -> str:
     """What the numbers of a block have in common."""
     return phone.e164[:-PREFIX_DIGITS]

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
+    from otp_app.verification.circuit import Guarded
     from otp_app.verification.models import Flow, Policy, Verification
-    from otp_app.verification.ports import Provider, VerificationStore
+    from otp_app.verification.ports import VerificationStore
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Lookup:
     """Reads the store. Asks no provider and changes nothing."""
 
     store: VerificationStore
-    providers: Mapping[str, Provider]
+    providers: Mapping[str, Guarded]
     now: Callable[[], datetime]
     policy: Policy
 
@@ -67,7 +68,7 @@ class Lookup:
         """Whether it is open and who started it is still configured."""
         return current.is_open(self.now()) and current.provider in self.providers
 
-    def provider_of(self, verification: Verification) -> Provider:
+    def provider_of(self, verification: Verification) -> Guarded:
         """Who started it. Its code is worthless once that provider is no longer configured.
 
         Raises:

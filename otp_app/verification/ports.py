@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from otp_app.phone import PhoneNumber
     from otp_app.verification.audit import Answer
     from otp_app.verification.deliveries import Delivery
+    from otp_app.verification.events import Claim, Event, Receipt
     from otp_app.verification.limits import Conversion, Spending
     from otp_app.verification.looking import Insight
     from otp_app.verification.models import (
@@ -179,7 +180,8 @@ class VerificationStore(Protocol):
 
     There is no `save`: a transition that comes too late changes nothing and says so. What counts a
     message or a guess (`reserve`, `record_send`, `take_attempt`) writes it into the journal too, or
-    does neither. All methods raise `StoreUnavailable` when the database does not answer.
+    does neither; likewise what ends one, with its event, where events are told. All methods raise
+    `StoreUnavailable` when the database does not answer.
     """
 
     @property
@@ -260,6 +262,10 @@ class VerificationStore(Protocol):
         """End an open verification, if *reference* is still its own."""
         ...
 
+    async def expire(self, since: datetime, until: datetime) -> None:
+        """End what is open though its time was over between *since* and *until*."""
+        ...
+
     async def ended(self, now: datetime) -> Sequence[Verification]:
         """What is over here and not known to be over at the provider, the oldest first."""
         ...
@@ -270,6 +276,45 @@ class VerificationStore(Protocol):
 
     async def forget(self, before: datetime) -> None:
         """Delete verifications whose time was over *before*, some of them if there are many."""
+        ...
+
+
+class Outbox(Protocol):
+    """The events that are still to be told. All methods raise `StoreUnavailable`.
+
+    They are written by the store, with what ends a verification.
+    """
+
+    async def claim(self, now: datetime, until: datetime) -> Claim | None:
+        """Count an attempt at the oldest event that is due, and keep others off it *until* then.
+
+        Returns:
+            None if there is none, or another caller was first.
+        """
+        ...
+
+    async def read(self, id_: str) -> Event | None:
+        """What there is to tell; None if it was deleted meanwhile. Raises `NumbersUnreadable`."""
+        ...
+
+    async def mark_delivered(self, id_: str, at: datetime) -> None:
+        """It was taken."""
+        ...
+
+    async def postpone(self, claim: Claim, why: str, until: datetime) -> None:
+        """It was not, and is due again at *until*."""
+        ...
+
+    async def bury(self, claim: Claim, why: str, at: datetime) -> None:
+        """It was not, and is a dead letter now."""
+        ...
+
+
+class Receiver(Protocol):
+    """Who is told of events."""
+
+    async def receive(self, event: Event) -> Receipt:
+        """Tell *event* once, and give up after `DEADLINE`. Raises nothing."""
         ...
 
 

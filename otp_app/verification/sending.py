@@ -23,6 +23,7 @@ from otp_app.errors import (
     VerificationNotFound,
 )
 from otp_app.verification.audit import message
+from otp_app.verification.limits import Action
 from otp_app.verification.models import Reference, Send, Status, Verification
 
 if TYPE_CHECKING:
@@ -32,11 +33,12 @@ if TYPE_CHECKING:
     from otp_app.phone import PhoneNumber
     from otp_app.verification.audit import Audit
     from otp_app.verification.budget import Budget
+    from otp_app.verification.circuit import Guarded
     from otp_app.verification.limits import Client
     from otp_app.verification.looking import Screening
     from otp_app.verification.lookup import Lookup
     from otp_app.verification.models import Channel, Policy
-    from otp_app.verification.ports import Provider, VerificationStore
+    from otp_app.verification.ports import VerificationStore
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +52,7 @@ class Sender:
     budget: Budget
     screening: Screening
     audit: Audit
-    providers: Mapping[str, Provider]
+    providers: Mapping[str, Guarded]
     provider: str
     now: Callable[[], datetime]
     policy: Policy
@@ -74,6 +76,7 @@ class Sender:
         self, client: Client, phone: PhoneNumber, channel: Channel
     ) -> Verification:
         provider = self.providers[self.provider]
+        provider.require(Action.SEND)
         batch = await self.budget.spend_send(client, phone)
         await self.screening.require_fit(phone, self.now())  # counted: a look costs money too
         send = self._send(1, channel)
@@ -128,6 +131,7 @@ class Sender:
         if now < current.resend_at:
             raise ResendTooSoon(until=current.resend_at)
         provider = self.lookup.provider_of(current)
+        provider.require(Action.SEND)
         batch = await self.budget.spend_send(client, current.phone)
         send = self._send(current.sends + 1, channel)
         if not await self.store.record_send(current, send):

@@ -15,6 +15,7 @@ from otp_app.phone import Kind
 from otp_app.verification.audit import Audit
 from otp_app.verification.budget import Budget
 from otp_app.verification.checking import Checker
+from otp_app.verification.circuit import Guarded
 from otp_app.verification.limits import POLICY
 from otp_app.verification.looking import Screening
 from otp_app.verification.lookup import Lookup
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from otp_app.phone import PhoneNumber
-    from otp_app.verification.limits import Client, Limit
+    from otp_app.verification.audit import Observer
+    from otp_app.verification.limits import Action, Client, Limit
     from otp_app.verification.models import Flow, Verification
     from otp_app.verification.ports import Limiter, Provider, VerificationStore
 
@@ -55,6 +57,9 @@ class VerificationService:
 
     screening: Screening = field(default_factory=Screening)
     """The look at a number before its first code."""
+
+    observers: Sequence[Observer] = ()
+    """Who hears of every answer of a provider."""
 
     _turns: WeakValueDictionary[Flow, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
@@ -110,9 +115,24 @@ class VerificationService:
         if current and await self.store.close(current.id, Status.CANCELED, current.reference):
             log.info("verification.canceled", id=current.id, provider=current.provider)
 
+    @property
+    def failing(self) -> frozenset[tuple[str, Action]]:
+        """Which providers are left alone for a while, and for what."""
+        found = self._guarded.items()
+        return frozenset((name, action) for name, one in found for action in one.failing)
+
+    @property
+    def is_failing(self) -> bool:
+        """Whether who sends is one of them."""
+        return any(name == self.provider for name, _ in self.failing)
+
+    @cached_property
+    def _guarded(self) -> Mapping[str, Guarded]:
+        return {name: Guarded(provider, self.now) for name, provider in self.providers.items()}
+
     @cached_property
     def _lookup(self) -> Lookup:
-        return Lookup(self.store, self.providers, self.now, self.policy)
+        return Lookup(self.store, self._guarded, self.now, self.policy)
 
     @cached_property
     def _budget(self) -> Budget:
@@ -120,7 +140,7 @@ class VerificationService:
 
     @cached_property
     def _audit(self) -> Audit:
-        return Audit(self.store.journal, self.now)
+        return Audit(self.store.journal, self.now, self.observers)
 
     @cached_property
     def _sender(self) -> Sender:
@@ -130,7 +150,7 @@ class VerificationService:
             self._budget,
             self.screening,
             self._audit,
-            self.providers,
+            self._guarded,
             self.provider,
             self.now,
             self.policy,

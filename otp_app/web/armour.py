@@ -15,6 +15,7 @@ from otp_app.web.bodies import BodyCap
 from otp_app.web.headers import SecurityHeaders
 from otp_app.web.hosts import OneHost
 from otp_app.web.log_context import LogContext
+from otp_app.web.operators import Operators
 from otp_app.web.proxies import BehindProxies
 from otp_app.web.sockets import FrameChecks, FrameRates, SocketCaps
 
@@ -39,8 +40,13 @@ def armoured(app: ASGIApp, settings: Settings, handlers: Container[str]) -> ASGI
     app = SocketCaps(app, per_address=settings.sockets_per_address)
     app = BodyCap(app)
     app = OneHost(app, allowed_hosts(settings), www_redirect=False)
+    app = Operators(app, settings)
     policy = csp.pages(get_web_dir() / Dirs.STATIC, settings.own_origins)
     app = SecurityHeaders(app, pages_policy=policy, https=settings.is_https)
+    if settings.otel_exporter_otlp_endpoint:
+        from otp_app.web.request_spans import RequestSpans
+
+        app = RequestSpans(app)
     app = LogContext(app)
     return BehindProxies(app, hops=settings.trusted_proxy_hops, https=settings.is_https)
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import structlog
 from starlette.responses import PlainTextResponse
 
+from otp_app.metrics import OPEN_SOCKETS
 from otp_app.web.proxies import scope_key
 from otp_app.web.rates import Bucket, Buckets, Rate
 
@@ -52,7 +53,7 @@ class SocketCaps:
         if key is None:
             await self.app(scope, receive, send)
         elif self._open[key] < self._most and self._new.take(key):
-            with self._counted(key):
+            with self._counted(key), OPEN_SOCKETS.track_inprogress():
                 await self.app(scope, receive, send)
         else:
             if self._lines.take(key):

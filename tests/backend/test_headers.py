@@ -39,6 +39,9 @@ SCRIPT, STYLE = "let a = '</p>';\n", "p { color: red }"
 ANSWERS = {
     "an empty script": ("GET", "/_flow.js", {}, 200),
     "a health check": ("GET", "/ping", {}, 200),
+    "a probe": ("GET", "/ready", {}, 200),
+    "a probe by address": ("GET", "/ready", {"host": "10.0.0.7"}, 200),
+    "somebody else's scrape": ("GET", "/metrics", {}, 401),
     "no such page": ("GET", "/nowhere", {}, 404),
     "a form with an error": ("POST", "/request-otp", {}, 422),
     "another site's form": ("POST", "/request-otp", {"origin": EVIL}, 403),

@@ -1,12 +1,7 @@
-"""The Vonage guide's front end on a site of its own, and the Twilio guide's commands."""
+"""The Vonage guide's front end on a site of its own."""
 
 from __future__ import annotations
 
-import json
-import os
-import re
-import shutil
-import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -89,30 +84,3 @@ def test_a_page_that_is_not_allowed_sends_nothing(journey: Journey) -> None:
 
     expect(page.status).to_have_text("Error: Failed to fetch")
     assert journey.deliveries() == []
-
-
-@console_only
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
-def test_the_commands_of_the_readme_verify_a_number(journey: Journey) -> None:
-    """They are the Twilio guide's."""
-    section = Path("README.md").read_text().partition("\n## API")[2].partition("\n## ")[0]
-    (block,) = re.findall(r"```sh\n(curl.+?)```", section, re.DOTALL)
-    ask, check = re.split(r"\n(?=curl)", block.strip())
-
-    requested = run(journey, ask.replace("+14155552671", journey.number.e164))
-    request_id = json.loads(requested)["requestId"]
-    checked = run(journey, check.replace("493027", journey.sent_code()), REQUEST_ID=request_id)
-
-    assert json.loads(checked) == {"status": "verified"}
-
-
-def run(journey: Journey, command: str, **variables: str) -> str:
-    """What *command* prints, at this test's address."""
-    done = subprocess.run(
-        ["sh", "-c", command.replace("http://localhost:3000", journey.server.site.url)],
-        env=os.environ | variables,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return done.stdout

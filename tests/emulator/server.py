@@ -33,7 +33,7 @@ class Handler(BaseHTTPRequestHandler):
         fault, answer = self.server.receive(self.command, self.path, headers, raw)
         return fault.play(self, answer)
 
-    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = do_ANY  # noqa: N815
+    do_GET = do_HEAD = do_POST = do_PUT = do_PATCH = do_DELETE = do_ANY  # noqa: N815
 
     def write(self, data: bytes, /) -> None:
         self.wfile.write(data)

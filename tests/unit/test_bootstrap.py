@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 from datetime import UTC, datetime
@@ -15,10 +16,12 @@ from otp_app.bootstrap import running
 from otp_app.config import SettingsError, load_settings
 from otp_app.errors import NumberUnfit
 from otp_app.phone import PhoneNumber
+from otp_app.verification import rounds
 from otp_app.verification.limits import Client
 from otp_app.verification.models import Channel, Flow, Status
 from tests import emulator as known
 from tests.emulator import Emulator, Hang, Line
+from tests.receiver import Backend, new_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -91,6 +94,36 @@ async def test_a_look_that_hangs_is_over_in_its_time_and_the_code_is_sent(
 
     async with running(load_settings(None)):
         assert await start() is Status.PENDING
+
+
+async def test_a_backend_that_is_set_is_told_of_an_approval(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], emulator: Emulator
+) -> None:
+    monkeypatch.setattr(rounds, "INTERVAL", 0.01)
+    secret = new_secret()
+    with Backend() as backend:
+        account = {"TWILIO_BASE_URL": emulator.url, "OTP_PROVIDER": "twilio"} | {
+            name: value for name, value in TWILIO.items() if name != "LOOK"
+        }
+        account["TWILIO_VERIFY_SERVICE_SID"] = known.TWILIO_SERVICE_SID
+        settings = {"EVENTS_URL": backend.url, "EVENTS_SECRETS": secret}
+        for setting, value in (account | settings).items():
+            monkeypatch.setenv(setting, value)
+        async with running(load_settings(None)):
+            service = services.current().verifications
+            started = await service.start(CLIENT, PHONE, Channel.SMS)
+            code = emulator.messages[-1].code
+            await service.check(CLIENT, started.id, code)
+            await asyncio.to_thread(backend.wait_for, 1)
+
+        (post,) = backend.posts
+    told = post.verified(secret)
+    assert (told["type"], told["data"]["phone"]) == ("verification.approved", PHONE.e164)
+    assert started.reference
+    sent = f"{post.path} {post.headers} {post.body.decode()}"
+    assert not [text for text in (started.reference, code, CLIENT.flow) if text in sent]
+    out = capsys.readouterr().out
+    assert not [text for text in (PHONE.digits, secret, backend.url) if text in out]
 
 
 async def test_without_a_look_nobody_is_asked(emulator: Emulator) -> None:

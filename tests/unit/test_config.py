@@ -14,6 +14,7 @@ from cryptography.fernet import Fernet
 from otp_app.config import ProviderName, Reaction, Settings, SettingsError, load_settings
 from otp_app.verification.limits import POLICY
 from otp_app.verification.looking import Concern
+from tests.receiver import new_secret
 
 NAMES = {name.upper() for name in Settings.model_fields if name != "limit_rates"} | {
     limit.name for limit in POLICY
@@ -34,6 +35,7 @@ HASH = "0" * 64
 SIGNED = {"VONAGE_SIGNATURE_SECRET": "signature-canary" * 2}
 PUBLIC = {"PUBLIC_URL": "https://verify.example.com"}
 STREAMS = PUBLIC | {"TWILIO_EVENT_STREAMS": "true"}
+EVENTS = {"EVENTS_URL": "https://backend.example.com/events", "EVENTS_SECRETS": new_secret()}
 PRODUCTION = {
     "APP_ENV": "production",
     "SECRET_KEY": "s" * 32,
@@ -142,6 +144,27 @@ def test_the_provider_is_the_one_asked_for_or_the_one_with_credentials(
             PRODUCTION | TWILIO | {"VONAGE_INSIGHTS_BASE_URL": "http://canary"},
             ["VONAGE_INSIGHTS_BASE_URL"],
         ),
+        ({"EVENTS_URL": "https://canary.example/"}, ["EVENTS_SECRETS"]),
+        (EVENTS | {"EVENTS_URL": "canary.example"}, ["EVENTS_URL"]),
+        (EVENTS | {"EVENTS_URL": "ftp://canary.example"}, ["EVENTS_URL"]),
+        (EVENTS | {"EVENTS_URL": "https://user:canary@a.example/"}, ["EVENTS_URL"]),
+        (EVENTS | {"EVENTS_URL": "https://a.example/#canary"}, ["EVENTS_URL"]),
+        (EVENTS | {"EVENTS_URL": "https://a.example/can ary"}, ["EVENTS_URL"]),
+        (EVENTS | {"EVENTS_URL": "https://canary..example/"}, ["EVENTS_URL"]),
+        (EVENTS | {"EVENTS_URL": f"https://{'canary' * 12}.example/"}, ["EVENTS_URL"]),
+        (EVENTS | {"EVENTS_URL": "https://a.example:canary/"}, ["EVENTS_URL"]),
+        (PRODUCTION | TWILIO | EVENTS | {"EVENTS_URL": "http://canary/"}, ["EVENTS_URL"]),
+        (EVENTS | {"EVENTS_SECRETS": "canary"}, ["EVENTS_SECRETS"]),
+        (EVENTS | {"EVENTS_SECRETS": "whsec_canary"}, ["EVENTS_SECRETS"]),
+        (EVENTS | {"EVENTS_SECRETS": new_secret().removeprefix("whsec_")}, ["EVENTS_SECRETS"]),
+        (EVENTS | {"EVENTS_SECRETS": new_secret(23)}, ["EVENTS_SECRETS"]),
+        (EVENTS | {"EVENTS_SECRETS": new_secret(65)}, ["EVENTS_SECRETS"]),
+        (EVENTS | {"EVENTS_SECRETS": f"{new_secret()},canary"}, ["EVENTS_SECRETS"]),
+        (EVENTS | {"EVENTS_SECRETS": f"whsec_{'canary' * 7}a"}, ["EVENTS_SECRETS"]),
+        (EVENTS | {"EVENTS_SECRETS": "whsec_canary" + "A" * 38}, ["EVENTS_SECRETS", "random"]),
+        (EVENTS | {"EVENTS_SECRETS": f"whsec_{TEXT_KEY}"}, ["EVENTS_SECRETS", "random"]),
+        ({"METRICS_TOKEN": "canary"}, ["METRICS_TOKEN"]),
+        ({"OTEL_EXPORTER_OTLP_ENDPOINT": "canary:4317"}, ["OTEL_EXPORTER_OTLP_ENDPOINT"]),
         ({"LOOK": "canary"}, ["LOOK"]),
         ({"LOOK": "twilio"}, ["TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "LOOK=off"]),
         ({"LOOK": "vonage"}, list(VONAGE_JWT)),
@@ -274,6 +297,23 @@ def test_any_key_of_the_library_is_taken(monkeypatch: pytest.MonkeyPatch) -> Non
     keys = [Fernet.generate_key().decode() for _ in range(100)]
 
     assert load(monkeypatch, {"NUMBER_KEYS": ",".join(keys)}).number_key_list == tuple(keys)
+
+
+def test_events_are_signed_by_each_of_a_list_of_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    sizes = [size for size in range(24, 65) for _ in range(10)]
+    secrets = [new_secret(size) for size in sizes]
+
+    settings = load(monkeypatch, EVENTS | {"EVENTS_SECRETS": " , ".join(secrets)})
+
+    assert settings.events_secret_list == tuple(secrets)
+    assert not [text for text in (secrets[0], "backend.example.com") if text in repr(settings)]
+
+
+@pytest.mark.parametrize(
+    "url", ["http://localhost:8000", "https://a.example/x?token=1", "http://[::1]:8000/events"]
+)
+def test_events_go_to_any_address(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    assert load(monkeypatch, EVENTS | {"EVENTS_URL": url}).events_url == url
 
 
 def test_production_with_everything_set_starts(monkeypatch: pytest.MonkeyPatch) -> None:

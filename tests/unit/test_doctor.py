@@ -23,6 +23,7 @@ from otp_app.storage.numbers import Numbers
 from otp_app.verification.limits import POLICY
 from tests import emulator as known
 from tests.emulator import Answer, DropBefore, Emulator, Hang, Html, Redirect, Trickle
+from tests.receiver import Backend, new_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -341,6 +342,46 @@ def test_how_the_numbers_are_kept_is_told(
     assert not [
         secret for secret in (OLD_KEY, NEW_KEY, phone.digits, *row[:2]) if secret in doctor.out
     ]
+
+
+@pytest.mark.parametrize(
+    ("fault", "verdict"),
+    [(Answer(200), "ok"), (Answer(405), "ok"), (DropBefore(), "fail")],
+)
+def test_the_backend_is_asked_whether_it_is_there(
+    doctor: Doctor, fault: Fault, verdict: str
+) -> None:
+    secret = new_secret()
+    with Backend(fault, fault) as backend:
+        code, lines = doctor.look(EVENTS_URL=backend.url, EVENTS_SECRETS=secret)
+
+    assert (code, lines["EVENTS_URL"][0]) == (int(verdict == "fail"), verdict)
+    assert {(post.method, post.body) for post in backend.posts} == {("HEAD", b"")}
+    assert "authorization" not in backend.posts[0].headers
+    assert not [text for text in (backend.url, secret) if text in doctor.out]
+
+
+def test_an_old_secret_or_one_for_nobody_is_a_warning(doctor: Doctor) -> None:
+    one, two = new_secret(), f"{new_secret()},{new_secret()}"
+    with Backend() as backend:
+        assert doctor.verdict("events") == "ok"
+        assert doctor.verdict("events", EVENTS_SECRETS=one) == "warn"
+        there = {"EVENTS_URL": backend.url}
+        assert doctor.verdict("EVENTS_SECRETS", EVENTS_SECRETS=one, **there) == "ok"
+        assert doctor.verdict("EVENTS_SECRETS", EVENTS_SECRETS=two, **there) == "warn"
+
+
+def test_dead_events_are_counted(doctor: Doctor, tmp_path: Path) -> None:
+    assert doctor.verdict("dead events") == "ok"
+    connection = sqlite3.connect(tmp_path / ".data/otp_app.db")
+    with connection:
+        values = "('gone', '2026-03-01 12:00:00', 1, 'HTTP 410', '2026-03-01 12:00:00')"
+        columns = "verification, at, attempts, failure, died_at"
+        connection.execute(f"INSERT INTO dead_events ({columns}) VALUES {values}")
+    connection.close()
+
+    assert doctor.look()[1]["dead events"][1].startswith("1 were never taken")
+    assert doctor.verdict("dead events") == "warn"
 
 
 def test_right_credentials_are_taken(doctor: Doctor, emulator: Emulator) -> None:

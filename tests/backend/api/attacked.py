@@ -1,4 +1,4 @@
-"""The API as schemathesis attacks it: a real server, a fake provider, no limits, no waits."""
+"""The API as schemathesis attacks it and clients use it: a real server, no limits, no waits."""
 
 from __future__ import annotations
 

@@ -12,6 +12,7 @@ import pytest
 
 from otp_app import routes, services
 from otp_app.verification.limits import POLICY
+from tests.backend.api.serving import served
 from tests.conftest import API_KEYS
 from tests.emulator import Clock
 
@@ -128,9 +129,21 @@ def bank(browser: Browser) -> Caller:
     return Caller(browser.client, {"authorization": f"Bearer {API_KEYS['bank']}"})
 
 
+@pytest.fixture(scope="session")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Of a server that all tests share: a fake provider, no limits, no waits."""
+    port = unused_port()
+    with served(tmp_path_factory.mktemp("served"), port):
+        yield f"http://127.0.0.1:{port}"
+
+
 @pytest.fixture
 def free_port() -> int:
     """A port that nobody listens on."""
+    return unused_port()
+
+
+def unused_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

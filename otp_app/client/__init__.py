@@ -1,0 +1,20 @@
+"""A client of the API for other Python programs: https://www.python-httpx.org/ and nothing else.
+
+It imports nothing of the app, so a copy of this folder works wherever httpx is installed.
+"""
+
+from otp_app.client.answers import Verification
+from otp_app.client.calls import Channel
+from otp_app.client.clients import AsyncClient, Client
+from otp_app.client.errors import ApiError, ClientError, NoAnswer, NotReached
+
+__all__ = [
+    "ApiError",
+    "AsyncClient",
+    "Channel",
+    "Client",
+    "ClientError",
+    "NoAnswer",
+    "NotReached",
+    "Verification",
+]

@@ -1,0 +1,1 @@
+"""Our own events on their way out, as signed webhooks."""

@@ -1,0 +1,119 @@
+"""What this process has counted, for Prometheus. No label holds a number, an id or an address.
+
+Names and units: https://prometheus.io/docs/practices/naming/. Every label has a bounded set of
+values: providers and channels that there are, countries of the numbering plan, rows of `POLICY`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+)
+from prometheus_client.exposition import choose_encoder
+
+from otp_app.verification.audit import Outcome
+from otp_app.verification.limits import POLICY, Action
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Set
+
+    from otp_app.storage.limiter import Standing
+    from otp_app.verification.audit import Answer, Question
+
+# They are a second series for each counter: when it began.
+disable_created_metrics()  # type: ignore[no-untyped-call]
+
+REGISTRY = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)  # memory, processor, open files
+
+_ASKED = ("provider", "channel", "country", "outcome")
+_BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.5)
+"""Seconds. Adapters give up at 4 (checks) and 5 (messages)."""
+
+SENDS = Counter("otp_sends", "Messages that a provider was asked for", _ASKED, registry=REGISTRY)
+CHECKS = Counter("otp_checks", "Codes that a provider was asked about", _ASKED, registry=REGISTRY)
+SECONDS = Histogram(
+    "otp_provider_seconds",
+    "How long a provider took to answer",
+    ("provider", "operation"),
+    buckets=_BUCKETS,
+    registry=REGISTRY,
+)
+SENT = Counter(
+    "otp_verifications_sent",
+    "Verifications whose first message went out, or may have",
+    ("country",),
+    registry=REGISTRY,
+)
+APPROVED = Counter(
+    "otp_verifications_approved",
+    "Verifications whose code was right",
+    ("country",),
+    registry=REGISTRY,
+)
+REFUSALS = Counter(
+    "otp_limit_refusals", "Sends and checks that a limit refused", ("limit",), registry=REGISTRY
+)
+OPEN_SOCKETS = Gauge("otp_open_sockets", "Open pages", registry=REGISTRY)
+FAILING = Gauge(
+    "otp_provider_failing",
+    "1 while a provider is left alone because it fails",
+    ("provider", "operation"),
+    registry=REGISTRY,
+)
+USED = Gauge("otp_budget_used", "Used of a limit on everybody", ("limit",), registry=REGISTRY)
+ALLOWED = Gauge("otp_budget", "What a limit on everybody allows", ("limit",), registry=REGISTRY)
+
+for _limit in POLICY:
+    REFUSALS.labels(_limit.name)  # from 0 on: the first one counts too
+
+
+class Counts:
+    """Counts what is asked of providers: an `Observer`."""
+
+    def answered(self, question: Question, answer: Answer) -> None:
+        """Count *question* by its *answer*."""
+        verification, action = question.verification, question.action
+        country, provider = verification.phone.region, verification.provider
+        asked = SENDS if action is Action.SEND else CHECKS
+        asked.labels(provider, question.channel, country, answer.outcome).inc()
+        if answer.duration_ms is not None:
+            SECONDS.labels(provider, action).observe(answer.duration_ms / 1000)
+        if question.is_first and answer.outcome in (Outcome.OK, Outcome.UNKNOWN):
+            SENT.labels(country).inc()
+        if action is Action.CHECK and answer.outcome is Outcome.OK:
+            APPROVED.labels(country).inc()
+
+
+def refused(limit: str) -> None:
+    """Count a refusal by the limit of that name."""
+    REFUSALS.labels(limit).inc()
+
+
+def show_failing(providers: Iterable[str], failing: Set[tuple[str, Action]]) -> None:
+    """Say which of *providers* fail, and at what."""
+    for provider in providers:
+        for action in (Action.SEND, Action.CHECK):
+            FAILING.labels(provider, action).set((provider, action) in failing)
+
+
+def show_budget(standings: Iterable[Standing]) -> None:
+    """Say how the limits on everybody stand, and nothing of others."""
+    USED.clear()
+    ALLOWED.clear()
+    for standing in standings:
+        USED.labels(standing.limit.name).set(standing.used)
+        ALLOWED.labels(standing.limit.name).set(standing.limit.amount)
+
+
+def exposition(accept: str) -> tuple[bytes, str]:
+    """All of it as text, and its media type, of those that an `Accept` header names."""
+    encode, media_type = choose_encoder(accept)
+    return encode(REGISTRY), media_type

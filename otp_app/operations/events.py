@@ -1,0 +1,74 @@
+"""`python -m otp_app events`: those that the backend never took, and once more with them."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TypeVar
+
+from otp_app.config import Settings, SettingsError, load_settings
+from otp_app.errors import StoreUnavailable
+from otp_app.operations.installation import NO_DATABASE, open_existing
+from otp_app.storage.events import DeadEvents
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from otp_app.verification.events import DeadEvent
+
+_T = TypeVar("_T")
+
+MOST = 100  # lines
+_NOBODY = "EVENTS_URL: is not set here. Where the app runs without it, nothing is delivered"
+
+
+def run(*, retry: bool) -> int:
+    """Tell which are dead or, with *retry*, make them due; 1 if that could not be done, else 0."""
+    try:
+        settings = load_settings()
+        lines = _retried(settings) if retry else _listed(settings)
+    except SettingsError as exc:
+        return _say(str(exc), code=1)
+    except (StoreUnavailable, ValueError):
+        return _say(NO_DATABASE, code=1)
+    return _say(*lines, code=0)
+
+
+def with_dead_events(settings: Settings, do: Callable[[DeadEvents], Awaitable[_T]]) -> _T:
+    """What *do* makes of them. Raises as `open_existing`."""
+
+    async def work() -> _T:
+        engine = open_existing(settings)
+        try:
+            return await do(DeadEvents(engine))
+        finally:
+            await engine.dispose()
+
+    return asyncio.run(work())
+
+
+def _listed(settings: Settings) -> list[str]:
+    newest = with_dead_events(settings, lambda dead: dead.newest(MOST))
+    lines = [_line(event) for event in newest] or ["  none"]
+    return [f"Dead events, the newest first, at most {MOST}", *lines]
+
+
+def _retried(settings: Settings) -> list[str]:
+    count = with_dead_events(settings, lambda dead: dead.revive(datetime.now(UTC)))
+    said = f"{count} put back: the app delivers them within seconds, or tries for three days"
+    return [said] if settings.events_url else [said, _NOBODY]
+
+
+def _line(event: DeadEvent) -> str:
+    end = f"dead {_time(event.died_at)}, attempts: {event.attempts}, last: {event.failure}"
+    return f"  {_time(event.at)}  {event.type}  {event.id}  {end}"
+
+
+def _time(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M:%S} UTC"
+
+
+def _say(*lines: str, code: int) -> int:
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    return code

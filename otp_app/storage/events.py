@@ -1,0 +1,156 @@
+"""The outbox in the database: an event is written in the transaction that ends what it tells of.
+
+A row refers to its verification and repeats nothing of it, so it has no number and goes with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import delete, exists, func, insert, or_, select, update
+
+from otp_app.storage.engine import insert_into, transact
+from otp_app.storage.tables import dead_events, events, verifications
+from otp_app.verification.events import TYPES, Claim, DeadEvent, Event
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from sqlalchemy import ColumnElement, Executable, RowMapping, Table, Update
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+    from otp_app.storage.numbers import Numbers
+    from otp_app.verification.models import Status
+
+_d, _e, _v = dead_events.c, events.c, verifications.c
+_is_waiting = _e.delivered_at.is_(None)
+
+
+@dataclass(frozen=True)
+class SqlOutbox:
+    """Events in the database of *engine*."""
+
+    engine: AsyncEngine
+    numbers: Numbers
+    now: Callable[[], datetime]
+
+    async def write(self, connection: AsyncConnection, ids: Sequence[str]) -> None:
+        """For the transaction that ends the verifications *ids*: one event each, ever."""
+        now = self.now()
+        row = {"at": now, "attempts": 0, "due_at": now}
+        writing = insert_into(self.engine, events).on_conflict_do_nothing()
+        await connection.execute(writing, [{"verification": id_, **row} for id_ in ids])
+
+    def keeps(self, before: datetime) -> ColumnElement[bool]:
+        """Whether an event still needs its verification: it waits, or died after *before*."""
+        waits = exists().where(_e.verification == _v.id, _is_waiting)
+        is_dead = exists().where(_d.verification == _v.id, _d.died_at > before)
+        return or_(waits, is_dead)
+
+    async def claim(self, now: datetime, until: datetime) -> Claim | None:
+        """Of several callers at once one gets it; on PostgreSQL each another."""
+        row = await self._one(oldest_due(now, until))
+        return Claim(row["verification"], row["attempts"]) if row else None
+
+    async def read(self, id_: str) -> Event | None:
+        """What its verification says."""
+        at = func.coalesce(_v.approved_at, _e.at).label("at")
+        columns = (_v.id, at, _v.status, _v.phone, _v.channel, _v.provider)
+        row = await self._one(select(*columns).join(events).where(_v.id == id_))
+        return Event(**dict(row) | {"phone": self.numbers.opened(row["phone"])}) if row else None
+
+    async def mark_delivered(self, id_: str, at: datetime) -> None:
+        """Keep it as long as its verification: there is never a second one."""
+        await self._do(update(events).where(_e.verification == id_).values(delivered_at=at))
+
+    async def postpone(self, claim: Claim, why: str, until: datetime) -> None:
+        """Unless somebody else claimed it meanwhile."""
+        later = update(events).where(*_is_mine(claim)).values(due_at=until, failure=why)
+        await self._do(later)
+
+    async def bury(self, claim: Claim, why: str, at: datetime) -> None:
+        """Move it, unless somebody else claimed it meanwhile."""
+        mine = delete(events).where(*_is_mine(claim)).returning(_e.verification, _e.at, _e.attempts)
+
+        async def work(connection: AsyncConnection) -> None:
+            await _move(connection, mine, dead_events, failure=why, died_at=at)
+
+        await transact(self.engine, work)
+
+    async def _one(self, statement: Executable) -> RowMapping | None:
+        return next(iter(await _rows(self.engine, statement)), None)
+
+    async def _do(self, statement: Executable) -> None:
+        async def work(connection: AsyncConnection) -> None:
+            await connection.execute(statement)
+
+        await transact(self.engine, work)
+
+
+@dataclass(frozen=True)
+class DeadEvents:
+    """For operators: what is not tried any more, in the database of *engine*."""
+
+    engine: AsyncEngine
+
+    async def count(self) -> int:
+        """How many there are."""
+        counted = select(func.count().label("dead")).select_from(dead_events)
+        (row,) = await _rows(self.engine, counted)
+        return int(row["dead"])
+
+    async def newest(self, most: int) -> Sequence[DeadEvent]:
+        """The last *most*, the newest first."""
+        columns = (_v.id, _v.status, _d.at, _d.died_at, _d.attempts, _d.failure)
+        query = select(*columns).join(dead_events).order_by(_d.died_at.desc(), _v.id).limit(most)
+        return [_dead_event(**row) for row in await _rows(self.engine, query)]
+
+    async def revive(self, now: datetime) -> int:
+        """Make all of them due, with all attempts before them; how many they were."""
+        all_ = delete(dead_events).returning(_d.verification, _d.at, _d.failure)
+
+        async def work(connection: AsyncConnection) -> int:
+            return await _move(connection, all_, events, attempts=0, due_at=now)
+
+        return await transact(self.engine, work)
+
+
+async def _rows(engine: AsyncEngine, statement: Executable) -> Sequence[RowMapping]:
+    async def work(connection: AsyncConnection) -> Sequence[RowMapping]:
+        return (await connection.execute(statement)).mappings().all()
+
+    return await transact(engine, work)
+
+
+def _dead_event(status: Status, **values: Any) -> DeadEvent:  # noqa: ANN401 - a row's
+    return DeadEvent(type=TYPES[status], **values)
+
+
+def oldest_due(now: datetime, until: datetime) -> Update:
+    """Take the oldest that is due; what another transaction holds is not waited for."""
+    due = (_is_waiting, _e.due_at <= now)
+    other = events.alias("oldest").c
+    oldest = (
+        select(other.verification)
+        .where(other.delivered_at.is_(None), other.due_at <= now)
+        .order_by(other.at, other.verification)
+        .limit(1)
+        .with_for_update(skip_locked=True)  # SQLite has none and needs none
+    )
+    taken = update(events).where(_e.verification == oldest.scalar_subquery(), *due)
+    counted = taken.values(attempts=_e.attempts + 1, due_at=until)
+    return counted.returning(_e.verification, _e.attempts)
+
+
+def _is_mine(claim: Claim) -> tuple[ColumnElement[bool], ...]:
+    return _e.verification == claim.id, _e.attempts == claim.attempt, _is_waiting
+
+
+async def _move(connection: AsyncConnection, taken: Executable, to: Table, **values: Any) -> int:  # noqa: ANN401 - of a row
+    """Add to *to* what the deletion *taken* gives, no more and no less; how many rows."""
+    rows = (await connection.execute(taken)).mappings().all()
+    if rows:
+        await connection.execute(insert(to), [{**row, **values} for row in rows])
+    return len(rows)

@@ -1,0 +1,99 @@
+"""What operators' programs ask: whether traffic may come here, and what has been counted.
+
+They ask by an address and know no host name of ours, so they are answered whatever host they name.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from hmac import compare_digest
+from typing import TYPE_CHECKING
+
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route, Router
+
+from otp_app import metrics, routes, services
+from otp_app.addresses import is_loopback
+from otp_app.config import LOCAL, AppEnv
+from otp_app.errors import StoreUnavailable
+from otp_app.storage.probe import Database
+from otp_app.verification.limits import of_everybody
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from otp_app.config import Settings
+    from otp_app.services import Services
+
+PATIENCE = 1.0  # seconds that a scrape waits for the database; Prometheus gives up after 10
+
+_BY_PROXY = ("x-forwarded-for", "forwarded", "x-real-ip", "via")  # RFC 7239, RFC 9110 section 7.6.3
+
+
+class Operators:
+    """Answers `/ready` and `/metrics` in front of *app*."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self.app = app
+        self._is_development = settings.app_env is AppEnv.DEVELOPMENT
+        self._token = settings.metrics_token.get_secret_value() if settings.metrics_token else ""
+        self._routes = Router(
+            [Route(routes.READY, _ready), Route(routes.METRICS, self._metrics)],
+            redirect_slashes=False,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        is_ours = scope["type"] == "http" and scope["path"] in {routes.READY, routes.METRICS}
+        await (self._routes if is_ours else self.app)(scope, receive, send)
+
+    async def _metrics(self, request: Request) -> Response:
+        """What this process has counted, for who may read it."""
+        if not self._may_read(request):
+            challenge = {"WWW-Authenticate": "Bearer"}  # RFC 6750 section 3
+            return PlainTextResponse("METRICS_TOKEN is needed", 401, challenge)
+        await _look_around(services.current())
+        text, media_type = metrics.exposition(request.headers.get("accept", ""))
+        return Response(text, media_type=media_type)
+
+    def _may_read(self, request: Request) -> bool:
+        """Who knows the token; where there is none, this machine, unless there may be a proxy."""
+        if self._token:
+            scheme, _, given = request.headers.get("authorization", "").partition(" ")
+            is_right = compare_digest(given.encode(), self._token.encode())
+            return scheme.lower() == "bearer" and is_right
+        return self._is_development and _is_local(request)
+
+
+async def _ready(request: Request) -> Response:  # noqa: ARG001 - Starlette's signature
+    """Whether traffic may come. The provider is told of, but no other server has a better one."""
+    here = services.current()
+    database = await here.database.look()
+    draining = here.draining.is_set()
+    is_ready = database is Database.OK and not draining
+    body = {
+        "status": "draining" if draining else "ready" if is_ready else "not_ready",
+        "database": database,
+        "provider": "failing" if here.verifications.is_failing else "ok",
+    }
+    return JSONResponse(body, 200 if is_ready else 503)
+
+
+def _is_local(request: Request) -> bool:
+    """Whether it comes from this machine itself, by no proxy, and from no page of another site."""
+    is_direct = not any(name in request.headers for name in _BY_PROXY)
+    is_here = request.client is not None and is_loopback(request.client.host)
+    return is_direct and is_here and request.url.hostname in LOCAL
+
+
+async def _look_around(here: Services) -> None:
+    """Bring what is not counted as it happens up to date."""
+    verifications = here.verifications
+    metrics.show_failing(verifications.providers, verifications.failing)
+    uses = of_everybody(verifications.limits)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            metrics.show_budget(await here.limiter.standings(uses, verifications.now()))
+    except (StoreUnavailable, TimeoutError):
+        metrics.show_budget(())  # better none than old ones

@@ -1,0 +1,407 @@
+"""Events: each end of a verification has one, written with it or not at all."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.fernet import Fernet
+from sqlalchemy import select, text
+from sqlalchemy.dialects import sqlite
+
+from otp_app.errors import (
+    AttemptsExhausted,
+    NumberBusy,
+    OtpError,
+    ProviderNotReached,
+    ProviderRejected,
+    ProviderTimedOut,
+    StoreUnavailable,
+    VerificationExpired,
+)
+from otp_app.phone import PhoneNumber
+from otp_app.storage import events as outbox_statements
+from otp_app.storage import statements
+from otp_app.storage.events import SqlOutbox
+from otp_app.storage.numbers import Numbers
+from otp_app.storage.tables import dead_events, events, verifications
+from otp_app.verification.events import LEFT_AFTER, Claim, Event, LeftOpen, Reason, Type
+from otp_app.verification.limits import Client
+from otp_app.verification.models import Channel, CheckOutcome, Flow, Status
+from otp_app.verification.sweeper import Sweeper
+from tests.fakes import RIGHT, WRONG
+from tests.unit.conftest import SECRET
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+    from datetime import datetime
+
+    from sqlalchemy import ClauseElement, Table
+
+    from otp_app.storage.sql import SqlStore
+    from otp_app.verification.models import Verification
+    from otp_app.verification.service import VerificationService
+    from tests.emulator import Clock
+    from tests.fakes import FakeProvider
+
+    End = Callable[[VerificationService, FakeProvider, Clock], Awaitable[object]]
+
+PHONE, OTHER_PHONE = PhoneNumber("+14155552671"), PhoneNumber("+447400123456")
+ME = Client(Flow("flow"), "203.0.113.7")
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def outbox(sql_store: SqlStore, clock: Clock) -> SqlOutbox:
+    return SqlOutbox(sql_store.engine, sql_store.numbers, clock.now)
+
+
+@pytest.fixture
+def store(sql_store: SqlStore, outbox: SqlOutbox) -> SqlStore:
+    """The store of an app that tells events."""
+    return replace(sql_store, outbox=outbox)
+
+
+@pytest.fixture
+def service(verifications: VerificationService, store: SqlStore) -> VerificationService:
+    return replace(verifications, store=store)
+
+
+def sweeper(service: VerificationService, keep: timedelta = DAY) -> Sweeper:
+    return Sweeper(service.store, service.limiter, service.providers, service.now, keep)
+
+
+async def start(service: VerificationService, phone: PhoneNumber = PHONE) -> Verification:
+    return await service.start(ME, phone, Channel.SMS)
+
+
+async def approve(service: VerificationService) -> Verification:
+    started = await start(service)
+    return await service.check(ME, started.id, RIGHT)
+
+
+async def written(store: SqlStore, table: Table = events) -> list[str]:
+    """The verifications that have an event."""
+    async with store.engine.connect() as connection:
+        return list((await connection.scalars(select(table.c.verification))).all())
+
+
+async def only(outbox: SqlOutbox) -> Event:
+    """The one event there is."""
+    async with outbox.engine.connect() as connection:
+        (id_,) = (await connection.scalars(select(events.c.verification))).all()
+    event = await outbox.read(id_)
+    assert event
+    return event
+
+
+async def test_an_approval_is_an_event_of_the_same_moment(
+    service: VerificationService, outbox: SqlOutbox, clock: Clock
+) -> None:
+    approved = await approve(service)
+
+    assert await only(outbox) == Event(
+        approved.id, clock.now(), Status.APPROVED, PHONE, Channel.SMS, "fake"
+    )
+    assert ((await only(outbox)).type, (await only(outbox)).reason) == (Type.APPROVED, None)
+
+
+async def exhaust(service: VerificationService, _provider: FakeProvider, _clock: Clock) -> None:
+    started = await start(service)
+    for _ in range(started.attempts_left):
+        with pytest.raises(OtpError):
+            await service.check(ME, started.id, WRONG)
+
+
+async def exhaust_at_the_provider(
+    service: VerificationService, provider: FakeProvider, _clock: Clock
+) -> None:
+    started = await start(service)
+    provider.answers = [CheckOutcome.EXHAUSTED]
+    with pytest.raises(AttemptsExhausted):
+        await service.check(ME, started.id, WRONG)
+
+
+async def lose_the_last_guess(
+    service: VerificationService, provider: FakeProvider, _clock: Clock
+) -> None:
+    started = await start(service)
+    provider.answers = [CheckOutcome.MISMATCH] * (started.attempts_left - 1)
+    for _ in range(started.attempts_left - 1):
+        with pytest.raises(OtpError):
+            await service.check(ME, started.id, WRONG)
+    provider.failures = [ProviderTimedOut()]
+    with pytest.raises(AttemptsExhausted):
+        await service.check(ME, started.id, WRONG)
+
+
+async def expire_at_the_provider(
+    service: VerificationService, provider: FakeProvider, _clock: Clock
+) -> None:
+    started = await start(service)
+    provider.answers = [CheckOutcome.EXPIRED]
+    with pytest.raises(VerificationExpired):
+        await service.check(ME, started.id, WRONG)
+
+
+async def run_out(service: VerificationService, _provider: FakeProvider, clock: Clock) -> None:
+    await start(service)
+    clock.tick(601)
+    await sweeper(service).sweep()
+    await sweeper(service).sweep()
+
+
+async def begin_anew_after_time(
+    service: VerificationService, _provider: FakeProvider, clock: Clock
+) -> None:
+    await start(service)
+    clock.tick(601)
+    await start(service)
+
+
+async def go_to_another_number_after_time(
+    service: VerificationService, _provider: FakeProvider, clock: Clock
+) -> None:
+    await start(service)
+    clock.tick(601)
+    await start(service, OTHER_PHONE)
+
+
+async def run_out_without_an_answer(
+    service: VerificationService, provider: FakeProvider, clock: Clock
+) -> None:
+    provider.failures = [ProviderTimedOut()]
+    with pytest.raises(ProviderTimedOut):
+        await start(service)
+    clock.tick(601)
+    await sweeper(service).sweep()
+
+
+@pytest.mark.parametrize(
+    ("end", "reason"),
+    [
+        (exhaust, Reason.ATTEMPTS_EXHAUSTED),
+        (exhaust_at_the_provider, Reason.ATTEMPTS_EXHAUSTED),
+        (lose_the_last_guess, Reason.ATTEMPTS_EXHAUSTED),
+        (expire_at_the_provider, Reason.EXPIRED),
+        (run_out, Reason.EXPIRED),
+        (begin_anew_after_time, Reason.EXPIRED),
+        (go_to_another_number_after_time, Reason.EXPIRED),
+        (run_out_without_an_answer, Reason.EXPIRED),
+    ],
+)
+async def test_a_failure_is_one_event_with_its_reason(
+    service: VerificationService,
+    provider: FakeProvider,
+    outbox: SqlOutbox,
+    clock: Clock,
+    end: End,
+    reason: Reason,
+) -> None:
+    await end(service, provider, clock)
+
+    event = await only(outbox)
+    assert (event.type, event.reason, event.at) == (Type.FAILED, reason, clock.now())
+
+
+@pytest.mark.parametrize("error", [ProviderRejected(), ProviderNotReached(), NumberBusy()])
+async def test_a_first_message_that_was_not_sent_is_a_failure(
+    service: VerificationService, provider: FakeProvider, outbox: SqlOutbox, error: OtpError
+) -> None:
+    provider.failures = [error]
+    with pytest.raises(type(error)):
+        await start(service)
+
+    assert (await only(outbox)).reason is Reason.NOT_SENT
+
+
+async def test_what_goes_on_or_is_given_up_is_no_event(
+    service: VerificationService, store: SqlStore, provider: FakeProvider, clock: Clock
+) -> None:
+    started = await start(service)
+    with pytest.raises(OtpError):
+        await service.check(ME, started.id, WRONG)
+    clock.tick(31)
+    provider.failures = [ProviderRejected()]
+    with pytest.raises(ProviderRejected):
+        await service.resend(ME, started.id, Channel.SMS)
+    await start(service, OTHER_PHONE)  # closes the first
+    await service.cancel(ME.flow)
+    clock.tick(601)
+    await sweeper(service).sweep()
+
+    assert await written(store) == []
+
+
+async def test_an_app_without_a_backend_writes_no_events(
+    verifications: VerificationService, provider: FakeProvider, clock: Clock, sql_store: SqlStore
+) -> None:
+    await approve(verifications)
+    await exhaust(replace(verifications), provider, clock)
+
+    assert await written(sql_store) == []
+
+
+async def test_what_cannot_be_told_does_not_happen(
+    service: VerificationService, store: SqlStore
+) -> None:
+    started = await start(service)
+    async with store.engine.begin() as connection:
+        await connection.execute(text("DROP TABLE events"))
+
+    with pytest.raises(StoreUnavailable):
+        await service.check(ME, started.id, RIGHT)
+
+    async with store.engine.connect() as connection:
+        status = await connection.scalar(select(verifications.c.status))
+        users = await connection.scalar(text("SELECT count(*) FROM users"))
+    assert (status, users) == (Status.PENDING, 0)
+
+
+async def test_of_ends_at_once_one_counts_and_one_is_told(
+    service: VerificationService, store: SqlStore, outbox: SqlOutbox
+) -> None:
+    started = await start(service)
+
+    ends = await asyncio.gather(
+        *(store.approve(started.id, service.now()) for _ in range(5)),
+        *(store.close(started.id, Status.EXHAUSTED, started.reference) for _ in range(5)),
+        *(store.close(started.id, Status.EXPIRED, started.reference) for _ in range(5)),
+    )
+
+    current = await store.latest(ME.flow)
+    assert sum(ends) == 1
+    assert current
+    assert (await only(outbox)).status is current.status
+
+
+async def test_what_ran_out_while_nobody_was_there_is_told_after_all(
+    service: VerificationService, store: SqlStore, provider: FakeProvider, clock: Clock
+) -> None:
+    left = await start(service)
+    clock.tick(2 * 60 * 60)  # no server ran
+    await sweeper(service).sweep()
+    assert await written(store) == []
+
+    await LeftOpen(store, clock.now).close()
+
+    assert await written(store) == [left.id]
+    assert provider.canceled == []
+
+
+async def test_what_is_left_open_is_looked_for_from_where_the_last_look_ended(
+    service: VerificationService, store: SqlStore, clock: Clock
+) -> None:
+    look = LeftOpen(store, clock.now)
+    await look.close()
+    left = await start(service)
+
+    clock.tick((left.expires_at + LEFT_AFTER - clock.now()).total_seconds() - 1)
+    await look.close()
+    assert await written(store) == []  # the sweeper's, or the last guess's
+    clock.tick(1)
+    await look.close()
+
+    assert await written(store) == [left.id]
+
+
+async def test_a_look_that_failed_is_made_again(
+    service: VerificationService, store: SqlStore, clock: Clock
+) -> None:
+    look = LeftOpen(store, clock.now)
+    left = await start(service)
+    clock.tick(2 * 60 * 60)
+    async with store.engine.begin() as connection:
+        await connection.execute(text("ALTER TABLE events RENAME TO away"))
+    with pytest.raises(StoreUnavailable):
+        await look.close()
+    async with store.engine.begin() as connection:
+        await connection.execute(text("ALTER TABLE away RENAME TO events"))
+
+    await look.close()
+
+    assert await written(store) == [left.id]
+
+
+async def test_the_rows_have_no_number_and_the_event_has_it(
+    service: VerificationService, store: SqlStore, outbox: SqlOutbox
+) -> None:
+    numbers = Numbers(SECRET, [Fernet.generate_key().decode()])
+    sealing = replace(store, numbers=numbers)
+    await approve(replace(service, store=sealing))
+
+    async with store.engine.connect() as connection:
+        row = (await connection.execute(text("SELECT * FROM events"))).mappings().one()
+    assert PHONE.digits not in str(dict(row))
+    assert (await only(replace(outbox, numbers=numbers))).phone == PHONE
+
+
+async def test_a_verification_is_kept_until_its_event_is_delivered(
+    service: VerificationService, store: SqlStore, outbox: SqlOutbox, clock: Clock
+) -> None:
+    approved = await approve(service)
+    clock.tick(3 * DAY.total_seconds())
+
+    await sweeper(service).sweep()
+    assert await written(store) == [approved.id]
+    await outbox.mark_delivered(approved.id, clock.now())
+    await sweeper(service).sweep()
+
+    assert await written(store) == []
+    assert await service.current(ME.flow) is None
+
+
+async def test_a_dead_event_is_kept_as_long_as_anything_else(
+    service: VerificationService, store: SqlStore, outbox: SqlOutbox, clock: Clock
+) -> None:
+    approved = await approve(service)
+    clock.tick(3 * DAY.total_seconds())
+    await outbox.claim(clock.now(), clock.now())
+    await outbox.bury(Claim(approved.id, 1), "HTTP 410", clock.now())
+
+    clock.tick(DAY.total_seconds() - 1)
+    await sweeper(service).sweep()
+    assert await written(store, dead_events) == [approved.id]
+    clock.tick(1)
+    await sweeper(service).sweep()
+
+    assert await written(store, dead_events) == []
+
+
+async def test_without_a_backend_nothing_is_kept_longer(
+    service: VerificationService, sql_store: SqlStore, clock: Clock
+) -> None:
+    await approve(service)
+    clock.tick(3 * DAY.total_seconds())
+
+    await sweeper(replace(service, store=sql_store)).sweep()  # EVENTS_URL was unset
+
+    assert await written(sql_store) == []
+
+
+def _forget(outbox: SqlOutbox, now: datetime) -> ClauseElement:
+    return statements.forget(now, ~outbox.keeps(now))
+
+
+def _left(_outbox: SqlOutbox, now: datetime) -> ClauseElement:
+    return statements.expire_left(now - DAY, now)
+
+
+def _claim(_outbox: SqlOutbox, now: datetime) -> ClauseElement:
+    return outbox_statements.oldest_due(now, now)
+
+
+@pytest.mark.parametrize("statement", [_forget, _left, _claim])
+async def test_the_look_every_few_seconds_reads_no_whole_table(
+    outbox: SqlOutbox, clock: Clock, statement: Callable[[SqlOutbox, datetime], ClauseElement]
+) -> None:
+    query = statement(outbox, clock.now()).compile(
+        dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}
+    )
+    async with outbox.engine.connect() as connection:
+        plan = await connection.execute(text(f"EXPLAIN QUERY PLAN {query}"))
+
+    assert not [row.detail for row in plan if row.detail.startswith("SCAN")]
