@@ -14,6 +14,7 @@ from tests.fakes import WRONG
 if TYPE_CHECKING:
     from otp_app.i18n.languages import Language
     from tests.backend.api.conftest import Caller
+    from tests.emulator import Clock
     from tests.fakes import FakeProvider
 
 CREATE = routes.VERIFICATIONS
@@ -70,3 +71,14 @@ def test_the_message_is_in_it_and_in_the_default_one_if_we_do_not_speak_it(
         caller.post(CREATE, {"phone_number": NUMBER}, **{"accept-language": accept})
 
     assert provider.languages == [language, language]
+
+
+def test_a_code_is_sent_again_in_the_language_of_who_asks_again(
+    shop: Caller, clock: Clock, provider: FakeProvider, number: str
+) -> None:
+    path = f"{CREATE}/{shop.created(number)}/resend"
+    clock.tick(30)
+
+    answer = shop.post(path, {}, **{"accept-language": "hi"})
+
+    assert (answer.status_code, provider.languages) == (200, ["", "hi"])
