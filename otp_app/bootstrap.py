@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from otp_app.providers.simulated_phone import SimulatedPhone
     from otp_app.verification.ports import NumberLook, Provider
 
 _REFUSED = {
@@ -81,7 +82,10 @@ async def running(settings: Settings) -> AsyncIterator[None]:
         numbers = Numbers(secret.encode(), settings.number_key_list)
         await _numbers_ready(engine, numbers)
         store = SqlStore(engine, numbers)
-        providers = {str(name): _provider(name, settings, secret) for name in _wanted(settings)}
+        phone = _simulated_phone(settings)
+        providers = {
+            str(name): _provider(name, settings, secret, phone) for name in _wanted(settings)
+        }
         for provider in providers.values():
             await _open(provider)
             stack.push_async_callback(provider.aclose)
@@ -102,6 +106,7 @@ async def running(settings: Settings) -> AsyncIterator[None]:
                 FlowCookies(secret, secure=settings.is_https),
                 Sessions(SqlSessions(engine, numbers), _now, settings.session_policy),
                 SessionCookies(secure=settings.is_https),
+                phone,
             )
         )
         stack.callback(services.uninstall)
@@ -230,7 +235,18 @@ def _wanted(settings: Settings) -> set[ProviderName]:
     return {settings.provider, *settings.complete_providers()}
 
 
-def _provider(name: ProviderName, settings: Settings, secret: str) -> Provider:
+def _simulated_phone(settings: Settings) -> SimulatedPhone | None:
+    """Build the phone of local work. Elsewhere its module is not even imported."""
+    if not settings.has_simulated_phone:
+        return None
+    from otp_app.providers.simulated_phone import SimulatedPhone
+
+    return SimulatedPhone(_now)
+
+
+def _provider(
+    name: ProviderName, settings: Settings, secret: str, phone: SimulatedPhone | None
+) -> Provider:
     """Build one adapter. A vendor's SDK takes up to a second to import, so only when needed."""
     match name:
         case ProviderName.TWILIO:
@@ -240,7 +256,7 @@ def _provider(name: ProviderName, settings: Settings, secret: str) -> Provider:
         case ProviderName.CONSOLE:
             from otp_app.providers.console import ConsoleProvider
 
-            return ConsoleProvider(secret.encode(), _now, sys.stdout)
+            return ConsoleProvider(secret.encode(), _now, sys.stdout, phone)
 
 
 def _twilio(settings: Settings) -> Provider:

@@ -10,6 +10,7 @@ from otp_app.verification.limits import Client
 
 if TYPE_CHECKING:
     from otp_app.flows import FlowCookies
+    from otp_app.providers.simulated_phone import SimulatedPhone
     from otp_app.session_cookies import SessionCookies
     from otp_app.verification.service import VerificationService
     from otp_app.verification.sessions import Session, Sessions
@@ -23,6 +24,8 @@ class Services:
     flows: FlowCookies
     sessions: Sessions
     session_cookies: SessionCookies
+    simulated_phone: SimulatedPhone | None = None
+    """Where the console's messages arrive, in development."""
 
     async def client(self, cookies: str, address: str) -> Client:
         """Who is asking, by the `Cookie` header and the key of the address.

@@ -32,6 +32,10 @@ def armoured(app: ASGIApp, settings: Settings) -> ASGIApp:
     app = FrameRates(app, sockets_per_address=settings.sockets_per_address)
     app = SocketCaps(app, per_address=settings.sockets_per_address)
     app = BodyCap(app)
+    if settings.has_simulated_phone:
+        from otp_app.web.this_machine import ThisMachineOnly
+
+        app = ThisMachineOnly(app)
     app = TrustedHostMiddleware(app, allowed_hosts(settings), www_redirect=False)
     policy = csp.pages(get_web_dir() / Dirs.STATIC, settings.allowed_origins)
     app = SecurityHeaders(app, pages_policy=policy, https=settings.is_https)
