@@ -35,9 +35,9 @@ _SWITCHES = {
     Trouble.TIMED_OUT: "No answer",
 }
 _ON_THE_PHONE = {
-    Trouble.NONE: "What is sent arrives at once.",
-    Trouble.LATE: "What is sent arrives later.",
-    Trouble.LOST: "What is sent never arrives.",
+    Trouble.NONE: "What is sent arrives at once",
+    Trouble.LATE: "What is sent arrives later",
+    Trouble.LOST: "What is sent never arrives",
 }
 _ON_THE_PAGES = {
     Trouble.LANDLINE: ProviderRejected(Refusal.LANDLINE),
@@ -136,7 +136,7 @@ def _switch(trouble: Trouble, label: str) -> rx.Component:
 def _what_happens(trouble: Trouble) -> str:
     """Of a failure, the words that a person gets."""
     error: OtpError | None = _ON_THE_PAGES.get(trouble) or failure_of(trouble)
-    return f"“{message(error)}”" if error else _ON_THE_PHONE[trouble]
+    return message(error) if error else _ON_THE_PHONE[trouble]
 
 
 def _delay() -> rx.Component:

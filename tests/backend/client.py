@@ -6,12 +6,14 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from otp_app.state.simulated_phone import SimulatedPhoneState
 from otp_app.state.verify import VerifyState
 
 if TYPE_CHECKING:
     from starlette.testclient import WebSocketTestSession
 
 STATE = VerifyState.get_full_name()
+SIMULATED = SimulatedPhoneState.get_full_name()
 HYDRATE = "reflex___state____state.hydrate_and_load"
 SETVAR = "reflex___state____state.setvar"
 PING, PONG = "2", "3"
@@ -51,13 +53,13 @@ class Socket:
         while mark not in self._receive():
             continue
 
-    def state(self, frames: list[str]) -> dict[str, Any]:
-        """The vars of the flow that *frames* changed."""
+    def state(self, frames: list[str], name: str = STATE) -> dict[str, Any]:
+        """The vars of the flow, or of the state *name*, that *frames* changed."""
         changed: dict[str, Any] = {}
         for frame in frames:
             if frame.startswith("42/_event,"):
                 update = json.loads(frame.removeprefix("42/_event,"))[1]
-                changed |= (update.get("delta") or {}).get(STATE, {})
+                changed |= (update.get("delta") or {}).get(name, {})
         return {name.removesuffix("_rx_state_"): value for name, value in changed.items()}
 
     def _receive(self) -> str:

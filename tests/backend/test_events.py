@@ -8,7 +8,7 @@ import pytest
 from reflex_base.registry import RegistrationContext
 
 from otp_app import services
-from tests.backend.client import STATE
+from tests.backend.client import SIMULATED, STATE
 from tests.fakes import RIGHT, WRONG
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ OURS = [
     "show_verified",
     "start_again",
 ]
+THE_PHONES = ["delay_by", "go_wrong", "look", "setvar"]
 REFLEXS = [
     "reflex___istate___shared____shared_state_base_internal.setvar",
     "reflex___state____frontend_event_exception_state.handle_frontend_exception",
@@ -45,7 +46,11 @@ REFLEXS = [
     "setvar",
 ]
 ROOT = "reflex___state____state"
-CALLABLE = [f"{STATE}.{name}" for name in OURS] + [f"{ROOT}.{name}" for name in REFLEXS]
+CALLABLE = [
+    *(f"{STATE}.{name}" for name in OURS),
+    *(f"{SIMULATED}.{name}" for name in THE_PHONES),
+    *(f"{ROOT}.{name}" for name in REFLEXS),
+]
 
 JSON: list[Any] = [
     None,
