@@ -53,6 +53,13 @@ class Socket:
         while mark not in self._receive():
             continue
 
+    def leave(self) -> None:
+        """Disconnect as a browser does, and wait until the server has let the token go."""
+        self.session.send_text("41/_event,")
+        self.session.send_text("40/nowhere,{}")  # is refused, after what came before
+        while not self._receive().startswith("44/nowhere"):
+            continue
+
     def state(self, frames: list[str], name: str = STATE) -> dict[str, Any]:
         """The vars of the flow, or of the state *name*, that *frames* changed."""
         changed: dict[str, Any] = {}

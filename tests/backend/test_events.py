@@ -161,6 +161,7 @@ def test_no_var_can_be_set_from_outside(tab: Socket, name: str) -> None:
 def test_a_stolen_token_without_the_cookie_shows_nothing(browser: Browser, cookie: str) -> None:
     with browser.socket(token="stolen") as tab:
         tab.send(f"{STATE}.request_code", {"form": PHONE})
+        tab.leave()
     cookie = services.current().flows.mint() if cookie == "minted" else cookie
     thief = type(browser)(browser.client, cookie)
 
