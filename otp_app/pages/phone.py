@@ -14,8 +14,13 @@ from otp_app.verification.models import Channel
 TITLE = "Enter your phone number"
 
 
-def phone_page(brand: str, default_country: str, served: frozenset[str]) -> rx.Component:
-    """The form that asks for the number, of one of the countries *served*."""
+def phone_page(
+    brand: str, default_country: str, served: frozenset[str], *, simulated: bool = False
+) -> rx.Component:
+    """The form that asks for the number, of one of the countries *served*.
+
+    With a way to the phone where messages arrive, if that is *simulated*.
+    """
     error = choose(VerifyState.error_on == PHONE_ID, VerifyState.error)
     return page(
         error_summary(PROBLEM_ID, error, PHONE_ID),
@@ -47,6 +52,7 @@ def phone_page(brand: str, default_country: str, served: frozenset[str]) -> rx.C
         ),
         status(VerifyState.busy),
         rx.el.p("Your phone company may charge for messages and calls.", class_name="hint"),
+        *([_simulated_phone()] if simulated else []),
         brand=brand,
     )
 
@@ -79,3 +85,8 @@ def _where_you_are() -> rx.Component:
             rx.fragment(),
         )
     )
+
+
+def _simulated_phone() -> rx.Component:
+    link = rx.el.a("Open the simulated phone", href=routes.SIMULATED_PHONE, target="_blank")
+    return rx.el.p(link, " to see what arrives.", class_name="hint")
