@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 SUBSCRIBER = 64  # bits; one subscriber has at least all of an IPv6 /64 (RFC 6177) to change within
 UNKNOWN = "unknown"
+_FORWARDED = {"forwarded", "x-forwarded-for", "x-real-ip", "via"}  # RFC 7239, RFC 9110, and habit
 
 
 def client_address(peer: str, forwarded_for: str, hops: int) -> str:
@@ -32,10 +37,14 @@ def address_key(address: str) -> str:
             return UNKNOWN
 
 
-def is_loopback(address: str) -> bool:
-    """Whether who comes from *address* is on this machine."""
+def is_this_machine(address: str, headers: Iterable[str]) -> bool:
+    """Whether a request from *address* with *headers*, their names, was made on this machine.
+
+    A tunnel or a proxy on it brings strangers from a loopback address, and says so in a header.
+    """
     found = _parsed(address)
-    return found is not None and found.is_loopback
+    is_forwarded = any(name.lower() in _FORWARDED for name in headers)
+    return found is not None and found.is_loopback and not is_forwarded
 
 
 def _parsed(text: str) -> IPv4Address | IPv6Address | None:

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from pydantic import SecretStr
     from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from otp_app.providers.simulated_phone import SimulatedPhone
     from otp_app.verification.audit import Observer
     from otp_app.verification.ports import NumberLook, Provider
 
@@ -91,7 +92,10 @@ async def running(settings: Settings) -> AsyncIterator[None]:
         await _numbers_ready(engine, numbers)
         outbox = SqlOutbox(engine, numbers, _now) if settings.events_url else None
         store = SqlStore(engine, numbers, outbox)
-        providers = {str(name): _provider(name, settings, secret) for name in _wanted(settings)}
+        phone = _simulated_phone(settings)
+        providers = {
+            str(name): _provider(name, settings, secret, phone) for name in _wanted(settings)
+        }
         for provider in providers.values():
             await _open(provider)
             stack.push_async_callback(provider.aclose)
@@ -119,6 +123,7 @@ async def running(settings: Settings) -> AsyncIterator[None]:
             limiter=limiter,
             database=Probe(engine),
             tracer=tracer,
+            simulated_phone=phone,
         )
         services.install(here)
         stack.callback(services.uninstall)
@@ -280,7 +285,18 @@ def _wanted(settings: Settings) -> set[ProviderName]:
     return {settings.provider, *settings.complete_providers()}
 
 
-def _provider(name: ProviderName, settings: Settings, secret: str) -> Provider:
+def _simulated_phone(settings: Settings) -> SimulatedPhone | None:
+    """Build the phone of local work. Elsewhere its module is not even imported."""
+    if not settings.has_simulated_phone:
+        return None
+    from otp_app.providers.simulated_phone import SimulatedPhone
+
+    return SimulatedPhone(_now)
+
+
+def _provider(
+    name: ProviderName, settings: Settings, secret: str, phone: SimulatedPhone | None
+) -> Provider:
     """Build one adapter. A vendor's SDK takes up to a second to import, so only when needed."""
     match name:
         case ProviderName.TWILIO:
@@ -290,7 +306,7 @@ def _provider(name: ProviderName, settings: Settings, secret: str) -> Provider:
         case ProviderName.CONSOLE:
             from otp_app.providers.console import ConsoleProvider
 
-            return ConsoleProvider(secret.encode(), _now, sys.stdout)
+            return ConsoleProvider(secret.encode(), _now, sys.stdout, phone)
 
 
 def _twilio(settings: Settings) -> Provider:

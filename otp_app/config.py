@@ -12,6 +12,7 @@ from enum import StrEnum
 from functools import cache
 from pathlib import Path
 from typing import Annotated, Self
+from urllib.parse import urlsplit
 
 from dotenv import load_dotenv
 from pydantic import Field, SecretStr, ValidationError, model_validator
@@ -237,6 +238,13 @@ class Settings(BaseSettings):
         if self.public_url:
             return (self.public_url,)
         return tuple(f"http://{host}:{self.port}" for host in LOCAL)
+
+    @property
+    def has_simulated_phone(self) -> bool:
+        """Whether `/phone` is there: only where codes go nowhere and nobody else comes."""
+        is_local = urlsplit(self.origin).hostname in LOCAL
+        is_console = self.provider is ProviderName.CONSOLE
+        return is_console and is_local and self.app_env is AppEnv.DEVELOPMENT
 
     def concerns(self, *reactions: Reaction) -> frozenset[Concern]:
         """What a look is for, as far as one of *reactions* is set for it."""

@@ -114,10 +114,22 @@ brand = settings.brand
 _add(
     routes.PHONE,
     phone.TITLE,
-    phone.phone_page(brand),
+    phone.phone_page(brand, simulated=settings.has_simulated_phone),
     VerifyState.show_phone,
 )
 _add(routes.CODE, code.TITLE, code.code_page(brand), VerifyState.show_code)
 _add(routes.VERIFIED, verified.TITLE, verified.verified_page(brand), VerifyState.show_verified)
 _add("404", problem.NOT_FOUND_TITLE, problem.not_found_page(brand))
 _add(routes.PROBLEM, problem.PROBLEM_TITLE, problem.problem_page(brand))
+
+if settings.has_simulated_phone:  # elsewhere nothing of it is even imported
+    from otp_app.pages import simulated_phone
+    from otp_app.state.simulated_phone import SimulatedPhoneState, ThisMachineOnly
+
+    app.add_middleware(ThisMachineOnly())
+    _add(
+        routes.SIMULATED_PHONE,
+        simulated_phone.TITLE,
+        simulated_phone.simulated_phone_page(brand),
+        SimulatedPhoneState.look,
+    )

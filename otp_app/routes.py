@@ -4,6 +4,7 @@ PHONE = "/"
 CODE = "/code"
 VERIFIED = "/verified"
 PROBLEM = "/problem"
+SIMULATED_PHONE = "/phone"
 
 REQUEST_OTP = "/request-otp"
 VERIFY_OTP = "/verify-otp"

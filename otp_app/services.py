@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from otp_app.flows import FlowCookies
     from otp_app.handles import Handles
+    from otp_app.providers.simulated_phone import SimulatedPhone
     from otp_app.session_cookies import SessionCookies
     from otp_app.storage.idempotency import SqlIdempotency
     from otp_app.storage.limiter import SqlLimiter
@@ -39,6 +40,8 @@ class Services:
     tracer: Tracer | None = None
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once no more traffic should come: the app is stopping."""
+    simulated_phone: SimulatedPhone | None = None
+    """Where the console's messages arrive, in development."""
 
     async def client(self, cookies: str, address: str, language: str) -> Client:
         """Who is asking, by the `Cookie` header, the key of the address, and the language.

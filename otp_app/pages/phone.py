@@ -21,8 +21,11 @@ from otp_app.verification.models import Channel
 TITLE = say("Enter your phone number")
 
 
-def phone_page(brand: str) -> rx.Component:
-    """The form that asks for the number."""
+def phone_page(brand: str, *, simulated: bool = False) -> rx.Component:
+    """The form that asks for the number.
+
+    With a way to the phone where messages arrive, if that is *simulated*.
+    """
     error = choose(VerifyState.error_on == PHONE_ID, VerifyState.error)
     return page(
         error_summary(PROBLEM_ID, error, PHONE_ID),
@@ -58,6 +61,7 @@ def phone_page(brand: str) -> rx.Component:
         ),
         status(VerifyState.busy),
         rx.el.p(say("Your phone company may charge for messages and calls."), class_name="hint"),
+        *([_simulated_phone()] if simulated else []),
         brand=brand,
         path=routes.PHONE,
     )
@@ -96,3 +100,9 @@ def _where_you_are() -> rx.Component:
             rx.fragment(),
         )
     )
+
+
+def _simulated_phone() -> rx.Component:
+    link = rx.el.a("Open the simulated phone", href=routes.SIMULATED_PHONE, target="_blank")
+    # For developers, in English as what it leads to.
+    return rx.el.p(link, " to see what arrives.", lang="en", dir="ltr", class_name="hint")

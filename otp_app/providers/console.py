@@ -9,7 +9,9 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
+from otp_app import routes
 from otp_app.errors import ProviderNotReached
+from otp_app.providers.simulated_phone import SimulatedPhone, Trouble
 from otp_app.verification.models import Channel, CheckOutcome, Reference
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ LIFETIME = 600  # seconds
 
 _REFERENCE = re.compile("[0-9a-f]{32}:([0-9]{1,12}):[0-9a-f]{64}")
 _NAMES = {Channel.SMS: "Text message", Channel.VOICE: "Phone call"}
+_HINT = f" (open {routes.SIMULATED_PHONE} to see it)"
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"  # ECMA-48 section 8.3.117
 
 
@@ -37,16 +40,30 @@ class ConsoleProvider:
     """Keeps no code: a reference is `nonce:expiry:seal`, and only the right code fits its seal.
 
     So a code outlives a restart of the server, which is only forgetful of wrong guesses.
+
+    Args:
+        secret: the key of the seals.
+        now: the clock.
+        out: the terminal.
+        phone: where else what is sent arrives, and who knows what goes wrong on the way.
     """
 
     name = "console"
     code_length = 6
     max_attempts = 5
 
-    def __init__(self, secret: bytes, now: Callable[[], datetime], out: TextIO) -> None:
+    def __init__(
+        self,
+        secret: bytes,
+        now: Callable[[], datetime],
+        out: TextIO,
+        phone: SimulatedPhone | None = None,
+    ) -> None:
         self._secret = secret
         self._now = now
         self._out = out
+        self._phone = phone or SimulatedPhone(now)
+        self._hint = _HINT if phone else ""
         self._tallies: dict[Reference, _Tally] = {}
 
     async def open(self) -> None:
@@ -58,28 +75,27 @@ class ConsoleProvider:
     async def start(self, to: PhoneNumber, channel: Channel, language: str = "") -> Reference:
         """Write a code to the terminal, in the developer's language."""
         del language
-        self._prune()
-        code = f"{secrets.randbelow(10**self.code_length):0{self.code_length}}"
-        prefix = f"{secrets.token_hex(16)}:{self._seconds() + LIFETIME}"
-        self._show(f"☎  {_NAMES[channel]:<12} to •••{to.ending} — your code is ", code)
-        return Reference(f"{prefix}:{self._seal(prefix, to, code)}")
+        await self._phone.require_way(channel)
+        return self._send(to, channel)
 
     async def resend(
         self, reference: Reference, to: PhoneNumber, channel: Channel, language: str = ""
     ) -> Reference:
         """Write a new code; the old one is worth nothing any more."""
+        del language
+        await self._phone.require_way(channel)
         await self.cancel(reference)
-        return await self.start(to, channel, language)
+        return self._send(to, channel)
 
     async def check(self, reference: Reference, to: PhoneNumber, code: str) -> CheckOutcome:
         """Answer as the services do: five wrong codes are forgiven, a right one counts once."""
+        await self._phone.require_answer()
         tally = self._tallies.setdefault(reference, _Tally())
-        if tally.is_over or _expiry(reference) <= self._seconds():
+        if tally.is_over or self._is_late(reference):
             return CheckOutcome.EXPIRED
         if tally.wrong >= self.max_attempts:
             return CheckOutcome.EXHAUSTED
-        prefix, _, seal = reference.rpartition(":")
-        if not hmac.compare_digest(seal.encode(), self._seal(prefix, to, code).encode()):
+        if not self._is_right(reference, to, code):
             tally.wrong += 1
             return CheckOutcome.MISMATCH
         tally.is_over = True
@@ -88,6 +104,22 @@ class ConsoleProvider:
     async def cancel(self, reference: Reference) -> None:
         """Forget it on purpose."""
         self._tallies[reference] = _Tally(is_over=True)
+
+    def _send(self, to: PhoneNumber, channel: Channel) -> Reference:
+        self._prune()
+        code = f"{secrets.randbelow(10**self.code_length):0{self.code_length}}"
+        prefix = f"{secrets.token_hex(16)}:{self._seconds() + LIFETIME}"
+        self._show(f"☎  {_NAMES[channel]:<12} to •••{to.ending} — your code is ", code)
+        self._phone.receive(channel, to, code)
+        return Reference(f"{prefix}:{self._seal(prefix, to, code)}")
+
+    def _is_late(self, reference: Reference) -> bool:
+        return self._phone.trouble is Trouble.EXPIRED or _expiry(reference) <= self._seconds()
+
+    def _is_right(self, reference: Reference, to: PhoneNumber, code: str) -> bool:
+        prefix, _, seal = reference.rpartition(":")
+        fits = hmac.compare_digest(seal.encode(), self._seal(prefix, to, code).encode())
+        return fits and self._phone.trouble is not Trouble.WRONG_CODE
 
     def _seal(self, prefix: str, to: PhoneNumber, code: str) -> str:
         text = f"{prefix}:{to.e164}:{code}"
@@ -103,7 +135,8 @@ class ConsoleProvider:
     def _show(self, text: str, code: str) -> None:
         """One line between blank ones, easy to find among a server's own."""
         try:
-            line = f"  {text}{_BOLD}{code}{_PLAIN}" if self._out.isatty() else f"  {text}{code}"
+            code = f"{_BOLD}{code}{_PLAIN}" if self._out.isatty() else code
+            line = f"  {text}{code}{self._hint}"
             encoding = self._out.encoding or "utf-8"
             self._out.write(f"\n{line.encode(encoding, 'replace').decode(encoding)}\n\n")
             self._out.flush()

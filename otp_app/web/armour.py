@@ -39,6 +39,10 @@ def armoured(app: ASGIApp, settings: Settings, handlers: Container[str]) -> ASGI
     app = FrameRates(app, sockets_per_address=settings.sockets_per_address)
     app = SocketCaps(app, per_address=settings.sockets_per_address)
     app = BodyCap(app)
+    if settings.has_simulated_phone:
+        from otp_app.web.this_machine import ThisMachineOnly
+
+        app = ThisMachineOnly(app)
     app = OneHost(app, allowed_hosts(settings), www_redirect=False)
     app = Operators(app, settings)
     policy = csp.pages(get_web_dir() / Dirs.STATIC, settings.own_origins)

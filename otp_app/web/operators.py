@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, Router
 
 from otp_app import metrics, routes, services
-from otp_app.addresses import is_loopback
+from otp_app.addresses import is_this_machine
 from otp_app.config import LOCAL, AppEnv
 from otp_app.errors import StoreUnavailable
 from otp_app.storage.probe import Database
@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from otp_app.services import Services
 
 PATIENCE = 1.0  # seconds that a scrape waits for the database; Prometheus gives up after 10
-
-_BY_PROXY = ("x-forwarded-for", "forwarded", "x-real-ip", "via")  # RFC 7239, RFC 9110 section 7.6.3
 
 
 class Operators:
@@ -82,9 +80,8 @@ async def _ready(request: Request) -> Response:  # noqa: ARG001 - Starlette's si
 
 def _is_local(request: Request) -> bool:
     """Whether it comes from this machine itself, by no proxy, and from no page of another site."""
-    is_direct = not any(name in request.headers for name in _BY_PROXY)
-    is_here = request.client is not None and is_loopback(request.client.host)
-    return is_direct and is_here and request.url.hostname in LOCAL
+    host = request.client.host if request.client else ""
+    return is_this_machine(host, request.headers) and request.url.hostname in LOCAL
 
 
 async def _look_around(here: Services) -> None:

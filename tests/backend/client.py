@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
+from anyio import wait_all_tasks_blocked
+
+from otp_app.state.simulated_phone import SimulatedPhoneState
 from otp_app.state.verify import VerifyState
 
+if TYPE_CHECKING:
+    from anyio.from_thread import BlockingPortal
+
 STATE = VerifyState.get_full_name()
+SIMULATED = SimulatedPhoneState.get_full_name()
 HYDRATE = "reflex___state____state.hydrate_and_load"
 SETVAR = "reflex___state____state.setvar"
 PING, PONG = "2", "3"
@@ -55,14 +62,20 @@ class Socket:
         while mark not in self._receive():
             continue
 
-    def state(self, frames: list[str]) -> dict[str, Any]:
-        """The vars of the flow that *frames* changed."""
+    def leave(self, portal: BlockingPortal | None) -> None:
+        """Disconnect as a browser does, and wait until the server in *portal* has seen it."""
+        assert portal is not None
+        self.session.send_text("41/_event,")
+        portal.call(wait_all_tasks_blocked)
+
+    def state(self, frames: list[str], name: str = STATE) -> dict[str, Any]:
+        """The vars of the flow, or of the state *name*, that *frames* changed."""
         changed: dict[str, Any] = {}
         for frame in frames:
             if frame.startswith("42/_event,"):
                 kind, update = json.loads(frame.removeprefix("42/_event,"))
                 if kind == "event":
-                    changed |= (update.get("delta") or {}).get(STATE, {})
+                    changed |= (update.get("delta") or {}).get(name, {})
         return {name.removesuffix("_rx_state_"): value for name, value in changed.items()}
 
     def _receive(self) -> str:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from anyio import wait_all_tasks_blocked
 from reflex_base.registry import RegistrationContext
 
 from otp_app import services
-from tests.backend.client import STATE
+from tests.backend.client import SIMULATED, STATE
 from tests.fakes import RIGHT, WRONG
 
 if TYPE_CHECKING:
@@ -32,6 +31,7 @@ OURS = [
     "show_verified",
     "start_again",
 ]
+THE_PHONES = ["delay_by", "go_wrong", "look", "setvar"]
 REFLEXS = [
     "reflex___istate___shared____shared_state_base_internal.setvar",
     "reflex___state____frontend_event_exception_state.handle_frontend_exception",
@@ -47,7 +47,11 @@ REFLEXS = [
     "setvar",
 ]
 ROOT = "reflex___state____state"
-CALLABLE = [f"{STATE}.{name}" for name in OURS] + [f"{ROOT}.{name}" for name in REFLEXS]
+CALLABLE = [
+    *(f"{STATE}.{name}" for name in OURS),
+    *(f"{SIMULATED}.{name}" for name in THE_PHONES),
+    *(f"{ROOT}.{name}" for name in REFLEXS),
+]
 
 JSON: list[Any] = [
     None,
@@ -85,12 +89,9 @@ async def stands(browser: Browser) -> object:
 
 def ask_and_leave(browser: Browser, token: str) -> None:
     """And have the server see it: while a token has a socket, no other gets its state."""
-    portal = browser.client.portal
-    assert portal is not None
     with browser.socket(token=token) as tab:
         tab.send(f"{STATE}.request_code", {"form": PHONE})
-        tab.session.send_text("41/_event,")
-        portal.call(wait_all_tasks_blocked)
+        tab.leave(browser.client.portal)
 
 
 def test_these_are_all_the_handlers_that_a_client_can_call() -> None:

@@ -115,7 +115,9 @@ def test_many_sockets_of_one_address_share_its_rate(browser: Browser, clock: Clo
         for tab in tabs:
             flood(tab, BURST)
 
-        assert sum(done(tab, clock) for tab in tabs) == 100 - 10 * OPENING
+        most = 100 - 10 * OPENING
+        # Where it takes long, tabs are asked whether they are still there, and the answer counts.
+        assert most - 10 <= sum(done(tab, clock) for tab in tabs) <= most
 
 
 def test_an_event_that_no_form_could_send_is_dropped(

@@ -107,3 +107,32 @@ class Tab:
             "getComputedStyle(document.documentElement).backgroundColor"
         )
         return int(re.findall(r"\d+", ground)[0])
+
+
+class PhoneTab:
+    """The simulated phone, in a tab."""
+
+    def __init__(self, page: Page) -> None:
+        self.page = page
+        self.messages = page.get_by_role("log").get_by_role("listitem")
+        self.nothing = page.get_by_role("radio", name="Nothing")
+
+    def newest(self, ending: str) -> Locator:
+        """The newest message to the number with that *ending*, once it is there."""
+        return self.messages.filter(has_text=f"•••{ending}").first
+
+    def read(self, ending: str) -> str:
+        """The code of the newest text message to a number."""
+        return self.newest(ending).get_by_text("Your ").locator("b").inner_text()
+
+    def answer(self, ending: str) -> str:
+        """Take the newest call to a number; what the voice says."""
+        self.newest(ending).get_by_text("Answer").click()
+        return self.newest(ending).get_by_text("The voice says").locator("b").inner_text()
+
+    def switch(self, name: str) -> None:
+        """Make something go wrong, and wait until it does."""
+        self.page.bring_to_front()
+        radio = self.page.get_by_role("radio", name=name, exact=True)
+        radio.click()
+        self.page.locator(f"#{radio.get_attribute('id')}:checked").wait_for()

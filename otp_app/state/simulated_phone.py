@@ -1,0 +1,114 @@
+"""The simulated phone in a browser. Imported only where there is one: development, the console."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import reflex as rx
+from reflex.middleware.middleware import Middleware
+from reflex.state import StateUpdate
+from starlette.requests import cookie_parser
+
+from otp_app import i18n, routes, services
+from otp_app.addresses import is_this_machine
+from otp_app.i18n.languages import english
+from otp_app.providers.simulated_phone import DELAYS, SimulatedPhone, Trouble
+from otp_app.verification.models import Channel
+
+if TYPE_CHECKING:
+    from datetime import tzinfo
+
+    from reflex.app import App
+    from reflex.event import Event
+    from reflex.state import BaseState
+
+    from otp_app.providers.simulated_phone import Message
+
+_DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A message as the page shows it."""
+
+    number: int
+    is_call: bool
+    ending: str
+    code: str
+    spoken: str
+    at: str
+
+
+class SimulatedPhoneState(rx.State):
+    """A mirror of the phone and its switches, for the tabs that show it."""
+
+    messages: list[Shown] = []  # noqa: RUF012 - Reflex gives every state its own
+    trouble: str = Trouble.NONE.value
+    delay: str = str(DELAYS[0])
+
+    @rx.event(temporal=True)
+    def look(self) -> None:
+        """Show what has arrived. Asked every second, so what has not changed is not sent again."""
+        phone, zone = _phone(), self._zone()
+        messages = [_shown(message, zone) for message in phone.messages]
+        if messages != self.messages:
+            self.messages = messages
+        if self.trouble != phone.trouble:  # another tab's switch
+            self.trouble = phone.trouble.value
+        if self.delay != str(phone.delay):
+            self.delay = str(phone.delay)
+
+    @rx.event
+    def go_wrong(self, trouble: str) -> None:
+        """Make something go wrong from now on."""
+        if trouble in list(Trouble):  # a socket can carry anything
+            _phone().trouble = Trouble(trouble)
+            self.trouble = trouble
+
+    @rx.event
+    def delay_by(self, seconds: str) -> None:
+        """Make late messages so late."""
+        if seconds in map(str, DELAYS):
+            _phone().delay = int(seconds)
+            self.delay = seconds
+
+    def _zone(self) -> tzinfo:
+        cookies = cookie_parser(self.router.headers.cookie)
+        return i18n.time_zone(cookies.get(routes.TIME_ZONE_COOKIE, ""))
+
+    def _forget(self) -> None:
+        if self.messages:
+            self.reset()  # type: ignore[no-untyped-call]
+
+
+class ThisMachineOnly(Middleware):
+    """Drops the phone's events of everybody else, and what a token of theirs has found."""
+
+    async def preprocess(self, app: App, state: BaseState, event: Event) -> StateUpdate | None:
+        """Reflex's: an update in place of the event drops it."""
+        del app
+        router = state.router
+        if is_this_machine(router.session.client_ip, router.headers.raw_headers):
+            return None
+        (await state.get_state(SimulatedPhoneState))._forget()  # noqa: SLF001 - no handler
+        is_the_phones = event.name.startswith(SimulatedPhoneState.get_full_name())
+        return StateUpdate() if is_the_phones else None
+
+
+def _phone() -> SimulatedPhone:
+    phone = services.current().simulated_phone
+    if phone is None:
+        raise RuntimeError("There is no simulated phone: its page should not be there")
+    return phone
+
+
+def _shown(message: Message, zone: tzinfo) -> Shown:
+    return Shown(
+        number=message.number,
+        is_call=message.channel is Channel.VOICE,
+        ending=message.ending,
+        code=message.code,
+        spoken=", ".join(_DIGITS[int(digit)] for digit in message.code),
+        at=i18n.clock(message.arrives_at, english(), zone),
+    )
