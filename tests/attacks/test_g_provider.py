@@ -38,6 +38,12 @@ NO_YES = [
 ]
 
 
+@pytest.fixture(autouse=True)
+def _closed_circuits(world: World) -> None:
+    """What failed before is forgotten: five failures, and the provider would not be asked."""
+    world.server.restart()
+
+
 @pytest.mark.parametrize("fault", [Drop(), Reset(), Truncated(), Empty(200)], ids=repr)
 def test_a_start_without_an_answer_is_made_once(world: World, fault: Fault) -> None:
     """G1: whatever the person does before the wait is over."""
@@ -65,19 +71,38 @@ def test_only_the_exact_yes_is_one(world: World, fault: Fault) -> None:
     assert world.guesses == 1
 
 
-def test_what_the_provider_says_is_neither_shown_nor_logged(world: World) -> None:
-    """G3, G5: nor are our credentials; the sweep looks for the number."""
-    for fault in (
+@pytest.mark.parametrize(
+    "fault",
+    [
         twilio_error(20003),
         twilio_error(60200, message="<b>canary</b>"),
         Answer(402, {"code": 1, "message": "canary", "more_info": "canary"}),
         Html(403),
-    ):
-        me, number = world.attacker(), world.number()
-        world.emulator.fail("twilio.start", fault)
-        answer = me.ask(number.e164)
-        assert answer.status in {422, 503}
-        assert "canary" not in answer.text
+    ],
+    ids=repr,
+)
+def test_what_the_provider_says_is_neither_shown_nor_logged(world: World, fault: Fault) -> None:
+    """G3, G5: nor are our credentials; the sweep looks for the number."""
+    me, number = world.attacker(), world.number()
+    world.emulator.fail("twilio.start", fault)
 
+    answer = me.ask(number.e164)
+
+    assert answer.status in {422, 503}
+    assert len(world.asked("twilio.start")) == 1
+    assert "canary" not in answer.text
     assert "canary" not in world.log()
     assert world.sent() == 0
+
+
+def test_a_provider_that_fails_is_left_alone_and_nothing_is_lost_by_it(world: World) -> None:
+    """Of nine guesses that get no answer five are asked; the others cost nothing."""
+    people = [(world.attacker(), world.number()) for _ in range(9)]
+    for me, number in people:
+        me.ask(number.e164)
+    world.emulator.fail("twilio.check", Html(500), times=None)
+
+    answers = [me.guess(world.code(number)) for me, number in people]
+
+    assert {answer.status for answer in answers} == {503}
+    assert len(world.asked("twilio.check")) == 5

@@ -87,7 +87,7 @@ def test_while_a_provider_does_not_answer_the_page_says_what_it_does(
 
     tab.request_code(journey.number)
 
-    tab.status.filter(has_text="Sending your code").wait_for()
+    tab.page.get_by_role("status").filter(has_text="Sending your code").wait_for()
     tab.wait_for_problem("We could not tell whether that worked")
 
 
