@@ -40,6 +40,7 @@ READ = """() => {
   const walk = (root) => {
     for (const element of root.querySelectorAll("*")) {
       if (element.matches("script, style, option, .brand, .languages button")) continue;
+      if (element.closest("main [lang=en]")) continue;  // for developers only
       for (const name of ["aria-label", "alt", "title", "placeholder"])
         if (element.hasAttribute(name)) found.push(element.getAttribute(name));
       for (const node of element.childNodes)
