@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import reflex as rx
 from reflex_components_core.el.element import Element
+from rjsmin import jsmin
 
 from otp_app import routes
 from otp_app.components.words import say
@@ -26,7 +27,7 @@ _DEV_FORMS = """addEventListener("submit", (event) => {{
   const form = event.target, path = form.getAttribute("action");
   if (path?.startsWith("/")) form.action = `//${{location.hostname}}:{port}${{path}}`;
 }}, true);"""
-_SCRIPT = Path(__file__).with_name("enhance.js")
+_SCRIPTS = Path(__file__).with_name("scripts")
 
 
 def page(*content: rx.Component, brand: str, path: str) -> rx.Component:
@@ -81,9 +82,14 @@ def head(dev_backend: int | None = None) -> list[rx.Component]:
     return [
         *(rx.el.script(script.format(port=dev_backend)) for script in scripts),
         rx.el.meta(name="color-scheme", content="light dark"),
-        rx.el.script(_SCRIPT.read_text()),
+        rx.el.script(page_script()),
         rx.el.link(rel="icon", href="/favicon.svg", type="image/svg+xml"),
     ]
+
+
+def page_script() -> str:
+    """What HTML cannot do by itself. Inlined: it must be there before the first submit."""
+    return "".join(jsmin(script.read_text()) for script in sorted(_SCRIPTS.glob("*.js")))
 
 
 class Arrival(Element):

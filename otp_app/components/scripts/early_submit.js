@@ -1,0 +1,26 @@
+// A form sent before the page is live waits for it: sent by the browser itself it would reload
+// the page and lose what was typed. When the page does not come alive, the plain post goes out.
+{
+  const GIVE_UP = 10000; // ms
+  const waiting = new WeakSet();
+  const isLive = (form) => form.dataset.live === "true";
+  const sendWhenLive = (form, submitter) => {
+    const started = Date.now();
+    const timer = setInterval(() => {
+      if (isLive(form)) form.requestSubmit(submitter);
+      else if (form.isConnected && Date.now() - started < GIVE_UP) return;
+      else if (form.isConnected) form.submit();
+      clearInterval(timer);
+      waiting.delete(form);
+    }, 50);
+  };
+  addEventListener("submit", (event) => {
+    const form = event.target;
+    if (!("live" in form.dataset) || isLive(form)) return;
+    event.preventDefault();
+    event.stopImmediatePropagation();
+    if (waiting.has(form)) return;
+    waiting.add(form);
+    sendWhenLive(form, event.submitter);
+  }, true);
+}
