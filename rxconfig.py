@@ -1,4 +1,4 @@
-"""What Reflex reads. The settings of the app itself are in `otp_app/config.py`."""
+"""What Reflex reads. The settings of the app itself are in `otp_app/config/`."""
 
 import os
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from alembic.runtime.migration import MigrationContext
 
 from otp_app.config import DATABASE_EXAMPLE, AppEnv, Settings
-from otp_app.config_values import is_open_to_others
+from otp_app.config.values import is_open_to_others
 from otp_app.errors import StoreUnavailable
 from otp_app.operations.files import private
 from otp_app.operations.findings import Finding, fail, ok, warn

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from otp_app.config_values import is_open_to_others
+from otp_app.config.values import is_open_to_others
 from otp_app.operations.findings import Finding, fail, ok, unsafe
 
 if TYPE_CHECKING:

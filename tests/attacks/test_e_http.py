@@ -17,7 +17,7 @@ PRIVATE = [
     "/.env",
     "/.git/config",
     "/rxconfig.py",
-    "/otp_app/config.py",
+    "/otp_app/config/site.py",
     "/requirements.txt",
     "/.data/otp_app.db",
     "/_all_routes",

@@ -1,0 +1,88 @@
+"""Settings: from the environment and `.env`, read once, checked together.
+
+A bad one stops the start with its name, what is wrong and an example, never with its value.
+Each topic has a module of its own here; one more is a base class more of `Settings`.
+"""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+from pathlib import Path
+from typing import Self
+
+from dotenv import load_dotenv
+from pydantic import ValidationError, model_validator
+from pydantic_settings import SettingsConfigDict
+
+from otp_app.config import production
+from otp_app.config.events import EventSettings
+from otp_app.config.limits import LimitSettings
+from otp_app.config.look import LookName, LookSettings, Reaction
+from otp_app.config.operators import OperatorSettings
+from otp_app.config.providers import ProviderName
+from otp_app.config.site import LOCAL, AppEnv
+from otp_app.config.storage import DATABASE_EXAMPLE, StorageSettings
+from otp_app.config.values import explained, is_open_to_others, listed, rates
+
+__all__ = [
+    "DATABASE_EXAMPLE",
+    "LOCAL",
+    "AppEnv",
+    "LookName",
+    "ProviderName",
+    "Reaction",
+    "Settings",
+    "SettingsError",
+    "load_settings",
+    "settings_or_exit",
+]
+
+
+class SettingsError(Exception):
+    """The settings cannot be used. Its text is for the operator and holds no value."""
+
+
+class Settings(LookSettings, LimitSettings, StorageSettings, EventSettings, OperatorSettings):
+    """What an operator decides. Names are the environment's, in lower case."""
+
+    model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
+
+    @model_validator(mode="after")
+    def _check_production(self) -> Self:
+        if self.app_env is AppEnv.PRODUCTION and (found := production.problems(self)):
+            raise ValueError("\n  - ".join(found))
+        return self
+
+
+def load_settings(env_file: Path | None = Path(".env")) -> Settings:
+    """Read the settings. The environment goes before *env_file*.
+
+    Raises:
+        SettingsError: naming each setting that is wrong.
+    """
+    was_read = env_file is not None and load_dotenv(env_file)
+    try:
+        settings = Settings(limit_rates=rates(os.environ))
+    except ValidationError as exc:
+        raise SettingsError(explained(exc, Settings.model_fields)) from None
+    except ValueError as exc:
+        raise SettingsError(listed([str(exc)])) from None
+    if env_file and was_read and settings.app_env is AppEnv.PRODUCTION:
+        _require_private(env_file)
+    return settings
+
+
+def _require_private(env_file: Path) -> None:
+    if is_open_to_others(env_file):
+        problem = f"{env_file}: can be read or changed by others. chmod o-rwx {env_file}"
+        raise SettingsError(listed([problem]))
+
+
+@cache
+def settings_or_exit() -> Settings:
+    """The settings of this process; a bad one ends it with its explanation."""
+    try:
+        return load_settings()
+    except SettingsError as exc:
+        raise SystemExit(str(exc)) from None

@@ -1,0 +1,148 @@
+"""Who sends codes, and what they want to know of us."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Annotated, Self
+from urllib.parse import urlsplit
+
+from pydantic import Field, SecretStr, model_validator
+
+from otp_app.config.site import LOCAL, AppEnv, SiteSettings
+from otp_app.config.values import MIN_SECRET, Origin, sid
+
+
+class ProviderName(StrEnum):
+    """Who can send codes."""
+
+    CONSOLE = "console"
+    VONAGE = "vonage"
+    TWILIO = "twilio"
+
+
+class ProviderSettings(SiteSettings):
+    """The accounts, and the one that is used."""
+
+    otp_provider: ProviderName | None = Field(None, examples=["twilio"])
+    otp_locale: str = Field("en-US", pattern="^[a-z]{2}(-[A-Z]{2})?$", examples=["en-GB"])
+
+    vonage_api_key: str | None = Field(None, pattern="^[0-9a-zA-Z]+$", examples=["abcd1234"])
+    vonage_api_secret: SecretStr | None = Field(None, examples=["(from the dashboard)"])
+    vonage_application_id: str | None = Field(
+        None, pattern="^[0-9a-fA-F-]{36}$", examples=["00000000-0000-4000-8000-000000000000"]
+    )
+    vonage_private_key: SecretStr | None = Field(None, examples=["/run/secrets/vonage.key"])
+    vonage_brand_name: str = Field(
+        "MyApp", min_length=1, max_length=16, pattern=r"^[^/{}:$\r\n]*$", examples=["MyApp"]
+    )
+    vonage_signature_secret: SecretStr | None = Field(
+        None, min_length=MIN_SECRET, examples=["(from the dashboard)"]
+    )
+    vonage_base_url: Origin = Field("https://api.nexmo.com", examples=["https://api.nexmo.com"])
+
+    twilio_account_sid: Annotated[str, sid("AC")] | None = Field(
+        None, examples=["AC and 32 hexadecimal digits"]
+    )
+    twilio_auth_token: SecretStr | None = Field(None, examples=["(from the console)"])
+    twilio_verify_service_sid: Annotated[str, sid("VA")] | None = Field(
+        None, examples=["VA and 32 hexadecimal digits"]
+    )
+    twilio_brand_name: str = Field("MyApp", min_length=1, max_length=30, examples=["MyApp"])
+    twilio_event_streams: bool = Field(False, examples=["true"])  # noqa: FBT003
+    twilio_base_url: Origin = Field(
+        "https://verify.twilio.com", examples=["https://verify.twilio.com"]
+    )
+
+    @property
+    def provider(self) -> ProviderName:
+        """Who sends: the one asked for, else the one with credentials, else the console."""
+        if self.otp_provider:
+            return self.otp_provider
+        return next(iter(self.complete_providers()), ProviderName.CONSOLE)
+
+    @property
+    def reporters(self) -> frozenset[ProviderName]:
+        """Those who report deliveries, and whose reports can be told from forged ones."""
+        signed = {
+            ProviderName.VONAGE: self.vonage_signature_secret,
+            ProviderName.TWILIO: self.twilio_event_streams,
+        }
+        return frozenset(name for name in self.complete_providers() if signed[name])
+
+    @property
+    def brand(self) -> str:
+        """The name that pages and messages go by."""
+        if self.provider is ProviderName.VONAGE:
+            return self.vonage_brand_name
+        return self.twilio_brand_name
+
+    @property
+    def has_simulated_phone(self) -> bool:
+        """Whether `/phone` is there: only where codes go nowhere and nobody else comes."""
+        is_local = urlsplit(self.origin).hostname in LOCAL
+        is_console = self.provider is ProviderName.CONSOLE
+        return is_console and is_local and self.app_env is AppEnv.DEVELOPMENT
+
+    def complete_providers(self) -> tuple[ProviderName, ...]:
+        """Those whose credentials are all there."""
+        return tuple(
+            name for name in (ProviderName.VONAGE, ProviderName.TWILIO) if not self._missing(name)
+        )
+
+    def _missing(self, provider: ProviderName) -> list[str]:
+        """The credentials that *provider* still needs."""
+        if provider is ProviderName.CONSOLE:
+            return []
+        if provider is ProviderName.TWILIO:
+            wanted = ["twilio_account_sid", "twilio_auth_token", "twilio_verify_service_sid"]
+        elif self.vonage_application_id or self.vonage_private_key:
+            wanted = ["vonage_application_id", "vonage_private_key"]
+        else:
+            wanted = ["vonage_api_key", "vonage_api_secret"]
+        return [name.upper() for name in wanted if getattr(self, name) is None]
+
+    def _begun(self) -> list[ProviderName]:
+        """Those that somebody started to set credentials of."""
+        begun = []
+        if any(
+            (
+                self.vonage_api_key,
+                self.vonage_api_secret,
+                self.vonage_application_id,
+                self.vonage_private_key,
+            )
+        ):
+            begun.append(ProviderName.VONAGE)
+        if self.twilio_account_sid or self.twilio_auth_token or self.twilio_verify_service_sid:
+            begun.append(ProviderName.TWILIO)
+        return begun
+
+    @model_validator(mode="after")
+    def _check_provider(self) -> Self:
+        complete = self.complete_providers()
+        if self.otp_provider is None and len(complete) > 1:
+            raise ValueError(
+                "OTP_PROVIDER: credentials of both services are set, so say which one sends, "
+                "for example OTP_PROVIDER=twilio"
+            )
+        for name in (self.otp_provider,) if self.otp_provider else self._begun():
+            if missing := self._missing(name):
+                raise ValueError(
+                    f"{', '.join(missing)}: missing, and needed to send by {name.value}. "
+                    "Or set OTP_PROVIDER=console to work without an account"
+                )
+        return self
+
+    @model_validator(mode="after")
+    def _check_webhooks(self) -> Self:
+        if self.vonage_signature_secret and not self.vonage_application_id:
+            raise ValueError(
+                "VONAGE_SIGNATURE_SECRET: Vonage reports deliveries to applications only. "
+                "Set VONAGE_APPLICATION_ID and VONAGE_PRIVATE_KEY, or unset it"
+            )
+        if self.twilio_event_streams and not self.public_url:
+            raise ValueError(
+                "TWILIO_EVENT_STREAMS: Twilio signs the address that it posts to. Set PUBLIC_URL, "
+                "for example PUBLIC_URL=https://verify.example.com"
+            )
+        return self

@@ -1,0 +1,80 @@
+"""Where the app is open, to whom, and for how long."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from enum import StrEnum
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings
+
+from otp_app.config.values import MIN_SECRET, ApiKeys, Origin, Origins, split
+from otp_app.verification.sessions import SessionPolicy
+
+LOCAL = ("localhost", "127.0.0.1", "0.0.0.0")  # noqa: S104 - Reflex prints the last at its start
+
+
+class AppEnv(StrEnum):
+    """How strict to be."""
+
+    DEVELOPMENT = "development"
+    PRODUCTION = "production"
+
+
+class SiteSettings(BaseSettings):
+    """The address, the pages' sessions, and the API."""
+
+    app_env: AppEnv = Field(AppEnv.DEVELOPMENT, examples=["production"])
+    port: int = Field(3000, ge=1, le=65535, examples=["3000"])
+    public_url: Origin | None = Field(None, examples=["https://verify.example.com"])
+    trusted_proxy_hops: int = Field(0, ge=0, le=10, examples=["1"])
+    sockets_per_address: int = Field(20, ge=1, le=1_000_000, examples=["20"])
+    secret_key: SecretStr | None = Field(
+        None, min_length=MIN_SECRET, examples=["(48 random bytes)"]
+    )
+    session_idle_minutes: int = Field(60, ge=1, le=60 * 24, examples=["60"])
+    session_hours: int = Field(24, ge=1, le=24 * 30, examples=["24"])
+
+    allowed_origins: Origins = Field("", examples=["https://shop.example.com,https://example.com"])
+    api_keys: ApiKeys = Field("", examples=["(from: python -m otp_app key NAME)"])
+    api_public: bool | None = Field(None, examples=["false"])
+
+    @property
+    def origin(self) -> str:
+        """Where people open the app."""
+        return self.public_url or f"http://localhost:{self.port}"
+
+    @property
+    def is_https(self) -> bool:
+        """Whether people reach the app by https, so that cookies can insist on it."""
+        return self.origin.startswith("https://")
+
+    @property
+    def own_origins(self) -> tuple[str, ...]:
+        """The pages that may open our socket; a browser sends theirs with the handshake."""
+        if self.public_url:
+            return (self.public_url,)
+        return tuple(f"http://{host}:{self.port}" for host in LOCAL)
+
+    @property
+    def session_policy(self) -> SessionPolicy:
+        """How long a success lasts."""
+        idle = timedelta(minutes=self.session_idle_minutes)
+        return SessionPolicy(idle, timedelta(hours=self.session_hours))
+
+    @property
+    def api_origins(self) -> tuple[str, ...]:
+        """The pages that may call the API: ours, and those of ALLOWED_ORIGINS."""
+        return (*self.own_origins, *split(self.allowed_origins))
+
+    @property
+    def api_key_hashes(self) -> dict[str, str]:
+        """The SHA-256 of each API key in hexadecimal, by the key's name."""
+        return dict(key.split(":") for key in split(self.api_keys))
+
+    @property
+    def is_api_public(self) -> bool:
+        """Whether who has neither a key, nor our cookie, nor an allowed page may call the API."""
+        if self.api_public is None:
+            return self.app_env is not AppEnv.PRODUCTION
+        return self.api_public
