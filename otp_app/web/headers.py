@@ -28,8 +28,8 @@ _FEATURES = (
     "xr-spatial-tracking",
 )  # fmt: skip
 
-_ALWAYS = {
-    "X-Content-Type-Options": "nosniff",
+_ALWAYS = {"X-Content-Type-Options": "nosniff"}
+_PAGES = {
     "X-Frame-Options": "DENY",  # for browsers older than frame-ancestors
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -37,11 +37,12 @@ _ALWAYS = {
         [*(f"{feature}=()" for feature in _FEATURES), "otp-credentials=(self)"]
     ),
 }
+"""What means something for a document only: on a dozen files they would add 5 kB to a visit."""
 _HTTPS = {"Strict-Transport-Security": "max-age=31536000"}  # a year
 
 
 class SecurityHeaders:
-    """Adds the headers to every answer, whoever gives it."""
+    """Adds its headers to every answer, whoever gives it."""
 
     def __init__(self, app: ASGIApp, *, pages_policy: str, https: bool) -> None:
         self.app = app
@@ -61,8 +62,11 @@ class SecurityHeaders:
     def _add(self, headers: MutableHeaders, path: str, status: int) -> None:
         headers.update(self._always)
         # By path and not by type: a 304 has none, and its headers replace those of what was kept.
-        serves_file = status < 400 and is_file(path)
-        headers["Content-Security-Policy"] = csp.FILES if serves_file else self._pages_policy
+        if status < 400 and is_file(path):
+            headers["Content-Security-Policy"] = csp.FILES
+        else:
+            headers.update(_PAGES)
+            headers["Content-Security-Policy"] = self._pages_policy
         headers["Cache-Control"] = _kept(path, status)
 
 

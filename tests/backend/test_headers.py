@@ -145,6 +145,20 @@ def test_a_file_may_do_nothing_and_a_missing_one_is_a_page(site: TestClient) -> 
     assert policy_of(site, "/assets/missing.js") == policy_of(site, "/")
 
 
+def test_a_file_has_no_header_that_only_a_page_needs(site: TestClient) -> None:
+    """A visit loads a dozen; in no frame and of no other type than it says are they either."""
+    file, page = site.get("/app.css").headers, site.get("/").headers
+
+    assert set(page) - set(file) == {
+        "x-frame-options",
+        "referrer-policy",
+        "cross-origin-opener-policy",
+        "permissions-policy",
+    }
+    assert file["x-content-type-options"] == "nosniff"
+    assert file["strict-transport-security"] == page["strict-transport-security"]
+
+
 @pytest.mark.parametrize(
     ("path", "kept"),
     [
