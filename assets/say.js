@@ -7,7 +7,7 @@ const read = () => {
   const data = globalThis.document?.getElementById("words");
   return data ? JSON.parse(data.textContent) : (globalThis.WORDS ?? {}); // the latter by `reflex run`
 };
-const { language = "en", words = {}, country = "", countries = [] } = read();
+const { language = "en", words = {} } = read();
 const isPrerendered = !globalThis.document && import.meta.env.PROD;
 const mark = (what) => `\u27e6${JSON.stringify(what)}\u27e7`;
 const placeholder = /\{(\w+)\}/;
@@ -30,10 +30,6 @@ export const Sentence = ({ english, names, children }) => {
     .split(placeholder)
     .map((part, index) => (index % 2 ? elements[names.indexOf(part)] : part));
 };
-
-// (code, name) pairs, in the order of the language, and the likely one.
-export const COUNTRIES = isPrerendered ? [[mark("countries"), ""]] : countries;
-export const COUNTRY = country;
 
 // For the script in the head, which is no module.
 globalThis.say = say;

@@ -19,7 +19,7 @@ from otp_app.api import app as api
 from otp_app.api.app import ApiFirst
 from otp_app.bootstrap import running
 from otp_app.components.connection import connection_lost
-from otp_app.components.layout import head
+from otp_app.components.layout import head, page_script
 from otp_app.components.words import SAID, say
 from otp_app.config import AppEnv, SettingsError, settings_or_exit
 from otp_app.observability import configure_logging
@@ -35,11 +35,11 @@ from otp_app.web.sessions import SuccessGate
 from otp_app.webhooks import app as webhooks
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from starlette.types import ASGIApp
 
-    from otp_app.components.forms import Handler
+    from otp_app.components.forms import Handler, Prop
 
 settings = settings_or_exit()
 configure_logging(production=settings.app_env is AppEnv.PRODUCTION)
@@ -66,7 +66,8 @@ class App(rx.App):
         """What the server runs. It has set up its own loggers by now."""
         configure_logging(production=settings.app_env is AppEnv.PRODUCTION)
         app = ApiFirst(super().__call__(), api.build(settings))
-        return armoured(app, settings, RegistrationContext.get().event_handlers)
+        handlers = RegistrationContext.get().event_handlers
+        return armoured(app, settings, handlers, [words.script])
 
 
 def on_backend_error(exception: Exception) -> EventSpec:
@@ -76,10 +77,20 @@ def on_backend_error(exception: Exception) -> EventSpec:
 
 
 def _add(
-    route: str, title: rx.vars.StringVar[str], component: rx.Component, on_load: Handler = None
+    route: str,
+    title: rx.vars.StringVar[str],
+    page: Callable[..., rx.Component],
+    on_load: Handler = None,
+    **props: Prop,
 ) -> None:
+    component = page(settings.brand, **props)
+
+    def built() -> rx.Component:
+        return component
+
+    built.__module__ = page.__module__  # by it Reflex splits the code: no page loads another's
     app.add_page(
-        component,
+        built,
         route=route,
         title=title + f" – {settings.brand}",
         description=say("Confirm your phone number with {brand}", brand=settings.brand),
@@ -87,7 +98,7 @@ def _add(
     )
 
 
-words = Words(SAID, settings.countries, settings.default_country)
+words = Words(SAID, settings.countries, settings.default_country, page_script())
 app = App(
     html_lang="en",
     html_custom_attrs={"dir": "ltr"},
@@ -99,8 +110,8 @@ app = App(
     backend_exception_handler=on_backend_error,
     api_transformer=[
         partial(PagesInLanguage, words=words),
-        GZipMiddleware,
         forms.build(settings.brand, settings.own_origins, words),
+        GZipMiddleware,
         webhooks.build(settings),
         SuccessGate,
         FlowCookie,
@@ -110,17 +121,17 @@ app.add_middleware(EventGate())
 app.add_middleware(BoundToFlow())
 app.register_lifespan_task(lifespan)
 
-brand = settings.brand
 _add(
     routes.PHONE,
     phone.TITLE,
-    phone.phone_page(brand, simulated=settings.has_simulated_phone),
+    phone.phone_page,
     VerifyState.show_phone,
+    simulated=settings.has_simulated_phone,
 )
-_add(routes.CODE, code.TITLE, code.code_page(brand), VerifyState.show_code)
-_add(routes.VERIFIED, verified.TITLE, verified.verified_page(brand), VerifyState.show_verified)
-_add("404", problem.NOT_FOUND_TITLE, problem.not_found_page(brand))
-_add(routes.PROBLEM, problem.PROBLEM_TITLE, problem.problem_page(brand))
+_add(routes.CODE, code.TITLE, code.code_page, VerifyState.show_code)
+_add(routes.VERIFIED, verified.TITLE, verified.verified_page, VerifyState.show_verified)
+_add("404", problem.NOT_FOUND_TITLE, problem.not_found_page)
+_add(routes.PROBLEM, problem.PROBLEM_TITLE, problem.problem_page)
 
 if settings.has_simulated_phone:  # elsewhere nothing of it is even imported
     from otp_app.pages import simulated_phone
@@ -130,6 +141,6 @@ if settings.has_simulated_phone:  # elsewhere nothing of it is even imported
     _add(
         routes.SIMULATED_PHONE,
         simulated_phone.TITLE,
-        simulated_phone.simulated_phone_page(brand),
+        simulated_phone.simulated_phone_page,
         SimulatedPhoneState.look,
     )

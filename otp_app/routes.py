@@ -11,6 +11,7 @@ VERIFY_OTP = "/verify-otp"
 FINISH = "/finish"
 SIGN_OUT = "/sign-out"
 LANGUAGE = "/language"
+COUNTRIES = "/countries"
 
 API = "/api/"
 API_DOCS = "/api/docs"

@@ -73,16 +73,17 @@ def status(*texts: Text) -> rx.Component:
 
 
 def head(dev_backend: int | None = None) -> list[rx.Component]:
-    """What every page has in its head.
+    """What every page has in its head, besides what `web/pages.py` puts there.
 
     Where another server brings the pages, ours is at the port *dev_backend*: the cookie comes from
-    there, see `web`, and plain posts go there.
+    there, see `web`, plain posts go there, and the pages' script has to be theirs. In production it
+    would be in the bundle too, for nothing.
     """
     scripts = (_DEV_COOKIE, _DEV_FORMS) if dev_backend else ()
     return [
         *(rx.el.script(script.format(port=dev_backend)) for script in scripts),
+        *([rx.el.script(page_script())] if dev_backend else []),
         rx.el.meta(name="color-scheme", content="light dark"),
-        rx.el.script(page_script()),
         rx.el.link(rel="icon", href="/favicon.svg", type="image/svg+xml"),
     ]
 

@@ -54,15 +54,15 @@ class Sentence(rx.Component):
     names: rx.Var[list[str]]
 
 
-def _exported(name: str, type_: Any) -> rx.Var[Any]:  # noqa: ANN401 - what Reflex takes
-    imports = VarData(imports={_MODULE: [ImportVar(name)]})
+def _of_countries(name: str, type_: Any) -> rx.Var[Any]:  # noqa: ANN401 - what Reflex takes
+    imports = VarData(imports={"$/public/countries": [ImportVar(name)]})
     return rx.Var(name, _var_type=type_, _var_data=imports)
 
 
 _SAY: Any = rx.vars.FunctionStringVar.create(
     "say", _var_data=VarData(imports={_MODULE: [ImportVar("say")]})
 )
-COUNTRIES = _exported("COUNTRIES", list[list[str]])
-"""(ISO 3166-1 code, name with calling code) pairs of all that are served."""
-COUNTRY = _exported("COUNTRY", str)
+COUNTRIES = _of_countries("COUNTRIES", list[list[str]])
+"""(ISO 3166-1 code, name with calling code) pairs of all that are served: `countries.js`."""
+COUNTRY = _of_countries("COUNTRY", str)
 """The code of the country that the person is likely in."""

@@ -20,17 +20,19 @@ from otp_app.web.proxies import BehindProxies
 from otp_app.web.sockets import FrameChecks, FrameRates, SocketCaps
 
 if TYPE_CHECKING:
-    from collections.abc import Container
+    from collections.abc import Container, Sequence
 
     from starlette.types import ASGIApp
 
 log = structlog.get_logger(__name__)
 
 
-def armoured(app: ASGIApp, settings: Settings, handlers: Container[str]) -> ASGIApp:
+def armoured(
+    app: ASGIApp, settings: Settings, handlers: Container[str], scripts: Sequence[str] = ()
+) -> ASGIApp:
     """*app* with everything around it, the last outermost. The pages are built by now.
 
-    Its sockets take events for *handlers* only.
+    Its sockets take events for *handlers* only; its pages may run *scripts* besides what was built.
     """
     if settings.is_https and not settings.trusted_proxy_hops:
         # Only a proxy can speak https for us, and all its visitors would share one address's rates.
@@ -45,7 +47,7 @@ def armoured(app: ASGIApp, settings: Settings, handlers: Container[str]) -> ASGI
         app = ThisMachineOnly(app)
     app = OneHost(app, allowed_hosts(settings), www_redirect=False)
     app = Operators(app, settings)
-    policy = csp.pages(get_web_dir() / Dirs.STATIC, settings.own_origins)
+    policy = csp.pages(get_web_dir() / Dirs.STATIC, settings.own_origins, scripts)
     app = SecurityHeaders(app, pages_policy=policy, https=settings.is_https)
     if settings.otel_exporter_otlp_endpoint:
         from otp_app.web.request_spans import RequestSpans

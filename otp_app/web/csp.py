@@ -22,14 +22,17 @@ _STYLE = re.compile(r"<style[^>]*>(.*?)</style>", re.DOTALL)
 _EMPTY = ""  # emotion opens an empty style and fills it by the CSSOM, which no policy minds
 
 
-def pages(built: Path, origins: Sequence[str]) -> str:
-    """The policy of pages, by the HTML in the folder *built*, for people who come by *origins*."""
+def pages(built: Path, origins: Sequence[str], scripts: Sequence[str] = ()) -> str:
+    """The policy of pages, by the HTML in the folder *built*, for people who come by *origins*.
+
+    *scripts* are put into the HTML as it is served.
+    """
     html = [file.read_text() for file in sorted(built.rglob("*.html"))]
-    scripts, styles = _found(_SCRIPT, html), {_EMPTY, *_found(_STYLE, html)}
+    inline, styles = {*scripts, *_found(_SCRIPT, html)}, {_EMPTY, *_found(_STYLE, html)}
     return "; ".join(
         [
             "default-src 'none'",
-            " ".join(["script-src 'self'", *_hashes(scripts)]),
+            " ".join(["script-src 'self'", *_hashes(inline)]),
             " ".join(["style-src 'self'", *_hashes(styles)]),
             "img-src 'self'",
             " ".join(["connect-src 'self'", *map(_socket, origins)]),

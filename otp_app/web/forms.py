@@ -52,6 +52,7 @@ def build(brand: str, allowed_origins: Sequence[str], words: Words) -> Starlette
             Route(routes.REQUEST_OTP, _request_otp, methods=["POST"]),
             Route(routes.VERIFY_OTP, _verify_otp, methods=["POST"]),
             Route(routes.LANGUAGE, _choose_language, methods=["POST"]),
+            Route(routes.COUNTRIES, words.countries, methods=["GET"]),
             Route(routes.DEV_COOKIE, _dev_cookie, methods=["GET"]),
             *sessions.ROUTES,
         ],
@@ -120,7 +121,7 @@ async def _choose_language(request: Request) -> Response:
 
 async def _dev_cookie(request: Request) -> Response:
     """A script that brings a page of the JavaScript dev server its flow cookie and its words."""
-    script = request.app.state.words.script(request.headers)
+    script = request.app.state.words.dev_script(request.headers)
     return Response(script, media_type="text/javascript", headers={"Cache-Control": "no-store"})
 
 

@@ -15,19 +15,23 @@ from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import cookie_parser
+from starlette.responses import JSONResponse
 
 from otp_app import routes
 from otp_app.i18n.languages import choose, likely_country
+from otp_app.web.codings import Coding, coding_of, compress
 from otp_app.web.headers import is_file
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
+    from starlette.requests import Request
+    from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from otp_app.i18n.languages import Language
 
-KEPT = 256  # pages by language and country
+KEPT = 8192  # all pages in all languages and countries, so that nobody can keep us compressing
 
 # It leaves no element behind that React would stumble over.
 _DEV_SCRIPT = """globalThis.WORDS = %s;
@@ -46,50 +50,70 @@ def language_of(headers: Headers) -> Language:
 
 
 class Words:
-    """What the pages say, by who asks: their browser's cookie and `Accept-Language`."""
+    """What the pages say, by who asks: their browser's cookie and `Accept-Language`.
+
+    Attributes:
+        script: what every page runs before it is shown.
+    """
 
     def __init__(
-        self, said: AbstractSet[str], served: frozenset[str], default_country: str
+        self,
+        said: AbstractSet[str],
+        served: frozenset[str],
+        default_country: str,
+        script: str = "",
     ) -> None:
+        self.script = script
         self._said, self._served, self._default_country = said, served, default_country
-        self._translated = lru_cache(KEPT)(self._translate)
+        self._compressed = lru_cache(KEPT)(self._compress)
 
-    def page(self, html: str, headers: Headers) -> str:
-        """The prerendered *html* in the person's language."""
-        return self._translated(html, language_of(headers), self._country(headers))
+    def page(self, html: str, headers: Headers) -> tuple[bytes, Coding]:
+        """The prerendered *html* in the person's language, as their browser takes it."""
+        coding = coding_of(headers.get("accept-encoding", ""))
+        has_countries = _COUNTRIES.search(html) is not None
+        country = self._country(headers) if has_countries else ""  # others are all the same
+        version = (html, language_of(headers), country)
+        if coding is Coding.IDENTITY:  # that of tools, which would take the most memory
+            return self._translate(*version).encode(), coding
+        return self._compressed(*version, coding), coding
 
-    def script(self, headers: Headers) -> str:
+    async def countries(self, request: Request) -> Response:
+        """What `assets/countries.js` asks for where it does not find it in the page."""
+        return JSONResponse(self._countries(request.headers))
+
+    def dev_script(self, headers: Headers) -> str:
         """Gives the words to a page that does not come from us: see `components.layout.head`."""
         language = language_of(headers)
-        data = self._data(language, self._country(headers))
+        data = _json(self._data(language) | self._countries(headers))
         return _DEV_SCRIPT % (data, language.tag, language.direction)
 
     def _country(self, headers: Headers) -> str:
         accept = headers.get("accept-language", "")
         return likely_country(accept, self._served, self._default_country)
 
+    def _countries(self, headers: Headers) -> dict[str, object]:
+        names = language_of(headers).countries(self._served)
+        return {"countries": names, "country": self._country(headers)}
+
+    def _compress(self, html: str, language: Language, country: str, coding: Coding) -> bytes:
+        return compress(self._translate(html, language, country).encode(), coding)
+
     def _translate(self, html: str, language: Language, country: str) -> str:
         options = _options(language.countries(self._served), country)
         html = _COUNTRIES.sub(lambda _: options, html)
         html = _MARK.sub(lambda mark: escape(_say(unescape(mark[1]), language)), html)
         root = f'<html dir="{language.direction}" lang="{language.tag}"'
-        data = (
-            f'<script id="words" type="application/json">{self._data(language, country)}</script>'
+        data = _json(self._data(language))
+        head = (
+            f'<script id="words" type="application/json">{data}</script>'
+            f"<script>{self.script}</script></head>"
         )
-        return html.replace('<html dir="ltr" lang="en"', root, 1).replace(
-            "</head>", f"{data}</head>", 1
-        )
+        return html.replace('<html dir="ltr" lang="en"', root, 1).replace("</head>", head, 1)
 
-    def _data(self, language: Language, country: str) -> str:
-        """What `say.js` reads, as JSON that can stand in a script element."""
-        data = {
-            "language": language.tag,
-            "words": {key: words for key, words in language.words.items() if key in self._said},
-            "countries": language.countries(self._served),
-            "country": country,
-        }
-        text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
-        return text.replace("<", "\\u003c")
+    def _data(self, language: Language) -> dict[str, object]:
+        """What `say.js` reads."""
+        words = {key: words for key, words in language.words.items() if key in self._said}
+        return {"language": language.tag, "words": words}
 
 
 class PagesInLanguage:
@@ -119,8 +143,8 @@ class PagesInLanguage:
             else:
                 body.extend(message.get("body", b""))
                 if not message.get("more_body"):
-                    whole = self._words.page(body.decode(), headers).encode()
-                    await send(_resized(start, len(whole)))
+                    whole, coding = self._words.page(body.decode(), headers)
+                    await send(_rewritten(start, len(whole), coding))
                     await send({"type": "http.response.body", "body": whole})
 
         return send_translated
@@ -138,12 +162,21 @@ def _for_the_whole(scope: Scope) -> Scope:
     return {**scope, "headers": headers, "extensions": extensions}
 
 
-def _resized(start: Message, size: int) -> Message:
+def _rewritten(start: Message, size: int, coding: Coding) -> Message:
     headers = MutableHeaders(raw=list(start["headers"]))
-    headers["content-length"] = str(size)
     for name in _VALIDATORS:
         del headers[name]
+    headers["content-length"] = str(size)
+    headers["vary"] = "Accept-Encoding, Accept-Language, Cookie"
+    if coding is not Coding.IDENTITY:
+        headers["content-encoding"] = coding
     return {**start, "headers": headers.raw}
+
+
+def _json(data: dict[str, object]) -> str:
+    """JSON that can stand in a script element."""
+    text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
+    return text.replace("<", "\\u003c")
 
 
 def _say(mark: str, language: Language) -> str:

@@ -62,7 +62,8 @@ def pages(tmp_path: Path) -> TestClient:
         return PlainTextResponse(f"\u27e6kept\u27e7 {request.headers.get('accept-encoding')}")
 
     app = Starlette(routes=[Route("/", page), Route("/ping", text)])
-    words = Words({"Enter your phone number"}, frozenset({"MX", "GB", "EG"}), "GB")
+    served = frozenset({"MX", "GB", "EG"})
+    words = Words({"Enter your phone number"}, served, "GB", script="go()")
     return TestClient(PagesInLanguage(app, words))
 
 
@@ -95,16 +96,52 @@ def test_the_countries_come_by_name_and_the_likely_one_is_selected(pages: TestCl
 def test_a_page_brings_its_script_the_words_it_says_and_no_more(pages: TestClient) -> None:
     html = pages.get("/", headers=ACCEPT).text
 
-    found = re.search('<script id="words" type="application/json">(.*?)</script></head>', html)
+    found = re.search(
+        '<script id="words" type="application/json">(.*?)</script><script>go\\(\\)</script></head>',
+        html,
+    )
     assert found
     data = json.loads(found[1])
     assert data["language"] == "es"
     assert data["words"] == {"Enter your phone number": "Escriba su número de teléfono"}
-    assert data["country"] == "MX"
-    assert data["countries"][0] == ["EG", "Egipto (+20)"]
+
+
+@pytest.mark.parametrize("coding", ["br", "gzip", "identity"])
+def test_a_page_is_compressed_as_the_browser_takes_it(pages: TestClient, coding: str) -> None:
+    plain = pages.get("/", headers=ACCEPT | {"accept-encoding": "identity"})
+    answer = pages.get("/", headers=ACCEPT | {"accept-encoding": coding})
+
+    assert answer.headers.get("content-encoding", "identity") == coding
+    assert answer.text == plain.text
+    assert answer.headers["vary"] == "Accept-Encoding, Accept-Language, Cookie"
+
+
+def test_a_page_is_compressed_once_for_all_of_a_language_and_country(
+    pages: TestClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = pages.get("/", headers=ACCEPT)
+    monkeypatch.delattr("otp_app.web.pages.compress")
+
+    again = pages.get("/", headers={"accept-language": "es-MX, en;q=0.5"})
+
+    assert again.content == first.content
+    with pytest.raises(NameError):
+        pages.get("/", headers={"accept-language": "es-EG"})
+
+
+def test_who_comes_to_the_phone_page_from_another_can_ask_for_the_countries(
+    browser: Browser,
+) -> None:
+    answer = browser.client.get("/countries", headers=ACCEPT)
+
+    told = answer.json()
+    assert ["EG", "Egipto (+20)"] in told["countries"]
+    assert told["country"] == "MX"
+    assert answer.headers["content-encoding"] == "gzip"
 
 
 def test_a_page_is_whole_whatever_part_of_it_was_asked_for(pages: TestClient) -> None:
+    pages.headers["accept-encoding"] = "identity"
     whole = pages.get("/")
     headers = {
         "if-none-match": "*",
@@ -206,4 +243,7 @@ def test_under_reflex_run_a_script_brings_the_words(browser: Browser) -> None:
     assert '{ lang: "ar", dir: "rtl" }' in script.text
     found = re.search("WORDS = (.*);", script.text)
     assert found
-    assert json.loads(found[1])["words"]["Send code"] == "إرسال الرمز"
+    data = json.loads(found[1])
+    assert data["words"]["Send code"] == "إرسال الرمز"
+    assert data["country"] == "EG"
+    assert dict(data["countries"])["EG"].startswith("مصر")
