@@ -47,8 +47,8 @@ def armoured(
         app = ThisMachineOnly(app)
     app = OneHost(app, allowed_hosts(settings), www_redirect=False)
     app = Operators(app, settings)
-    policy = csp.pages(get_web_dir() / Dirs.STATIC, settings.own_origins, scripts)
-    app = SecurityHeaders(app, pages_policy=policy, https=settings.is_https)
+    policies = csp.pages(get_web_dir() / Dirs.STATIC, settings.own_origins, scripts)
+    app = SecurityHeaders(app, policies=policies, https=settings.is_https)
     if settings.otel_exporter_otlp_endpoint:
         from otp_app.web.request_spans import RequestSpans
 

@@ -11,7 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
 FILES = "default-src 'none'; frame-ancestors 'none'"
@@ -22,12 +22,25 @@ _STYLE = re.compile(r"<style[^>]*>(.*?)</style>", re.DOTALL)
 _EMPTY = ""  # emotion opens an empty style and fills it by the CSSOM, which no policy minds
 
 
-def pages(built: Path, origins: Sequence[str], scripts: Sequence[str] = ()) -> str:
-    """The policy of pages, by the HTML in the folder *built*, for people who come by *origins*.
+ANY_OTHER = "*"
+"""In place of a page: what is not one of those that were built."""
 
-    *scripts* are put into the HTML as it is served.
+
+def pages(built: Path, origins: Sequence[str], scripts: Sequence[str] = ()) -> Mapping[str, str]:
+    """The policy of each page, by its path without slashes, for people who come by *origins*.
+
+    It allows what is inline in the HTML of the folder *built*, and *scripts*, which are put into
+    it as it is served.
     """
-    html = [file.read_text() for file in sorted(built.rglob("*.html"))]
+    html: dict[str, list[str]] = {ANY_OTHER: []}
+    for file in sorted(built.rglob("*.html")):
+        page = file.relative_to(built).with_suffix("").as_posix()
+        for name in (page.removesuffix("index").strip("/"), ANY_OTHER):
+            html.setdefault(name, []).append(file.read_text())
+    return {page: _policy(texts, origins, scripts) for page, texts in html.items()}
+
+
+def _policy(html: Sequence[str], origins: Sequence[str], scripts: Sequence[str]) -> str:
     inline, styles = {*scripts, *_found(_SCRIPT, html)}, {_EMPTY, *_found(_STYLE, html)}
     return "; ".join(
         [

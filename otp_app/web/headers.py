@@ -12,6 +12,8 @@ from starlette.datastructures import MutableHeaders
 from otp_app.web import csp
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _BUILT = "/assets/"  # names with a hash of the content in them
@@ -44,9 +46,9 @@ _HTTPS = {"Strict-Transport-Security": "max-age=31536000"}  # a year
 class SecurityHeaders:
     """Adds its headers to every answer, whoever gives it."""
 
-    def __init__(self, app: ASGIApp, *, pages_policy: str, https: bool) -> None:
+    def __init__(self, app: ASGIApp, *, policies: Mapping[str, str], https: bool) -> None:
         self.app = app
-        self._pages_policy = pages_policy
+        self._policies = policies
         self._always = _ALWAYS | (_HTTPS if https else {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -66,8 +68,11 @@ class SecurityHeaders:
             headers["Content-Security-Policy"] = csp.FILES
         else:
             headers.update(_PAGES)
-            headers["Content-Security-Policy"] = self._pages_policy
+            headers["Content-Security-Policy"] = self._policy(path)
         headers["Cache-Control"] = _kept(path, status)
+
+    def _policy(self, path: str) -> str:
+        return self._policies.get(path.strip("/"), self._policies[csp.ANY_OTHER])
 
 
 def is_file(path: str) -> bool:

@@ -124,9 +124,9 @@ def build(tmp_path: Path) -> Path:
 @pytest.fixture
 def site(build: Path) -> TestClient:
     """Those pages, served over https."""
-    policy = csp.pages(build, ["https://verify.example"], [SERVED])
+    policies = csp.pages(build, ["https://verify.example"], [SERVED])
     files = Starlette(routes=[Mount("/", StaticFiles(directory=build, html=True))])
-    return TestClient(SecurityHeaders(files, pages_policy=policy, https=True))
+    return TestClient(SecurityHeaders(files, policies=policies, https=True))
 
 
 def test_a_pages_policy_allows_its_own_inline_scripts_and_styles_by_hash(site: TestClient) -> None:
@@ -138,6 +138,19 @@ def test_a_pages_policy_allows_its_own_inline_scripts_and_styles_by_hash(site: T
     assert policy["connect-src"] == "'self' wss://verify.example"
     assert policy["form-action"] == "'self'"
     assert policy["base-uri"] == policy["frame-ancestors"] == policy["default-src"] == "'none'"
+
+
+def test_a_page_may_not_run_what_another_does(build: Path) -> None:
+    """E4: what was not built may run what some page does."""
+    (build / "code").mkdir()
+    (build / "code/index.html").write_text("<script>code()</script>")
+
+    policies = csp.pages(build, [])
+
+    assert hash_of("code()") in policies["code"]
+    assert hash_of(SCRIPT) not in policies["code"]
+    assert hash_of("code()") not in policies[""]
+    assert all(hash_of(script) in policies["*"] for script in ("code()", SCRIPT))
 
 
 def test_a_file_may_do_nothing_and_a_missing_one_is_a_page(site: TestClient) -> None:
