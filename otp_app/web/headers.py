@@ -70,9 +70,18 @@ class SecurityHeaders:
             headers.update(_PAGES)
             headers["Content-Security-Policy"] = self._policy(path)
         headers["Cache-Control"] = _kept(path, status)
+        _shorten(headers, path)
 
     def _policy(self, path: str) -> str:
         return self._policies.get(path.strip("/"), self._policies[csp.ANY_OTHER])
+
+
+def _shorten(headers: MutableHeaders, path: str) -> None:
+    """Take out what says nothing: on a dozen files it adds 1 kB to a visit."""
+    if vary := headers.get("vary"):  # each layer of Reflex's CORS adds its `Origin`
+        headers["vary"] = ", ".join(dict.fromkeys(vary.split(", ")))
+    if path.startswith(_BUILT):  # the content of a name never changes, and there is the ETag
+        del headers["last-modified"], headers["accept-ranges"]
 
 
 def is_file(path: str) -> bool:

@@ -162,6 +162,7 @@ def test_a_file_may_do_nothing_and_a_missing_one_is_a_page(site: TestClient) -> 
 def test_a_file_has_no_header_that_only_a_page_needs(site: TestClient) -> None:
     """A visit loads a dozen; in no frame and of no other type than it says are they either."""
     file, page = site.get("/app.css").headers, site.get("/").headers
+    built = site.get("/assets/page-0a1b2c.js").headers
 
     assert set(page) - set(file) == {
         "x-frame-options",
@@ -169,6 +170,7 @@ def test_a_file_has_no_header_that_only_a_page_needs(site: TestClient) -> None:
         "cross-origin-opener-policy",
         "permissions-policy",
     }
+    assert set(file) - set(built) == {"last-modified", "accept-ranges"}
     assert file["x-content-type-options"] == "nosniff"
     assert file["strict-transport-security"] == page["strict-transport-security"]
 
@@ -191,6 +193,12 @@ def test_what_has_its_hash_in_its_name_is_kept_and_pages_are_not(
     assert answer.headers["cache-control"] == kept
     etag = answer.headers.get("etag", "")
     assert site.get(path, headers={"if-none-match": etag}).headers["cache-control"] == kept
+
+
+def test_no_header_says_the_same_twice(browser: Browser) -> None:
+    varies = browser.client.get("/nowhere").headers["vary"].split(", ")
+
+    assert len(varies) == len(set(varies)) > 0
 
 
 def test_https_is_insisted_on_where_there_is_https(site: TestClient, browser: Browser) -> None:
