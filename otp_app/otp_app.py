@@ -18,7 +18,7 @@ from otp_app import routes
 from otp_app.api import app as api
 from otp_app.api.app import ApiFirst
 from otp_app.bootstrap import running
-from otp_app.components.connection import connection_lost
+from otp_app.components.connection import connection_status
 from otp_app.components.layout import head
 from otp_app.components.words import SAID, say
 from otp_app.config import AppEnv, SettingsError, settings_or_exit
@@ -92,7 +92,7 @@ app = App(
     head_components=head(None if is_prod_mode() else get_config().backend_port),
     stylesheets=["/app.css"],
     reset_style=False,
-    app_wraps={(1, "ConnectionLost"): lambda stateful: connection_lost() if stateful else None},
+    app_wraps={(1, "Connection"): lambda stateful: connection_status() if stateful else None},
     toaster=None,
     backend_exception_handler=on_backend_error,
     api_transformer=[
