@@ -22,7 +22,7 @@ from otp_app.components.connection import connection_status
 from otp_app.components.layout import head
 from otp_app.components.words import SAID, say
 from otp_app.config import AppEnv, SettingsError, settings_or_exit
-from otp_app.observability import configure_logging
+from otp_app.observability import configure_logging, reference
 from otp_app.pages import code, phone, problem, verified
 from otp_app.state.binding import BoundToFlow
 from otp_app.state.verify import VerifyState
@@ -70,9 +70,9 @@ class App(rx.App):
 
 
 def on_backend_error(exception: Exception) -> EventSpec:
-    """Show the error page. The browser learns nothing of *exception*, the log its type."""
+    """Show the error page. The browser learns where it is in the log, which knows its type."""
     log.error("handler.failed", error=type(exception).__name__)
-    return rx.redirect(routes.PROBLEM)
+    return rx.redirect(f"{routes.PROBLEM}?reference={reference()}")
 
 
 def _add(route: str, title: rx.Var[str], component: rx.Component, on_load: Handler = None) -> None:
@@ -98,9 +98,9 @@ app = App(
     api_transformer=[
         partial(PagesInLanguage, words=words),
         GZipMiddleware,
+        SuccessGate,
         forms.build(settings.brand, settings.own_origins, words),
         webhooks.build(settings),
-        SuccessGate,
         FlowCookie,
     ],
 )
