@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from dotenv import load_dotenv
 from pydantic import Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
 
 from otp_app.config_values import (
     MIN_SECRET,
@@ -33,6 +33,7 @@ from otp_app.config_values import (
     sid,
     split,
 )
+from otp_app.theme.settings import ThemeSettings
 from otp_app.verification.limits import POLICY, Limit, adjusted
 from otp_app.verification.looking import Concern
 from otp_app.verification.sessions import SessionPolicy
@@ -80,7 +81,7 @@ class Reaction(StrEnum):
     IGNORE = "ignore"  # do not even ask
 
 
-class Settings(BaseSettings):
+class Settings(ThemeSettings):
     """What an operator decides. Names are the environment's, in lower case."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
@@ -217,7 +218,9 @@ class Settings(BaseSettings):
 
     @property
     def brand(self) -> str:
-        """The name that pages and messages go by."""
+        """The name that the pages go by."""
+        if self.brand_name:
+            return self.brand_name
         if self.provider is ProviderName.VONAGE:
             return self.vonage_brand_name
         return self.twilio_brand_name

@@ -10,6 +10,7 @@ from reflex_components_core.el.element import Element
 from rjsmin import jsmin
 
 from otp_app import routes
+from otp_app.components.brand import home_link, team_links
 from otp_app.components.words import say
 from otp_app.i18n.languages import languages
 
@@ -31,15 +32,15 @@ _SCRIPTS = Path(__file__).with_name("scripts")
 
 
 def page(*content: rx.Component, brand: str, path: str) -> rx.Component:
-    """The page of the app at *path*: a way past the header, the brand, the content, languages."""
+    """The page of the app at *path*: a way past the header, the brand, the content, the footer."""
     return rx.el.div(
         rx.el.a(say("Skip to main content"), href=f"#{MAIN}", class_name="skip"),
-        rx.el.header(rx.el.a(brand, href=routes.PHONE, class_name="brand"), class_name="top"),
+        rx.el.header(home_link(brand), class_name="top"),
         rx.el.main(*content, id=MAIN, class_name="card"),
         rx.el.noscript(
             rx.el.p(say("This page needs JavaScript. Turn it on and reload."), class_name="summary")
         ),
-        rx.el.footer(_language_menu(path)),
+        rx.el.footer(team_links(), _language_menu(path)),
         class_name="frame",
     )
 
@@ -83,7 +84,7 @@ def head(dev_backend: int | None = None) -> list[rx.Component]:
         *(rx.el.script(script.format(port=dev_backend)) for script in scripts),
         rx.el.meta(name="color-scheme", content="light dark"),
         rx.el.script(page_script()),
-        rx.el.link(rel="icon", href="/favicon.svg", type="image/svg+xml"),
+        rx.el.link(rel="icon", href=routes.ICON, type="image/svg+xml"),
     ]
 
 

@@ -10,6 +10,7 @@ from reflex.constants import Dirs
 from reflex.utils.prerequisites import get_web_dir
 
 from otp_app.config import LOCAL, AppEnv, Settings
+from otp_app.theme.palette import AA
 from otp_app.web import csp
 from otp_app.web.bodies import BodyCap
 from otp_app.web.headers import SecurityHeaders
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Container
 
     from starlette.types import ASGIApp
+
+    from otp_app.theme.palette import Palette
 
 log = structlog.get_logger(__name__)
 
@@ -45,7 +48,9 @@ def armoured(app: ASGIApp, settings: Settings, handlers: Container[str]) -> ASGI
         app = ThisMachineOnly(app)
     app = OneHost(app, allowed_hosts(settings), www_redirect=False)
     app = Operators(app, settings)
-    policy = csp.pages(get_web_dir() / Dirs.STATIC, settings.own_origins)
+    style = settings.theme.style
+    _report(style.palette)
+    policy = csp.pages(get_web_dir() / Dirs.STATIC, settings.own_origins, style.css)
     app = SecurityHeaders(app, pages_policy=policy, https=settings.is_https)
     if settings.otel_exporter_otlp_endpoint:
         from otp_app.web.request_spans import RequestSpans
@@ -53,6 +58,18 @@ def armoured(app: ASGIApp, settings: Settings, handlers: Container[str]) -> ASGI
         app = RequestSpans(app)
     app = LogContext(app)
     return BehindProxies(app, hops=settings.trusted_proxy_hops, https=settings.is_https)
+
+
+def _report(palette: Palette | None) -> None:
+    """Say so where the brand's colour cannot be read, and what is used for text."""
+    if palette and palette.is_corrected:
+        log.warning(
+            "theme.contrast",
+            setting="BRAND_COLOR",
+            ratio=round(palette.measured, 2),
+            needed=AA,
+            used=f"rgb{tuple(palette.light.brand)}",  # six digits would be redacted
+        )
 
 
 def allowed_hosts(settings: Settings) -> list[str]:

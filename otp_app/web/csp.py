@@ -22,10 +22,13 @@ _STYLE = re.compile(r"<style[^>]*>(.*?)</style>", re.DOTALL)
 _EMPTY = ""  # emotion opens an empty style and fills it by the CSSOM, which no policy minds
 
 
-def pages(built: Path, origins: Sequence[str]) -> str:
-    """The policy of pages, by the HTML in the folder *built*, for people who come by *origins*."""
+def pages(built: Path, origins: Sequence[str], style: str = "") -> str:
+    """The policy of pages, by the HTML in the folder *built*, for people who come by *origins*.
+
+    *style* is put into them as they are served.
+    """
     html = [file.read_text() for file in sorted(built.rglob("*.html"))]
-    scripts, styles = _found(_SCRIPT, html), {_EMPTY, *_found(_STYLE, html)}
+    scripts, styles = _found(_SCRIPT, html), {_EMPTY, style, *_found(_STYLE, html)}
     return "; ".join(
         [
             "default-src 'none'",

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from otp_app.theme.settings import Theme
     from otp_app.verification.limits import Client
     from otp_app.verification.sessions import Token
     from otp_app.web.pages import Words
@@ -45,7 +46,7 @@ TEMPLATES = Path(__file__).with_name("templates")
 _pages = Jinja2Templates(TEMPLATES)
 
 
-def build(brand: str, allowed_origins: Sequence[str], words: Words) -> Starlette:
+def build(brand: str, theme: Theme, allowed_origins: Sequence[str], words: Words) -> Starlette:
     """The routes. What they do not know falls through to Reflex."""
     app = Starlette(
         routes=[
@@ -58,7 +59,7 @@ def build(brand: str, allowed_origins: Sequence[str], words: Words) -> Starlette
         exception_handlers={OtpError: _problem},
     )
     app.state.brand, app.state.allowed_origins = brand, allowed_origins
-    app.state.words = words
+    app.state.words, app.state.theme = words, theme
     return app
 
 
@@ -165,6 +166,7 @@ def _frame(request: Request) -> dict[str, object]:
     language = language_of(request.headers)
     return {
         "brand": request.app.state.brand,
+        "theme": request.app.state.theme,
         "language": language,
         "say": language.say,
         "languages": languages().values(),

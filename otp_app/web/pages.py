@@ -2,7 +2,7 @@
 
 Reflex prerenders each page once, for everybody. `assets/say.js` leaves marks there: `⟦…⟧` around
 JSON that says what belongs in their place. Here they become words, and the page gets the data by
-which the script says the same when it takes over.
+which the script says the same when it takes over. And the brand's colours.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from starlette.requests import cookie_parser
 
 from otp_app import routes
 from otp_app.i18n.languages import choose, likely_country
+from otp_app.theme.style import Style
 from otp_app.web.headers import is_file
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ KEPT = 256  # pages by language and country
 _DEV_SCRIPT = """globalThis.WORDS = %s;
 Object.assign(document.documentElement, { lang: "%s", dir: "%s" });
 document.currentScript.remove();"""
+_DEV_STYLE = """
+document.adoptedStyleSheets = [new CSSStyleSheet()];
+document.adoptedStyleSheets[0].replaceSync(%s);"""
 
 _MARK = re.compile("\u27e6(.*?)\u27e7")
 _COUNTRIES = re.compile('<option value="\u27e6&quot;countries&quot;\u27e7">.*?</option>')
@@ -49,9 +53,14 @@ class Words:
     """What the pages say, by who asks: their browser's cookie and `Accept-Language`."""
 
     def __init__(
-        self, said: AbstractSet[str], served: frozenset[str], default_country: str
+        self,
+        said: AbstractSet[str],
+        served: frozenset[str],
+        default_country: str,
+        style: Style | None = None,
     ) -> None:
         self._said, self._served, self._default_country = said, served, default_country
+        self._style = style or Style()
         self._translated = lru_cache(KEPT)(self._translate)
 
     def page(self, html: str, headers: Headers) -> str:
@@ -62,7 +71,8 @@ class Words:
         """Gives the words to a page that does not come from us: see `components.layout.head`."""
         language = language_of(headers)
         data = self._data(language, self._country(headers))
-        return _DEV_SCRIPT % (data, language.tag, language.direction)
+        script = _DEV_SCRIPT % (data, language.tag, language.direction)
+        return script + (_DEV_STYLE % json.dumps(css) if (css := self._style.css) else "")
 
     def _country(self, headers: Headers) -> str:
         accept = headers.get("accept-language", "")
@@ -77,7 +87,7 @@ class Words:
             f'<script id="words" type="application/json">{self._data(language, country)}</script>'
         )
         return html.replace('<html dir="ltr" lang="en"', root, 1).replace(
-            "</head>", f"{data}</head>", 1
+            "</head>", f"{self._style.markup}{data}</head>", 1
         )
 
     def _data(self, language: Language, country: str) -> str:
