@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from otp_app.theme.colours import Colour, at_lightness, contrast, lightness, mixed
+from otp_app.theme.colours import Colour, at_lightness, contrast, lightness, mixed, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,17 +30,17 @@ class Scheme:
 
     surface: Colour
     ground: Colour
-    pole: Colour
-    """Black or white: where its text is."""
+    text: Colour
+    is_dark: bool = False
 
     @property
-    def is_dark(self) -> bool:
-        """Whether text is the lighter of the two."""
-        return self.pole == WHITE
+    def pole(self) -> Colour:
+        """What is best read on it."""
+        return WHITE if self.is_dark else BLACK
 
 
-LIGHT = Scheme(WHITE, Colour(0xEE, 0xF1, 0xF6), pole=BLACK)
-DARK = Scheme(Colour(0x1A, 0x20, 0x2B), Colour(0x10, 0x14, 0x1B), pole=WHITE)
+LIGHT = Scheme(WHITE, ground=parse("#eef1f6"), text=parse("#17202e"))
+DARK = Scheme(parse("#1a202b"), ground=parse("#10141b"), text=parse("#eef2f8"), is_dark=True)
 
 
 @dataclass(frozen=True)
@@ -144,5 +144,7 @@ def _note(brand: Colour, scheme: Scheme) -> Colour:
 def _pointed_at(fill: Colour) -> Colour:
     """*fill* further from its text; if it is at the end already, nearer to it."""
     text = text_on(fill)
-    away = mixed(fill, BLACK if text == WHITE else WHITE, _HOVER)
-    return away if contrast(away, fill) >= _SEEN else mixed(fill, text, _HOVER)
+    away = BLACK if text == WHITE else WHITE
+    further = (mixed(fill, away, share * _HOVER) for share in (1, 2))
+    seen = (shade for shade in further if contrast(shade, fill) >= _SEEN)
+    return next(seen, mixed(fill, text, _HOVER))

@@ -35,6 +35,7 @@ def pages(built: Path, origins: Sequence[str], style: str = "") -> str:
             " ".join(["script-src 'self'", *_hashes(scripts)]),
             " ".join(["style-src 'self'", *_hashes(styles)]),
             "img-src 'self'",
+            "font-src 'self'",
             " ".join(["connect-src 'self'", *map(_socket, origins)]),
             "form-action 'self'",
             "base-uri 'none'",
