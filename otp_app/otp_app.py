@@ -28,6 +28,7 @@ from otp_app.state.binding import BoundToFlow
 from otp_app.state.verify import VerifyState
 from otp_app.web import forms
 from otp_app.web.armour import armoured
+from otp_app.web.brand_icon import BrandIcon
 from otp_app.web.event_gate import EventGate
 from otp_app.web.flow_cookie import FlowCookie
 from otp_app.web.pages import PagesInLanguage, Words
@@ -98,12 +99,13 @@ def _add(
     )
 
 
-words = Words(SAID, settings.countries, settings.default_country, page_script())
+theme = settings.theme
+words = Words(SAID, settings.countries, settings.default_country, page_script(), theme.style)
 app = App(
     html_lang="en",
     html_custom_attrs={"dir": "ltr"},
     head_components=head(None if is_prod_mode() else get_config().backend_port),
-    stylesheets=["/app.css"],
+    stylesheets=["/app.css", *(["/theme.css"] if theme.has_sheet else [])],
     reset_style=False,
     app_wraps={(1, "Connection"): lambda stateful: connection_status() if stateful else None},
     toaster=None,
@@ -111,7 +113,8 @@ app = App(
     api_transformer=[
         partial(PagesInLanguage, words=words),
         SuccessGate,
-        forms.build(settings.brand, settings.own_origins, words),
+        forms.build(settings.brand, theme, settings.own_origins, words),
+        *([partial(BrandIcon, palette=theme.style.palette)] if theme.style.palette else []),
         GZipMiddleware,
         webhooks.build(settings),
         FlowCookie,

@@ -28,6 +28,7 @@ TWILIO_WEBHOOK = "/webhooks/twilio"
 READY = "/ready"
 METRICS = "/metrics"
 
+ICON = "/favicon.svg"
 DEV_COOKIE = "/_flow.js"
 TIME_ZONE_COOKIE = "tz"  # set by the pages' script: an IANA name
 LANGUAGE_COOKIE = "language"  # a BCP 47 tag, set where the person chooses

@@ -17,13 +17,18 @@ if TYPE_CHECKING:
 _FOLDER = tempfile.TemporaryDirectory(prefix="otp-app-tests-")  # gone when the process ends
 
 for name in [*os.environ]:  # nor do settings of the shell
-    if name.startswith(("LIMIT_", "LOOK", "EVENTS_", "OTEL_", "VONAGE_", "TWILIO_")) or name in {
+    if name.startswith(
+        ("LIMIT_", "LOOK", "BRAND_", "EVENTS_", "OTEL_", "VONAGE_", "TWILIO_")
+    ) or name in {
         "PUBLIC_URL",
         "ALLOWED_COUNTRIES",
         "DEFAULT_COUNTRY",
         "OTP_LOCALE",
         "NUMBER_KEYS",
         "KEEP_DAYS",
+        "HELP_URL",
+        "PRIVACY_URL",
+        "TERMS_URL",
         "METRICS_TOKEN",
         "TRUSTED_PROXY_HOPS",
         "SOCKETS_PER_ADDRESS",

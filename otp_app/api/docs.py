@@ -66,6 +66,7 @@ async def _document(request: Request) -> Response:
 async def _page(request: Request) -> Response:
     context = {
         "brand": request.app.state.settings.brand,
+        "theme": request.app.state.settings.theme,
         "language": english(),
         "say": english().say,
         "title": request.app.title,

@@ -10,6 +10,7 @@ from reflex_components_core.el.element import Element
 from rjsmin import jsmin
 
 from otp_app import routes
+from otp_app.components.brand import home_link, team_links
 from otp_app.components.forms import choose
 from otp_app.components.words import say
 from otp_app.i18n.languages import languages
@@ -40,16 +41,16 @@ PLAIN_FORMS = say(
 def page(
     *content: rx.Component, brand: str, path: str, no_script: Text | None = None
 ) -> rx.Component:
-    """The page of the app at *path*: a way past the header, the brand, the content, languages.
+    """The page of the app at *path*: a way past the header, the brand, the content, the footer.
 
     *no_script* is what to know without JavaScript.
     """
     return rx.el.div(
         rx.el.a(say("Skip to main content"), href=f"#{MAIN}", class_name="skip"),
-        rx.el.header(rx.el.a(brand, href=routes.PHONE, class_name="brand"), class_name="top"),
+        rx.el.header(home_link(brand), class_name="top"),
         rx.fragment() if no_script is None else _no_script(no_script),
         rx.el.main(*content, id=MAIN, class_name="card"),
-        rx.el.footer(_language_menu(path)),
+        rx.el.footer(team_links(), _language_menu(path)),
         class_name="frame",
     )
 
@@ -103,7 +104,7 @@ def head(dev_backend: int | None = None) -> list[rx.Component]:
         *(rx.el.script(script.format(port=dev_backend)) for script in scripts),
         *([rx.el.script(page_script())] if dev_backend else []),
         rx.el.meta(name="color-scheme", content="light dark"),
-        rx.el.link(rel="icon", href="/favicon.svg", type="image/svg+xml"),
+        rx.el.link(rel="icon", href=routes.ICON, type="image/svg+xml"),
     ]
 
 

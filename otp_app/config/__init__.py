@@ -24,6 +24,7 @@ from otp_app.config.providers import ProviderName
 from otp_app.config.site import LOCAL, AppEnv
 from otp_app.config.storage import DATABASE_EXAMPLE, StorageSettings
 from otp_app.config.values import explained, is_open_to_others, listed, rates
+from otp_app.theme.settings import ThemeSettings
 
 __all__ = [
     "DATABASE_EXAMPLE",
@@ -43,10 +44,22 @@ class SettingsError(Exception):
     """The settings cannot be used. Its text is for the operator and holds no value."""
 
 
-class Settings(LookSettings, LimitSettings, StorageSettings, EventSettings, OperatorSettings):
+class Settings(
+    LookSettings,
+    LimitSettings,
+    StorageSettings,
+    EventSettings,
+    OperatorSettings,
+    ThemeSettings,
+):
     """What an operator decides. Names are the environment's, in lower case."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
+
+    @property
+    def brand(self) -> str:
+        """The name that the pages go by."""
+        return self.brand_name or self.sender
 
     @model_validator(mode="after")
     def _check_production(self) -> Self:

@@ -70,8 +70,8 @@ class ProviderSettings(SiteSettings):
         return frozenset(name for name in self.complete_providers() if signed[name])
 
     @property
-    def brand(self) -> str:
-        """The name that pages and messages go by."""
+    def sender(self) -> str:
+        """The name that messages come by."""
         if self.provider is ProviderName.VONAGE:
             return self.vonage_brand_name
         return self.twilio_brand_name

@@ -19,10 +19,11 @@ from babel import Locale
 from babel.core import get_global, parse_locale
 from babel.messages.pofile import read_po
 
+from otp_app.i18n import texts
 from otp_app.phone import SATELLITE_AND_GLOBAL, dial_code, regions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from babel.messages.catalog import Catalog, Message
 
@@ -106,10 +107,30 @@ def counted(english: str) -> str:
 
 @cache
 def languages() -> Mapping[str, Language]:
-    """All of them, by their tags: English, and each folder of `locales/`."""
-    folders = sorted(path.name for path in LOCALES.iterdir() if path.is_dir())
-    found = [_read(SOURCE), *(_read(Locale.parse(name)) for name in folders)]
+    """All of them, by their tags: English, and each folder of `locales/`.
+
+    A team's own words go before ours; if they cannot be used, they end the process and say why.
+    """
+    try:
+        own = own_texts()
+    except texts.TextsUnusable as exc:
+        raise SystemExit(str(exc)) from None
+    found = [_read(locale, own.get(name)) for name, locale in _locales().items()]
     return {language.tag: language for language in found}
+
+
+def own_texts() -> dict[str, Catalog]:
+    """The catalogues that the team has laid over ours, by the names of ours.
+
+    Raises:
+        TextsUnusable: naming all that is wrong with them.
+    """
+    return texts.read(texts.TEXTS, _locales(), _catalogue(TEMPLATE, SOURCE))
+
+
+def _locales() -> dict[str, Locale]:
+    folders = sorted(path.name for path in LOCALES.iterdir() if path.is_dir())
+    return {str(SOURCE): SOURCE} | {name: Locale.parse(name) for name in folders}
 
 
 def english() -> Language:
@@ -177,12 +198,13 @@ def _likely(tag: str) -> tuple[str, str, str]:
     return language, script or likely_script or "", region or likely_region or ""
 
 
-def _read(locale: Locale) -> Language:
+def _read(locale: Locale, own: Catalog | None = None) -> Language:
     template = _catalogue(TEMPLATE, SOURCE)
-    if locale == SOURCE:
-        return Language(locale, dict(_words(template, template, locale)))
-    path = LOCALES / str(locale) / "LC_MESSAGES" / "messages.po"
-    return Language(locale, dict(_words(template, _catalogue(path, locale), locale)))
+    catalogues = [own] if own else []
+    if locale != SOURCE:
+        path = LOCALES / str(locale) / "LC_MESSAGES" / "messages.po"
+        catalogues.append(_catalogue(path, locale))
+    return Language(locale, dict(_words(template, catalogues, locale)))
 
 
 def _catalogue(path: Path, locale: Locale) -> Catalog:
@@ -191,16 +213,24 @@ def _catalogue(path: Path, locale: Locale) -> Catalog:
 
 
 def _words(
-    template: Catalog, translated: Catalog, locale: Locale
+    template: Catalog, catalogues: Sequence[Catalog], locale: Locale
 ) -> Iterator[tuple[str, str | Mapping[str, str]]]:
     """What differs from the English keys; English stands in for what nobody has translated."""
-    for message in template:
-        found = translated.get(message.id) if message.id else None
-        said = _strings(found) if found and not found.fuzzy else ()
+    for message in filter(lambda message: message.id, template):
+        said, plural = _said(message, catalogues)
         if isinstance(message.id, tuple):
-            yield message.id[0], _forms(message.id, said, translated.plural_expr, locale)
-        elif said and said[0]:
+            yield message.id[0], _forms(message.id, said, plural, locale)
+        elif said:
             yield str(message.id), said[0]
+
+
+def _said(message: Message, catalogues: Sequence[Catalog]) -> tuple[tuple[str, ...], str]:
+    """What the first catalogue that has it says, and how it numbers its forms."""
+    for catalogue in catalogues:
+        found = catalogue.get(message.id)
+        if found and not found.fuzzy and any(said := _strings(found)):
+            return said, catalogue.plural_expr
+    return (), "0"
 
 
 def _strings(message: Message) -> tuple[str, ...]:

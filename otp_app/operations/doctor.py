@@ -14,6 +14,7 @@ from otp_app.operations.database import database
 from otp_app.operations.files import env_file
 from otp_app.operations.findings import Finding, Verdict
 from otp_app.operations.numbers import numbers
+from otp_app.operations.theme import texts, theme
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,8 +35,10 @@ def _findings() -> Iterator[Finding]:
     yield from said
     # Read where it was loaded to, since it counts even if the settings as a whole are refused.
     yield from env_file(production=os.environ.get("APP_ENV") == AppEnv.PRODUCTION)
+    yield from texts()
     if settings:
         yield from configuration(settings)
+        yield from theme(settings)
         yield from database(settings)
         yield from numbers(settings)
         yield from accounts(settings)

@@ -10,6 +10,7 @@ from reflex.constants import Dirs
 from reflex.utils.prerequisites import get_web_dir
 
 from otp_app.config import LOCAL, AppEnv, Settings
+from otp_app.theme.palette import AA
 from otp_app.web import csp
 from otp_app.web.bodies import BodyCap
 from otp_app.web.headers import SecurityHeaders
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Container, Sequence
 
     from starlette.types import ASGIApp
+
+    from otp_app.theme.palette import Palette
 
 log = structlog.get_logger(__name__)
 
@@ -47,7 +50,10 @@ def armoured(
         app = ThisMachineOnly(app)
     app = OneHost(app, allowed_hosts(settings), www_redirect=False)
     app = Operators(app, settings)
-    policies = csp.pages(get_web_dir() / Dirs.STATIC, settings.own_origins, scripts)
+    style = settings.theme.style
+    _report(style.palette)
+    built = get_web_dir() / Dirs.STATIC
+    policies = csp.pages(built, settings.own_origins, scripts, style.css)
     app = SecurityHeaders(app, policies=policies, https=settings.is_https)
     if settings.otel_exporter_otlp_endpoint:
         from otp_app.web.request_spans import RequestSpans
@@ -55,6 +61,18 @@ def armoured(
         app = RequestSpans(app)
     app = LogContext(app)
     return BehindProxies(app, hops=settings.trusted_proxy_hops, https=settings.is_https)
+
+
+def _report(palette: Palette | None) -> None:
+    """Say so where the brand's colour cannot be read, and what is used for text."""
+    if palette and palette.is_corrected:
+        log.warning(
+            "theme.contrast",
+            setting="BRAND_COLOR",
+            ratio=round(palette.measured, 2),
+            needed=AA,
+            used=f"rgb{tuple(palette.light.brand)}",  # six digits would be redacted
+        )
 
 
 def allowed_hosts(settings: Settings) -> list[str]:

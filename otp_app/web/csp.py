@@ -26,28 +26,32 @@ ANY_OTHER = "*"
 """In place of a page: what is not one of those that were built."""
 
 
-def pages(built: Path, origins: Sequence[str], scripts: Sequence[str] = ()) -> Mapping[str, str]:
+def pages(
+    built: Path, origins: Sequence[str], scripts: Sequence[str] = (), style: str = ""
+) -> Mapping[str, str]:
     """The policy of each page, by its path without slashes, for people who come by *origins*.
 
-    It allows what is inline in the HTML of the folder *built*, and *scripts*, which are put into
-    it as it is served.
+    It allows what is inline in the HTML of the folder *built*, and what is put into it as it is
+    served: *scripts* and *style*.
     """
     html: dict[str, list[str]] = {ANY_OTHER: []}
     for file in sorted(built.rglob("*.html")):
         page = file.relative_to(built).with_suffix("").as_posix()
         for name in (page.removesuffix("index").strip("/"), ANY_OTHER):
             html.setdefault(name, []).append(file.read_text())
-    return {page: _policy(texts, origins, scripts) for page, texts in html.items()}
+    return {page: _policy(texts, origins, scripts, style) for page, texts in html.items()}
 
 
-def _policy(html: Sequence[str], origins: Sequence[str], scripts: Sequence[str]) -> str:
-    inline, styles = {*scripts, *_found(_SCRIPT, html)}, {_EMPTY, *_found(_STYLE, html)}
+def _policy(html: Sequence[str], origins: Sequence[str], scripts: Sequence[str], style: str) -> str:
+    inline = {*scripts, *_found(_SCRIPT, html)}
+    styles = {_EMPTY, style, *_found(_STYLE, html)}
     return "; ".join(
         [
             "default-src 'none'",
             " ".join(["script-src 'self'", *_hashes(inline)]),
             " ".join(["style-src 'self'", *_hashes(styles)]),
             "img-src 'self'",
+            "font-src 'self'",
             " ".join(["connect-src 'self'", *map(_socket, origins)]),
             "form-action 'self'",
             "base-uri 'none'",

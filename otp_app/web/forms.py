@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from otp_app.i18n.languages import Language
+    from otp_app.theme.settings import Theme
     from otp_app.verification.limits import Client
     from otp_app.verification.sessions import Token
     from otp_app.web.pages import Words
@@ -63,7 +64,7 @@ TEMPLATES = Path(__file__).with_name("templates")
 _pages = Jinja2Templates(TEMPLATES)
 
 
-def build(brand: str, allowed_origins: Sequence[str], words: Words) -> Starlette:
+def build(brand: str, theme: Theme, allowed_origins: Sequence[str], words: Words) -> Starlette:
     """The routes. What they do not know falls through to Reflex."""
     app = Starlette(
         routes=[
@@ -81,7 +82,7 @@ def build(brand: str, allowed_origins: Sequence[str], words: Words) -> Starlette
         },
     )
     app.state.brand, app.state.allowed_origins = brand, allowed_origins
-    app.state.words = words
+    app.state.words, app.state.theme = words, theme
     return app
 
 
@@ -238,6 +239,7 @@ def _frame(request: Request) -> dict[str, object]:
     language = language_of(request.headers)
     return {
         "brand": request.app.state.brand,
+        "theme": request.app.state.theme,
         "language": language,
         "say": language.say,
         "languages": languages().values(),

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _BUILT = "/assets/"  # names with a hash of the content in them
-_FILES = (".css", ".svg", ".ico", ".png", ".txt")
+_FILES = (".css", ".svg", ".ico", ".png", ".txt", ".woff2")
 
 _FOREVER = "public, max-age=31536000, immutable"  # a year
 _SHORT = "public, max-age=300"  # seconds; a new style sheet is everywhere in five minutes

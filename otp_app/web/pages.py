@@ -2,7 +2,7 @@
 
 Reflex prerenders each page once, for everybody. `assets/say.js` leaves marks there: `⟦…⟧` around
 JSON that says what belongs in their place. Here they become words, and the page gets the data by
-which the script says the same when it takes over.
+which the script says the same when it takes over. And the brand's colours.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse
 
 from otp_app import routes
 from otp_app.i18n.languages import choose, likely_country
+from otp_app.theme.style import Style
 from otp_app.web.codings import Coding, coding_of, compress
 from otp_app.web.headers import is_file
 
@@ -37,6 +38,9 @@ KEPT = 8192  # all pages in all languages and countries, so that nobody can keep
 _DEV_SCRIPT = """globalThis.WORDS = %s;
 Object.assign(document.documentElement, { lang: "%s", dir: "%s" });
 document.currentScript.remove();"""
+_DEV_STYLE = """
+document.adoptedStyleSheets = [new CSSStyleSheet()];
+document.adoptedStyleSheets[0].replaceSync(%s);"""
 
 _MARK = re.compile("\u27e6(.*?)\u27e7")
 _COUNTRIES = re.compile('<option value="\u27e6&quot;countries&quot;\u27e7">.*?</option>')
@@ -62,9 +66,11 @@ class Words:
         served: frozenset[str],
         default_country: str,
         script: str = "",
+        style: Style | None = None,
     ) -> None:
         self.script = script
         self._said, self._served, self._default_country = said, served, default_country
+        self._style = style or Style()
         self._compressed = lru_cache(KEPT)(self._compress)
 
     def page(self, html: str, headers: Headers) -> tuple[bytes, Coding]:
@@ -85,7 +91,8 @@ class Words:
         """Gives the words to a page that does not come from us: see `components.layout.head`."""
         language = language_of(headers)
         data = _json(self._data(language) | self._countries(headers))
-        return _DEV_SCRIPT % (data, language.tag, language.direction)
+        script = _DEV_SCRIPT % (data, language.tag, language.direction)
+        return script + (_DEV_STYLE % json.dumps(css) if (css := self._style.css) else "")
 
     def _country(self, headers: Headers) -> str:
         accept = headers.get("accept-language", "")
@@ -105,7 +112,7 @@ class Words:
         root = f'<html dir="{language.direction}" lang="{language.tag}"'
         data = _json(self._data(language))
         head = (
-            f'<script id="words" type="application/json">{data}</script>'
+            f'{self._style.markup}<script id="words" type="application/json">{data}</script>'
             f"<script>{self.script}</script></head>"
         )
         return html.replace('<html dir="ltr" lang="en"', root, 1).replace("</head>", head, 1)

@@ -126,7 +126,7 @@ def test_it_changes_nothing(doctor: Doctor, tmp_path: Path) -> None:
 def test_settings_that_do_not_load_are_explained_without_their_values(doctor: Doctor) -> None:
     code, lines = doctor.look(PORT="canary", PUBLIC_URL="canary", VONAGE_API_KEY="canary!")
 
-    assert (code, set(lines)) == (1, {"settings", ".env"})
+    assert (code, set(lines)) == (1, {"settings", ".env", "texts"})
     assert [line.split()[:3] for line in doctor.out.splitlines()[:3]] == [
         ["fail", "settings", "PORT:"],
         ["fail", "settings", "PUBLIC_URL:"],
@@ -229,6 +229,43 @@ def test_it_says_whether_delivery_reports_are_taken(doctor: Doctor) -> None:
     twilio = doctor.look(**streams)[1]["twilio webhooks"]
     assert twilio[0] == "ok"
     assert "https://verify.example.com/webhooks/twilio" in twilio[1]
+
+
+@pytest.mark.parametrize(
+    ("color", "verdict", "what"),
+    [
+        ("", "ok", "is not set"),
+        ("#1f4fd8", "ok", "has 5.85:1 at least; in the dark it is #5b8cfc"),
+        ("#ffdd00", "warn", "has 1.19:1 where text needs 4.5:1, so that text is #7e6d00"),
+    ],
+)
+def test_a_brand_that_cannot_be_read_is_a_warning(
+    doctor: Doctor, color: str, verdict: str, what: str
+) -> None:
+    _, lines = doctor.look(BRAND_COLOR=color)
+
+    assert lines["BRAND_COLOR"][0] == verdict
+    assert what in lines["BRAND_COLOR"][1]
+
+
+def test_a_brand_that_messages_do_not_go_by_is_a_warning(doctor: Doctor) -> None:
+    vonage = {"VONAGE_API_KEY": "a", "VONAGE_API_SECRET": "b", "BRAND_NAME": "Acme"}
+    vonage["VONAGE_BASE_URL"] = "http://127.0.0.1:1"
+
+    assert doctor.verdict("BRAND_NAME", **vonage) == "warn"
+    assert "BRAND_NAME" not in doctor.look(**vonage, VONAGE_BRAND_NAME="Acme")[1]
+
+
+def test_words_of_the_teams_own_are_looked_at(doctor: Doctor, tmp_path: Path) -> None:
+    assert doctor.verdict("texts") == "ok"
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    (folder / "en.po").write_text('msgid "Continue"\nmsgstr "Go on"\n')
+    assert doctor.look()[1]["texts"] == ("ok", "texts/ has en")
+    (folder / "en.po").write_text('msgid "Contineu"\nmsgstr "Go on"\n')
+    code, lines = doctor.look()
+    assert (code, lines["texts"][0]) == (1, "fail")
+    assert '"Contineu" is no sentence of ours' in lines["texts"][1]
 
 
 def test_limits_looser_than_their_defaults_are_listed(doctor: Doctor) -> None:

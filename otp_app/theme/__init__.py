@@ -1,0 +1,1 @@
+"""How the pages look to be the team's own: name, logo, colours, radius, links."""

@@ -1,0 +1,151 @@
+"""The brand's colours reach every page as it is served, and the policy lets them in."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from starlette.applications import Starlette
+from starlette.responses import HTMLResponse
+from starlette.routing import Route
+from starlette.testclient import TestClient
+
+from otp_app.api import app as api
+from otp_app.config import Settings
+from otp_app.theme.settings import ThemeSettings
+from otp_app.web import armour, forms
+from otp_app.web.brand_icon import BrandIcon
+from otp_app.web.pages import PagesInLanguage, Words
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from starlette.requests import Request
+
+    from otp_app.theme.settings import Theme
+    from tests.logs import Lines
+
+PAGE = '<html dir="ltr" lang="en"><head><link rel="stylesheet"></head><body></body></html>'
+YELLOW = ThemeSettings(
+    brand_color="#ffdd00", brand_radius=3, help_url="mailto:help@a.example?subject=Code&x=1"
+)
+LINKS = re.compile(r'<p class="links">(.*?)</p>', re.DOTALL)
+
+
+async def page(_request: Request) -> HTMLResponse:
+    return HTMLResponse(PAGE)
+
+
+def served(theme: Theme) -> TestClient:
+    """A prerendered page, a plain one and the icon, of *theme*."""
+    words = Words(set(), frozenset(), "GB", style=theme.style)
+    app = Starlette(routes=[Route("/", page)])
+    app.mount("/plain", forms.build("Acme", theme, ["http://testserver"], words))
+    colours = theme.style.palette
+    whole = PagesInLanguage(app, words)
+    return TestClient(BrandIcon(whole, colours) if colours else whole)
+
+
+def style_of(html: str) -> str:
+    return "".join(re.findall(r"<style>(.*?)</style>", html))
+
+
+def plain(client: TestClient) -> str:
+    return client.post("/plain/request-otp").text
+
+
+def test_a_page_has_the_style_behind_the_sheets() -> None:
+    html = served(YELLOW.theme).get("/").text
+
+    assert style_of(html) == YELLOW.theme.style.css
+    assert html.index("stylesheet") < html.index("<style>") < html.index("</head>")
+    assert '<meta name="theme-color" content="#ffdd00">' in html
+
+
+def test_a_plain_page_has_it_too() -> None:
+    assert style_of(plain(served(YELLOW.theme))) == YELLOW.theme.style.css
+
+
+@pytest.mark.usefixtures("backend")
+def test_the_apis_page_has_it_too() -> None:
+    settings = Settings(brand_color="#ffdd00")
+
+    html = TestClient(api.build(settings)).get("/api/docs").text
+
+    assert style_of(html) == settings.theme.style.css
+
+
+def test_a_page_without_a_brand_has_no_style() -> None:
+    client = served(ThemeSettings().theme)
+
+    assert "<style>" not in client.get("/").text + plain(client)
+
+
+@pytest.mark.usefixtures("backend")
+def test_the_policy_knows_the_style_by_its_hash(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, production_log: Lines
+) -> None:
+    """E4: and whoever runs the app reads what was measured, and what is used."""
+    monkeypatch.setattr(armour, "get_web_dir", lambda: tmp_path)
+    settings = Settings(brand_color="#ffdd00")
+    hashed = hashlib.sha256(settings.theme.style.css.encode()).digest()
+
+    app = armour.armoured(Starlette(routes=[Route("/", page)]), settings, [])
+    policy = TestClient(app, "http://localhost").get("/").headers["content-security-policy"]
+
+    assert f"'sha256-{base64.b64encode(hashed).decode()}'" in policy
+    assert "unsafe" not in policy
+    [line] = production_log.named("theme.contrast")
+    assert (line["setting"], line["ratio"], line["needed"]) == ("BRAND_COLOR", 1.19, 4.5)
+    assert line["used"] == "rgb(126, 109, 0)"
+
+
+def test_under_reflex_run_the_script_that_brings_the_words_brings_it() -> None:
+    assert "replaceSync(" in served(YELLOW.theme).get("/plain/_flow.js").text
+    assert "replaceSync(" not in served(ThemeSettings().theme).get("/plain/_flow.js").text
+
+
+def test_the_icon_is_in_the_brands_colour() -> None:
+    answer = served(YELLOW.theme).get("/favicon.svg")
+
+    assert answer.headers["content-type"].startswith("image/svg+xml")
+    assert set(re.findall("#[0-9a-f]+", answer.text)) == {"#ffdd00", "#000000"}
+
+
+def test_help_is_at_the_foot_of_a_plain_page() -> None:
+    """D8: and what is not set is not there."""
+    [links] = LINKS.findall(plain(served(YELLOW.theme)))
+
+    assert re.findall('href="(.*?)">(.*?)<', links) == [
+        ("mailto:help@a.example?subject=Code&amp;x=1", "Help")
+    ]
+    assert not LINKS.findall(plain(served(ThemeSettings().theme)))
+
+
+def test_the_name_of_a_logo_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the text beside it, or in its place."""
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets/logo.svg").write_text('<svg viewBox="0 0 64 32"/>')
+    monkeypatch.chdir(tmp_path)
+    image = '<img src="/logo.svg" alt="{}" width="64" height="32">'
+
+    beside = plain(served(ThemeSettings(brand_logo="logo.svg").theme))
+    instead = plain(served(ThemeSettings(brand_logo="logo.svg", brand_logo_has_name=True).theme))
+
+    assert f"{image.format('')}Acme</a>" in re.sub(r"\s+</a>", "</a>", beside)
+    assert f"{image.format('Acme')}</a>" in re.sub(r"\s+</a>", "</a>", instead)
+
+
+def test_a_sheet_of_the_teams_own_goes_before_the_settings(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a plain page, which does not have the built one."""
+    assert "/theme.css" not in plain(served(YELLOW.theme))
+    (tmp_path / "assets").mkdir()
+    (tmp_path / "assets/theme.css").touch()
+    monkeypatch.chdir(tmp_path)
+
+    assert 'href="/theme.css"' in plain(served(ThemeSettings().theme))
