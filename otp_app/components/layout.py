@@ -72,6 +72,12 @@ def status(*texts: Text) -> rx.Component:
     return rx.el.p(*texts, role="status", class_name="status")
 
 
+def pending(answered: rx.Var[int]) -> rx.Component:
+    """The status of what was asked for; *answered* is other whenever an answer has come."""
+    slowly = say("This is taking longer than usual. Keep this page open")
+    return Pending.create(role="status", answered=answered, slowly=slowly)
+
+
 def head(dev_backend: int | None = None) -> list[rx.Component]:
     """What every page has in its head.
 
@@ -120,6 +126,20 @@ class Watch(Element):
     alias = "otp-watch"
 
     every: rx.Var[int]
+
+
+class Pending(Element):
+    """The status that says what is being done, until `answered` changes, and `slowly` after 10 s.
+
+    What it says is in `data-pending` of the form or button that asks.
+    """
+
+    tag = "OtpPending"
+    alias = "otp-pending"
+
+    role: rx.Var[str]
+    answered: rx.Var[int]
+    slowly: rx.Var[str]
 
 
 class Countdown(Element):

@@ -13,7 +13,7 @@ from otp_app.components.forms import (
     field,
     submit,
 )
-from otp_app.components.layout import Keep, heading, page, status
+from otp_app.components.layout import Keep, heading, page, pending
 from otp_app.components.words import say, sentence
 from otp_app.state.verify import PHONE_ID, PROBLEM_ID, Step, VerifyState
 from otp_app.verification.models import Channel
@@ -52,14 +52,17 @@ def phone_page(brand: str, *, simulated: bool = False) -> rx.Component:
                 ],
             ),
             submit(say("Send code")),
+            pending(VerifyState.answered),
             Keep.create(),
             method="post",
             action=routes.REQUEST_OTP,
             on_submit=VerifyState.request_code,
             no_validate=True,
-            custom_attrs={"data-live": rx.State.is_hydrated},
+            custom_attrs={
+                "data-live": rx.State.is_hydrated,
+                "data-pending": say("Sending your code"),
+            },
         ),
-        status(VerifyState.busy),
         rx.el.p(say("Your phone company may charge for messages and calls."), class_name="hint"),
         *([_simulated_phone()] if simulated else []),
         brand=brand,

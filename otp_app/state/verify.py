@@ -86,6 +86,7 @@ class VerifyState(rx.State):
     error_on: str = ""  # the id of the field it belongs to
     notice: str = ""
     busy: str = ""
+    answered: int = 0  # when anything was, by the clock of `clock`: ends what a page waits for
     ending: str = ""
     by_call: bool = False
     expires: str = ""
@@ -139,7 +140,7 @@ class VerifyState(rx.State):
     @rx.event
     async def request_code(self, form: PhoneForm) -> AsyncIterator[EventSpec | None]:
         """Send a code to the number in the form."""
-        self._begin(self._say("Sending your code"))
+        self._begin("")  # the page says by itself that it waits
         yield None
         yield await self._show(self._start(form), PHONE_ID)
 
@@ -220,7 +221,7 @@ class VerifyState(rx.State):
             log.info("event.answered", outcome=exc.code)
             return await self._explain(exc, field)
         finally:
-            self.busy = ""
+            self._settle()
         log.info("event.answered", outcome="ok")
         is_there = field != PHONE_ID and self._page() == routes.CODE
         return None if is_there else rx.redirect(self._page())
@@ -241,7 +242,7 @@ class VerifyState(rx.State):
 
     async def _restore(self) -> None:
         """Read the flow's verification again. Sends nothing, however often it is called."""
-        self.busy = ""
+        self._settle()
         here, flow = services.current(), self._known_flow()
         current = await here.verifications.current(flow) if flow else None
         self._mirror(current)
@@ -272,6 +273,9 @@ class VerifyState(rx.State):
             report = await deliveries.of(verification)
         self.delivery = i18n.delivery(report, self._language(), self._zone()) if report else ""
         self.awaits_delivery = deliveries.awaits(verification, report)
+
+    def _settle(self) -> None:
+        self.busy, self.answered = "", _milliseconds(_now())
 
     def _begin(self, busy: str) -> None:
         self.busy, self.error, self.error_on, self.notice = busy, "", "", ""
