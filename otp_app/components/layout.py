@@ -14,7 +14,7 @@ from otp_app.components.words import say
 from otp_app.i18n.languages import languages
 
 if TYPE_CHECKING:
-    from otp_app.components.forms import Text
+    from otp_app.components.forms import Prop, Text
 
 MAIN = "main"
 # In two parts, as React writes the word into a page otherwise than it then wants to find it.
@@ -72,7 +72,7 @@ def status(*texts: Text) -> rx.Component:
     return rx.el.p(*texts, role="status", class_name="status")
 
 
-def pending(answered: rx.Var[int]) -> rx.Component:
+def pending(answered: Prop) -> rx.Component:
     """The status of what was asked for; *answered* is other whenever an answer has come."""
     slowly = say("This is taking longer than usual. Keep this page open")
     return Pending.create(role="status", answered=answered, slowly=slowly)
@@ -140,6 +140,16 @@ class Pending(Element):
     role: rx.Var[str]
     answered: rx.Var[int]
     slowly: rx.Var[str]
+
+
+class Preview(Element):
+    """Shows the number that its form would use: presses the button in it, which asks for that.
+
+    Takes the answer as its `value`: `text` to show, `country` to select.
+    """
+
+    tag = "OtpPreview"
+    alias = "otp-preview"
 
 
 class Countdown(Element):

@@ -17,13 +17,15 @@ from otp_app.addresses import address_key
 from otp_app.errors import (
     AlreadyVerified,
     AttemptsExhausted,
+    InputError,
     OtpError,
     ResendTooSoon,
     StoreUnavailable,
     VerificationExpired,
 )
 from otp_app.i18n.languages import choose
-from otp_app.phone import PhoneNumber
+from otp_app.i18n.marks import _
+from otp_app.phone import PhoneNumber, named_country
 from otp_app.verification.inputs import parse_channel
 from otp_app.verification.models import Channel, Status, Verification
 
@@ -57,8 +59,15 @@ _TOLD_BY: dict[type[OtpError], Step] = {  # no words needed where the page says 
 
 PROBLEM_ID = "problem"  # the error summary, which takes the focus
 PHONE_ID = "phone"
+PREVIEW_ID = "preview"
 CODE_ID = "code"
 RESEND_ID = "resend"
+
+
+_PROMISES = {
+    Channel.SMS: _("We will text {number}"),
+    Channel.VOICE: _("We will call {number}"),
+}
 
 
 class PhoneForm(TypedDict):
@@ -141,8 +150,13 @@ class VerifyState(rx.State):
     async def request_code(self, form: PhoneForm) -> AsyncIterator[EventSpec | None]:
         """Send a code to the number in the form."""
         self._begin("")  # the page says by itself that it waits
-        yield None
+        yield _previewed(form)
         yield await self._show(self._start(form), PHONE_ID)
+
+    @rx.event(temporal=True)  # an old question is not worth repeating once the socket is back
+    def preview_number(self, form: PhoneForm) -> EventSpec:
+        """Show the number that would be used, where it is whole. Asks and keeps nothing."""
+        return _previewed(form, text=self._promise(form))
 
     @rx.event
     async def check_code(self, form: CodeForm) -> AsyncIterator[EventSpec | None]:
@@ -165,7 +179,7 @@ class VerifyState(rx.State):
         yield None
         yield await self._show(self._resend(Channel.VOICE), RESEND_ID)
 
-    @rx.event(temporal=True)  # an old question is not worth repeating once the socket is back
+    @rx.event(temporal=True)  # likewise
     async def show_delivery(self) -> None:
         """Show what is reported of the last message. Asks no provider and sends nothing."""
         flow = self._known_flow()
@@ -193,6 +207,17 @@ class VerifyState(rx.State):
         channel = parse_channel(_text(form, "channel"))
         client = await self._client()
         return await services.current().verifications.start(client, phone, channel)
+
+    def _promise(self, form: object) -> str:
+        """What would be done with the number, if it can be."""
+        try:
+            phone = PhoneNumber.parse(_text(form, "phone"), _text(form, "country"))
+            channel = parse_channel(_text(form, "channel"))
+        except InputError:
+            return ""
+        if not services.current().verifications.can_reach(phone, channel):
+            return ""
+        return self._say(_PROMISES[channel], number=self._language().left_to_right(phone.written))
 
     async def _check(self, form: CodeForm) -> Verification:
         client, id_ = await self._asked()
@@ -338,6 +363,12 @@ def _text(form: object, name: str) -> str:
     """The field *name*. A socket can carry anything: what is not a text counts as empty."""
     value = form.get(name) if isinstance(form, dict) else None
     return value if isinstance(value, str) else ""
+
+
+def _previewed(form: object, **shown: str) -> EventSpec:
+    """Puts the country that the number names into the form. By no var: it would be kept."""
+    country = named_country(_text(form, "phone"), _text(form, "country"))
+    return rx.set_value(PREVIEW_ID, {"country": country, **shown})
 
 
 def _milliseconds(moment: datetime) -> int:

@@ -20,8 +20,10 @@ from structlog.contextvars import bind_contextvars
 from otp_app import i18n, routes, services
 from otp_app.errors import AlreadyVerified, OtpError
 from otp_app.i18n.languages import languages
-from otp_app.phone import PhoneNumber
+from otp_app.i18n.marks import _
+from otp_app.phone import PhoneNumber, named_country
 from otp_app.verification.inputs import parse_channel
+from otp_app.verification.models import Channel
 from otp_app.web import sessions
 from otp_app.web.own_pages import require_own_page
 from otp_app.web.pages import language_of
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from otp_app.web.pages import Words
 
 _OWN = {routes.PHONE, routes.CODE, routes.VERIFIED}
+_CHANNELS = {Channel.SMS.value: _("Text message"), Channel.VOICE.value: _("Call me")}
 _A_YEAR = 365 * 24 * 3600  # seconds
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -72,9 +75,8 @@ async def _request_otp(request: Request) -> Response:
         client = await _client(request)
         await services.current().verifications.start(client, phone, channel)
     except OtpError as exc:
-        kept = {name: form[name] for name in ("country", "channel") if name in form}
-        action = {"action": routes.REQUEST_OTP, "page": routes.PHONE, "kept": kept}
-        return _again(request, "phone", exc, text, action)
+        action = {"action": routes.REQUEST_OTP, "page": routes.PHONE}
+        return _again(request, "phone", exc, text, action | _choices(request, form, text))
     return see_other(request, routes.CODE)
 
 
@@ -158,6 +160,21 @@ def _again(
     answer = _pages.TemplateResponse(request, f"{field}.html", context, error.status)
     answer.headers.update(retry_after(error))
     return answer
+
+
+def _choices(request: Request, form: Mapping[str, str], number: str) -> dict[str, object]:
+    """What there is to choose on the phone page, and what was: a country by *number* before all."""
+    words, chosen = request.app.state.words, form.get("country", "")
+    countries = words.countries(language_of(request.headers))
+    wanted = (named_country(number, chosen), chosen, words.country(request.headers))
+    served = {code for code, _ in countries}
+    channel = form.get("channel", "")
+    return {
+        "countries": countries,
+        "country": next((country for country in wanted if country in served), ""),
+        "channels": _CHANNELS,
+        "channel": channel if channel in _CHANNELS else next(iter(_CHANNELS)),
+    }
 
 
 def _frame(request: Request) -> dict[str, object]:

@@ -56,20 +56,25 @@ class Words:
 
     def page(self, html: str, headers: Headers) -> str:
         """The prerendered *html* in the person's language."""
-        return self._translated(html, language_of(headers), self._country(headers))
+        return self._translated(html, language_of(headers), self.country(headers))
 
     def script(self, headers: Headers) -> str:
         """Gives the words to a page that does not come from us: see `components.layout.head`."""
         language = language_of(headers)
-        data = self._data(language, self._country(headers))
+        data = self._data(language, self.country(headers))
         return _DEV_SCRIPT % (data, language.tag, language.direction)
 
-    def _country(self, headers: Headers) -> str:
+    def country(self, headers: Headers) -> str:
+        """The code of the country that the person is likely in."""
         accept = headers.get("accept-language", "")
         return likely_country(accept, self._served, self._default_country)
 
+    def countries(self, language: Language) -> list[tuple[str, str]]:
+        """(code, name) pairs of those that are served, in the order of *language*."""
+        return language.countries(self._served)
+
     def _translate(self, html: str, language: Language, country: str) -> str:
-        options = _options(language.countries(self._served), country)
+        options = _options(self.countries(language), country)
         html = _COUNTRIES.sub(lambda _: options, html)
         html = _MARK.sub(lambda mark: escape(_say(unescape(mark[1]), language)), html)
         root = f'<html dir="{language.direction}" lang="{language.tag}"'
@@ -85,7 +90,7 @@ class Words:
         data = {
             "language": language.tag,
             "words": {key: words for key, words in language.words.items() if key in self._said},
-            "countries": language.countries(self._served),
+            "countries": self.countries(language),
             "country": country,
         }
         text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
