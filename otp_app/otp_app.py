@@ -129,6 +129,7 @@ _add(
     phone.TITLE,
     phone.phone_page,
     VerifyState.show_phone,
+    help_url=settings.help_url or "",
     simulated=settings.has_simulated_phone,
 )
 _add(routes.CODE, code.TITLE, code.code_page, VerifyState.show_code)

@@ -81,6 +81,13 @@ class PhoneNumber:
         return _KINDS.get(phonenumbers.number_type(phonenumbers.parse(self.e164)), Kind.OTHER)
 
     @property
+    def written(self) -> str:
+        """As it is written for people of any country, such as `+1 415-555-2671`."""
+        return phonenumbers.format_number(
+            phonenumbers.parse(self.e164), phonenumbers.PhoneNumberFormat.INTERNATIONAL
+        )
+
+    @property
     def ending(self) -> str:
         """The last three digits, all that is shown once the number is known."""
         return self.e164[-3:]
@@ -89,6 +96,26 @@ class PhoneNumber:
     def digits(self) -> str:
         """E.164 without its `+`."""
         return self.e164[1:]
+
+
+def named_country(text: str, region: str = "") -> str:
+    """The ISO 3166-1 code of the country that the `+` or `00` in front of *text* names.
+
+    Of the countries with one calling code it is *region*, where the number is in none of them.
+    Empty if *text* names none.
+    """
+    try:
+        plain = _clean(text)
+        number = _parse(plain, region.upper())
+    except InvalidPhoneNumber:
+        return ""
+    if not plain.startswith(("+", _INTERNATIONAL_PREFIX)):
+        return ""
+    code = number.country_code or 0
+    likely = (
+        region if dial_code(region) == code else phonenumbers.region_code_for_country_code(code)
+    )
+    return phonenumbers.region_code_for_number(number) or likely
 
 
 def dial_code(region: str) -> int:

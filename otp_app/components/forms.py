@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import reflex as rx
+from reflex_components_core.el.elements.inline import A
 
 from otp_app.components.words import COUNTRIES, COUNTRY, say
 
@@ -30,7 +31,7 @@ def error_summary(id_: str, error: Text, field: Text) -> rx.Component:
             error,
             rx.el.div(
                 rx.el.h2(say("There is a problem")),
-                rx.el.a(error, href=f"#{field}"),
+                A.create(error, href=f"#{field}"),  # `rx.el.a` is the router's: it moves no focus
                 role="alert",
                 class_name="summary",
             ),
@@ -43,7 +44,7 @@ def error_summary(id_: str, error: Text, field: Text) -> rx.Component:
 def field(
     id_: str,
     label: Text,
-    *,
+    *below: rx.Component,
     hint: Text,
     error: Text,
     **props: Prop,
@@ -61,6 +62,7 @@ def field(
             aria_describedby=described_by,
             **props,
         ),
+        *below,
         class_name=choose(error, "field wrong", "field"),
     )
 
@@ -79,12 +81,16 @@ def country_select(id_: str, label: Text) -> rx.Component:
     )
 
 
-def choices(name: str, legend: Text, options: list[tuple[str, Text]]) -> rx.Component:
+def choices(
+    name: str, legend: Text, options: list[tuple[str, Text]], *, hint: Text
+) -> rx.Component:
     """Radio buttons over (value, text) pairs, the first one chosen."""
     first = options[0][0]
     return rx.el.fieldset(
         rx.el.legend(legend),
+        rx.el.p(hint, id=f"{name}-hint", class_name="hint"),
         *(_choice(name, value, text, chosen=value == first) for value, text in options),
+        aria_describedby=f"{name}-hint",
         class_name="choices",
     )
 

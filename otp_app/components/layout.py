@@ -16,7 +16,7 @@ from otp_app.components.words import say
 from otp_app.i18n.languages import languages
 
 if TYPE_CHECKING:
-    from otp_app.components.forms import Text
+    from otp_app.components.forms import Prop, Text
 
 MAIN = "main"
 # In two parts, as React writes the word into a page otherwise than it then wants to find it.
@@ -92,6 +92,12 @@ def status(*texts: Text) -> rx.Component:
     return rx.el.p(*texts, role="status", class_name="status")
 
 
+def pending(answered: Prop) -> rx.Component:
+    """The status of what was asked for; *answered* is other whenever an answer has come."""
+    slowly = say("This is taking longer than usual. Keep this page open")
+    return Pending.create(role="status", answered=answered, slowly=slowly)
+
+
 def head(dev_backend: int | None = None) -> list[rx.Component]:
     """What every page has in its head, besides what `web/pages.py` puts there.
 
@@ -150,6 +156,30 @@ class Reference(Element):
     alias = "otp-reference"
 
     words: rx.Var[str]
+
+
+class Pending(Element):
+    """The status that says what is being done, until `answered` changes, and `slowly` after 10 s.
+
+    What it says is in `data-pending` of the form or button that asks.
+    """
+
+    tag = "OtpPending"
+    alias = "otp-pending"
+
+    role: rx.Var[str]
+    answered: rx.Var[int]
+    slowly: rx.Var[str]
+
+
+class Preview(Element):
+    """Shows the number that its form would use: presses the button in it, which asks for that.
+
+    Takes the answer as its `value`: `text` to show, `country` to select.
+    """
+
+    tag = "OtpPreview"
+    alias = "otp-preview"
 
 
 class Countdown(Element):

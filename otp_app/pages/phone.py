@@ -6,6 +6,7 @@ import reflex as rx
 
 from otp_app import routes
 from otp_app.components.forms import (
+    Handler,
     choices,
     choose,
     country_select,
@@ -13,19 +14,29 @@ from otp_app.components.forms import (
     field,
     submit,
 )
-from otp_app.components.layout import PLAIN_FORMS, Keep, heading, page, status, titled
+from otp_app.components.layout import (
+    PLAIN_FORMS,
+    Keep,
+    Preview,
+    heading,
+    page,
+    pending,
+    titled,
+)
 from otp_app.components.words import say, sentence
-from otp_app.state.verify import PHONE_ID, PROBLEM_ID, Step, VerifyState
+from otp_app.state.verify import PHONE_ID, PREVIEW_ID, PROBLEM_ID, PhoneForm, Step, VerifyState
 from otp_app.verification.models import Channel
 
 HEADING = say("Enter your phone number")
 _ERROR = choose(VerifyState.error_on == PHONE_ID, VerifyState.error)
 TITLE = titled(HEADING, _ERROR)
+_TYPED = f"Object.fromEntries(new FormData(document.getElementById('{PHONE_ID}').form))"
 
 
-def phone_page(brand: str, *, simulated: bool = False) -> rx.Component:
+def phone_page(brand: str, *, help_url: str = "", simulated: bool = False) -> rx.Component:
     """The form that asks for the number.
 
+    *help_url* is where the operator names other ways, if there are any.
     With a way to the phone where messages arrive, if that is *simulated*.
     """
     return page(
@@ -38,6 +49,7 @@ def phone_page(brand: str, *, simulated: bool = False) -> rx.Component:
             field(
                 PHONE_ID,
                 say("Mobile number"),
+                _preview(),
                 hint=say("Write it as you always do, or start with + for another country."),
                 error=_ERROR,
                 type="tel",
@@ -51,21 +63,52 @@ def phone_page(brand: str, *, simulated: bool = False) -> rx.Component:
                     (Channel.SMS.value, say("Text message")),
                     (Channel.VOICE.value, say("Call me")),
                 ],
+                hint=say("Your phone company may charge for messages and calls."),
             ),
             submit(say("Send code")),
+            pending(VerifyState.answered),
             Keep.create(),
             method="post",
             action=routes.REQUEST_OTP,
             on_submit=VerifyState.request_code,
             no_validate=True,
-            custom_attrs={"data-live": rx.State.is_hydrated},
+            custom_attrs={
+                "data-live": rx.State.is_hydrated,
+                "data-pending": say("Sending your code"),
+            },
         ),
-        status(VerifyState.busy),
-        rx.el.p(say("Your phone company may charge for messages and calls."), class_name="hint"),
+        _how_safe(help_url),
         *([_simulated_phone()] if simulated else []),
         brand=brand,
         path=routes.PHONE,
         no_script=PLAIN_FORMS,
+    )
+
+
+def _preview() -> rx.Component:
+    """Below the field, which itself is left as it was typed."""
+    ask: Handler = VerifyState.preview_number
+    typed: rx.Var[PhoneForm] = rx.Var(_TYPED, _var_type=PhoneForm)
+    return Preview.create(
+        rx.el.button(hidden=True, type="button", on_click=ask(typed)),
+        id=PREVIEW_ID,
+        custom_attrs={"data-live": rx.State.is_hydrated},
+    )
+
+
+def _how_safe(help_url: str) -> rx.Component:
+    """What people must be told: NIST SP 800-63B-4 sections 3.1.3.3 and 3.2.9, RESTRICTED."""
+    other_ways = rx.el.p(rx.el.a(say("Other ways to confirm that it is you"), href=help_url))
+    return rx.el.details(
+        rx.el.summary(say("How safe is a code by phone?")),
+        rx.el.p(
+            say(
+                "Messages and calls can be intercepted or sent elsewhere, for example by somebody "
+                "who has your number moved to another SIM card."
+            )
+        ),
+        rx.el.p(say("Never tell anybody the code, whoever asks for it.")),
+        *([other_ways] if help_url else []),
     )
 
 

@@ -17,13 +17,15 @@ from otp_app.addresses import address_key
 from otp_app.errors import (
     AlreadyVerified,
     AttemptsExhausted,
+    InputError,
     OtpError,
     ResendTooSoon,
     StoreUnavailable,
     VerificationExpired,
 )
 from otp_app.i18n.languages import choose
-from otp_app.phone import PhoneNumber
+from otp_app.i18n.marks import _
+from otp_app.phone import PhoneNumber, named_country
 from otp_app.verification.inputs import parse_channel
 from otp_app.verification.models import Channel, Status, Verification
 
@@ -57,8 +59,15 @@ _TOLD_BY: dict[type[OtpError], Step] = {  # no words needed where the page says 
 
 PROBLEM_ID = "problem"  # the error summary, which takes the focus
 PHONE_ID = "phone"
+PREVIEW_ID = "preview"
 CODE_ID = "code"
 RESEND_ID = "resend"
+
+
+_PROMISES = {
+    Channel.SMS: _("We will text {number}"),
+    Channel.VOICE: _("We will call {number}"),
+}
 
 
 class PhoneForm(TypedDict):
@@ -86,6 +95,7 @@ class VerifyState(rx.State):
     error_on: str = ""  # the id of the field it belongs to
     notice: str = ""
     busy: str = ""
+    answered: int = 0  # when anything was, by the clock of `clock`: ends what a page waits for
     ending: str = ""
     by_call: bool = False
     expires: str = ""
@@ -139,9 +149,14 @@ class VerifyState(rx.State):
     @rx.event
     async def request_code(self, form: PhoneForm) -> AsyncIterator[EventSpec | None]:
         """Send a code to the number in the form."""
-        self._begin(self._say("Sending your code"))
-        yield None
+        self._begin("")  # the page says by itself that it waits
+        yield _previewed(form)
         yield await self._show(self._start(form), PHONE_ID)
+
+    @rx.event(temporal=True)  # an old question is not worth repeating once the socket is back
+    def preview_number(self, form: PhoneForm) -> EventSpec:
+        """Show the number that would be used, where it is whole. Asks and keeps nothing."""
+        return _previewed(form, text=self._promise(form))
 
     @rx.event
     async def check_code(self, form: CodeForm) -> AsyncIterator[EventSpec | None]:
@@ -164,7 +179,7 @@ class VerifyState(rx.State):
         yield None
         yield await self._show(self._resend(Channel.VOICE), RESEND_ID)
 
-    @rx.event(temporal=True)  # an old question is not worth repeating once the socket is back
+    @rx.event(temporal=True)  # likewise
     async def show_delivery(self) -> None:
         """Show what is reported of the last message. Asks no provider and sends nothing."""
         flow = self._known_flow()
@@ -193,6 +208,17 @@ class VerifyState(rx.State):
         client = await self._client()
         return await services.current().verifications.start(client, phone, channel)
 
+    def _promise(self, form: object) -> str:
+        """What would be done with the number, if it can be."""
+        try:
+            phone = PhoneNumber.parse(_text(form, "phone"), _text(form, "country"))
+            channel = parse_channel(_text(form, "channel"))
+        except InputError:
+            return ""
+        if not services.current().verifications.can_reach(phone, channel):
+            return ""
+        return self._say(_PROMISES[channel], number=self._language().left_to_right(phone.written))
+
     async def _check(self, form: CodeForm) -> Verification:
         client, id_ = await self._asked()
         return await services.current().verifications.check(client, id_, _text(form, "code"))
@@ -220,7 +246,7 @@ class VerifyState(rx.State):
             log.info("event.answered", outcome=exc.code)
             return await self._explain(exc, field)
         finally:
-            self.busy = ""
+            self._settle()
         log.info("event.answered", outcome="ok")
         is_there = field != PHONE_ID and self._page() == routes.CODE
         return None if is_there else rx.redirect(self._page())
@@ -241,7 +267,7 @@ class VerifyState(rx.State):
 
     async def _restore(self) -> None:
         """Read the flow's verification again. Sends nothing, however often it is called."""
-        self.busy = ""
+        self._settle()
         here, flow = services.current(), self._known_flow()
         current = await here.verifications.current(flow) if flow else None
         self._mirror(current)
@@ -272,6 +298,9 @@ class VerifyState(rx.State):
             report = await deliveries.of(verification)
         self.delivery = i18n.delivery(report, self._language(), self._zone()) if report else ""
         self.awaits_delivery = deliveries.awaits(verification, report)
+
+    def _settle(self) -> None:
+        self.busy, self.answered = "", _milliseconds(_now())
 
     def _begin(self, busy: str) -> None:
         self.busy, self.error, self.error_on, self.notice = busy, "", "", ""
@@ -334,6 +363,12 @@ def _text(form: object, name: str) -> str:
     """The field *name*. A socket can carry anything: what is not a text counts as empty."""
     value = form.get(name) if isinstance(form, dict) else None
     return value if isinstance(value, str) else ""
+
+
+def _previewed(form: object, **shown: str) -> EventSpec:
+    """Puts the country that the number names into the form. By no var: it would be kept."""
+    country = named_country(_text(form, "phone"), _text(form, "country"))
+    return rx.set_value(PREVIEW_ID, {"country": country, **shown})
 
 
 def _milliseconds(moment: datetime) -> int:

@@ -10,7 +10,7 @@ from weakref import WeakValueDictionary
 
 import structlog
 
-from otp_app.errors import InvalidPhoneNumber, PhoneProblem
+from otp_app.errors import InputError, InvalidPhoneNumber, PhoneProblem
 from otp_app.phone import Kind
 from otp_app.verification.audit import Audit
 from otp_app.verification.budget import Budget
@@ -71,6 +71,14 @@ class VerificationService:
         """How many digits its code has."""
         provider = self.providers.get(verification.provider, self.providers[self.provider])
         return provider.code_length
+
+    def can_reach(self, phone: PhoneNumber, channel: Channel) -> bool:
+        """Whether the number's own form lets a code come to *phone* by *channel*. Asks nobody."""
+        try:
+            self._require_reachable(phone, channel)
+        except InputError:
+            return False
+        return True
 
     async def start(self, client: Client, phone: PhoneNumber, channel: Channel) -> Verification:
         """Send a code to *phone*, unless one is on its way there; another number's is closed.

@@ -31,9 +31,11 @@ from otp_app.i18n.en import (
     WHAT_WAS_ENTERED,
 )
 from otp_app.i18n.languages import languages
+from otp_app.i18n.marks import _
 from otp_app.observability import reference
-from otp_app.phone import PhoneNumber
+from otp_app.phone import PhoneNumber, named_country
 from otp_app.verification.inputs import parse_channel
+from otp_app.verification.models import Channel
 from otp_app.web import sessions
 from otp_app.web.own_pages import require_own_page
 from otp_app.web.pages import language_of
@@ -54,6 +56,7 @@ if TYPE_CHECKING:
     from otp_app.web.pages import Words
 
 _OWN = {routes.PHONE, routes.CODE, routes.VERIFIED}
+_CHANNELS = {Channel.SMS.value: _("Text message"), Channel.VOICE.value: _("Call me")}
 _A_YEAR = 365 * 24 * 3600  # seconds
 A_FEW_MINUTES = 120  # seconds after which to try what is down: long enough for most restarts
 FORBIDDEN, UNAVAILABLE = 403, 503
@@ -71,7 +74,7 @@ def build(brand: str, theme: Theme, allowed_origins: Sequence[str], words: Words
             Route(routes.REQUEST_OTP, _request_otp, methods=["POST"]),
             Route(routes.VERIFY_OTP, _verify_otp, methods=["POST"]),
             Route(routes.LANGUAGE, _choose_language, methods=["POST"]),
-            Route(routes.COUNTRIES, words.countries, methods=["GET"]),
+            Route(routes.COUNTRIES, words.serve_countries, methods=["GET"]),
             Route(routes.DEV_COOKIE, _dev_cookie, methods=["GET"]),
             *sessions.ROUTES,
         ],
@@ -96,9 +99,8 @@ async def _request_otp(request: Request) -> Response:
         client = await _client(request)
         await services.current().verifications.start(client, phone, channel)
     except OtpError as exc:
-        kept = {name: form[name] for name in ("country", "channel") if name in form}
-        action = {"action": routes.REQUEST_OTP, "page": routes.PHONE, "kept": kept}
-        return _again(request, "phone", exc, text, action)
+        action = {"action": routes.REQUEST_OTP, "page": routes.PHONE}
+        return _again(request, "phone", exc, text, action | _choices(request, form, text))
     return see_other(request, routes.CODE)
 
 
@@ -232,6 +234,21 @@ def _again(
     answer = _pages.TemplateResponse(request, f"{field}.html", context, error.status)
     answer.headers.update(_retry_after(error))
     return answer
+
+
+def _choices(request: Request, form: Mapping[str, str], number: str) -> dict[str, object]:
+    """What there is to choose on the phone page, and what was: a country by *number* before all."""
+    words, chosen = request.app.state.words, form.get("country", "")
+    countries = words.countries(language_of(request.headers))
+    wanted = (named_country(number, chosen), chosen, words.country(request.headers))
+    served = {code for code, _ in countries}
+    channel = form.get("channel", "")
+    return {
+        "countries": countries,
+        "country": next((country for country in wanted if country in served), ""),
+        "channels": _CHANNELS,
+        "channel": channel if channel in _CHANNELS else next(iter(_CHANNELS)),
+    }
 
 
 def _frame(request: Request) -> dict[str, object]:

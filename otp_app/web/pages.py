@@ -77,13 +77,13 @@ class Words:
         """The prerendered *html* in the person's language, as their browser takes it."""
         coding = coding_of(headers.get("accept-encoding", ""))
         has_countries = _COUNTRIES.search(html) is not None
-        country = self._country(headers) if has_countries else ""  # others are all the same
+        country = self.country(headers) if has_countries else ""  # others are all the same
         version = (html, language_of(headers), country)
         if coding is Coding.IDENTITY:  # that of tools, which would take the most memory
             return self._translate(*version).encode(), coding
         return self._compressed(*version, coding), coding
 
-    async def countries(self, request: Request) -> Response:
+    async def serve_countries(self, request: Request) -> Response:
         """What `assets/countries.js` asks for where it does not find it in the page."""
         return JSONResponse(self._countries(request.headers))
 
@@ -94,19 +94,24 @@ class Words:
         script = _DEV_SCRIPT % (data, language.tag, language.direction)
         return script + (_DEV_STYLE % json.dumps(css) if (css := self._style.css) else "")
 
-    def _country(self, headers: Headers) -> str:
+    def country(self, headers: Headers) -> str:
+        """The code of the country that the person is likely in."""
         accept = headers.get("accept-language", "")
         return likely_country(accept, self._served, self._default_country)
 
     def _countries(self, headers: Headers) -> dict[str, object]:
-        names = language_of(headers).countries(self._served)
-        return {"countries": names, "country": self._country(headers)}
+        names = self.countries(language_of(headers))
+        return {"countries": names, "country": self.country(headers)}
 
     def _compress(self, html: str, language: Language, country: str, coding: Coding) -> bytes:
         return compress(self._translate(html, language, country).encode(), coding)
 
+    def countries(self, language: Language) -> list[tuple[str, str]]:
+        """(code, name) pairs of those that are served, in the order of *language*."""
+        return language.countries(self._served)
+
     def _translate(self, html: str, language: Language, country: str) -> str:
-        options = _options(language.countries(self._served), country)
+        options = _options(self.countries(language), country)
         html = _COUNTRIES.sub(lambda _: options, html)
         html = _MARK.sub(lambda mark: escape(_say(unescape(mark[1]), language)), html)
         root = f'<html dir="{language.direction}" lang="{language.tag}"'

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from reflex_base.registry import RegistrationContext
 
 from otp_app import services
-from tests.backend.client import SIMULATED, STATE
+from tests.backend.client import HYDRATE, SIMULATED, STATE
 from tests.fakes import RIGHT, WRONG
 
 if TYPE_CHECKING:
@@ -23,6 +24,7 @@ OURS = [
     "call_me",
     "change_number",
     "check_code",
+    "preview_number",
     "request_code",
     "send_again",
     "setvar",  # Reflex gives it to every State; without a `set_…` method it does nothing
@@ -205,6 +207,47 @@ def test_d4_a_crash_of_a_handler_tells_the_browser_only_where_it_is_in_the_log(
     (line,) = (line for line in written.splitlines() if "handler.failed" in line)
     assert "error=RuntimeError" in line
     assert [f"request={one}" for one in quoted] == re.findall(r"request=\w+", line)
+
+
+@pytest.mark.parametrize(
+    ("typed", "text", "country"),
+    [
+        ({}, "We will text +44 7400 123456", ""),
+        ({"channel": "voice"}, "We will call +44 7400 123456", ""),
+        ({"phone": "+44 7400 123456", "country": "US"}, "We will text +44 7400 123456", "GB"),
+        ({"phone": "0044740012345", "country": "US"}, "", "GB"),  # not whole
+        ({"phone": "020 7946 0958"}, "", ""),  # a landline, which gets no text messages
+        ({"channel": "fax"}, "", ""),
+    ],
+)
+def test_b9_the_number_that_would_be_used_is_shown_where_it_is_whole(
+    tab: Socket, typed: dict[str, str], text: str, country: str
+) -> None:
+    frames = tab.send(f"{STATE}.preview_number", {"form": PHONE | typed})
+
+    assert f'"value":{{"country":"{country}","text":"{text}"}}' in "".join(frames)
+
+
+def test_b9_a_preview_sends_nothing_and_is_kept_nowhere(
+    tab: Socket, provider: FakeProvider, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert "123456" in "".join(tab.send(f"{STATE}.preview_number", {"form": PHONE}))
+
+    later = "".join([*tab.send(HYDRATE, {}), *capfd.readouterr()])  # is told all that is kept
+    assert "answered_rx_state_" in later
+    assert "123456" not in later
+    assert provider.sent == []
+
+
+def test_b19_a_preview_knows_of_no_number_whether_it_is_known(tab: Socket) -> None:
+    here = services.current()
+    nothing: Any = None  # to look it up in, or to count by
+    blind = replace(here.verifications, store=nothing, limiter=nothing, providers={})
+    services.install(replace(here, verifications=blind))
+
+    frames = tab.send(f"{STATE}.preview_number", {"form": PHONE})
+
+    assert "We will text +44 7400 123456" in "".join(frames)
 
 
 def test_a_code_cannot_be_checked_from_a_browser_without_a_verification(

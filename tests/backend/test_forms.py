@@ -83,7 +83,36 @@ def test_what_is_wrong_is_said_and_what_was_typed_is_kept(browser: Browser) -> N
     assert "Enter the number using only numbers" in answer.text
     assert "<title>Error: " in answer.text
     assert "0740&#34;&gt;&lt;b&gt;" in answer.text
-    assert 'name="country" value="GB"' in answer.text
+    assert '<option value="GB" selected>' in answer.text
+
+
+def test_after_a_mistake_the_form_has_all_that_the_page_has(browser: Browser) -> None:
+    typed = {"phone": "0740", "country": "GB", "channel": "voice"}
+
+    page = post(browser, "/request-otp", typed, **{"accept-language": "fr"}).text
+
+    for field in ('<select id="country"', 'id="phone"', 'id="channel-sms"', 'id="phone-hint"'):
+        assert field in page
+    assert 'value="voice" checked>' in page
+    assert page.count(" selected>") == 1
+    assert 'aria-describedby="phone-hint phone-error"' in page
+
+
+@pytest.mark.parametrize(
+    ("typed", "country"),
+    [
+        ({"phone": "+44 7400", "country": "US"}, "GB"),  # what a + says comes before what is chosen
+        ({"phone": "0740", "country": "GB"}, "GB"),
+        ({"phone": "0740", "country": "XX"}, "FR"),
+        ({"phone": "0740"}, "FR"),
+    ],
+)
+def test_b6_the_form_comes_back_with_the_country_of_the_number(
+    browser: Browser, typed: dict[str, str], country: str
+) -> None:
+    answer = post(browser, "/request-otp", typed, **{"accept-language": "fr"})
+
+    assert f'<option value="{country}" selected>' in answer.text
 
 
 def test_a_wrong_code_says_so(browser: Browser) -> None:

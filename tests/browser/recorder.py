@@ -23,10 +23,17 @@ if TYPE_CHECKING:
         WebSocket,
     )
 
-# What the person typed: as a form's event carries it, as JSON, and as a plain form post does.
-_IN_EVENT = re.compile(r'\["(?:phone|code)",("(?:[^"\\]|\\.)*")\]')
+# What the person typed: as events of a form and of its preview carry it, and as a plain form post
+# and JSON do.
+_IN_EVENT = re.compile(r'(?:\["(?:phone|code)",|"phone":)("(?:[^"\\]|\\.)*")')
 _IN_POST = re.compile(r"\b(?:phone|code)=([^&]*)")
 _IN_JSON = re.compile(r'"(?:phoneNumber|code)":"([^"]*)"')
+
+# The line under the person's own field, for a shadow root.
+_PREVIEW = re.compile(r'"ref_preview","value":\{[^{}]*\}')
+
+# And the field itself, in a page that came with what is wrong with it.
+_OWN_FIELD = re.compile(r'(<input id="(?:phone|code)"[^>]*? value=")[^"]*')
 
 _MADE_BY_BUILD = frozenset({"script", "stylesheet", "image", "font"})
 _OF_THE_BYTES = frozenset({"content-length", "etag"})  # numbers of the file, not of a person
@@ -75,10 +82,10 @@ class Recorder:
             yield Text(f"headers of {response.url}", _written(response.all_headers()))
             yield Text(f"headers to {response.url}", _written(response.request.all_headers()))
         for page in self._context.pages:
-            yield from (Text(where, text) for where, text in page.evaluate(_PAGE))
+            yield from (_untyped(where, text) for where, text in page.evaluate(_PAGE))
 
     def _note(self, where: str, text: str) -> None:
-        self.texts.append(Text(where, text))
+        self.texts.append(_untyped(where, text))
 
     def _page(self, page: Page) -> None:
         page.on("websocket", self._socket)
@@ -99,7 +106,7 @@ class Recorder:
 
     def _received(self, payload: str | bytes) -> None:
         self.frames.append(_decoded(payload))
-        self._note("frame received", _decoded(payload))
+        self._note("frame received", _PREVIEW.sub("[preview]", _decoded(payload)))
 
     def _request(self, request: Request) -> None:
         self._note("address requested", request.url)
@@ -128,6 +135,10 @@ class Recorder:
     def _error(self, error: WebError) -> None:
         self._note("page error", f"{error.error}")
         self.complaints.append(f"page error: {error.error}")
+
+
+def _untyped(where: str, text: str) -> Text:
+    return Text(where, _OWN_FIELD.sub(r"\1[typed]", text))
 
 
 def _written(headers: dict[str, str]) -> str:

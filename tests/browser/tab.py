@@ -46,6 +46,8 @@ class Tab:
         self.confirm_another = page.get_by_role("button", name="Confirm another number")
         self.sign_out = page.get_by_role("button", name="Sign out")
         self.change_number = page.get_by_role("link", name="Change the number")
+        self.preview = page.locator("otp-preview")
+        self.pending = page.locator("otp-pending")
         self.problem = page.get_by_role("alert")
         self.problem_place = page.locator("#problem")
         self.status = page.locator(".actions + [role=status]")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from otp_app.errors import InvalidPhoneNumber, PhoneProblem
-from otp_app.phone import Kind, PhoneNumber
+from otp_app.phone import Kind, PhoneNumber, named_country
 
 E164 = "+447400123456"  # the library's example of a British mobile number
 
@@ -36,6 +36,27 @@ def test_any_way_of_writing_gives_the_same_number(text: str) -> None:
 @pytest.mark.parametrize("region", ["US", "JP", "", "XX", "gb"])
 def test_an_international_prefix_overrides_the_country(text: str, region: str) -> None:
     assert PhoneNumber.parse(text, region).e164 == E164
+
+
+@pytest.mark.parametrize(
+    ("text", "region", "country"),
+    [
+        ("+44 7400 123456", "US", "GB"),
+        ("0044 7400 123456", "US", "GB"),
+        ("\uff0b\u0664\u0664 7400", "US", "GB"),  # not whole, in other scripts
+        ("+1 604 555 0123", "US", "CA"),
+        ("+1 604", "CA", "CA"),  # not whole: of the countries of +1 that which was chosen
+        ("+1 604", "GB", "US"),
+        ("07400 123456", "GB", ""),
+        ("07400 123456", "", ""),
+        ("604 555 0123", "US", ""),  # Canadian, but nothing says that it was meant to be
+        ("+999 123456", "US", ""),
+        ("+", "US", ""),
+        ("", "", ""),
+    ],
+)
+def test_b6_a_plus_names_the_country(text: str, region: str, country: str) -> None:
+    assert named_country(text, region) == country
 
 
 @pytest.mark.parametrize(
@@ -93,6 +114,10 @@ def test_the_kind_says_what_a_number_is_good_for(number: str, kind: Kind) -> Non
 
 def test_the_region_is_that_of_the_whole_number() -> None:
     assert PhoneNumber.parse("+12642351234").region == "AI"  # Anguilla shares +1
+
+
+def test_a_number_is_written_for_people_of_any_country() -> None:
+    assert PhoneNumber.parse("07400123456", "GB").written == "+44 7400 123456"
 
 
 def test_a_number_does_not_print_itself() -> None:

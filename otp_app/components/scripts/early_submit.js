@@ -21,6 +21,7 @@
     event.stopImmediatePropagation();
     if (waiting.has(form)) return;
     waiting.add(form);
+    document.querySelector("otp-pending")?.show(form.dataset.pending);
     sendWhenLive(form, event.submitter);
   }, true);
 }

@@ -1,0 +1,31 @@
+// The number that will be used, as the server reads it, once the fingers rest. The field is left as
+// it was typed. In a shadow root: the number is in no page but the person's own.
+{
+  const REST = 300; // ms
+  customElements.define("otp-preview", class extends HTMLElement {
+    static observedAttributes = ["data-live"];
+    connectedCallback() {
+      this.text ??= this.attachShadow({ mode: "open" });
+      this.form = this.closest("form");
+      this.form.addEventListener("input", (event) => {
+        this.hasChosen = event.target.name === "country";
+        this.text.textContent = "";
+        this.ask();
+      });
+      this.form.addEventListener("submit", () => { this.hasChosen = false; });
+    }
+    disconnectedCallback() { clearTimeout(this.timer); }
+    attributeChangedCallback() { this.ask(); }
+    ask() {
+      clearTimeout(this.timer);
+      this.timer = setTimeout(() => {
+        if (this.form.elements.phone.value) this.querySelector("button").click();
+      }, REST);
+    }
+    set value({ country, text = this.text.textContent }) {
+      this.text.textContent = text;
+      const named = !this.hasChosen && this.form.querySelector(`option[value="${country}"]`);
+      if (named) named.selected = true;
+    }
+  });
+}
