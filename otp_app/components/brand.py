@@ -18,8 +18,8 @@ def home_link(brand: str) -> rx.Component:
     logo = rx.el.img(
         src=theme.logo.src,
         alt=brand if named else "",
-        width=theme.logo.width,
-        height=theme.logo.height,
+        # As attributes: of its own properties Reflex makes CSS, which comes with the script.
+        custom_attrs={"width": theme.logo.width, "height": theme.logo.height},
     )
     content = [logo] if named else [logo, brand]
     return rx.el.a(*content, href=routes.PHONE, class_name="brand with-logo")

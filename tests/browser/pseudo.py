@@ -6,14 +6,13 @@ It is put in the place of a real one, in a copy of the app: as anybody adds a la
 from __future__ import annotations
 
 import re
-import shutil
 from typing import TYPE_CHECKING
 
 from babel import Locale
 from babel.messages.catalog import Catalog
 from babel.messages.pofile import read_po, write_po
 
-from tests.browser.server import ROOT
+from tests.browser.server import copy_app
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,9 +34,7 @@ def pseudo(text: str) -> str:
 
 def copy_with_pseudo(folder: Path) -> Path:
     """The app in *folder*, with the language added."""
-    for name in ("otp_app", "assets"):
-        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "rxconfig.py", folder)
+    copy_app(folder)
     locales = folder / "otp_app" / "i18n" / "locales"
     catalogue = locales / TAG / "LC_MESSAGES"
     catalogue.mkdir(parents=True)

@@ -43,6 +43,13 @@ def free_port() -> int:
         return port
 
 
+def copy_app(folder: Path) -> None:
+    """What can be built and run, into *folder*: for a test that adds files to it."""
+    for name in ("otp_app", "assets", "reflex.lock"):
+        shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copy(ROOT / "rxconfig.py", folder)
+
+
 def environment(settings: Mapping[str, str], folder: Path) -> dict[str, str]:
     """This process's environment with *settings* in place of any of the developer's own.
 

@@ -148,6 +148,6 @@ def test_a_colour_is_no_comment_in_the_env_file(
     monkeypatch.setenv("BRAND_COLOR", "")  # so that it is taken away again
     monkeypatch.delenv("BRAND_COLOR")
     file = tmp_path / ".env"
-    file.write_text("BRAND_COLOR=#d4351c\nBRAND_RADIUS=3  # pixels\n")
+    file.write_text("BRAND_COLOR=#d4351c  # our red\n")
 
     assert load_settings(file).brand_color == "#d4351c"
