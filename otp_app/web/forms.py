@@ -21,6 +21,7 @@ from otp_app import i18n, routes, services
 from otp_app.errors import AlreadyVerified, OtpError
 from otp_app.i18n.languages import languages
 from otp_app.phone import PhoneNumber
+from otp_app.preferences import Preferences
 from otp_app.verification.inputs import parse_channel
 from otp_app.web import sessions
 from otp_app.web.own_pages import require_own_page
@@ -149,10 +150,10 @@ def _again(
 ) -> Response:
     """The form once more, with what was typed and what is wrong with it."""
     bind_contextvars(outcome=error.code)
-    zone = i18n.time_zone(request.cookies.get(routes.TIME_ZONE_COOKIE, ""))
+    person = Preferences.of(request.headers)
     texts = {
         "field": field,
-        "error": i18n.message(error, language=language_of(request.headers), zone=zone),
+        "error": i18n.message(error, language=person.language, zone=person.zone),
         "value": value,
     }
     context = _frame(request) | texts | dict(action)
