@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import reflex as rx
 from reflex.middleware.middleware import Middleware
 from reflex.state import StateUpdate
-from starlette.requests import cookie_parser
 
-from otp_app import i18n, routes, services
+from otp_app import i18n, services
 from otp_app.addresses import is_this_machine
 from otp_app.i18n.languages import english
+from otp_app.preferences import Preferences
 from otp_app.providers.simulated_phone import DELAYS, SimulatedPhone, Trouble
 from otp_app.verification.models import Channel
 
@@ -74,8 +74,7 @@ class SimulatedPhoneState(rx.State):
             self.delay = seconds
 
     def _zone(self) -> tzinfo:
-        cookies = cookie_parser(self.router.headers.cookie)
-        return i18n.time_zone(cookies.get(routes.TIME_ZONE_COOKIE, ""))
+        return Preferences(self.router.headers.cookie).zone
 
     def _forget(self) -> None:
         if self.messages:

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, TypedDict
 import reflex as rx
 import structlog
 from reflex.event import EventSpec  # noqa: TC002 - likewise
-from starlette.requests import cookie_parser
 
 from otp_app import i18n, routes, services
 from otp_app.addresses import address_key
@@ -23,9 +22,9 @@ from otp_app.errors import (
     StoreUnavailable,
     VerificationExpired,
 )
-from otp_app.i18n.languages import choose
 from otp_app.i18n.marks import _
 from otp_app.phone import PhoneNumber, named_country
+from otp_app.preferences import Preferences
 from otp_app.verification.inputs import parse_channel
 from otp_app.verification.models import Channel, Status, Verification
 
@@ -329,19 +328,18 @@ class VerifyState(rx.State):
         return services.current().flows.read(self.router.headers.cookie)
 
     def _zone(self) -> tzinfo:
-        """The person's, by the preference that the page's script sets."""
-        return i18n.time_zone(self._cookie(routes.TIME_ZONE_COOKIE))
+        return self._preferences().zone
 
     def _say(self, english: str, **values: str) -> str:
         return self._language().say(english, **values)
 
     def _language(self) -> Language:
         """The one that the page is in."""
-        accept = self.router.headers.accept_language
-        return choose(self._cookie(routes.LANGUAGE_COOKIE), accept)
+        return self._preferences().language
 
-    def _cookie(self, name: str) -> str:
-        return cookie_parser(self.router.headers.cookie).get(name, "")
+    def _preferences(self) -> Preferences:
+        headers = self.router.headers
+        return Preferences(headers.cookie, headers.accept_language)
 
 
 def _step(verification: Verification | None) -> Step:

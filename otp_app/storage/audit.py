@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, distinct, func, insert, literal, null, select
 
-from otp_app.storage.engine import insert_into, transact
+from otp_app.storage.engine import execute, insert_into, rows
 from otp_app.storage.rows import hashed
 from otp_app.storage.tables import Stage, audit
 from otp_app.verification.audit import Answer, Entry, Outcome
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement, Executable, Insert, RowMapping, Select
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlalchemy import ColumnElement, Insert, RowMapping, Select
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from otp_app.phone import PhoneNumber
     from otp_app.storage.numbers import Numbers
@@ -77,7 +77,7 @@ class SqlJournal:
 
     async def answer(self, id_: str, answer: Answer, at: datetime) -> None:
         """Write down the answer to the question *id_*, unless it has one."""
-        await self._write(self._answers(answer, at, _a.attempt == id_))
+        await execute(self.engine, self._answers(answer, at, _a.attempt == id_))
 
     async def give_up(self, now: datetime, since: datetime, until: datetime) -> None:
         """Answer `unknown` to what was asked between *since* and *until* and has no answer."""
@@ -86,16 +86,18 @@ class SqlJournal:
             answered.attempt == _a.attempt, answered.stage == Stage.ANSWERED
         )
         left = (_a.at >= since, _a.at <= until, ~has_answer.exists())
-        await self._write(self._answers(ABANDONED, now, *left))
+        await execute(self.engine, self._answers(ABANDONED, now, *left))
 
     async def countries(self, since: datetime, until: datetime) -> Mapping[str, Conversion]:
         """What became of the verifications sent between *since* and *until*, by country."""
-        rows = await self._rows(_sent(since, until).add_columns(_a.region).group_by(_a.region))
-        return {row["region"]: Conversion(row["sent"], row["approved"]) for row in rows}
+        by_region = _sent(since, until).add_columns(_a.region).group_by(_a.region)
+        found = await rows(self.engine, by_region)
+        return {row["region"]: Conversion(row["sent"], row["approved"]) for row in found}
 
     async def block(self, phone: PhoneNumber, since: datetime, until: datetime) -> Conversion:
         """Likewise, of all numbers in the block of *phone*."""
-        (row,) = await self._rows(_sent(since, until).where(_a.block == self._block(phone)))
+        of_block = _sent(since, until).where(_a.block == self._block(phone))
+        (row,) = await rows(self.engine, of_block)
         return Conversion(row["sent"], row["approved"])
 
     async def of_number(self, phone: PhoneNumber, most: int) -> Sequence[Entry]:
@@ -109,9 +111,9 @@ class SqlJournal:
             .order_by(_a.at.desc(), _a.id.desc())
             .limit(most)
         )
-        return [_entry(row) for row in await self._rows(query)]
+        return [_entry(row) for row in await rows(self.engine, query)]
 
-    def _answers(self, answer: Answer, at: datetime, *which: ColumnElement[bool]) -> Executable:
+    def _answers(self, answer: Answer, at: datetime, *which: ColumnElement[bool]) -> Insert:
         said = (
             literal(Stage.ANSWERED, _a.stage.type),
             literal(at, _a.at.type),
@@ -119,24 +121,12 @@ class SqlJournal:
             literal(answer.detail),
             null() if answer.duration_ms is None else literal(answer.duration_ms),
         )
-        rows = select(*_QUESTION, *said).where(_a.stage == Stage.ASKED, *which)
-        writing = insert_into(self.engine, audit).from_select([*_QUESTION, *_ANSWER], rows)
+        asked = select(*_QUESTION, *said).where(_a.stage == Stage.ASKED, *which)
+        writing = insert_into(self.engine, audit).from_select([*_QUESTION, *_ANSWER], asked)
         return writing.on_conflict_do_nothing()
 
     def _block(self, phone: PhoneNumber) -> str:
         return self.numbers.keyed("block", block_of(phone))
-
-    async def _write(self, statement: Executable) -> None:
-        async def work(connection: AsyncConnection) -> None:
-            await connection.execute(statement)
-
-        await transact(self.engine, work)
-
-    async def _rows(self, query: Executable) -> Sequence[RowMapping]:
-        async def work(connection: AsyncConnection) -> Sequence[RowMapping]:
-            return (await connection.execute(query)).mappings().all()
-
-        return await transact(self.engine, work)
 
 
 def _sent(since: datetime, until: datetime) -> Select[int, int]:

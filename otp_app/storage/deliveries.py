@@ -6,9 +6,8 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
-from sqlalchemy.dialects import postgresql, sqlite
 
-from otp_app.storage.engine import transact
+from otp_app.storage.engine import insert_into, rows, transact
 from otp_app.storage.tables import deliveries as table
 from otp_app.storage.tables import verifications
 from otp_app.verification.deliveries import Delivery
@@ -16,7 +15,7 @@ from otp_app.verification.deliveries import Delivery
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Executable, RowMapping
+    from sqlalchemy import Executable
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from otp_app.verification.models import Verification
@@ -47,8 +46,8 @@ class SqlDeliveries:
             }
             if not theirs:
                 return []
-            rows = [_to_row(id_, delivery) for (id_, _), delivery in theirs.items()]
-            added = await connection.execute(self._keep(), rows)
+            reports = [_to_row(id_, delivery) for (id_, _), delivery in theirs.items()]
+            added = await connection.execute(self._keep(), reports)
             return [(id_, theirs[id_, event]) for id_, event in added]
 
         return await transact(self.engine, work)
@@ -56,21 +55,13 @@ class SqlDeliveries:
     async def reports(self, verification: Verification) -> Sequence[Delivery]:
         """In no order: the domain knows which one holds."""
         mine = (_d.verification == verification.id, _d.reference == verification.reference)
-
-        async def work(connection: AsyncConnection) -> Sequence[RowMapping]:
-            return (await connection.execute(select(*_COLUMNS).where(*mine))).mappings().all()
-
-        rows = await transact(self.engine, work)
-        return [Delivery(provider=verification.provider, **row) for row in rows]
+        found = await rows(self.engine, select(*_COLUMNS).where(*mine))
+        return [Delivery(provider=verification.provider, **row) for row in found]
 
     def _keep(self) -> Executable:
         """Of a report that is there already, nothing. Gives what is new."""
-        insertion: sqlite.Insert | postgresql.Insert = (
-            sqlite.insert(table)
-            if self.engine.dialect.name == "sqlite"
-            else postgresql.insert(table)
-        )
-        return insertion.on_conflict_do_nothing().returning(_d.verification, _d.event)
+        insertion = insert_into(self.engine, table).on_conflict_do_nothing()
+        return insertion.returning(_d.verification, _d.event)
 
 
 def _about(deliveries: Sequence[Delivery]) -> Executable:

@@ -22,9 +22,9 @@ from otp_app.errors import StoreUnavailable
 from otp_app.storage import migrations
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
-    from sqlalchemy import Dialect, Table
+    from sqlalchemy import Dialect, Executable, RowMapping, Table, UpdateBase
     from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.ext.asyncio import AsyncConnection
     from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
@@ -76,6 +76,24 @@ async def transact(engine: AsyncEngine, work: Callable[[AsyncConnection], Awaita
                 return await work(connection)
 
     return await asyncio.shield(transaction())
+
+
+async def rows(engine: AsyncEngine, statement: Executable) -> Sequence[RowMapping]:
+    """What *statement* gives, by itself in a transaction."""
+
+    async def work(connection: AsyncConnection) -> Sequence[RowMapping]:
+        return (await connection.execute(statement)).mappings().all()
+
+    return await transact(engine, work)
+
+
+async def execute(engine: AsyncEngine, statement: UpdateBase) -> int:
+    """Do *statement*, by itself in a transaction; how many rows it changed."""
+
+    async def work(connection: AsyncConnection) -> int:
+        return (await connection.execute(statement)).rowcount
+
+    return await transact(engine, work)
 
 
 def insert_into(engine: AsyncEngine, table: Table) -> sqlite.Insert | postgresql.Insert:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, exists, func, insert, or_, select, update
 
-from otp_app.storage.engine import insert_into, transact
+from otp_app.storage.engine import execute, insert_into, rows, transact
 from otp_app.storage.tables import dead_events, events, verifications
 from otp_app.verification.events import TYPES, Claim, DeadEvent, Event
 
@@ -63,12 +63,13 @@ class SqlOutbox:
 
     async def mark_delivered(self, id_: str, at: datetime) -> None:
         """Keep it as long as its verification: there is never a second one."""
-        await self._do(update(events).where(_e.verification == id_).values(delivered_at=at))
+        delivered = update(events).where(_e.verification == id_).values(delivered_at=at)
+        await execute(self.engine, delivered)
 
     async def postpone(self, claim: Claim, why: str, until: datetime) -> None:
         """Unless somebody else claimed it meanwhile."""
         later = update(events).where(*_is_mine(claim)).values(due_at=until, failure=why)
-        await self._do(later)
+        await execute(self.engine, later)
 
     async def bury(self, claim: Claim, why: str, at: datetime) -> None:
         """Move it, unless somebody else claimed it meanwhile."""
@@ -80,13 +81,7 @@ class SqlOutbox:
         await transact(self.engine, work)
 
     async def _one(self, statement: Executable) -> RowMapping | None:
-        return next(iter(await _rows(self.engine, statement)), None)
-
-    async def _do(self, statement: Executable) -> None:
-        async def work(connection: AsyncConnection) -> None:
-            await connection.execute(statement)
-
-        await transact(self.engine, work)
+        return next(iter(await rows(self.engine, statement)), None)
 
 
 @dataclass(frozen=True)
@@ -98,14 +93,14 @@ class DeadEvents:
     async def count(self) -> int:
         """How many there are."""
         counted = select(func.count().label("dead")).select_from(dead_events)
-        (row,) = await _rows(self.engine, counted)
+        (row,) = await rows(self.engine, counted)
         return int(row["dead"])
 
     async def newest(self, most: int) -> Sequence[DeadEvent]:
         """The last *most*, the newest first."""
         columns = (_v.id, _v.status, _d.at, _d.died_at, _d.attempts, _d.failure)
         query = select(*columns).join(dead_events).order_by(_d.died_at.desc(), _v.id).limit(most)
-        return [_dead_event(**row) for row in await _rows(self.engine, query)]
+        return [_dead_event(**row) for row in await rows(self.engine, query)]
 
     async def revive(self, now: datetime) -> int:
         """Make all of them due, with all attempts before them; how many they were."""
@@ -115,13 +110,6 @@ class DeadEvents:
             return await _move(connection, all_, events, attempts=0, due_at=now)
 
         return await transact(self.engine, work)
-
-
-async def _rows(engine: AsyncEngine, statement: Executable) -> Sequence[RowMapping]:
-    async def work(connection: AsyncConnection) -> Sequence[RowMapping]:
-        return (await connection.execute(statement)).mappings().all()
-
-    return await transact(engine, work)
 
 
 def _dead_event(status: Status, **values: Any) -> DeadEvent:  # noqa: ANN401 - a row's
@@ -150,7 +138,7 @@ def _is_mine(claim: Claim) -> tuple[ColumnElement[bool], ...]:
 
 async def _move(connection: AsyncConnection, taken: Executable, to: Table, **values: Any) -> int:  # noqa: ANN401 - of a row
     """Add to *to* what the deletion *taken* gives, no more and no less; how many rows."""
-    rows = (await connection.execute(taken)).mappings().all()
-    if rows:
-        await connection.execute(insert(to), [{**row, **values} for row in rows])
-    return len(rows)
+    moved = (await connection.execute(taken)).mappings().all()
+    if moved:
+        await connection.execute(insert(to), [{**row, **values} for row in moved])
+    return len(moved)

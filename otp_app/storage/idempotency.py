@@ -12,13 +12,12 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from otp_app.errors import IdempotencyKeyInUse, IdempotencyKeyReused
-from otp_app.storage.engine import transact
+from otp_app.storage.engine import execute, rows, transact
 from otp_app.storage.tables import idempotency
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy import Executable
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 KEPT = timedelta(hours=24)
@@ -70,31 +69,20 @@ class SqlIdempotency:
     async def keep(self, ticket: Ticket, answer: Kept) -> None:
         """Remember what was answered."""
         values = {"status": answer.status, "body": answer.body}
-        await self._do(update(idempotency).where(_i.key == ticket.key).values(values))
+        await execute(self.engine, update(idempotency).where(_i.key == ticket.key).values(values))
 
     async def release(self, ticket: Ticket) -> None:
         """Nothing was done: the same request may come again."""
-        await self._do(delete(idempotency).where(_i.key == ticket.key))
+        await execute(self.engine, delete(idempotency).where(_i.key == ticket.key))
 
     async def _earlier(self, ticket: Ticket) -> Kept:
-        async def work(connection: AsyncConnection) -> tuple[str, int | None, str | None] | None:
-            query = select(_i.fingerprint, _i.status, _i.body).where(_i.key == ticket.key)
-            row = (await connection.execute(query)).one_or_none()
-            return row and (row.fingerprint, row.status, row.body)
-
-        match await transact(self.engine, work):
-            case (ticket.fingerprint, int(status), str(body)):
-                return Kept(status, body)
-            case None | (ticket.fingerprint, None, None):
-                raise IdempotencyKeyInUse
-            case _:
-                raise IdempotencyKeyReused
-
-    async def _do(self, statement: Executable) -> None:
-        async def work(connection: AsyncConnection) -> None:
-            await connection.execute(statement)
-
-        await transact(self.engine, work)
+        query = select(_i.fingerprint, _i.status, _i.body).where(_i.key == ticket.key)
+        earlier = next(iter(await rows(self.engine, query)), None)
+        if earlier and earlier["fingerprint"] != ticket.fingerprint:
+            raise IdempotencyKeyReused
+        if earlier is None or earlier["status"] is None:
+            raise IdempotencyKeyInUse
+        return Kept(earlier["status"], earlier["body"])
 
     def _hmac(self, text: bytes) -> str:
         return hmac.new(self.secret, b"idempotency\0" + text, hashlib.sha256).hexdigest()

@@ -21,7 +21,7 @@ from sqlalchemy import delete, func, insert, literal, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from otp_app.errors import RateLimited
-from otp_app.storage.engine import transact
+from otp_app.storage.engine import execute, transact
 from otp_app.storage.tables import limit_hits
 from otp_app.verification.limits import Scope
 
@@ -169,16 +169,16 @@ class SqlLimiter:
 
     async def refund(self, batch: str) -> None:
         """Take back what certainly bought nothing."""
-        await self._delete(_hits.batch == batch)
+        await execute(self.engine, delete(limit_hits).where(_hits.batch == batch))
 
     async def forgive(self, spendings: Sequence[Spending]) -> None:
         """Forget what was counted in a row, after a success."""
         keys = [_item(s.limit).key_for(self._key(s)) for s in spendings]
-        await self._delete(_hits.key.in_(keys))
+        await execute(self.engine, delete(limit_hits).where(_hits.key.in_(keys)))
 
     async def prune(self, now: datetime) -> None:
         """Forget what no window reaches back to."""
-        await self._delete(_hits.ends <= now.timestamp())
+        await execute(self.engine, delete(limit_hits).where(_hits.ends <= now.timestamp()))
 
     async def standings(self, spendings: Sequence[Spending], now: datetime) -> list[Standing]:
         """How the limits of *spendings* stand. Counts nothing."""
@@ -230,12 +230,6 @@ class SqlLimiter:
     def _key(self, spending: Spending, *more: str) -> str:
         named = "\0".join((spending.limit.name, spending.subject, *more))
         return hmac.new(self.secret, named.encode(), hashlib.sha256).hexdigest()
-
-    async def _delete(self, which: ColumnElement[bool]) -> None:
-        async def work(connection: AsyncConnection) -> None:
-            await connection.execute(delete(limit_hits).where(which))
-
-        await transact(self.engine, work)
 
 
 async def _one_at_a_time(connection: AsyncConnection) -> None:

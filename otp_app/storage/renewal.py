@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import bindparam, delete, select, update
 
-from otp_app.storage.engine import store_errors, transact
+from otp_app.storage.engine import rows, store_errors, transact
 from otp_app.storage.numbers import Condition, Numbers
 from otp_app.storage.tables import users, verifications
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
-    from sqlalchemy import Column, ColumnElement, Executable, RowMapping, Select, Table
+    from sqlalchemy import Column, ColumnElement, Select, Table
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 AT_ONCE = 100
@@ -62,7 +62,7 @@ async def make_ready(engine: AsyncEngine, numbers: Numbers) -> None:
         async for batch in _batches(engine, place, place.table.c.phone_key.is_(None)):
             await _renew(engine, batch, numbers)
         newest = select(place.text).order_by(place.newest.desc()).limit(1)
-        for row in await _rows(engine, newest):
+        for row in await rows(engine, newest):
             numbers.opened(row[place.text])
 
 
@@ -104,15 +104,8 @@ async def _batch(
 ) -> list[Stored]:
     table, text = place.table, place.text
     query: Select[Any] = select(table.c.id, text, table.c.phone_key).where(*which)
-    rows = await _rows(engine, query.order_by(table.c.id).limit(AT_ONCE))
-    return [Stored(place, row[table.c.id], row[text], row[table.c.phone_key]) for row in rows]
-
-
-async def _rows(engine: AsyncEngine, query: Executable) -> Sequence[RowMapping]:
-    async def work(connection: AsyncConnection) -> Sequence[RowMapping]:
-        return (await connection.execute(query)).mappings().all()
-
-    return await transact(engine, work)
+    found = await rows(engine, query.order_by(table.c.id).limit(AT_ONCE))
+    return [Stored(place, row[table.c.id], row[text], row[table.c.phone_key]) for row in found]
 
 
 async def _renew(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, false, insert, select, update
 
-from otp_app.storage.engine import transact
+from otp_app.storage.engine import execute, transact
 from otp_app.storage.rows import hashed
 from otp_app.storage.tables import sessions, verifications
 from otp_app.verification.models import Status
@@ -17,7 +17,7 @@ from otp_app.verification.sessions import Session
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy import Executable, RowMapping
+    from sqlalchemy import Delete, Executable, RowMapping
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from otp_app.storage.numbers import Numbers
@@ -70,11 +70,7 @@ class SqlSessions:
 
     async def end_sessions(self, token: Token) -> bool:
         """Whichever browsers they are in."""
-
-        async def work(connection: AsyncConnection) -> bool:
-            return (await connection.execute(_end(token))).rowcount > 0
-
-        return await transact(self.engine, work)
+        return await execute(self.engine, _end(token)) > 0
 
 
 def _use_up(flow: Flow, since: datetime) -> Executable:
@@ -94,7 +90,7 @@ def _see(token: Token, now: datetime) -> Executable:
     return update(sessions).where(_s.token == hashed(token)).values(seen_at=now)
 
 
-def _end(token: Token) -> Executable:
+def _end(token: Token) -> Delete:
     number = select(_v.phone_key).select_from(_with_verification).where(_s.token == hashed(token))
     same_number = select(_v.id).where(_v.phone_key == number.scalar_subquery())
     return delete(sessions).where(_s.verification.in_(same_number))

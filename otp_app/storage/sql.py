@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from otp_app.storage import queries, statements
 from otp_app.storage.audit import SqlJournal
-from otp_app.storage.engine import insert_into, transact
+from otp_app.storage.engine import execute, insert_into, rows, transact
 from otp_app.storage.rows import from_row, to_row
 from otp_app.storage.tables import users, verifications
 from otp_app.verification.audit import first_message, guess, message
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from sqlalchemy import Delete, Executable, RowMapping, Update
+    from sqlalchemy import Delete, Executable, Update
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from otp_app.phone import PhoneNumber
@@ -127,7 +127,7 @@ class SqlStore:
 
     async def is_confirmed(self, phone: PhoneNumber) -> bool:
         """Whether it is a user's number."""
-        return bool(await self._rows(queries.user(self.numbers.key(phone))))
+        return bool(await rows(self.engine, queries.user(self.numbers.key(phone))))
 
     async def approve(self, id_: str, now: datetime) -> bool:
         """All happens or nothing: it ends, its number is a user's, the event is written."""
@@ -165,17 +165,11 @@ class SqlStore:
         await self._changes(statements.forget(before, ~kept))
 
     async def _first(self, statement: Executable, flow: Flow) -> Verification | None:
-        rows = await self._rows(statement)
-        return from_row(rows[0], self.numbers, flow) if rows else None
+        found = await rows(self.engine, statement)
+        return from_row(found[0], self.numbers, flow) if found else None
 
     async def _all(self, statement: Executable) -> Sequence[Verification]:
-        return [from_row(row, self.numbers) for row in await self._rows(statement)]
-
-    async def _rows(self, statement: Executable) -> Sequence[RowMapping]:
-        async def work(connection: AsyncConnection) -> Sequence[RowMapping]:
-            return (await connection.execute(statement)).mappings().all()
-
-        return await transact(self.engine, work)
+        return [from_row(row, self.numbers) for row in await rows(self.engine, statement)]
 
     async def _ends(self, statement: Update, status: Status) -> bool:
         async def work(connection: AsyncConnection) -> bool:
@@ -197,14 +191,11 @@ class SqlStore:
             await self.outbox.write(connection, ids)
 
     async def _changes(self, statement: Update | Delete) -> bool:
-        async def work(connection: AsyncConnection) -> bool:
-            return (await connection.execute(statement)).rowcount == 1
-
-        return await transact(self.engine, work)
+        return await execute(self.engine, statement) == 1
 
     async def _makes_pending(self, statement: Update) -> bool:
-        rows = await self._rows(statement)
-        return any(row["status"] is Status.PENDING for row in rows)
+        settled = await rows(self.engine, statement)
+        return any(row["status"] is Status.PENDING for row in settled)
 
     def _proved(self, phone: PhoneNumber, now: datetime) -> Executable:
         """Make the number a user's, or prove and seal it anew."""

@@ -34,6 +34,7 @@ from otp_app.i18n.languages import languages
 from otp_app.i18n.marks import _
 from otp_app.observability import reference
 from otp_app.phone import PhoneNumber, named_country
+from otp_app.preferences import Preferences
 from otp_app.verification.inputs import parse_channel
 from otp_app.verification.models import Channel
 from otp_app.web import sessions
@@ -45,7 +46,7 @@ from otp_app.web.sessions import keep_session, see_other
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from datetime import datetime, tzinfo
+    from datetime import datetime
 
     from starlette.requests import Request
 
@@ -129,8 +130,9 @@ async def _verify_otp(request: Request) -> Response:
 async def _unavailable(request: Request, error: Any) -> Response:  # noqa: ANN401 - Starlette's
     """What no form can say: the database does not answer."""
     bind_contextvars(outcome=error.code)
-    language, zone = language_of(request.headers), _zone(request)
-    time = i18n.clock(_later(), language, zone)
+    person = Preferences.of(request.headers)
+    language = person.language
+    time = i18n.clock(_later(), language, person.zone)
     sentences = [language.say(WENT_WRONG_UNTIL, time=time), *_what_to_quote(language)]
     answer = _problem(request, SERVICE_PROBLEM, sentences, error.status)
     answer.headers.update(_retry_after(error))
@@ -173,10 +175,6 @@ def _retry_after(error: OtpError) -> dict[str, str]:
 
 def _later() -> datetime:
     return services.current().verifications.now() + timedelta(seconds=A_FEW_MINUTES)
-
-
-def _zone(request: Request) -> tzinfo:
-    return i18n.time_zone(request.cookies.get(routes.TIME_ZONE_COOKIE, ""))
 
 
 async def _choose_language(request: Request) -> Response:
@@ -222,14 +220,14 @@ def _again(
 ) -> Response:
     """The form once more, with what was typed and what is wrong with it."""
     bind_contextvars(outcome=error.code)
-    language, zone = language_of(request.headers), _zone(request)
+    person = Preferences.of(request.headers)
     texts = {
         "field": field,
-        "error": i18n.message(error, language=language, zone=zone),
+        "error": i18n.message(error, language=person.language, zone=person.zone),
         "value": value,
     }
     if error.status == UNAVAILABLE:
-        texts["try_after"] = i18n.clock(_later(), language, zone)
+        texts["try_after"] = i18n.clock(_later(), person.language, person.zone)
     context = _frame(request) | texts | dict(action)
     answer = _pages.TemplateResponse(request, f"{field}.html", context, error.status)
     answer.headers.update(_retry_after(error))

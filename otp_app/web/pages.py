@@ -14,11 +14,10 @@ from html import escape, unescape
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import cookie_parser
 from starlette.responses import JSONResponse
 
-from otp_app import routes
-from otp_app.i18n.languages import choose, likely_country
+from otp_app.i18n.languages import likely_country
+from otp_app.preferences import Preferences
 from otp_app.theme.style import Style
 from otp_app.web.codings import Coding, coding_of, compress
 from otp_app.web.headers import is_file
@@ -50,7 +49,7 @@ _VALIDATORS = ("etag", "last-modified", "accept-ranges")
 
 def language_of(headers: Headers) -> Language:
     """The one that the person chose, else their browser's."""
-    return choose(_cookie(headers), headers.get("accept-language", ""))
+    return Preferences.of(headers).language
 
 
 class Words:
@@ -201,7 +200,3 @@ def _options(countries: list[tuple[str, str]], chosen: str) -> str:
         f'<option value="{code}"{" selected" * (code == chosen)}>{escape(name)}</option>'
         for code, name in countries
     )
-
-
-def _cookie(headers: Headers) -> str:
-    return cookie_parser(headers.get("cookie", "")).get(routes.LANGUAGE_COOKIE, "")

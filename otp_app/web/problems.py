@@ -21,6 +21,7 @@ from otp_app.errors import (
     VerificationError,
 )
 from otp_app.i18n.languages import choose, english
+from otp_app.preferences import Preferences
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -36,7 +37,7 @@ _OF_THE_GUIDES = (410, 429)  # besides 400: the statuses of failures that the gu
 
 def answer(error: OtpError, request: Request) -> JSONResponse:
     """What to tell of *error* to who made *request*."""
-    zone = i18n.time_zone(request.cookies.get(routes.TIME_ZONE_COOKIE, ""))
+    zone = Preferences.of(request.headers).zone
     now = services.current().verifications.now()
     language = language_of(request)
     headers = {**written_in(language), **retry_after(error), **_challenge(error)}
