@@ -1,0 +1,62 @@
+"""Whatever axe-core can find that keeps people out is on no page, in no state, however it is shown.
+
+https://github.com/dequelabs/axe-core, which comes in the package axe-playwright-python.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from axe_playwright_python.base import AXE_SCRIPT
+
+from tests.browser.providers import console_only
+from tests.browser.states import STATES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playwright.sync_api import Page
+
+    from tests.browser.journey import Journey
+
+pytestmark = console_only
+
+WIDTHS = (320, 360, 1280)  # CSS pixels
+COLOURS: dict[str, dict[str, Any]] = {
+    "light": {"color_scheme": "light", "forced_colors": "none"},
+    "dark": {"color_scheme": "dark", "forced_colors": "none"},
+    "forced": {"color_scheme": "light", "forced_colors": "active"},
+}
+TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+
+_RUN = """async (tags) => {
+    const { violations } = await axe.run(
+        document, { runOnly: { type: "tag", values: tags }, resultTypes: ["violations"] })
+    return violations.flatMap(({ id, nodes }) => nodes.map(({ target, failureSummary }) =>
+        `${id} at ${target}: ${failureSummary}`))
+}"""
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_a1_axe_finds_nothing(start_journey: Callable[..., Journey], name: str) -> None:
+    state = STATES[name]
+    page = state.bring(start_journey(**state.options))
+    page.evaluate(AXE_SCRIPT)  # by the browser's protocol, which no policy of a page stops
+
+    found = [
+        f"{colours}, {width} px: {violation}"
+        for colours, width in product(COLOURS, WIDTHS)
+        for violation in violations(page, colours, width)
+    ]
+
+    assert not found, "\n".join(found)
+
+
+def violations(page: Page, colours: str, width: int) -> list[str]:
+    """What axe finds of *page*, shown in these colours at this width."""
+    page.emulate_media(reduced_motion="reduce", **COLOURS[colours])
+    page.set_viewport_size({"width": width, "height": 800})
+    found: list[str] = page.evaluate(_RUN, TAGS)
+    return found
