@@ -75,13 +75,11 @@ def on_backend_error(exception: Exception) -> EventSpec:
     return rx.redirect(routes.PROBLEM)
 
 
-def _add(
-    route: str, title: rx.vars.StringVar[str], component: rx.Component, on_load: Handler = None
-) -> None:
+def _add(route: str, title: rx.Var[str], component: rx.Component, on_load: Handler = None) -> None:
     app.add_page(
         component,
         route=route,
-        title=title + f" – {settings.brand}",
+        title=title.to(str) + f" – {settings.brand}",
         description=say("Confirm your phone number with {brand}", brand=settings.brand),
         on_load=on_load,
     )

@@ -10,6 +10,7 @@ from reflex_components_core.el.element import Element
 from rjsmin import jsmin
 
 from otp_app import routes
+from otp_app.components.forms import choose
 from otp_app.components.words import say
 from otp_app.i18n.languages import languages
 
@@ -60,6 +61,11 @@ def _language_menu(path: str) -> rx.Component:
         aria_label=say("Language"),
         class_name="languages",
     )
+
+
+def titled(title: rx.vars.StringVar[str], error: Text) -> rx.Var[str]:
+    """*title* for the browser's tab, which says first that there is an *error*, while there is."""
+    return choose(error, say("Error:") + " " + title, title)
 
 
 def heading(*text: Text) -> rx.Component:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 import reflex as rx
 
 from otp_app import routes
@@ -14,7 +16,7 @@ from otp_app.components.forms import (
     field,
     submit,
 )
-from otp_app.components.layout import Countdown, Go, Watch, heading, page, status
+from otp_app.components.layout import Countdown, Go, Watch, heading, page, status, titled
 from otp_app.components.words import count, for_script, say, sentence
 from otp_app.i18n.en import RESEND_TOO_SOON
 from otp_app.i18n.marks import plural
@@ -27,7 +29,21 @@ from otp_app.state.verify import (
     VerifyState,
 )
 
-TITLE = say("Check your phone")
+HEADING = say("Check your phone")
+EXPIRED = say("That code has expired")
+FINISHING = say("Your code is right")
+LOCKED = say("You cannot enter a code until {time}", time=VerifyState.expires)
+_SHOWN = choose(VerifyState.error_on == PHONE_ID, "", VerifyState.error)
+TITLE = cast(
+    "rx.Var[str]",
+    rx.match(
+        VerifyState.step,
+        (Step.LOCKED.value, LOCKED),
+        (Step.EXPIRED.value, titled(EXPIRED, _SHOWN)),
+        (Step.VERIFIED.value, FINISHING),
+        titled(HEADING, _SHOWN),
+    ),
+)
 HINT = plural(
     "{length} number. Spaces do not matter.",
     "{length} numbers. Spaces do not matter.",
@@ -54,10 +70,9 @@ def code_page(brand: str) -> rx.Component:
 
 def _waiting() -> rx.Component:
     error = choose(VerifyState.error_on == CODE_ID, VerifyState.error)
-    shown = choose(VerifyState.error_on == PHONE_ID, "", VerifyState.error)
     return rx.fragment(
-        error_summary(PROBLEM_ID, shown, VerifyState.error_on),
-        heading(TITLE),
+        error_summary(PROBLEM_ID, _SHOWN, VerifyState.error_on),
+        heading(HEADING),
         rx.cond(VerifyState.ending, _what_was_sent()),
         rx.el.form(
             field(
@@ -141,7 +156,7 @@ def _what_became_of_it() -> rx.Component:
 
 def _expired() -> rx.Component:
     return rx.fragment(
-        heading(say("That code has expired")),
+        heading(EXPIRED),
         error_summary(PROBLEM_ID, VerifyState.error, RESEND_ID),
         rx.el.p(
             sentence(
@@ -162,7 +177,7 @@ def _expired() -> rx.Component:
 def _finishing() -> rx.Component:
     """Goes for the session, which only a post can bring: a socket sets no cookies."""
     return rx.fragment(
-        heading(say("Your code is right")),
+        heading(FINISHING),
         rx.el.form(
             Go.create(),
             submit(say("Continue")),
@@ -176,7 +191,7 @@ def _finishing() -> rx.Component:
 
 def _locked() -> rx.Component:
     return rx.fragment(
-        heading(say("You cannot enter a code until {time}", time=VerifyState.expires)),
+        heading(LOCKED),
         rx.el.p(say("A wrong code was entered too many times. After that, get a new code.")),
         rx.el.div(
             _action(say("Get a new code"), VerifyState.send_again),

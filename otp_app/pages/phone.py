@@ -13,12 +13,14 @@ from otp_app.components.forms import (
     field,
     submit,
 )
-from otp_app.components.layout import Keep, heading, page, status
+from otp_app.components.layout import Keep, heading, page, status, titled
 from otp_app.components.words import say, sentence
 from otp_app.state.verify import PHONE_ID, PROBLEM_ID, Step, VerifyState
 from otp_app.verification.models import Channel
 
-TITLE = say("Enter your phone number")
+HEADING = say("Enter your phone number")
+_ERROR = choose(VerifyState.error_on == PHONE_ID, VerifyState.error)
+TITLE = titled(HEADING, _ERROR)
 
 
 def phone_page(brand: str, *, simulated: bool = False) -> rx.Component:
@@ -26,10 +28,9 @@ def phone_page(brand: str, *, simulated: bool = False) -> rx.Component:
 
     With a way to the phone where messages arrive, if that is *simulated*.
     """
-    error = choose(VerifyState.error_on == PHONE_ID, VerifyState.error)
     return page(
-        error_summary(PROBLEM_ID, error, PHONE_ID),
-        heading(TITLE),
+        error_summary(PROBLEM_ID, _ERROR, PHONE_ID),
+        heading(HEADING),
         _where_you_are(),
         rx.el.p(say("{brand} will send you a code to prove that the phone is yours.", brand=brand)),
         rx.el.form(
@@ -38,7 +39,7 @@ def phone_page(brand: str, *, simulated: bool = False) -> rx.Component:
                 PHONE_ID,
                 say("Mobile number"),
                 hint=say("Write it as you always do, or start with + for another country."),
-                error=error,
+                error=_ERROR,
                 type="tel",
                 auto_complete="tel",
                 dir="ltr",

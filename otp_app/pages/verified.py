@@ -5,18 +5,21 @@ from __future__ import annotations
 import reflex as rx
 
 from otp_app import routes
+from otp_app.components.forms import choose
 from otp_app.components.layout import heading, page
 from otp_app.components.words import say, sentence
 from otp_app.state.verify import VerifyState
 
-TITLE = say("Your number is confirmed")
+HEADING = say("Your number is confirmed")
+_NOT_YET = say("One moment")
+TITLE = choose(VerifyState.proved, HEADING, _NOT_YET)
 SIGN_OUT_ID = "sign-out"
 
 
 def verified_page(brand: str) -> rx.Component:
     """Says so, to the browser that has verified; the prerendered page says nothing."""
     return page(
-        rx.cond(VerifyState.proved, _confirmed(), heading(say("One moment"))),
+        rx.cond(VerifyState.proved, _confirmed(), heading(_NOT_YET)),
         brand=brand,
         path=routes.VERIFIED,
     )
@@ -25,7 +28,7 @@ def verified_page(brand: str) -> rx.Component:
 def _confirmed() -> rx.Component:
     return rx.fragment(
         rx.el.div(class_name="tick", aria_hidden="true"),
-        heading(TITLE),
+        heading(HEADING),
         rx.el.p(
             sentence(
                 "You have proved that the number ending {ending} is yours.",

@@ -1,0 +1,264 @@
+"""Every page in every state that it can be in, by name, whatever the language.
+
+A state brings a page there: `STATES["code error"].bring(journey)`. The journey has to be one with
+the console provider, and a browser context with the state's `options`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tests.browser.tab import LIVE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from playwright.sync_api import Page, WebSocketRoute
+
+    from tests.browser.journey import Journey
+
+    Bring = Callable[[Journey], Page]
+
+ALERT = "[role=alert]"
+STATUS = "[role=status]:not(:empty)"
+GO_ON = "form .primary"
+RESEND = "#resend button"
+NEW_CODE = "main > .actions .primary"
+EXPIRED = "h1 + #problem + p + .actions"
+LOCKED = "h1 + p + .actions"
+FINISHING = "form:has(otp-go) .primary"
+CHANGE_NUMBER = "main p > a"
+CONNECTION = ".lost"
+SOCKET = "**/_event/**"
+
+WRONG_CODES = 5
+WAIT = 31.0  # seconds until the next message may be sent
+VALID = 600.0  # seconds that a code works
+
+
+class State(NamedTuple):
+    """How to get there, and what Playwright's context has to be made with."""
+
+    bring: Bring
+    options: dict[str, Any]
+
+
+STATES: dict[str, State] = {}
+
+
+def _state(**options: Any) -> Callable[[Bring], Bring]:  # noqa: ANN401 - whatever Playwright takes
+    """Files a function under its name."""
+
+    def file(bring: Bring) -> Bring:
+        STATES[bring.__name__.replace("_", " ")] = State(bring, options)
+        return bring
+
+    return file
+
+
+@_state()
+def phone(journey: Journey) -> Page:
+    return _open(journey, "/", LIVE)
+
+
+@_state()
+def phone_error(journey: Journey) -> Page:
+    page = phone(journey)
+    _send(page, "phone", "")
+    return _shown(page, ALERT)
+
+
+@_state()
+def phone_code_sent(journey: Journey) -> Page:
+    """Back on the phone page, while a code is out."""
+    page = code(journey)
+    page.locator(CHANGE_NUMBER).last.click()
+    return _shown(page, f"{LIVE} #phone", ".note")
+
+
+@_state()
+def code(journey: Journey) -> Page:
+    page = phone(journey)
+    _send(page, "phone", journey.number.typed)
+    return _shown(page, f"{LIVE} #code")
+
+
+@_state()
+def code_error(journey: Journey) -> Page:
+    page = code(journey)
+    _send(page, "code", "letters")
+    return _shown(page, ALERT)
+
+
+@_state()
+def wrong_code(journey: Journey) -> Page:
+    page = code(journey)
+    _send(page, "code", journey.wrong_code())
+    return _shown(page, ALERT)
+
+
+@_state()
+def few_attempts(journey: Journey) -> Page:
+    """One more wrong code, and the number is locked."""
+    page = code(journey)
+    _enter_wrong_codes(page, journey, WRONG_CODES - 1)
+    return page
+
+
+@_state()
+def too_early(journey: Journey) -> Page:
+    """Another message was asked for while that had to wait."""
+    page = code(journey)
+    page.locator(RESEND).first.click()
+    return _shown(page, STATUS)
+
+
+@_state()
+def sent_again(journey: Journey) -> Page:
+    page = code(journey)
+    journey.later(WAIT)
+    page.reload()
+    _shown(page, LIVE).locator(RESEND).first.click()
+    return _shown(page, STATUS)
+
+
+@_state()
+def expired(journey: Journey) -> Page:
+    page = code(journey)
+    journey.later(VALID)
+    _send(page, "code", journey.sent_code())
+    return _shown(page, EXPIRED)
+
+
+@_state()
+def locked(journey: Journey) -> Page:
+    page = code(journey)
+    _enter_wrong_codes(page, journey, WRONG_CODES - 1)
+    _send(page, "code", journey.wrong_code())
+    return _shown(page, LOCKED)
+
+
+@_state()
+def finishing(journey: Journey) -> Page:
+    """The code was right; the session for it is on its way, and takes its time."""
+    page = code(journey)
+    page.route("**/finish", lambda route: route.fulfill(status=204))  # a page stays for that
+    _send(page, "code", journey.sent_code())
+    return _shown(page, FINISHING)
+
+
+@_state()
+def verified(journey: Journey) -> Page:
+    page = code(journey)
+    _send(page, "code", journey.sent_code())
+    return _shown(page, ".tick")
+
+
+@_state()
+def phone_already_verified(journey: Journey) -> Page:
+    """The phone page of who was about to get the session."""
+    page = finishing(journey)
+    page.goto(f"{journey.server.site.url}/")
+    return _shown(page, LIVE, ".note")
+
+
+@_state()
+def not_found(journey: Journey) -> Page:
+    journey.expect("404")
+    return _open(journey, "/nowhere", "h1")
+
+
+@_state()
+def problem(journey: Journey) -> Page:
+    return _open(journey, "/problem", "h1")
+
+
+@_state()
+def offline(journey: Journey) -> Page:
+    """The browser knows that it has no network."""
+    journey.expect("ERR_INTERNET_DISCONNECTED", "WebSocket connection")
+    page = code(journey)
+    journey.context.set_offline(offline=True)
+    return _shown(page, CONNECTION)
+
+
+@_state()
+def connection_lost(journey: Journey) -> Page:
+    """There is a network, but the server cannot be reached."""
+    page = journey.context.new_page()
+    sockets: list[WebSocketRoute] = []
+
+    def connect(socket: WebSocketRoute) -> None:
+        if sockets:
+            socket.close()
+        else:
+            socket.connect_to_server()
+            sockets.append(socket)
+
+    page.route_web_socket(SOCKET, connect)
+    page.goto(journey.server.site.url)
+    _shown(page, LIVE)
+    sockets[0].close()
+    return _shown(page, CONNECTION)
+
+
+@_state(java_script_enabled=False)
+def no_script(journey: Journey) -> Page:
+    journey.expect("csp http")  # the scripts that are not run
+    return _open(journey, "/", "#phone")
+
+
+@_state()
+def plain_phone_error(journey: Journey) -> Page:
+    page = phone(journey)
+    return _post(journey, page, ALERT)
+
+
+@_state()
+def plain_code_error(journey: Journey) -> Page:
+    page = code(journey)
+    return _post(journey, page, ALERT)
+
+
+@_state()
+def plain_verified(journey: Journey) -> Page:
+    page = code(journey)
+    page.locator("#code").fill(journey.sent_code())
+    return _post(journey, page, ".tick")
+
+
+def _open(journey: Journey, path: str, shown: str) -> Page:
+    page = journey.context.new_page()
+    page.goto(journey.server.site.url + path)
+    return _shown(page, shown)
+
+
+def _shown(page: Page, *selectors: str) -> Page:
+    """*page*, once all of it is there."""
+    page.bring_to_front()
+    for selector in selectors:
+        page.locator(selector).first.wait_for()
+    return page
+
+
+def _send(page: Page, field: str, text: str) -> None:
+    """Fill in the form and send it, once it would react."""
+    page.locator(LIVE).wait_for()
+    page.locator(f"#{field}").fill(text)
+    page.locator(GO_ON).click()
+
+
+def _enter_wrong_codes(page: Page, journey: Journey, count: int) -> None:
+    for nth in range(count):
+        said = page.locator(ALERT).inner_text() if nth else ""
+        _send(page, "code", journey.wrong_code())
+        page.wait_for_function(
+            "said => (document.querySelector('[role=alert]')?.innerText ?? said) !== said", arg=said
+        )
+
+
+def _post(journey: Journey, page: Page, shown: str) -> Page:
+    """Send the form as a browser without a script does."""
+    journey.expect("422")
+    page.evaluate("document.querySelector('main form').submit()")
+    return _shown(page, shown)
