@@ -48,7 +48,7 @@ lighthouse: .venv/dev  ## Lighthouse's scores of the production build, the media
 
 gallery: .venv/dev  ## every page in every state, as pictures in docs/gallery
 	$(BIN)/python -m tests.browser.install
-	$(BIN)/python -m tests.gallery
+	$(BIN)/python -m tests.browser.gallery
 
 lock: .venv/dev  ## write what is installed to constraints.txt
 	$(BIN)/pip freeze --exclude-editable > constraints.txt
