@@ -9,7 +9,12 @@ import time
 from pathlib import Path
 
 import structlog
-from structlog.contextvars import bind_contextvars, clear_contextvars, merge_contextvars
+from structlog.contextvars import (
+    bind_contextvars,
+    clear_contextvars,
+    get_contextvars,
+    merge_contextvars,
+)
 from structlog.processors import EventRenamer, JSONRenderer, TimeStamper, add_log_level
 from structlog.stdlib import ProcessorFormatter, add_logger_name
 from structlog.typing import EventDict, Processor  # noqa: TC002 - structlog reads annotations
@@ -100,6 +105,11 @@ def begin(**names: str) -> None:
     """
     clear_contextvars()  # a task may have served another one before
     bind_contextvars(request=secrets.token_hex(6), began=time.monotonic(), **names)
+
+
+def reference() -> str:
+    """What to quote of this request or event: its name in every line of the log, 12 digits."""
+    return str(get_contextvars().get("request", ""))
 
 
 class _Lines(logging.Handler):

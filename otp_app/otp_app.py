@@ -18,11 +18,11 @@ from otp_app import routes
 from otp_app.api import app as api
 from otp_app.api.app import ApiFirst
 from otp_app.bootstrap import running
-from otp_app.components.connection import connection_lost
+from otp_app.components.connection import connection_status
 from otp_app.components.layout import head
 from otp_app.components.words import SAID, say
 from otp_app.config import AppEnv, SettingsError, settings_or_exit
-from otp_app.observability import configure_logging
+from otp_app.observability import configure_logging, reference
 from otp_app.pages import code, phone, problem, verified
 from otp_app.state.binding import BoundToFlow
 from otp_app.state.verify import VerifyState
@@ -70,9 +70,9 @@ class App(rx.App):
 
 
 def on_backend_error(exception: Exception) -> EventSpec:
-    """Show the error page. The browser learns nothing of *exception*, the log its type."""
+    """Show the error page. The browser learns where it is in the log, which knows its type."""
     log.error("handler.failed", error=type(exception).__name__)
-    return rx.redirect(routes.PROBLEM)
+    return rx.redirect(f"{routes.PROBLEM}?reference={reference()}")
 
 
 def _add(route: str, title: rx.Var[str], component: rx.Component, on_load: Handler = None) -> None:
@@ -92,15 +92,15 @@ app = App(
     head_components=head(None if is_prod_mode() else get_config().backend_port),
     stylesheets=["/app.css"],
     reset_style=False,
-    app_wraps={(1, "ConnectionLost"): lambda stateful: connection_lost() if stateful else None},
+    app_wraps={(1, "Connection"): lambda stateful: connection_status() if stateful else None},
     toaster=None,
     backend_exception_handler=on_backend_error,
     api_transformer=[
         partial(PagesInLanguage, words=words),
         GZipMiddleware,
+        SuccessGate,
         forms.build(settings.brand, settings.own_origins, words),
         webhooks.build(settings),
-        SuccessGate,
         FlowCookie,
     ],
 )

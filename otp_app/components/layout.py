@@ -31,18 +31,31 @@ _DEV_FORMS = """addEventListener("submit", (event) => {{
 _SCRIPTS = Path(__file__).with_name("scripts")
 
 
-def page(*content: rx.Component, brand: str, path: str) -> rx.Component:
-    """The page of the app at *path*: a way past the header, the brand, the content, languages."""
+PLAIN_FORMS = say(
+    "JavaScript is off. You can still get a code and enter it here. "
+    "For another code, send your number again."
+)
+
+
+def page(
+    *content: rx.Component, brand: str, path: str, no_script: Text | None = None
+) -> rx.Component:
+    """The page of the app at *path*: a way past the header, the brand, the content, languages.
+
+    *no_script* is what to know without JavaScript.
+    """
     return rx.el.div(
         rx.el.a(say("Skip to main content"), href=f"#{MAIN}", class_name="skip"),
         rx.el.header(rx.el.a(brand, href=routes.PHONE, class_name="brand"), class_name="top"),
+        rx.fragment() if no_script is None else _no_script(no_script),
         rx.el.main(*content, id=MAIN, class_name="card"),
-        rx.el.noscript(
-            rx.el.p(say("This page needs JavaScript. Turn it on and reload."), class_name="summary")
-        ),
         rx.el.footer(_language_menu(path)),
         class_name="frame",
     )
+
+
+def _no_script(text: Text) -> rx.Component:
+    return rx.el.noscript(rx.el.p(text, class_name="note"))
 
 
 def _language_menu(path: str) -> rx.Component:
@@ -126,6 +139,15 @@ class Watch(Element):
     alias = "otp-watch"
 
     every: rx.Var[int]
+
+
+class Reference(Element):
+    """Says what to quote of a failure, in the sentence `words`."""
+
+    tag = "OtpReference"
+    alias = "otp-reference"
+
+    words: rx.Var[str]
 
 
 class Countdown(Element):

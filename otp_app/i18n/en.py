@@ -12,6 +12,15 @@ if TYPE_CHECKING:
     from otp_app.i18n.languages import Sentence
 
 _DOWN = _("We cannot send or check codes at the moment. Try again in a few minutes")
+SERVICE_PROBLEM = _("There is a problem with this service")
+WENT_WRONG = _("Something went wrong on our side. Try again in a few minutes.")
+WENT_WRONG_UNTIL = _("Something went wrong on our side. Try again after {time}.")
+WHAT_WAS_ENTERED = _(
+    "What you entered may be lost. If a code was sent to you, you can still enter it."
+)
+REFERENCE = _("If you ask for help, quote this reference: {reference}")
+PAGE_EXPIRED = _("This page has expired")
+NOTHING_DONE = _("Nothing was sent and nothing was changed.")
 RESEND_TOO_SOON = plural(
     "You can get another code in {seconds} second",
     "You can get another code in {seconds} seconds",

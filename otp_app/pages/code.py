@@ -16,7 +16,16 @@ from otp_app.components.forms import (
     field,
     submit,
 )
-from otp_app.components.layout import Countdown, Go, Watch, heading, page, status, titled
+from otp_app.components.layout import (
+    PLAIN_FORMS,
+    Countdown,
+    Go,
+    Watch,
+    heading,
+    page,
+    status,
+    titled,
+)
 from otp_app.components.words import count, for_script, say, sentence
 from otp_app.i18n.en import RESEND_TOO_SOON
 from otp_app.i18n.marks import plural
@@ -65,6 +74,7 @@ def code_page(brand: str) -> rx.Component:
         ),
         brand=brand,
         path=routes.CODE,
+        no_script=PLAIN_FORMS,
     )
 
 

@@ -13,7 +13,7 @@ from otp_app.components.forms import (
     field,
     submit,
 )
-from otp_app.components.layout import Keep, heading, page, status, titled
+from otp_app.components.layout import PLAIN_FORMS, Keep, heading, page, status, titled
 from otp_app.components.words import say, sentence
 from otp_app.state.verify import PHONE_ID, PROBLEM_ID, Step, VerifyState
 from otp_app.verification.models import Channel
@@ -65,6 +65,7 @@ def phone_page(brand: str, *, simulated: bool = False) -> rx.Component:
         *([_simulated_phone()] if simulated else []),
         brand=brand,
         path=routes.PHONE,
+        no_script=PLAIN_FORMS,
     )
 
 

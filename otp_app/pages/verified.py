@@ -22,6 +22,7 @@ def verified_page(brand: str) -> rx.Component:
         rx.cond(VerifyState.proved, _confirmed(), heading(_NOT_YET)),
         brand=brand,
         path=routes.VERIFIED,
+        no_script=HEADING,  # nobody else gets this page
     )
 
 

@@ -6,20 +6,32 @@ The routes and field names are those of the Twilio guide's HTML forms.
 from __future__ import annotations
 
 from contextlib import suppress
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
+import structlog
 from markupsafe import Markup
 from starlette.applications import Starlette
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 from starlette.templating import Jinja2Templates
 from structlog.contextvars import bind_contextvars
 
 from otp_app import i18n, routes, services
-from otp_app.errors import AlreadyVerified, OtpError
+from otp_app.errors import AlreadyVerified, OtpError, StoreUnavailable, Unexpected
+from otp_app.i18n.en import (
+    NOTHING_DONE,
+    PAGE_EXPIRED,
+    REFERENCE,
+    SERVICE_PROBLEM,
+    WENT_WRONG,
+    WENT_WRONG_UNTIL,
+    WHAT_WAS_ENTERED,
+)
 from otp_app.i18n.languages import languages
+from otp_app.observability import reference
 from otp_app.phone import PhoneNumber
 from otp_app.verification.inputs import parse_channel
 from otp_app.web import sessions
@@ -31,15 +43,21 @@ from otp_app.web.sessions import keep_session, see_other
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime, tzinfo
 
     from starlette.requests import Request
 
+    from otp_app.i18n.languages import Language
     from otp_app.verification.limits import Client
     from otp_app.verification.sessions import Token
     from otp_app.web.pages import Words
 
 _OWN = {routes.PHONE, routes.CODE, routes.VERIFIED}
 _A_YEAR = 365 * 24 * 3600  # seconds
+A_FEW_MINUTES = 120  # seconds after which to try what is down: long enough for most restarts
+FORBIDDEN, UNAVAILABLE = 403, 503
+
+log = structlog.get_logger(__name__)
 
 TEMPLATES = Path(__file__).with_name("templates")
 _pages = Jinja2Templates(TEMPLATES)
@@ -55,7 +73,11 @@ def build(brand: str, allowed_origins: Sequence[str], words: Words) -> Starlette
             Route(routes.DEV_COOKIE, _dev_cookie, methods=["GET"]),
             *sessions.ROUTES,
         ],
-        exception_handlers={OtpError: _problem},
+        exception_handlers={
+            StoreUnavailable: _unavailable,
+            FORBIDDEN: _refused,
+            Exception: _crashed,
+        },
     )
     app.state.brand, app.state.allowed_origins = brand, allowed_origins
     app.state.words = words
@@ -100,9 +122,57 @@ async def _verify_otp(request: Request) -> Response:
     return answer
 
 
-async def _problem(_request: Request, _error: Exception) -> Response:
-    """What no form can say: the database does not answer, say."""
-    return RedirectResponse(routes.PROBLEM, 303)
+async def _unavailable(request: Request, error: Any) -> Response:  # noqa: ANN401 - Starlette's
+    """What no form can say: the database does not answer."""
+    bind_contextvars(outcome=error.code)
+    language, zone = language_of(request.headers), _zone(request)
+    time = i18n.clock(_later(), language, zone)
+    sentences = [language.say(WENT_WRONG_UNTIL, time=time), *_what_to_quote(language)]
+    answer = _problem(request, SERVICE_PROBLEM, sentences, error.status)
+    answer.headers.update(_retry_after(error))
+    return answer
+
+
+async def _crashed(request: Request, error: Exception) -> Response:
+    """What nobody foresaw. The log has its type, the page where it is in the log."""
+    bind_contextvars(outcome=Unexpected.code)
+    log.error("page.failed", error=type(error).__name__)
+    language = language_of(request.headers)
+    sentences = [language.say(WENT_WRONG), *_what_to_quote(language)]
+    return _problem(request, SERVICE_PROBLEM, sentences, 500)
+
+
+async def _refused(request: Request, _error: Exception) -> Response:
+    """A form that comes from no page of ours, as far as the browser tells."""
+    nothing_done = language_of(request.headers).say(NOTHING_DONE)
+    return _problem(request, PAGE_EXPIRED, [nothing_done], FORBIDDEN)
+
+
+def _what_to_quote(language: Language) -> list[str]:
+    quoted = language.say(REFERENCE, reference=reference())
+    return [language.say(WHAT_WAS_ENTERED), quoted]
+
+
+def _problem(request: Request, what: str, sentences: list[str], status: int) -> Response:
+    """A page that needs no script, no socket and no database."""
+    frame = _frame(request)
+    own = {"what": language_of(request.headers).say(what), "page": routes.PHONE}
+    context = frame | own | {"sentences": sentences}
+    return _pages.TemplateResponse(request, "problem.html", context, status)
+
+
+def _retry_after(error: OtpError) -> dict[str, str]:
+    """RFC 9110 section 10.2.3: also where we do not know ourselves how long it will take."""
+    is_down = {"Retry-After": str(A_FEW_MINUTES)} if error.status == UNAVAILABLE else {}
+    return retry_after(error) or is_down
+
+
+def _later() -> datetime:
+    return services.current().verifications.now() + timedelta(seconds=A_FEW_MINUTES)
+
+
+def _zone(request: Request) -> tzinfo:
+    return i18n.time_zone(request.cookies.get(routes.TIME_ZONE_COOKIE, ""))
 
 
 async def _choose_language(request: Request) -> Response:
@@ -148,15 +218,17 @@ def _again(
 ) -> Response:
     """The form once more, with what was typed and what is wrong with it."""
     bind_contextvars(outcome=error.code)
-    zone = i18n.time_zone(request.cookies.get(routes.TIME_ZONE_COOKIE, ""))
+    language, zone = language_of(request.headers), _zone(request)
     texts = {
         "field": field,
-        "error": i18n.message(error, language=language_of(request.headers), zone=zone),
+        "error": i18n.message(error, language=language, zone=zone),
         "value": value,
     }
+    if error.status == UNAVAILABLE:
+        texts["try_after"] = i18n.clock(_later(), language, zone)
     context = _frame(request) | texts | dict(action)
     answer = _pages.TemplateResponse(request, f"{field}.html", context, error.status)
-    answer.headers.update(retry_after(error))
+    answer.headers.update(_retry_after(error))
     return answer
 
 

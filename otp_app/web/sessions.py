@@ -9,7 +9,6 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from otp_app import routes, services
-from otp_app.errors import StoreUnavailable
 from otp_app.web.own_pages import require_own_page
 
 if TYPE_CHECKING:
@@ -89,7 +88,4 @@ class SuccessGate:
 
 async def _elsewhere(cookie_header: str) -> str | None:
     """Where to go for who may not see the success page."""
-    try:
-        return None if await services.current().session(cookie_header) else routes.PHONE
-    except StoreUnavailable:
-        return routes.PROBLEM
+    return None if await services.current().session(cookie_header) else routes.PHONE

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -188,7 +189,7 @@ def test_a_tab_that_comes_back_finds_its_state(browser: Browser) -> None:
         assert '"ending_rx_state_":"456"' in "".join(again.frames)
 
 
-def test_a_crash_of_a_handler_tells_the_browser_nothing(
+def test_d4_a_crash_of_a_handler_tells_the_browser_only_where_it_is_in_the_log(
     tab: Socket, provider: FakeProvider, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """H5: the log has its type and place."""
@@ -198,10 +199,12 @@ def test_a_crash_of_a_handler_tells_the_browser_nothing(
     tab.flush()
 
     frames = "".join(tab.frames)
-    assert '"path":"/problem"' in frames
+    quoted = re.findall(r'"path":"/problem\?reference=([0-9a-f]{12})"', frames)
     written = "".join(capfd.readouterr())
     assert "canary" not in frames + written
-    assert "error=RuntimeError" in written
+    (line,) = (line for line in written.splitlines() if "handler.failed" in line)
+    assert "error=RuntimeError" in line
+    assert [f"request={one}" for one in quoted] == re.findall(r"request=\w+", line)
 
 
 def test_a_code_cannot_be_checked_from_a_browser_without_a_verification(

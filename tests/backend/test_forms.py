@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -185,3 +186,44 @@ def test_a_limit_is_told_with_its_time_and_sends_retry_after(
     assert "for this number. Try again after" in answer.text
     assert 1 <= int(answer.headers["retry-after"]) <= 30
     assert len(provider.sent) == 1
+
+
+def test_d4_a_crash_is_told_on_a_page_with_where_it_is_in_the_log(
+    browser: Browser,
+    provider: FakeProvider,
+    capfd: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(browser.client._transport, "raise_server_exceptions", False)
+    provider.failures = [RuntimeError("canary")]
+
+    answer = browser.post("/request-otp", NUMBER)
+
+    assert answer.status_code == 500
+    assert "<title>There is a problem with this service – " in answer.text
+    assert "If a code was sent to you, you can still enter it" in answer.text
+    written = "".join(capfd.readouterr())
+    (line,) = (line for line in written.splitlines() if "page.failed" in line)
+    assert "canary" not in answer.text + written
+    quoted = re.findall(r"quote this reference: ([0-9a-f]{12})<", answer.text)
+    assert [f"request={one}" for one in quoted] == re.findall(r"request=\w+", line)
+
+
+@pytest.mark.usefixtures("provider")
+def test_d6_a_form_of_no_page_of_ours_is_told_that_the_page_has_expired(browser: Browser) -> None:
+    answer = post(browser, "/verify-otp", {"code": RIGHT}, origin="https://evil.example")
+
+    assert answer.status_code == 403
+    assert "This page has expired" in answer.text
+    assert "Nothing was sent and nothing was changed" in answer.text
+
+
+def test_d5_what_is_down_is_told_with_a_time_and_sends_retry_after(
+    browser: Browser, provider: FakeProvider
+) -> None:
+    provider.failures = [ProviderUnavailable()]
+
+    answer = post(browser, "/request-otp", NUMBER)
+
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "120")
+    assert re.search(r"Try again after \d{1,2}:\d\d", answer.text)

@@ -91,7 +91,8 @@ def test_a_crash_has_the_headers_too(
 
     crash = browser.client.post("/request-otp", data=form, headers={"cookie": browser.cookie})
 
-    assert (crash.status_code, crash.text) == (500, "Internal Server Error")
+    assert crash.status_code == 500
+    assert "canary" not in crash.text
     assert_guarded(crash)
 
 

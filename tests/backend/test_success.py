@@ -218,7 +218,9 @@ def _without_database(verified: Browser, tmp_path: Path) -> Iterator[None]:
 @pytest.mark.usefixtures("_without_database")
 def test_without_the_database_nobody_has_verified(verified: Browser) -> None:
     for answer in (verified.get("/verified"), verified.post("/finish"), verified.post("/sign-out")):
-        assert (answer.status_code, answer.headers["location"]) == (303, "/problem")
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "120")
+        assert "Something went wrong on our side. Try again after " in answer.text
+        assert "set-cookie" not in answer.headers
 
 
 def test_the_rules_are_told_which_number_the_session_has_proved(

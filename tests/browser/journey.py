@@ -127,7 +127,7 @@ class Journey:
         complaints = recorder.complaints + recorder.failures
         unexpected = [text for text in complaints if not any(map(text.count, self._expected))]
         log = self.server.log.text(self._log_start)
-        crashes = re.findall(r".*(?:Traceback|handler\.failed).*", log)
+        crashes = re.findall(r".*(?:Traceback|(?:handler|page)\.failed).*", log)
         leaks = self._secrets().found_in([*recorder.everything(), self._log()])
         violations = self.emulator.violations[self._earlier_violations :]
         return [*unexpected, *crashes, *violations, *map(str, leaks)]

@@ -28,7 +28,7 @@ EXPIRED = "h1 + #problem + p + .actions"
 LOCKED = "h1 + p + .actions"
 FINISHING = "form:has(otp-go) .primary"
 CHANGE_NUMBER = "main p > a"
-CONNECTION = ".lost"
+CONNECTION = "otp-connection[said]"
 SOCKET = "**/_event/**"
 
 WRONG_CODES = 5
@@ -190,6 +190,7 @@ def connection_lost(journey: Journey) -> Page:
 
     def connect(socket: WebSocketRoute) -> None:
         if sockets:
+            socket.send("this is no packet")
             socket.close()
         else:
             socket.connect_to_server()

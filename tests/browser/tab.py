@@ -49,7 +49,7 @@ class Tab:
         self.problem = page.get_by_role("alert")
         self.problem_place = page.locator("#problem")
         self.status = page.locator(".actions + [role=status]")
-        self.connection = page.locator("[role=status].lost")
+        self.connection = page.locator("otp-connection")
         self.delivery = page.locator(".actions + [role=status] + [role=status]")
         self.watch = page.locator("otp-watch")
         self.wait = page.locator("otp-countdown")
