@@ -2,8 +2,8 @@
 
 `python -m tests.browser.gallery "code error" locked` renders these states only.
 
-Fonts are the machine's. A Debian that shows boxes for Arabic has none of it:
-`apt-get install fonts-noto-core`.
+Fonts are the machine's. A Debian that shows boxes for Arabic or Japanese has none of them:
+`apt-get install fonts-noto-core fonts-noto-cjk`.
 """
 
 from __future__ import annotations
@@ -124,8 +124,10 @@ def render(name: str, start: Start) -> None:
 def picture(page: Page, view: View) -> bytes:
     """The whole page as *view* has it, as PNG."""
     page.emulate_media(color_scheme=view.scheme)
-    page.set_viewport_size({"width": view.width, "height": 568 if view.width == NARROW else 800})
-    return page.screenshot(full_page=True)
+    page.set_viewport_size({"width": view.width, "height": 1})
+    height = page.evaluate("document.documentElement.scrollHeight")
+    page.set_viewport_size({"width": view.width, "height": height})  # a banner is at its end
+    return page.screenshot()
 
 
 def small(png: bytes) -> bytes:

@@ -228,16 +228,6 @@ def plain_verified(journey: Journey) -> Page:
     return _post(journey, page, ".tick")
 
 
-@_state()
-def simulated_phone(journey: Journey) -> Page:
-    return _open(journey, "/phone", "[role=log] li, [role=log] .hint")
-
-
-@_state()
-def api_documentation(journey: Journey) -> Page:
-    return _open(journey, "/api/docs", "h1")
-
-
 def _open(journey: Journey, path: str, shown: str) -> Page:
     page = journey.context.new_page()
     page.goto(journey.server.site.url + path)

@@ -31,42 +31,51 @@ COLOURS: dict[str, dict[str, Any]] = {
 }
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
-_RUN = """async (tags) => {
-    const { violations } = await axe.run(
-        document, { runOnly: { type: "tag", values: tags }, resultTypes: ["violations"] })
+_RUN = """async ([tags, preload]) => {
+    const { violations } = await axe.run(document, {
+        runOnly: { type: "tag", values: tags }, resultTypes: ["violations"], preload })
     return violations.flatMap(({ id, nodes }) => nodes.map(({ target, failureSummary }) =>
         `${id} at ${target}: ${failureSummary}`))
 }"""
+
+_WITHOUT_TIMERS = "window.setTimeout = (run, _, ...values) => queueMicrotask(() => run(...values))"
+"""Where a page's scripts are off, no timer comes and no file is loaded for one."""
 
 
 @pytest.mark.parametrize("name", STATES)
 def test_a1_axe_finds_nothing(start_journey: Callable[..., Journey], name: str) -> None:
     state = STATES[name]
     page = state.bring(start_journey(**state.options))
-    put_axe_into(page)
+
+    assert_axe_finds_nothing(page, scripted=state.options.get("java_script_enabled", True))
+
+
+@pytest.mark.parametrize("path", ["/phone", "/api/docs"])
+def test_a1_axe_finds_nothing_on_the_pages_for_developers(journey: Journey, path: str) -> None:
+    page = journey.open(path).page
+    page.wait_for_load_state("networkidle")
+
+    assert_axe_finds_nothing(page)
+
+
+def assert_axe_finds_nothing(page: Page, *, scripted: bool = True) -> None:
+    """In no colours and at no width."""
+    if not scripted:
+        page.evaluate(_WITHOUT_TIMERS)
+    page.evaluate(AXE_SCRIPT)  # by the browser's protocol, which no policy of a page stops
 
     found = [
         f"{colours}, {width} px: {violation}"
         for colours, width in product(COLOURS, WIDTHS)
-        for violation in violations(page, colours, width)
+        for violation in violations(page, colours, width, scripted)
     ]
 
     assert not found, "\n".join(found)
 
 
-def put_axe_into(page: Page) -> None:
-    """By the browser's protocol, which no policy of a page stops.
-
-    Into one whose scripts are off too, once it is there without them.
-    """
-    protocol = page.context.new_cdp_session(page)
-    protocol.send("Emulation.setScriptExecutionDisabled", {"value": False})
-    page.evaluate(AXE_SCRIPT)
-
-
-def violations(page: Page, colours: str, width: int) -> list[str]:
+def violations(page: Page, colours: str, width: int, preload: bool) -> list[str]:
     """What axe finds of *page*, shown in these colours at this width."""
     page.emulate_media(reduced_motion="reduce", **COLOURS[colours])
     page.set_viewport_size({"width": width, "height": 800})
-    found: list[str] = page.evaluate(_RUN, TAGS)
+    found: list[str] = page.evaluate(_RUN, [TAGS, preload])
     return found
