@@ -10,7 +10,7 @@ export REFLEX_CHECK_LATEST_VERSION := false
 # What says of itself that it is no secret: an example, or made up for a test.
 MADE_UP := canary|-tests-|for-tests|not-?a-?real|^(password|secret|abcd1234)$$
 
-.PHONY: run dev test lint secure format check lock clean
+.PHONY: run dev test lint secure format check lighthouse gallery lock clean
 
 run: .venv/run  ## build and serve the app, on http://localhost:3000 or PORT
 	$(BIN)/reflex run --env prod
@@ -40,6 +40,15 @@ format: .venv/dev
 	$(BIN)/ruff check --fix .
 
 check: lint test  ## all of CI
+
+lighthouse: .venv/dev  ## Lighthouse's scores of the production build, the median of three
+	$(BIN)/python -m tests.browser.install
+	$(BIN)/bun install --frozen-lockfile --silent --cwd bench/lighthouse
+	$(BIN)/python -m bench.lighthouse
+
+gallery: .venv/dev  ## every page in every state, as pictures in docs/gallery
+	$(BIN)/python -m tests.browser.install
+	$(BIN)/python -m tests.browser.gallery
 
 lock: .venv/dev  ## write what is installed to constraints.txt
 	$(BIN)/pip freeze --exclude-editable > constraints.txt

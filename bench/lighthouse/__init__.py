@@ -1,0 +1,1 @@
+"""Lighthouse's scores of the pages, as a telephone on a slow line has them: `make lighthouse`."""
