@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from otp_app.config_values import (
     MIN_SECRET,
     ApiKeys,
+    Channels,
     NumberKeys,
     Origin,
     Origins,
@@ -35,6 +36,7 @@ from otp_app.config_values import (
 )
 from otp_app.verification.limits import POLICY, Limit, adjusted
 from otp_app.verification.looking import Concern
+from otp_app.verification.models import Channel
 from otp_app.verification.sessions import SessionPolicy
 from otp_app.verification.sweeper import KEEP
 
@@ -116,6 +118,9 @@ class Settings(BaseSettings):
     otp_locale: str = Field("en-US", pattern="^[a-z]{2}(-[A-Z]{2})?$", examples=["en-GB"])
 
     otp_provider: ProviderName | None = Field(None, examples=["twilio"])
+    # No e-mail: who reads a mailbox does not hold the phone number that an approval is about, and
+    # NIST SP 800-63B-4 section 3.1.3 does not take e-mail for a channel.
+    channels: Channels = Field("sms,voice", examples=["sms,voice,whatsapp"])
 
     vonage_api_key: str | None = Field(None, pattern="^[0-9a-zA-Z]+$", examples=["abcd1234"])
     vonage_api_secret: SecretStr | None = Field(None, examples=["(from the dashboard)"])
@@ -125,6 +130,13 @@ class Settings(BaseSettings):
     vonage_private_key: SecretStr | None = Field(None, examples=["/run/secrets/vonage.key"])
     vonage_brand_name: str = Field(
         "MyApp", min_length=1, max_length=16, pattern=r"^[^/{}:$\r\n]*$", examples=["MyApp"]
+    )
+    # The number alone, as Vonage wants it.
+    vonage_whatsapp_from: str | None = Field(
+        None, pattern="^[1-9][0-9]{6,14}$", examples=["447700900000"]
+    )
+    vonage_template_id: str | None = Field(
+        None, pattern="^[0-9a-fA-F-]{36}$", examples=["00000000-0000-4000-8000-000000000000"]
     )
     vonage_signature_secret: SecretStr | None = Field(
         None, min_length=MIN_SECRET, examples=["(from the dashboard)"]
@@ -139,6 +151,9 @@ class Settings(BaseSettings):
         None, examples=["VA and 32 hexadecimal digits"]
     )
     twilio_brand_name: str = Field("MyApp", min_length=1, max_length=30, examples=["MyApp"])
+    twilio_template_sid: Annotated[str, sid("HJ")] | None = Field(
+        None, examples=["HJ and 32 hexadecimal digits"]
+    )
     twilio_event_streams: bool = Field(False, examples=["true"])  # noqa: FBT003
     twilio_base_url: Origin = Field(
         "https://verify.twilio.com", examples=["https://verify.twilio.com"]
@@ -175,6 +190,11 @@ class Settings(BaseSettings):
     def countries(self) -> frozenset[str]:
         """Where codes may go; everywhere, if there is none."""
         return frozenset(re.findall("[A-Z]{2}", self.allowed_countries))
+
+    @property
+    def channel_list(self) -> tuple[Channel, ...]:
+        """How codes may travel, in the order in which they are offered."""
+        return tuple(map(Channel, split(self.channels)))
 
     @property
     def number_key_list(self) -> tuple[str, ...]:
@@ -228,6 +248,11 @@ class Settings(BaseSettings):
         return self.public_url or f"http://localhost:{self.port}"
 
     @property
+    def domain(self) -> str:
+        """Whose pages may fill in our codes by themselves."""
+        return urlsplit(self.origin).hostname or ""
+
+    @property
     def is_https(self) -> bool:
         """Whether people reach the app by https, so that cookies can insist on it."""
         return self.origin.startswith("https://")
@@ -242,7 +267,7 @@ class Settings(BaseSettings):
     @property
     def has_simulated_phone(self) -> bool:
         """Whether `/phone` is there: only where codes go nowhere and nobody else comes."""
-        is_local = urlsplit(self.origin).hostname in LOCAL
+        is_local = self.domain in LOCAL
         is_console = self.provider is ProviderName.CONSOLE
         return is_console and is_local and self.app_env is AppEnv.DEVELOPMENT
 
@@ -306,6 +331,16 @@ class Settings(BaseSettings):
                     f"{', '.join(missing)}: missing, and needed to send by {name.value}. "
                     "Or set OTP_PROVIDER=console to work without an account"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _check_channels(self) -> Self:
+        by_vonage = self.provider is ProviderName.VONAGE
+        if by_vonage and Channel.WHATSAPP in self.channel_list and not self.vonage_whatsapp_from:
+            raise ValueError(
+                "VONAGE_WHATSAPP_FROM: missing, and needed by CHANNELS=whatsapp. Set your WhatsApp "
+                "Business number, for example 447700900000, or take whatsapp out of CHANNELS"
+            )
         return self
 
     @model_validator(mode="after")

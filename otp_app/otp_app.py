@@ -110,14 +110,14 @@ app.add_middleware(EventGate())
 app.add_middleware(BoundToFlow())
 app.register_lifespan_task(lifespan)
 
-brand = settings.brand
+brand, channels = settings.brand, settings.channel_list
 _add(
     routes.PHONE,
     phone.TITLE,
-    phone.phone_page(brand, simulated=settings.has_simulated_phone),
+    phone.phone_page(brand, channels, simulated=settings.has_simulated_phone),
     VerifyState.show_phone,
 )
-_add(routes.CODE, code.TITLE, code.code_page(brand), VerifyState.show_code)
+_add(routes.CODE, code.TITLE, code.code_page(brand, channels), VerifyState.show_code)
 _add(routes.VERIFIED, verified.TITLE, verified.verified_page(brand), VerifyState.show_verified)
 _add("404", problem.NOT_FOUND_TITLE, problem.not_found_page(brand))
 _add(routes.PROBLEM, problem.PROBLEM_TITLE, problem.problem_page(brand))

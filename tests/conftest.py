@@ -19,6 +19,7 @@ _FOLDER = tempfile.TemporaryDirectory(prefix="otp-app-tests-")  # gone when the 
 for name in [*os.environ]:  # nor do settings of the shell
     if name.startswith(("LIMIT_", "LOOK", "EVENTS_", "OTEL_", "VONAGE_", "TWILIO_")) or name in {
         "PUBLIC_URL",
+        "CHANNELS",
         "ALLOWED_COUNTRIES",
         "DEFAULT_COUNTRY",
         "OTP_LOCALE",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import reflex as rx
 
 from otp_app import routes
@@ -15,14 +17,20 @@ from otp_app.components.forms import (
 )
 from otp_app.components.layout import Keep, heading, page, status
 from otp_app.components.words import say, sentence
+from otp_app.i18n.en import CHANNELS
 from otp_app.state.verify import PHONE_ID, PROBLEM_ID, Step, VerifyState
-from otp_app.verification.models import Channel
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from otp_app.components.forms import Text
+    from otp_app.verification.models import Channel
 
 TITLE = say("Enter your phone number")
 
 
-def phone_page(brand: str, *, simulated: bool = False) -> rx.Component:
-    """The form that asks for the number.
+def phone_page(brand: str, channels: Sequence[Channel], *, simulated: bool = False) -> rx.Component:
+    """The form that asks for the number, and how the code should come, if there are *channels*.
 
     With a way to the phone where messages arrive, if that is *simulated*.
     """
@@ -43,14 +51,7 @@ def phone_page(brand: str, *, simulated: bool = False) -> rx.Component:
                 auto_complete="tel",
                 dir="ltr",
             ),
-            choices(
-                "channel",
-                say("How should the code come?"),
-                [
-                    (Channel.SMS.value, say("Text message")),
-                    (Channel.VOICE.value, say("Call me")),
-                ],
-            ),
+            *([_channel_choices(channels)] if len(channels) > 1 else []),
             submit(say("Send code")),
             Keep.create(),
             method="post",
@@ -65,6 +66,11 @@ def phone_page(brand: str, *, simulated: bool = False) -> rx.Component:
         brand=brand,
         path=routes.PHONE,
     )
+
+
+def _channel_choices(channels: Sequence[Channel]) -> rx.Component:
+    options: list[tuple[str, Text]] = [(one.value, say(CHANNELS[one])) for one in channels]
+    return choices("channel", say("How should the code come?"), options)
 
 
 def _where_you_are() -> rx.Component:

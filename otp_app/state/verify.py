@@ -22,13 +22,15 @@ from otp_app.errors import (
     StoreUnavailable,
     VerificationExpired,
 )
+from otp_app.i18n.en import CHANNELS, OTHER_CHANNELS
 from otp_app.i18n.languages import choose
+from otp_app.i18n.marks import _
 from otp_app.phone import PhoneNumber
 from otp_app.verification.inputs import parse_channel
 from otp_app.verification.models import Channel, Status, Verification
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Mapping
     from datetime import datetime, tzinfo
 
     from otp_app.i18n.languages import Language
@@ -53,6 +55,12 @@ _TOLD_BY: dict[type[OtpError], Step] = {  # no words needed where the page says 
     AlreadyVerified: Step.VERIFIED,
     AttemptsExhausted: Step.LOCKED,
     VerificationExpired: Step.EXPIRED,
+}
+
+_SENT_AGAIN = {
+    Channel.SMS: _("We sent a new code by text message to the number ending {ending}"),
+    Channel.VOICE: _("We are calling the number ending {ending}"),
+    Channel.WHATSAPP: _("We sent a new code by WhatsApp to the number ending {ending}"),
 }
 
 PROBLEM_ID = "problem"  # the error summary, which takes the focus
@@ -87,7 +95,8 @@ class VerifyState(rx.State):
     notice: str = ""
     busy: str = ""
     ending: str = ""
-    by_call: bool = False
+    channel: str = Channel.SMS.value  # of the last message
+    channels: list[str] = [*map(str, Channel)]  # noqa: RUF012 - those that reach the number
     expires: str = ""
     code_length: int = 6
     proved: str = ""  # the ending of the number that this browser's session is for
@@ -152,10 +161,24 @@ class VerifyState(rx.State):
 
     @rx.event
     async def send_again(self) -> AsyncIterator[EventSpec | None]:
-        """Send a new text message to the same number."""
+        """Send a new code to the same number, as it was sent before."""
+        self._begin(self._say("Sending a new code"))
+        yield None
+        yield await self._show(self._resend(), RESEND_ID)
+
+    @rx.event
+    async def text_me(self) -> AsyncIterator[EventSpec | None]:
+        """Send a new code to the same number by text message."""
         self._begin(self._say("Sending a new code"))
         yield None
         yield await self._show(self._resend(Channel.SMS), RESEND_ID)
+
+    @rx.event
+    async def whatsapp_me(self) -> AsyncIterator[EventSpec | None]:
+        """Send a new code to the same number by WhatsApp."""
+        self._begin(self._say("Sending a new code"))
+        yield None
+        yield await self._show(self._resend(Channel.WHATSAPP), RESEND_ID)
 
     @rx.event
     async def call_me(self) -> AsyncIterator[EventSpec | None]:
@@ -188,27 +211,20 @@ class VerifyState(rx.State):
         return rx.redirect(routes.PHONE)
 
     async def _start(self, form: PhoneForm) -> Verification:
+        verifications = services.current().verifications
         phone = PhoneNumber.parse(_text(form, "phone"), _text(form, "country"))
-        channel = parse_channel(_text(form, "channel"))
-        client = await self._client()
-        return await services.current().verifications.start(client, phone, channel)
+        channel = parse_channel(_text(form, "channel"), verifications.channels)
+        return await verifications.start(await self._client(), phone, channel)
 
     async def _check(self, form: CodeForm) -> Verification:
         client, id_ = await self._asked()
         return await services.current().verifications.check(client, id_, _text(form, "code"))
 
-    async def _resend(self, channel: Channel) -> Verification:
+    async def _resend(self, channel: Channel | None = None) -> Verification:
         client, id_ = await self._asked()
         sent = await services.current().verifications.resend(client, id_, channel)
-        self.notice = self._notice(channel, sent.phone.ending)
+        self.notice = self._language().say(_SENT_AGAIN[sent.channel], ending=sent.phone.ending)
         return sent
-
-    def _notice(self, channel: Channel, ending: str) -> str:
-        if channel is Channel.VOICE:
-            return self._say("We are calling the number ending {ending}", ending=ending)
-        return self._say(
-            "We sent a new code by text message to the number ending {ending}", ending=ending
-        )
 
     async def _show(self, action: Awaitable[Verification], field: str) -> EventSpec | None:
         """Do *action* and go where it leads, or show why it does not."""
@@ -231,7 +247,7 @@ class VerifyState(rx.State):
             await self._restore()
         if _TOLD_BY.get(type(error)) == self.step:
             return rx.redirect(self._page())
-        text = i18n.message(error, language=self._language(), zone=self._zone(), now=_now())
+        text = self._words(error, OTHER_CHANNELS if field == RESEND_ID else CHANNELS)
         if field == RESEND_ID and isinstance(error, ResendTooSoon):
             self.notice = text  # nothing is wrong, it is only early
             return None
@@ -257,10 +273,12 @@ class VerifyState(rx.State):
             return
         self._request_id = verification.id
         self.ending = verification.phone.ending
-        self.by_call = verification.channel is Channel.VOICE
+        self.channel = verification.channel.value
         self.expires = i18n.clock(verification.expires_at, self._language(), self._zone())
         self.resend_at = _milliseconds(verification.resend_at)
-        self.code_length = services.current().verifications.code_length(verification)
+        verifications = services.current().verifications
+        self.channels = [*map(str, verifications.channels_to(verification.phone))]
+        self.code_length = verifications.code_length(verification)
 
     async def _mirror_delivery(self, verification: Verification | None) -> None:
         """Say what is reported of a message whose code this tab waits for."""
@@ -270,7 +288,9 @@ class VerifyState(rx.State):
         deliveries, report = services.current().deliveries, None
         with suppress(StoreUnavailable):  # it can be read at the next look
             report = await deliveries.of(verification)
-        self.delivery = i18n.delivery(report, self._language(), self._zone()) if report else ""
+        channels = services.current().verifications.channels_to(verification.phone)
+        language, zone = self._language(), self._zone()
+        self.delivery = i18n.delivery(report, channels, language, zone) if report else ""
         self.awaits_delivery = deliveries.awaits(verification, report)
 
     def _begin(self, busy: str) -> None:
@@ -302,6 +322,12 @@ class VerifyState(rx.State):
     def _zone(self) -> tzinfo:
         """The person's, by the preference that the page's script sets."""
         return i18n.time_zone(self._cookie(routes.TIME_ZONE_COOKIE))
+
+    def _words(self, error: OtpError, labels: Mapping[Channel, str]) -> str:
+        """What to tell of *error*, on the page whose buttons have *labels*."""
+        return i18n.message(
+            error, language=self._language(), zone=self._zone(), now=_now(), labels=labels
+        )
 
     def _say(self, english: str, **values: str) -> str:
         return self._language().say(english, **values)

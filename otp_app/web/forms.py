@@ -68,9 +68,10 @@ async def _request_otp(request: Request) -> Response:
     text = form.get("number", form.get("phone", ""))
     try:
         phone = PhoneNumber.parse(text, form.get("country", ""))
-        channel = parse_channel(form.get("channel", ""))
+        verifications = services.current().verifications
+        channel = parse_channel(form.get("channel", ""), verifications.channels)
         client = await _client(request)
-        await services.current().verifications.start(client, phone, channel)
+        await verifications.start(client, phone, channel)
     except OtpError as exc:
         kept = {name: form[name] for name in ("country", "channel") if name in form}
         action = {"action": routes.REQUEST_OTP, "page": routes.PHONE, "kept": kept}
