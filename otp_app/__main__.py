@@ -1,4 +1,4 @@
-"""The operator's commands, of `python -m otp_app`: doctor, why, rotate, events and key."""
+"""The operator's commands, of `python -m otp_app`: doctor, why, rotate, events, message and key."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from otp_app.phone import PhoneNumber
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_WHY = (
+_ABOUT_WHY = (
     "What was sent to a number and checked, and which limits hold it until when. Needs the app's "
     "settings; with another SECRET_KEY than its own, it finds nothing. Times are in UTC."
 )
@@ -30,6 +30,12 @@ _ROTATE = (
 _EVENTS = (
     "List the events that EVENTS_URL never took: times, type, verification, last failure. With "
     "retry, have the app deliver them all again, from the first attempt on."
+)
+
+
+_MESSAGE = (
+    "Print the text message for a template at Vonage, a fragment for each language: one JSON "
+    "object a line, as docs/channels.md posts them. PUBLIC_URL says whose pages fill in the code."
 )
 
 
@@ -52,11 +58,19 @@ def main(argv: Sequence[str] | None = None) -> int:
         from otp_app.operations import events
 
         return events.run(retry=arguments.what == "retry")
+    if arguments.command == "message":
+        from otp_app.operations import message
+
+        return message.run()
+    return _why(parser, " ".join(arguments.number), arguments.country)
+
+
+def _why(parser: ArgumentParser, number: str, country: str) -> int:
     from otp_app.i18n import message
     from otp_app.operations import why
 
     try:
-        phone = PhoneNumber.parse(" ".join(arguments.number), arguments.country)
+        phone = PhoneNumber.parse(number, country)
     except InvalidPhoneNumber as exc:
         parser.error(message(exc))
     return why.run(phone)
@@ -83,7 +97,8 @@ def _parser() -> ArgumentParser:
     commands.add_parser("rotate", help="seal all numbers with the first key", description=_ROTATE)
     events = commands.add_parser("events", help="what a backend never took", description=_EVENTS)
     events.add_argument("what", nargs="?", choices=["retry"], help="deliver them again")
-    why = commands.add_parser("why", help="what happened to a number", description=_WHY)
+    commands.add_parser("message", help="texts for a template", description=_MESSAGE)
+    why = commands.add_parser("why", help="what happened to a number", description=_ABOUT_WHY)
     why.add_argument("number", nargs="+", help="in any form: +14155552671, '(415) 555-2671'")
     why.add_argument("--country", default="", metavar="GB", help="of a number without its +")
     key = commands.add_parser("key", help="a new API key", description=_KEY)

@@ -43,6 +43,7 @@ from otp_app.verification.breaker import Breaker
 from otp_app.verification.deliveries import Deliveries
 from otp_app.verification.events import Courier, LeftOpen
 from otp_app.verification.looking import Screening
+from otp_app.verification.models import Channel
 from otp_app.verification.rounds import go_round
 from otp_app.verification.service import VerificationService
 from otp_app.verification.sessions import Sessions
@@ -62,8 +63,9 @@ if TYPE_CHECKING:
 _REFUSED = {
     ProviderName.TWILIO: (
         "TWILIO_VERIFY_SERVICE_SID: the Service cannot be used. Check that it is there, that "
-        "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN may use it, and that its code length is 6 or "
-        "more (Twilio Console, Verify, Services)"
+        "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN may use it, that its code length is 6 or more, "
+        "and that it has a WhatsApp sender if CHANNELS has whatsapp (Twilio Console, Verify, "
+        "Services)"
     ),
     ProviderName.VONAGE: (
         "VONAGE_PRIVATE_KEY, VONAGE_BRAND_NAME, OTP_LOCALE: one of them cannot be used. The key "
@@ -109,6 +111,7 @@ async def running(settings: Settings) -> AsyncIterator[None]:
             _now,
             limits=settings.limits,
             countries=settings.countries,
+            channels=settings.channel_list,
             screening=await _screening(settings, stack),
             observers=_observers(tracer),
         )
@@ -312,12 +315,15 @@ def _provider(
 def _twilio(settings: Settings) -> Provider:
     from otp_app.providers.twilio import TwilioProvider
 
+    is_sender = settings.provider is ProviderName.TWILIO
     return TwilioProvider(
         account_sid=settings.twilio_account_sid or "",
         auth_token=_revealed(settings.twilio_auth_token) or "",
         service_sid=settings.twilio_verify_service_sid or "",
         base_url=settings.twilio_base_url,
         locale=settings.otp_locale,
+        template_sid=settings.twilio_template_sid,
+        by_whatsapp=is_sender and Channel.WHATSAPP in settings.channel_list,
     )
 
 
@@ -332,6 +338,9 @@ def _vonage(settings: Settings) -> Provider:
         api_secret=_revealed(settings.vonage_api_secret),
         application_id=settings.vonage_application_id,
         private_key=_revealed(settings.vonage_private_key),
+        whatsapp_from=settings.vonage_whatsapp_from,
+        template_id=settings.vonage_template_id,
+        calls=Channel.VOICE in settings.channel_list,
     )
 
 

@@ -7,11 +7,14 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
+
+
+Param: TypeAlias = "str | int | datetime | tuple[str, ...]"
 
 
 class OtpError(Exception):
@@ -20,13 +23,13 @@ class OtpError(Exception):
     Attributes:
         code: stable name, the key of its words.
         status: the HTTP status that says the same.
-        params: what the words mention.
+        params: what the words mention. `channels` are names, of which one may be chosen.
     """
 
     code: ClassVar[str]
     status: ClassVar[int]
 
-    def __init__(self, **params: str | int | datetime) -> None:
+    def __init__(self, **params: Param) -> None:
         super().__init__(self.code)
         self.params = params
 
@@ -54,6 +57,7 @@ class PhoneProblem(StrEnum):
     COUNTRY_CODE_UNKNOWN = "country_code_unknown"
     EXTENSION = "extension"
     LANDLINE = "landline"
+    NO_WHATSAPP = "no_whatsapp"
     NOT_PERSONAL = "not_personal"
     NOT_SERVED = "not_served"
 
@@ -63,7 +67,7 @@ class InvalidPhoneNumber(InputError):
 
     code = "phone_invalid"
 
-    def __init__(self, problem: PhoneProblem, **params: str | int | datetime) -> None:
+    def __init__(self, problem: PhoneProblem, **params: Param) -> None:
         super().__init__(**params)
         self.problem = problem
 
@@ -87,7 +91,7 @@ class InvalidCode(InputError):
 
     code = "code_invalid"
 
-    def __init__(self, problem: CodeProblem, **params: str | int | datetime) -> None:
+    def __init__(self, problem: CodeProblem, **params: Param) -> None:
         super().__init__(**params)
         self.problem = problem
 
@@ -103,10 +107,10 @@ class NumberUnfit(InputError):
     code = "number_unfit"
 
 
-class UnknownChannel(InputError):
-    """The code was asked for in a way that does not exist."""
+class ChannelNotOffered(InputError):
+    """The code was asked for in a way that there is not, or not here. Params: `channels`."""
 
-    code = "channel_unknown"
+    code = "channel_not_offered"
 
 
 class RequestError(OtpError):
@@ -313,13 +317,16 @@ class Refusal(StrEnum):
 
 
 class ProviderRejected(ProviderError):
-    """The provider refuses this number or channel, for good. Nothing was sent."""
+    """The provider refuses this number or channel, for good. Nothing was sent.
+
+    Params: `channels` that are left, as the service knows them.
+    """
 
     code = "provider_rejected"
     status = 422
 
-    def __init__(self, refusal: Refusal = Refusal.NUMBER) -> None:
-        super().__init__()
+    def __init__(self, refusal: Refusal = Refusal.NUMBER, channels: tuple[str, ...] = ()) -> None:
+        super().__init__(channels=channels)
         self.refusal = refusal
 
     @property

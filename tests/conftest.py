@@ -21,6 +21,7 @@ for name in [*os.environ]:  # nor do settings of the shell
         ("LIMIT_", "LOOK", "BRAND_", "EVENTS_", "OTEL_", "VONAGE_", "TWILIO_")
     ) or name in {
         "PUBLIC_URL",
+        "CHANNELS",
         "ALLOWED_COUNTRIES",
         "DEFAULT_COUNTRY",
         "OTP_LOCALE",

@@ -32,7 +32,7 @@ EXAMPLES: tuple[e.OtpError, ...] = (
     e.Unexpected(),
     e.InvalidPhoneNumber(e.PhoneProblem.TOO_SHORT, region="US"),
     e.InvalidCode(e.CodeProblem.TOO_SHORT, length=6, count=5),
-    e.UnknownChannel(),
+    e.ChannelNotOffered(channels=("sms", "voice")),
     e.NumberUnfit(),
     e.FlowMissing(),
     e.VerificationNotFound(),
@@ -68,6 +68,7 @@ _PROVIDER = (
 )
 _SEND = (
     *_PROVIDER,
+    e.ChannelNotOffered,
     e.InvalidPhoneNumber,
     e.NumberBusy,
     e.NumberUnfit,

@@ -12,7 +12,6 @@ from otp_app.api.callers import Anybody, Caller, new_browser, new_flow
 from otp_app.api.checking import checked
 from otp_app.api.schemas import GuideCheck, GuideRequest, GuideRequested, GuideVerified
 from otp_app.phone import PhoneNumber
-from otp_app.verification.models import Channel
 
 if TYPE_CHECKING:
     from otp_app.verification.models import Flow
@@ -33,7 +32,7 @@ router = APIRouter(tags=["guides"], responses=documented.guide_errors())
     openapi_extra=documented.for_anybody(),
 )
 async def request_code(body: GuideRequest, caller: Anybody, request: Request) -> GuideRequested:
-    """Send a code to `phoneNumber` by text message.
+    """Send a code to `phoneNumber`, by the first channel that is offered and reaches it.
 
     Asked again by the same browser, or with the `requestId` of before, it sends the code once
     more; within 30 seconds it does not, and gives the same `requestId`.
@@ -41,7 +40,7 @@ async def request_code(body: GuideRequest, caller: Anybody, request: Request) ->
     phone = PhoneNumber.parse(body.phoneNumber, body.country)
     flow = _flow(body.requestId, caller, request)
     verifications = services.current().verifications
-    verification = await verifications.start(caller.client(flow), phone, Channel.SMS)
+    verification = await verifications.start(caller.client(flow), phone)
     return GuideRequested(requestId=caller.name(flow, verification.id))
 
 

@@ -91,7 +91,9 @@ class NewVerification(_Body):
 
     phone_number: Number
     country: Country = ""
-    channel: ChannelName = Channel.SMS
+    channel: ChannelName | None = Field(
+        None, description="by default the first that reaches it", examples=["sms"]
+    )
 
 
 class Guess(_Body):
@@ -103,7 +105,7 @@ class Guess(_Body):
 class Resend(_Body):
     """How to send the code again."""
 
-    channel: ChannelName = Channel.SMS
+    channel: ChannelName | None = Field(None, description="by default as before", examples=["sms"])
 
 
 class VerificationView(BaseModel):

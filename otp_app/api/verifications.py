@@ -109,7 +109,7 @@ async def resend(
     caller: Somebody,
     once: OnceForKey,
 ) -> Response:
-    """Send once more, by the channel of your choice. One that is over is begun anew: a new `id`."""
+    """Send once more, by any channel. One that is over is begun anew: a new `id`."""
 
     async def work() -> VerificationView:
         client, id_ = caller.find(id)

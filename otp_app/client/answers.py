@@ -20,7 +20,7 @@ class Verification:
         id: names it to the caller that began it, and to nobody else.
         status: `sending`, `unknown` (a message may have been sent), `pending` (a code can be
             checked), `approved`, `exhausted`, `expired`, `canceled` or `refused`.
-        channel: of the last message, `sms` or `voice`.
+        channel: of the last message: `sms`, `voice` or `whatsapp`.
         ending: the last digits of the number.
         code_length: digits.
         attempts_left: wrong codes that are still forgiven.

@@ -8,7 +8,7 @@ from typing import Literal
 from urllib.parse import quote
 from uuid import uuid4
 
-Channel = Literal["sms", "voice"]
+Channel = Literal["sms", "voice", "whatsapp"]
 
 _PATH = "/api/v1/verifications"
 _VISIBLE = re.compile(r"[\x21-\x7e]+")  # what a header can carry and the server takes
@@ -48,9 +48,9 @@ class Calls:
         """Of all calls: RFC 6750 section 2.1."""
         return {"Authorization": f"Bearer {self.api_key}"} if self.api_key else {}
 
-    def start(self, phone: str, channel: Channel, country: str, key: str | None) -> Call:
+    def start(self, phone: str, channel: Channel | None, country: str, key: str | None) -> Call:
         """A code to *phone*."""
-        body = {"phone_number": phone, "channel": channel, "country": country}
+        body = {"phone_number": phone, "country": country} | _by(channel)
         return Call("POST", _PATH, body, self._once(key))
 
     def read(self, id_: str) -> Call:
@@ -61,9 +61,9 @@ class Calls:
         """Whether *code* is right."""
         return Call("POST", f"{_one(id_)}/check", {"code": code}, self._once(key))
 
-    def resend(self, id_: str, channel: Channel, key: str | None) -> Call:
+    def resend(self, id_: str, channel: Channel | None, key: str | None) -> Call:
         """The code again."""
-        return Call("POST", f"{_one(id_)}/resend", {"channel": channel}, self._once(key))
+        return Call("POST", f"{_one(id_)}/resend", _by(channel), self._once(key))
 
     def cancel(self, id_: str) -> Call:
         """The end of it."""
@@ -74,6 +74,10 @@ class Calls:
         if key is not None:
             return _require_visible(key, "idempotency_key")
         return str(uuid4()) if self.api_key else ""
+
+
+def _by(channel: Channel | None) -> dict[str, str]:
+    return {"channel": channel} if channel else {}
 
 
 def _one(id_: str) -> str:

@@ -69,7 +69,7 @@ class Client:
     def start(
         self,
         phone: str,
-        channel: Channel = "sms",
+        channel: Channel | None = None,
         country: str = "",
         idempotency_key: str | None = None,
     ) -> Verification:
@@ -77,7 +77,7 @@ class Client:
 
         Args:
             phone: E.164, or as people write it, with *country*.
-            channel: how the code travels.
+            channel: how the code travels; by default the first that is offered and reaches it.
             country: ISO 3166-1 code, for a number without its +.
             idempotency_key: the key of an earlier try, to ask for the same again.
 
@@ -103,9 +103,11 @@ class Client:
         return self._ask(self._calls.check(id_, code, idempotency_key), answers.approval)
 
     def resend(
-        self, id_: str, channel: Channel = "sms", idempotency_key: str | None = None
+        self, id_: str, channel: Channel | None = None, idempotency_key: str | None = None
     ) -> Verification:
-        """Send the code again. One that is over is begun anew, with a new id.
+        """Send the code again, as before if not by *channel*.
+
+        One that is over is begun anew, with a new id.
 
         Raises:
             ApiError, NotReached, NoAnswer: as `start`.
@@ -150,7 +152,7 @@ class AsyncClient:
     async def start(
         self,
         phone: str,
-        channel: Channel = "sms",
+        channel: Channel | None = None,
         country: str = "",
         idempotency_key: str | None = None,
     ) -> Verification:
@@ -167,7 +169,7 @@ class AsyncClient:
         return await self._ask(self._calls.check(id_, code, idempotency_key), answers.approval)
 
     async def resend(
-        self, id_: str, channel: Channel = "sms", idempotency_key: str | None = None
+        self, id_: str, channel: Channel | None = None, idempotency_key: str | None = None
     ) -> Verification:
         """As `Client.resend`."""
         call = self._calls.resend(id_, channel, idempotency_key)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 from typing import Annotated, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr, model_validator
 
 from otp_app.config.site import LOCAL, AppEnv, SiteSettings
-from otp_app.config.values import MIN_SECRET, Origin, sid
+from otp_app.config.values import MIN_SECRET, Channels, Origin, sid, split
+from otp_app.verification.models import Channel
 
 
 class ProviderName(StrEnum):
@@ -24,6 +24,9 @@ class ProviderSettings(SiteSettings):
     """The accounts, and the one that is used."""
 
     otp_provider: ProviderName | None = Field(None, examples=["twilio"])
+    # No e-mail: who reads a mailbox does not hold the phone number that an approval is about, and
+    # NIST SP 800-63B-4 section 3.1.3 does not take e-mail for a channel.
+    channels: Channels = Field("sms,voice", examples=["sms,voice,whatsapp"])
     otp_locale: str = Field("en-US", pattern="^[a-z]{2}(-[A-Z]{2})?$", examples=["en-GB"])
 
     vonage_api_key: str | None = Field(None, pattern="^[0-9a-zA-Z]+$", examples=["abcd1234"])
@@ -34,6 +37,13 @@ class ProviderSettings(SiteSettings):
     vonage_private_key: SecretStr | None = Field(None, examples=["/run/secrets/vonage.key"])
     vonage_brand_name: str = Field(
         "MyApp", min_length=1, max_length=16, pattern=r"^[^/{}:$\r\n]*$", examples=["MyApp"]
+    )
+    # The number alone, as Vonage wants it.
+    vonage_whatsapp_from: str | None = Field(
+        None, pattern="^[1-9][0-9]{6,14}$", examples=["447700900000"]
+    )
+    vonage_template_id: str | None = Field(
+        None, pattern="^[0-9a-fA-F-]{36}$", examples=["00000000-0000-4000-8000-000000000000"]
     )
     vonage_signature_secret: SecretStr | None = Field(
         None, min_length=MIN_SECRET, examples=["(from the dashboard)"]
@@ -48,10 +58,18 @@ class ProviderSettings(SiteSettings):
         None, examples=["VA and 32 hexadecimal digits"]
     )
     twilio_brand_name: str = Field("MyApp", min_length=1, max_length=30, examples=["MyApp"])
+    twilio_template_sid: Annotated[str, sid("HJ")] | None = Field(
+        None, examples=["HJ and 32 hexadecimal digits"]
+    )
     twilio_event_streams: bool = Field(False, examples=["true"])  # noqa: FBT003
     twilio_base_url: Origin = Field(
         "https://verify.twilio.com", examples=["https://verify.twilio.com"]
     )
+
+    @property
+    def channel_list(self) -> tuple[Channel, ...]:
+        """How codes may travel, in the order in which they are offered."""
+        return tuple(map(Channel, split(self.channels)))
 
     @property
     def provider(self) -> ProviderName:
@@ -79,7 +97,7 @@ class ProviderSettings(SiteSettings):
     @property
     def has_simulated_phone(self) -> bool:
         """Whether `/phone` is there: only where codes go nowhere and nobody else comes."""
-        is_local = urlsplit(self.origin).hostname in LOCAL
+        is_local = self.domain in LOCAL
         is_console = self.provider is ProviderName.CONSOLE
         return is_console and is_local and self.app_env is AppEnv.DEVELOPMENT
 
@@ -131,6 +149,16 @@ class ProviderSettings(SiteSettings):
                     f"{', '.join(missing)}: missing, and needed to send by {name.value}. "
                     "Or set OTP_PROVIDER=console to work without an account"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _check_channels(self) -> Self:
+        by_vonage = self.provider is ProviderName.VONAGE
+        if by_vonage and Channel.WHATSAPP in self.channel_list and not self.vonage_whatsapp_from:
+            raise ValueError(
+                "VONAGE_WHATSAPP_FROM: missing, and needed by CHANNELS=whatsapp. Set your WhatsApp "
+                "Business number, for example 447700900000, or take whatsapp out of CHANNELS"
+            )
         return self
 
     @model_validator(mode="after")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from enum import StrEnum
+from urllib.parse import urlsplit
 
 from pydantic import Field, SecretStr
 from pydantic_settings import BaseSettings
@@ -43,6 +44,11 @@ class SiteSettings(BaseSettings):
     def origin(self) -> str:
         """Where people open the app."""
         return self.public_url or f"http://localhost:{self.port}"
+
+    @property
+    def domain(self) -> str:
+        """Whose pages may fill in our codes by themselves."""
+        return urlsplit(self.origin).hostname or ""
 
     @property
     def is_https(self) -> bool:

@@ -13,6 +13,7 @@ from limits import parse_many as parse_rates
 from pydantic import AfterValidator, SecretStr
 
 from otp_app.verification.limits import POLICY
+from otp_app.verification.models import Channel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -125,6 +126,18 @@ def _webhook_url(value: str) -> str:
 
 
 WebhookUrl = Annotated[str, AfterValidator(_webhook_url)]
+
+
+def _channels(value: str) -> str:
+    """Names of `Channel`, each once, the first chosen at first."""
+    names = split(value)
+    if not names or not set(names) <= set(Channel) or len(set(names)) < len(names):
+        known = ", ".join(Channel)
+        raise ValueError(f"must be one or more of {known}, each once, with commas between")
+    return ",".join(names)
+
+
+Channels = Annotated[str, AfterValidator(_channels)]
 
 
 def sid(prefix: str) -> AfterValidator:

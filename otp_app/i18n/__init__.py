@@ -7,17 +7,23 @@ from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from babel.dates import format_date, format_time
+from babel.lists import format_list
 
 from otp_app.errors import CodeMismatch, OtpError, ResendTooSoon
-from otp_app.i18n.en import DELIVERIES, TEXTS
+from otp_app.i18n.en import CHANNELS, CHOICE, DELIVERIES, OTHER_CHANNELS, TEXTS
 from otp_app.i18n.languages import english
+from otp_app.verification.models import Channel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from datetime import tzinfo
 
+    from otp_app.errors import Param
     from otp_app.i18n.languages import Language
     from otp_app.verification.deliveries import Delivery
+
+_NO_CHOICE = {"refused_landline": "refused_number", "refused_channel": "refused_number"}
+"""Whose words to take where nothing else can be chosen."""
 
 WARN_FROM = 3  # attempts left from which the person is told how many
 
@@ -28,10 +34,16 @@ def message(
     language: Language | None = None,
     zone: tzinfo = UTC,
     now: datetime | None = None,
+    labels: Mapping[Channel, str] = CHANNELS,
 ) -> str:
-    """What to tell the person about *error*, in *language* (English), with times of *zone*."""
+    """What to tell the person about *error*, in *language* (English), with times of *zone*.
+
+    Channels are called what *labels* has them on the buttons of the page.
+    """
     language, now = language or english(), now or datetime.now(UTC)
     values = {name: _written(value, language, zone, now) for name, value in error.params.items()}
+    if isinstance(channels := error.params.get("channels"), tuple):
+        values["choices"] = _choices(channels, language, labels)
     if "region" in error.params:
         values["country"] = language.country(str(error.params["region"]))
     if isinstance(error, ResendTooSoon):
@@ -39,10 +51,18 @@ def message(
     return language.say(TEXTS[_key(error)], **values)
 
 
-def delivery(report: Delivery, language: Language, zone: tzinfo) -> str:
-    """What to tell the person about their message, with the clock time of *zone*."""
+def delivery(
+    report: Delivery, channels: Iterable[Channel], language: Language, zone: tzinfo
+) -> str:
+    """What to tell the person about their message, with the clock time of *zone*.
+
+    Where it failed, with the other one of *channels* that they may choose, or the same again.
+    """
     words = DELIVERIES[report.channel, report.status]
-    return language.say(words, at=clock(report.at, language, zone)) if words else ""
+    others = [channel for channel in channels if channel is not report.channel]
+    choices = _choices(others or [report.channel], language, OTHER_CHANNELS)
+    at = clock(report.at, language, zone)
+    return language.say(words, at=at, choices=choices) if words else ""
 
 
 def clock(moment: datetime, language: Language, zone: tzinfo, now: datetime | None = None) -> str:
@@ -65,15 +85,24 @@ def time_zone(name: str) -> tzinfo:
         return UTC
 
 
-def _written(
-    value: str | int | datetime, language: Language, zone: tzinfo, now: datetime
-) -> str | int:
+def _choices(channels: Iterable[str], language: Language, labels: Mapping[Channel, str]) -> str:
+    """As “Text message” or “Call me”."""
+    names = (language.say(labels[Channel(channel)]) for channel in channels)
+    quoted = [language.say(CHOICE, choice=name) for name in names]
+    return format_list(quoted, "or", language.locale)
+
+
+def _written(value: Param, language: Language, zone: tzinfo, now: datetime) -> str | int:
     if isinstance(value, datetime):
         return clock(value, language, zone, now)
+    if isinstance(value, tuple):
+        return ""  # has words of its own
     return value if isinstance(value, int) else language.left_to_right(value)
 
 
 def _key(error: OtpError) -> str:
+    if error.params.get("channels") == ():
+        return _NO_CHOICE.get(error.key, error.key)
     left = error.params.get("attempts_left")
     if not isinstance(error, CodeMismatch) or not isinstance(left, int) or left > WARN_FROM:
         return error.key

@@ -11,6 +11,7 @@ from otp_app.verification.models import Channel
 if TYPE_CHECKING:
     from otp_app.i18n.languages import Sentence
 
+_LANDLINE = _("This number cannot get messages. Enter a mobile number, or choose {choices}")
 _DOWN = _("We cannot send or check codes at the moment. Try again in a few minutes")
 SERVICE_PROBLEM = _("There is a problem with this service")
 WENT_WRONG = _("Something went wrong on our side. Try again in a few minutes.")
@@ -26,8 +27,26 @@ RESEND_TOO_SOON = plural(
     "You can get another code in {seconds} seconds",
 )
 
-_NO_MESSAGE = _("The text message could not be delivered. Try a call: choose “Call me instead”")
-_NO_CALL = _("The call did not get through. Try a text message: choose “Send a new text message”")
+CHOICE = _("“{choice}”")
+"""What there is to choose, as it stands on a button, where a sentence mentions it."""
+
+CHANNELS = {
+    Channel.SMS: _("Text message"),
+    Channel.VOICE: _("Call me"),
+    Channel.WHATSAPP: _("WhatsApp"),
+}
+"""How the code comes, on the phone page."""
+
+OTHER_CHANNELS = {
+    Channel.SMS: _("Send a new text message"),
+    Channel.VOICE: _("Call me instead"),
+    Channel.WHATSAPP: _("Send it by WhatsApp"),
+}
+"""How else it comes, on the code page."""
+
+_NO_MESSAGE = _("The text message could not be delivered. Choose {choices}")
+_NO_CALL = _("The call did not get through. Choose {choices}")
+_NO_WHATSAPP = _("The WhatsApp message could not be delivered. Choose {choices}")
 
 DELIVERIES = {
     (Channel.SMS, DeliveryStatus.ACCEPTED): "",
@@ -38,6 +57,10 @@ DELIVERIES = {
     (Channel.VOICE, DeliveryStatus.DELIVERED): _("We called at {at}"),
     (Channel.VOICE, DeliveryStatus.UNDELIVERED): _NO_CALL,
     (Channel.VOICE, DeliveryStatus.FAILED): _NO_CALL,
+    (Channel.WHATSAPP, DeliveryStatus.ACCEPTED): "",
+    (Channel.WHATSAPP, DeliveryStatus.DELIVERED): _("Delivered at {at}"),
+    (Channel.WHATSAPP, DeliveryStatus.UNDELIVERED): _NO_WHATSAPP,
+    (Channel.WHATSAPP, DeliveryStatus.FAILED): _NO_WHATSAPP,
 }
 
 TEXTS: dict[str, Sentence] = {
@@ -55,9 +78,8 @@ TEXTS: dict[str, Sentence] = {
         "{prefix} is not a country code. Check the start of the number"
     ),
     "phone_extension": _("Enter the number without an extension"),
-    "phone_landline": _(
-        "This number cannot get text messages. Enter a mobile number, or choose “Call me”"
-    ),
+    "phone_landline": _LANDLINE,
+    "phone_no_whatsapp": _("We cannot send WhatsApp messages to {country}. Choose {choices}"),
     "phone_not_personal": _(
         "We cannot send codes to this kind of number. Enter your own mobile number"
     ),
@@ -81,7 +103,7 @@ TEXTS: dict[str, Sentence] = {
         "new key and know that a message may have been sent"
     ),
     "unexpected": _("There is a problem with this service. Try again in a few minutes"),
-    "channel_unknown": _("Choose “Text message” or “Call me”"),
+    "channel_not_offered": _("Choose {choices}"),
     "code_missing": plural("Enter the {length} digit code", "Enter the {length} digit code"),
     "code_not_digits": _("The code has only numbers"),
     "code_too_short": plural(
@@ -132,12 +154,10 @@ TEXTS: dict[str, Sentence] = {
         "This number is busy with an earlier code. Wait a few minutes, then try again"
     ),
     "refused_number": _("We cannot send a code to this number. Use a different number"),
-    "refused_landline": _(
-        "This number cannot get text messages. Enter a mobile number, or choose “Call me”"
-    ),
+    "refused_landline": _LANDLINE,
     "refused_country": _("We cannot send codes to this country yet. Use a different number"),
     "refused_channel": _(
-        "We cannot reach this number that way now. Choose the other way, or try again later"
+        "We cannot reach this number that way now. Choose {choices}, or try again later"
     ),
     "provider_unavailable": _DOWN,
     "provider_not_reached": _DOWN,

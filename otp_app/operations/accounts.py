@@ -11,6 +11,7 @@ https://www.twilio.com/docs/lookup/v2-api
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -19,6 +20,7 @@ from aiohttp import encode_basic_auth
 from otp_app.config import LookName, ProviderName, Settings
 from otp_app.operations.asking import Answer, Question, ask, clock
 from otp_app.operations.findings import Finding, fail, ok, warn
+from otp_app.verification.models import Channel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,7 +36,10 @@ def accounts(settings: Settings) -> Iterator[Finding]:
     for name in sorted({settings.provider, *settings.complete_providers()}):
         match name:
             case ProviderName.TWILIO:
-                yield from _asked("twilio", _twilio(settings), _service)
+                by_whatsapp = Channel.WHATSAPP in settings.channel_list
+                yield from _asked(
+                    "twilio", _twilio(settings), partial(_service, by_whatsapp=by_whatsapp)
+                )
             case ProviderName.VONAGE:
                 yield from _vonage(settings)
             case ProviderName.CONSOLE:
@@ -73,8 +78,8 @@ def _twilio_authorization(settings: Settings) -> str:
     return encode_basic_auth(settings.twilio_account_sid or "", token)
 
 
-def _service(answer: Answer) -> Finding:
-    from otp_app.providers.twilio import MIN_CODE_LENGTH
+def _service(answer: Answer, *, by_whatsapp: bool) -> Finding:
+    from otp_app.providers.twilio import MIN_CODE_LENGTH, has_whatsapp_sender
 
     length = answer.body.get("code_length")
     if answer.status == 404:
@@ -84,6 +89,9 @@ def _service(answer: Answer) -> Finding:
     if length < MIN_CODE_LENGTH:
         fix = f"set the Service's code length to {MIN_CODE_LENGTH} or more"
         return fail("twilio", f"its codes have {length} digits", fix)
+    if by_whatsapp and not has_whatsapp_sender(answer.body.get("whatsapp")):
+        fix = "set one up in the Service, or take whatsapp out of CHANNELS"
+        return fail("twilio", "its Service has no WhatsApp sender, and CHANNELS has whatsapp", fix)
     return ok("twilio", f"takes the credentials; its codes have {length} digits")
 
 

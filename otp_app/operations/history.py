@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from otp_app.verification.audit import Answer, Entry
     from otp_app.verification.models import Verification
 
-_CHANNELS = {Channel.SMS: "text message", Channel.VOICE: "call"}
+NAMES = {Channel.SMS: "text message", Channel.VOICE: "call", Channel.WHATSAPP: "WhatsApp"}
 _BECAME = {
     Status.SENDING: "on its way to the provider",
     Status.UNKNOWN: "perhaps sent, the provider did not answer",
@@ -55,7 +55,7 @@ def _answer(answer: Answer | None) -> str:
 
 
 def _line(verification: Verification, now: datetime) -> str:
-    way = f"{_CHANNELS[verification.channel]} by {verification.provider}"
+    way = f"{NAMES[verification.channel]} by {verification.provider}"
     parts = (
         _became(verification, now),
         _counted(0 if verification.status is Status.REFUSED else verification.sends, "message"),

@@ -15,7 +15,7 @@ from otp_app.bootstrap import NO_KEY
 from otp_app.config import Settings, SettingsError, load_settings
 from otp_app.errors import NumbersUnreadable, StoreUnavailable
 from otp_app.operations.configuration import rate
-from otp_app.operations.history import asked, told
+from otp_app.operations.history import NAMES, asked, told
 from otp_app.operations.installation import (
     NO_DATABASE,
     NO_SECRET,
@@ -23,17 +23,18 @@ from otp_app.operations.installation import (
     find_secret,
     open_existing,
 )
-from otp_app.phone import Kind, PhoneNumber
 from otp_app.storage.limiter import SqlLimiter, Standing
 from otp_app.storage.sql import SqlStore
+from otp_app.verification.channels import reaching
 from otp_app.verification.limits import Action, Client, Limit, Scope, Spending, spendings
 from otp_app.verification.models import Flow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from otp_app.phone import PhoneNumber
     from otp_app.verification.audit import Entry
-    from otp_app.verification.models import Verification
+    from otp_app.verification.models import Channel, Verification
 
 MOST = 20  # verifications
 _BY_NUMBER = {Scope.NUMBER, Scope.STRANGERS, Scope.FAILURES, Scope.PREFIX} | {
@@ -41,12 +42,6 @@ _BY_NUMBER = {Scope.NUMBER, Scope.STRANGERS, Scope.FAILURES, Scope.PREFIX} | {
     Scope.EVERYBODY,
 }
 _NOBODY = Client(Flow(""), "")
-
-_REACHED = {
-    Kind.MOBILE: "text messages and calls reach it",
-    Kind.LANDLINE: "only calls reach it",
-    Kind.OTHER: "no codes go to this kind of number",
-}
 
 
 @dataclass(frozen=True)
@@ -113,7 +108,13 @@ def _reach(settings: Settings, phone: PhoneNumber) -> Iterator[str]:
     served = "is served" if is_served else "is not in ALLOWED_COUNTRIES"
     yield f"The number ending {phone.ending}"
     yield f"  country   {phone.region} {served}"
-    yield f"  kind      {phone.kind}: {_REACHED[phone.kind]}"
+    ways = reaching(phone, settings.channel_list)
+    yield f"  kind      {phone.kind}: {_reached(ways)}"
+
+
+def _reached(ways: Sequence[Channel]) -> str:
+    """By what, of CHANNELS."""
+    return f"reached by {', '.join(NAMES[way] for way in ways)}" if ways else "gets no codes"
 
 
 def _limits(standings: Sequence[Standing]) -> Iterator[str]:

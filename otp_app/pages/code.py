@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import reflex as rx
 
@@ -27,7 +27,7 @@ from otp_app.components.layout import (
     titled,
 )
 from otp_app.components.words import count, for_script, say, sentence
-from otp_app.i18n.en import RESEND_TOO_SOON
+from otp_app.i18n.en import OTHER_CHANNELS, RESEND_TOO_SOON
 from otp_app.i18n.marks import plural
 from otp_app.state.verify import (
     CODE_ID,
@@ -37,6 +37,10 @@ from otp_app.state.verify import (
     Step,
     VerifyState,
 )
+from otp_app.verification.models import Channel
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 HEADING = say("Check your phone")
 EXPIRED = say("That code has expired")
@@ -57,19 +61,27 @@ HINT = plural(
     "{length} number. Spaces do not matter.",
     "{length} numbers. Spaces do not matter.",
 )
+_SEND_BY: dict[Channel, Handler] = {
+    Channel.SMS: VerifyState.text_me,
+    Channel.VOICE: VerifyState.call_me,
+    Channel.WHATSAPP: VerifyState.whatsapp_me,
+}
 WATCH_EVERY = 3000  # ms; an event each, of the ten a second that a socket may send
 
 
-def code_page(brand: str) -> rx.Component:
-    """What there is to do about the code, by where the verification stands."""
+def code_page(brand: str, channels: Sequence[Channel]) -> rx.Component:
+    """What there is to do about the code, by where the verification stands.
+
+    Of *channels*, those that reach the number can be chosen.
+    """
     return page(
         rx.fragment(
             rx.match(
                 VerifyState.step,
                 (Step.LOCKED.value, _locked()),
-                (Step.EXPIRED.value, _expired()),
+                (Step.EXPIRED.value, _expired(channels)),
                 (Step.VERIFIED.value, _finishing()),
-                _waiting(),
+                _waiting(channels),
             )
         ),
         brand=brand,
@@ -78,7 +90,7 @@ def code_page(brand: str) -> rx.Component:
     )
 
 
-def _waiting() -> rx.Component:
+def _waiting(channels: Sequence[Channel]) -> rx.Component:
     error = choose(VerifyState.error_on == CODE_ID, VerifyState.error)
     return rx.fragment(
         error_summary(PROBLEM_ID, _SHOWN, VerifyState.error_on),
@@ -105,19 +117,31 @@ def _waiting() -> rx.Component:
             custom_attrs={"data-live": rx.State.is_hydrated},
         ),
         rx.el.h2(say("I did not get a code")),
-        _other_ways(),
+        _other_ways(channels),
     )
 
 
 def _what_was_sent() -> rx.Component:
     ending, time = rx.el.bdi(VerifyState.ending), rx.el.strong(VerifyState.expires)
     return rx.el.p(
-        rx.cond(
-            VerifyState.by_call,
-            sentence(
-                "We are calling the number ending {ending}. The code works until {time}.",
-                ending=ending,
-                time=time,
+        rx.match(
+            VerifyState.channel,
+            (
+                Channel.VOICE.value,
+                sentence(
+                    "We are calling the number ending {ending}. The code works until {time}.",
+                    ending=ending,
+                    time=time,
+                ),
+            ),
+            (
+                Channel.WHATSAPP.value,
+                sentence(
+                    "We sent a code by WhatsApp to the number ending {ending}. "
+                    "It works until {time}.",
+                    ending=ending,
+                    time=time,
+                ),
             ),
             sentence(
                 "We sent a code by text message to the number ending {ending}. "
@@ -129,11 +153,10 @@ def _what_was_sent() -> rx.Component:
     )
 
 
-def _other_ways() -> rx.Component:
+def _other_ways(channels: Sequence[Channel]) -> rx.Component:
     return rx.el.div(
         rx.el.div(
-            _action(say("Send a new text message"), VerifyState.send_again),
-            _action(say("Call me instead"), VerifyState.call_me),
+            *map(_by, channels),
             id=RESEND_ID,
             tab_index=-1,
             class_name="actions",
@@ -164,7 +187,7 @@ def _what_became_of_it() -> rx.Component:
     )
 
 
-def _expired() -> rx.Component:
+def _expired(channels: Sequence[Channel]) -> rx.Component:
     return rx.fragment(
         heading(EXPIRED),
         error_summary(PROBLEM_ID, VerifyState.error, RESEND_ID),
@@ -176,7 +199,7 @@ def _expired() -> rx.Component:
         ),
         rx.el.div(
             _action(say("Get a new code"), VerifyState.send_again, class_name="primary"),
-            _action(say("Call me instead"), VerifyState.call_me),
+            *(rx.cond(VerifyState.channel != one.value, _by(one)) for one in channels),
             _start_again(say("Start again")),
             class_name="actions",
         ),
@@ -209,6 +232,13 @@ def _locked() -> rx.Component:
             class_name="actions",
         ),
     )
+
+
+def _by(channel: Channel) -> rx.Component:
+    """The button of *channel*, if that reaches the number."""
+    channels: Prop = VerifyState.channels
+    button = _action(say(OTHER_CHANNELS[channel]), _SEND_BY[channel])
+    return rx.cond(channels.contains(channel.value), button)
 
 
 def _start_again(text: Text) -> rx.Component:

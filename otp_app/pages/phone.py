@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import reflex as rx
 
 from otp_app import routes
@@ -24,8 +26,14 @@ from otp_app.components.layout import (
     titled,
 )
 from otp_app.components.words import say, sentence
+from otp_app.i18n.en import CHANNELS
 from otp_app.state.verify import PHONE_ID, PREVIEW_ID, PROBLEM_ID, PhoneForm, Step, VerifyState
-from otp_app.verification.models import Channel
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from otp_app.components.forms import Text
+    from otp_app.verification.models import Channel
 
 HEADING = say("Enter your phone number")
 _ERROR = choose(VerifyState.error_on == PHONE_ID, VerifyState.error)
@@ -33,8 +41,10 @@ TITLE = titled(HEADING, _ERROR)
 _TYPED = f"Object.fromEntries(new FormData(document.getElementById('{PHONE_ID}').form))"
 
 
-def phone_page(brand: str, *, help_url: str = "", simulated: bool = False) -> rx.Component:
-    """The form that asks for the number.
+def phone_page(
+    brand: str, channels: Sequence[Channel], *, help_url: str = "", simulated: bool = False
+) -> rx.Component:
+    """The form that asks for the number, and how the code should come, if there are *channels*.
 
     *help_url* is where the operator names other ways, if there are any.
     With a way to the phone where messages arrive, if that is *simulated*.
@@ -56,15 +66,7 @@ def phone_page(brand: str, *, help_url: str = "", simulated: bool = False) -> rx
                 auto_complete="tel",
                 dir="ltr",
             ),
-            choices(
-                "channel",
-                say("How should the code come?"),
-                [
-                    (Channel.SMS.value, say("Text message")),
-                    (Channel.VOICE.value, say("Call me")),
-                ],
-                hint=say("Your phone company may charge for messages and calls."),
-            ),
+            _channel_choices(channels),
             submit(say("Send code")),
             pending(VerifyState.answered),
             Keep.create(),
@@ -110,6 +112,14 @@ def _how_safe(help_url: str) -> rx.Component:
         rx.el.p(say("Never tell anybody the code, whoever asks for it.")),
         *([other_ways] if help_url else []),
     )
+
+
+def _channel_choices(channels: Sequence[Channel]) -> rx.Component:
+    cost = say("Your phone company may charge for messages and calls.")
+    if len(channels) == 1:
+        return rx.el.p(cost, class_name="hint")
+    options: list[tuple[str, Text]] = [(one.value, say(CHANNELS[one])) for one in channels]
+    return choices("channel", say("How should the code come?"), options, hint=cost)
 
 
 def _where_you_are() -> rx.Component:

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 import reflex as rx
 
 from otp_app import routes
+from otp_app.components.forms import choose
 from otp_app.components.layout import heading, page
 from otp_app.components.ticker import Ticker
 from otp_app.errors import CodeMismatch, OtpError, ProviderRejected, Refusal, VerificationExpired
 from otp_app.i18n import message
 from otp_app.providers.simulated_phone import DELAYS, Trouble, failure_of
 from otp_app.state.simulated_phone import SimulatedPhoneState
+from otp_app.verification.models import Channel
 
 if TYPE_CHECKING:
     from otp_app.components.forms import Handler, Prop
@@ -43,7 +45,7 @@ _ON_THE_PHONE = {
     Trouble.LOST: "What is sent never arrives",
 }
 _ON_THE_PAGES = {
-    Trouble.LANDLINE: ProviderRejected(Refusal.LANDLINE),
+    Trouble.LANDLINE: ProviderRejected(Refusal.LANDLINE, channels=(Channel.VOICE,)),
     Trouble.WRONG_CODE: CodeMismatch(),
     Trouble.EXPIRED: VerificationExpired(),
 }
@@ -86,13 +88,15 @@ def _nothing_yet() -> rx.Component:
 
 
 def _message(one: Prop, brand: str) -> rx.Component:
-    return rx.el.li(rx.cond(one.is_call, _call(one, brand), _text(one, brand)), key=one.number)
+    is_call = one.channel == Channel.VOICE.value
+    return rx.el.li(rx.cond(is_call, _call(one, brand), _text(one, brand)), key=one.number)
 
 
 def _text(one: Prop, brand: str) -> rx.Component:
+    by_whatsapp = one.channel == Channel.WHATSAPP.value
     return rx.el.div(
-        _from(one, brand),
-        rx.el.p(f"Your {brand} code is ", rx.el.b(one.code), ". Do not share it."),
+        _from(one, choose(by_whatsapp, f"{brand} by WhatsApp", brand)),
+        rx.el.p(rx.el.b(one.code), one.rest, lang=one.language, dir="auto", class_name="words"),
         class_name="text",
     )
 
@@ -106,7 +110,7 @@ def _call(one: Prop, brand: str) -> rx.Component:
     )
 
 
-def _from(one: Prop, who: str) -> rx.Component:
+def _from(one: Prop, who: Prop) -> rx.Component:
     return rx.el.p(
         rx.el.strong(who),
         rx.el.span("to •••", one.ending, ", ", one.at),

@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 LIFETIME = 600  # seconds
 
 _REFERENCE = re.compile("[0-9a-f]{32}:([0-9]{1,12}):[0-9a-f]{64}")
-_NAMES = {Channel.SMS: "Text message", Channel.VOICE: "Phone call"}
+_NAMES = {
+    Channel.SMS: "Text message",
+    Channel.VOICE: "Phone call",
+    Channel.WHATSAPP: "WhatsApp",
+}
 _HINT = f" (open {routes.SIMULATED_PHONE} to see it)"
 _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"  # ECMA-48 section 8.3.117
 
@@ -73,19 +77,17 @@ class ConsoleProvider:
         """Nothing to give back."""
 
     async def start(self, to: PhoneNumber, channel: Channel, language: str = "") -> Reference:
-        """Write a code to the terminal, in the developer's language."""
-        del language
+        """Write a code to the terminal, for the developer, and to the phone."""
         await self._phone.require_way(channel)
-        return self._send(to, channel)
+        return self._send(to, channel, language)
 
     async def resend(
         self, reference: Reference, to: PhoneNumber, channel: Channel, language: str = ""
     ) -> Reference:
         """Write a new code; the old one is worth nothing any more."""
-        del language
         await self._phone.require_way(channel)
         await self.cancel(reference)
-        return self._send(to, channel)
+        return self._send(to, channel, language)
 
     async def check(self, reference: Reference, to: PhoneNumber, code: str) -> CheckOutcome:
         """Answer as the services do: five wrong codes are forgiven, a right one counts once."""
@@ -105,12 +107,12 @@ class ConsoleProvider:
         """Forget it on purpose."""
         self._tallies[reference] = _Tally(is_over=True)
 
-    def _send(self, to: PhoneNumber, channel: Channel) -> Reference:
+    def _send(self, to: PhoneNumber, channel: Channel, language: str) -> Reference:
         self._prune()
         code = f"{secrets.randbelow(10**self.code_length):0{self.code_length}}"
         prefix = f"{secrets.token_hex(16)}:{self._seconds() + LIFETIME}"
         self._show(f"☎  {_NAMES[channel]:<12} to •••{to.ending} — your code is ", code)
-        self._phone.receive(channel, to, code)
+        self._phone.receive(channel, to, code, language)
         return Reference(f"{prefix}:{self._seal(prefix, to, code)}")
 
     def _is_late(self, reference: Reference) -> bool:

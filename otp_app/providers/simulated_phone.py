@@ -48,12 +48,16 @@ class Trouble(StrEnum):
 
 @dataclass(frozen=True)
 class Message:
-    """What arrives, at a moment of its own. Of the number it has what the app shows as well."""
+    """What arrives, at a moment of its own. Of the number it has what the app shows as well.
+
+    *language* is a BCP 47 tag, of the person who asked for it.
+    """
 
     number: int
     channel: Channel
     ending: str
     code: str
+    language: str
     arrives_at: datetime
 
 
@@ -83,24 +87,25 @@ class SimulatedPhone:
         arrived = [message for message in self._messages if message.arrives_at <= self._now()]
         return sorted(arrived, key=lambda message: message.arrives_at, reverse=True)
 
-    def receive(self, channel: Channel, to: PhoneNumber, code: str) -> None:
+    def receive(self, channel: Channel, to: PhoneNumber, code: str, language: str = "") -> None:
         """Take what was sent, now or late; or never, if it gets lost."""
         if self.trouble is Trouble.LOST:
             return
         delay = timedelta(seconds=self.delay if self.trouble is Trouble.LATE else 0)
         arrives_at = self._now() + delay
-        self._messages.append(Message(next(self._numbers), channel, to.ending, code, arrives_at))
+        number = next(self._numbers)
+        self._messages.append(Message(number, channel, to.ending, code, language, arrives_at))
 
     async def require_way(self, channel: Channel) -> None:
         """Fail as a provider that is asked to send would. Nothing is sent.
 
         Raises:
-            ProviderRejected: a landline gets no text messages.
+            ProviderRejected: a landline gets no messages.
             ProviderUnavailable: it is down, or has too many requests.
             ProviderTimedOut: after a while without an answer.
         """
         await self.require_answer()
-        if self.trouble is Trouble.LANDLINE and channel is Channel.SMS:
+        if self.trouble is Trouble.LANDLINE and channel is not Channel.VOICE:
             raise ProviderRejected(Refusal.LANDLINE)
 
     async def require_answer(self) -> None:

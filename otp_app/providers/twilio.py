@@ -43,7 +43,7 @@ _LANGUAGES = {
     "te", "th", "tl", "tr", "uk", "vi", "zh",
 }  # fmt: skip
 """The others, likewise. `zh` is Simplified Chinese."""
-_CHANNELS = {Channel.SMS: "sms", Channel.VOICE: "call"}
+_CHANNELS = {Channel.SMS: "sms", Channel.VOICE: "call", Channel.WHATSAPP: "whatsapp"}
 
 log = structlog.get_logger(__name__)
 
@@ -65,6 +65,8 @@ class TwilioProvider:
         base_url: str,
         locale: str,
         *,
+        template_sid: str | None = None,
+        by_whatsapp: bool = False,
         deadlines: Deadlines = DEADLINES,
         in_flight: int = IN_FLIGHT,
     ) -> None:
@@ -73,13 +75,16 @@ class TwilioProvider:
         self._service_sid = service_sid
         self._base_url = base_url
         self._locale = _twilios(locale)
+        self._by_whatsapp = by_whatsapp
+        # Of texts only: calls refuse it, https://www.twilio.com/docs/api/errors/60408
+        self._template = {"template_sid": template_sid} if template_sid else {}
         self._deadlines = deadlines
         self._in_flight = in_flight
         self._sends = Lane(in_flight, deadlines.send)
         self._checks = Lane(in_flight, deadlines.check)
 
     async def open(self) -> None:
-        """Connect the SDK to this event loop, and see that the service's codes are long enough."""
+        """Connect the SDK to this event loop, and see that the service can do what is asked."""
         if not _SERVICE_SID.fullmatch(self._service_sid):
             raise ProviderMisconfigured
         self._transport = TwilioTransport(2 * self._in_flight, self._deadlines)
@@ -87,7 +92,7 @@ class TwilioProvider:
         client.verify.base_url = self._base_url
         self._service: Any = client.verify.v2.services(self._service_sid)
         try:
-            await self._read_code_length()
+            await self._read_service()
         except ProviderMisconfigured:
             await self.aclose()
             raise
@@ -102,11 +107,14 @@ class TwilioProvider:
 
     async def start(self, to: PhoneNumber, channel: Channel, language: str = "") -> Reference:
         """Create a verification; while one is pending Twilio sends its code again instead."""
-        create, locale = self._service.verifications.create_async, self._spoken(language)
+        fields = {
+            "to": to.e164,
+            "channel": _CHANNELS[channel],
+            "locale": self._spoken(language),
+        } | (self._template if channel is Channel.SMS else {})
         try:
-            answer = await self._call(
-                self._sends, create, to=to.e164, channel=_CHANNELS[channel], locale=locale
-            )
+            create = self._service.verifications.create_async
+            answer = await self._call(self._sends, create, **fields)
         except Refused as refused:
             raise START.error(refused) from refused
         if answer.to != to.e164 or answer.status != "pending":
@@ -150,8 +158,12 @@ class TwilioProvider:
         if (answer.sid, answer.status) != (reference, "canceled"):
             raise ProviderTimedOut
 
-    async def _read_code_length(self) -> None:
-        """Take the length from the service: Twilio's verifications have none of their own."""
+    async def _read_service(self) -> None:
+        """Take the length from the service: Twilio's verifications have none of their own.
+
+        And see that it has a sender for WhatsApp, which is the customer's own:
+        https://www.twilio.com/docs/api/errors/68008
+        """
         try:
             service = await self._call(self._checks, self._service.fetch_async)
         except Refused as refused:
@@ -160,6 +172,9 @@ class TwilioProvider:
             raise ProviderTimedOut
         if service.code_length < MIN_CODE_LENGTH:
             log.error("twilio.codes_too_short", code_length=service.code_length)
+            raise ProviderMisconfigured
+        if self._by_whatsapp and not has_whatsapp_sender(service.whatsapp):
+            log.error("twilio.no_whatsapp_sender")
             raise ProviderMisconfigured
         self.code_length = service.code_length
 
@@ -180,6 +195,11 @@ class TwilioProvider:
 def _twilios(tag: str) -> str:
     """Twilio's name for a BCP 47 tag, if it has one."""
     return tag if tag in _REGIONAL else tag.partition("-")[0]
+
+
+def has_whatsapp_sender(whatsapp: object) -> bool:
+    """Whether a service's `whatsapp` names one."""
+    return isinstance(whatsapp, dict) and bool(whatsapp.get("msg_service_sid"))
 
 
 def _require_sid(sid: object) -> Reference:

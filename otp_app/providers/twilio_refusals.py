@@ -56,6 +56,7 @@ START = RefusalTable(
         60412: rejected(Refusal.NUMBER),  # Fraudulent Signup Prevention
         60550: rejected(Refusal.CHANNEL),  # no channel can be selected
         60605: rejected(Refusal.COUNTRY),  # geographic permissions
+        68008: rejected(Refusal.CHANNEL),  # the service has no sender or template for WhatsApp
         # Too often. After five wrong codes Twilio keeps a number back until the code expires, up to
         # ten minutes: a wait of seconds would be a promise it does not keep.
         60202: busy,
@@ -74,6 +75,8 @@ START = RefusalTable(
         60228: misconfigured,  # no such template
         60229: misconfigured,  # no such translation
         60243: misconfigured,  # custom messages
+        60252: misconfigured,  # no template fits
+        60408: misconfigured,  # a template where there is no text
         60602: misconfigured,  # application hash
     },
 )

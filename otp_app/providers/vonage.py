@@ -35,8 +35,8 @@ from otp_app.providers.vonage_refusals import (
 from otp_app.providers.vonage_requests import (
     CODE_LENGTH,
     Request,
+    Workflows,
     request_template,
-    request_to,
     require_request_id,
 )
 from otp_app.providers.vonage_transport import VonageAdapter
@@ -74,9 +74,15 @@ class VonageProvider:
         api_secret: str | None = None,
         application_id: str | None = None,
         private_key: str | None = None,
+        whatsapp_from: str | None = None,
+        template_id: str | None = None,
+        calls: bool = True,
         deadlines: Deadlines = DEADLINES,
     ) -> None:
         self._brand = brand
+        self._sender = whatsapp_from
+        self._template_id = template_id
+        self._calls = calls
         self._base_url = base_url
         self._locale = locale
         self._auth = partial(make_auth, api_key, api_secret, application_id, private_key)
@@ -89,7 +95,12 @@ class VonageProvider:
         """Check the settings. Vonage itself is not asked: it has no request without a price."""
         try:
             auth = self._auth()
-            self._template = request_template(self._brand, self._locale)
+            self._workflows = Workflows(
+                request_template(self._brand, self._locale),
+                self._sender,
+                self._template_id,
+                calls=self._calls,
+            )
         except (VonageError, PyJWTError, ValueError, OSError) as exc:
             log.warning("vonage.settings_unusable", why=type(exc).__name__)
             raise ProviderMisconfigured from exc
@@ -103,8 +114,8 @@ class VonageProvider:
         self._adapter.close()
 
     async def start(self, to: PhoneNumber, channel: Channel, language: str = "") -> Reference:
-        """Begin a request: of a call, or of a text that a call can follow."""
-        request = request_to(to, channel, self._template, language)
+        """Begin a request: of a message or a call, or of a text that a call can follow."""
+        request = self._workflows.request(to, channel, language)
         return await self._start(request, _after(self._deadlines.send))
 
     async def resend(
@@ -119,7 +130,7 @@ class VonageProvider:
         except ProviderTimedOut as exc:
             raise ProviderNotReached from exc  # whatever became of it, it sent nothing
         try:
-            return await self._start(request_to(to, channel, self._template, language), until)
+            return await self._start(self._workflows.request(to, channel, language), until)
         except ProviderTimedOut as exc:
             raise ResendTimedOut from exc
         except NumberBusy as exc:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 NOT_FOUND: Final = 404
 CONFLICT: Final = 409
 
-_SETTINGS = {"brand", "locale", "code_length", "channel_timeout", "client_ref"}
+_SETTINGS = {"brand", "locale", "code_length", "channel_timeout", "client_ref", "template_id"}
 
 
 def _running(refused: Refused) -> OtpError:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
-from vonage_verify import SmsChannel, VerifyRequest, VoiceChannel
+from vonage_verify import SmsChannel, VerifyRequest, VoiceChannel, WhatsappChannel
 
 from otp_app.errors import ProviderRejected, ProviderTimedOut, Refusal
 from otp_app.verification.models import Channel, Reference
@@ -31,9 +32,13 @@ _REQUEST_ID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class Request(VerifyRequest):
-    """The SDK's, for every language of the service: the SDK's own list has thirteen."""
+    """The SDK's, with what it lacks: templates, and languages past the first thirteen."""
 
     locale: str  # type: ignore[assignment]
+    template_id: str | None = None
+
+
+Step = SmsChannel | VoiceChannel | WhatsappChannel
 
 
 def request_template(brand: str, locale: str) -> Request:
@@ -54,19 +59,62 @@ def request_template(brand: str, locale: str) -> Request:
     )
 
 
-def request_to(to: PhoneNumber, channel: Channel, template: Request, language: str = "") -> Request:
-    """A request of a call, or of a text that a call can follow, in *language* if Vonage speaks it.
+@dataclass(frozen=True)
+class Workflows:
+    """Makes requests.
 
-    The template's locale stays where it is as near.
+    Attributes:
+        template: what all have in common.
+        whatsapp_from: the operator's WhatsApp Business number, digits only, where there is one.
+        template_id: of the operator's own words for texts.
+        calls: whether a text may be followed by a call.
     """
-    try:
-        call = VoiceChannel(to=to.digits)
-        text = SmsChannel(to=to.digits)
-    except ValidationError as exc:  # the SDK wants seven digits at least
-        raise ProviderRejected(Refusal.NUMBER) from exc
-    steps = [call] if channel is Channel.VOICE else [text, call]
-    locale = nearest(language, template.locale) or template.locale
-    return template.model_copy(update={"workflow": steps, "locale": locale})
+
+    template: Request
+    whatsapp_from: str | None
+    template_id: str | None
+    calls: bool
+
+    def request(self, to: PhoneNumber, channel: Channel, language: str = "") -> Request:
+        """A request to *to*, in *language* if Vonage speaks it.
+
+        The template's locale stays where it is as near.
+
+        Raises:
+            ProviderRejected: a request to this number, or by this channel, cannot be made.
+        """
+        try:
+            steps = self._steps(to.digits, channel)
+        except ValidationError as exc:  # the SDK wants seven digits at least
+            raise ProviderRejected(Refusal.NUMBER) from exc
+        locale = nearest(language, self.template.locale) or self.template.locale
+        own_words = self.template_id if channel is Channel.SMS else None  # of texts, says Vonage
+        return self.template.model_copy(
+            update={"workflow": steps, "locale": locale, "template_id": own_words}
+        )
+
+    def _steps(self, to: str, channel: Channel) -> list[Step]:
+        """The message asked for, and what the person can have next in the same request.
+
+        Nothing comes after WhatsApp. Many people do not have it, and Vonage does not say that it
+        waits for the time of a step whose message has failed: a call would come by itself.
+        """
+        match channel:
+            case Channel.SMS if self.calls:
+                return [SmsChannel(to=to), VoiceChannel(to=to)]
+            case Channel.SMS:
+                return [SmsChannel(to=to)]
+            case Channel.VOICE:
+                return [VoiceChannel(to=to)]
+            case Channel.WHATSAPP:
+                return [self._whatsapp(to)]
+
+    def _whatsapp(self, to: str) -> WhatsappChannel:
+        if self.whatsapp_from is None:  # it is not set up any more
+            raise ProviderRejected(Refusal.CHANNEL)
+        to = VoiceChannel(to=to).to
+        # Not validated: the SDK takes numbers of eleven digits at most for the sender's.
+        return WhatsappChannel.model_construct(to=to, from_=self.whatsapp_from)
 
 
 def is_request_id(value: object) -> bool:

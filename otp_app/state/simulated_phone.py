@@ -11,7 +11,9 @@ from reflex.state import StateUpdate
 
 from otp_app import i18n, services
 from otp_app.addresses import is_this_machine
-from otp_app.i18n.languages import english
+from otp_app.config import settings_or_exit
+from otp_app.i18n.languages import choose, english
+from otp_app.i18n.messages import code_message, text_message
 from otp_app.preferences import Preferences
 from otp_app.providers.simulated_phone import DELAYS, SimulatedPhone, Trouble
 from otp_app.verification.models import Channel
@@ -30,12 +32,14 @@ _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight
 
 @dataclass(frozen=True)
 class Shown:
-    """A message as the page shows it."""
+    """A message as the page shows it. Its text is the code and the *rest*; a call has *spoken*."""
 
     number: int
-    is_call: bool
+    channel: str
     ending: str
     code: str
+    rest: str
+    language: str
     spoken: str
     at: str
 
@@ -103,11 +107,22 @@ def _phone() -> SimulatedPhone:
 
 
 def _shown(message: Message, zone: tzinfo) -> Shown:
+    rest = _text(message).removeprefix(message.code)
     return Shown(
         number=message.number,
-        is_call=message.channel is Channel.VOICE,
+        channel=message.channel.value,
         ending=message.ending,
         code=message.code,
+        rest=rest,
+        language=choose(message.language).tag,
         spoken=", ".join(_DIGITS[int(digit)] for digit in message.code),
         at=i18n.clock(message.arrives_at, english(), zone),
     )
+
+
+def _text(message: Message) -> str:
+    """What it says, in the language of the person who asked for it."""
+    settings, language = settings_or_exit(), choose(message.language)
+    if message.channel is Channel.SMS:
+        return text_message(message.code, settings.brand, settings.domain, language)
+    return code_message(message.code, settings.brand, language)

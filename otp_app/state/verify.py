@@ -22,6 +22,7 @@ from otp_app.errors import (
     StoreUnavailable,
     VerificationExpired,
 )
+from otp_app.i18n.en import CHANNELS, OTHER_CHANNELS
 from otp_app.i18n.marks import _
 from otp_app.phone import PhoneNumber, named_country
 from otp_app.preferences import Preferences
@@ -29,7 +30,7 @@ from otp_app.verification.inputs import parse_channel
 from otp_app.verification.models import Channel, Status, Verification
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Mapping
     from datetime import datetime, tzinfo
 
     from otp_app.i18n.languages import Language
@@ -56,6 +57,12 @@ _TOLD_BY: dict[type[OtpError], Step] = {  # no words needed where the page says 
     VerificationExpired: Step.EXPIRED,
 }
 
+_SENT_AGAIN = {
+    Channel.SMS: _("We sent a new code by text message to the number ending {ending}"),
+    Channel.VOICE: _("We are calling the number ending {ending}"),
+    Channel.WHATSAPP: _("We sent a new code by WhatsApp to the number ending {ending}"),
+}
+
 PROBLEM_ID = "problem"  # the error summary, which takes the focus
 PHONE_ID = "phone"
 PREVIEW_ID = "preview"
@@ -66,6 +73,7 @@ RESEND_ID = "resend"
 _PROMISES = {
     Channel.SMS: _("We will text {number}"),
     Channel.VOICE: _("We will call {number}"),
+    Channel.WHATSAPP: _("We will send a WhatsApp message to {number}"),
 }
 
 
@@ -96,7 +104,8 @@ class VerifyState(rx.State):
     busy: str = ""
     answered: int = 0  # when anything was, by the clock of `clock`: ends what a page waits for
     ending: str = ""
-    by_call: bool = False
+    channel: str = Channel.SMS.value  # of the last message
+    channels: list[str] = [*map(str, Channel)]  # noqa: RUF012 - those that reach the number
     expires: str = ""
     code_length: int = 6
     proved: str = ""  # the ending of the number that this browser's session is for
@@ -166,10 +175,24 @@ class VerifyState(rx.State):
 
     @rx.event
     async def send_again(self) -> AsyncIterator[EventSpec | None]:
-        """Send a new text message to the same number."""
+        """Send a new code to the same number, as it was sent before."""
+        self._begin(self._say("Sending a new code"))
+        yield None
+        yield await self._show(self._resend(), RESEND_ID)
+
+    @rx.event
+    async def text_me(self) -> AsyncIterator[EventSpec | None]:
+        """Send a new code to the same number by text message."""
         self._begin(self._say("Sending a new code"))
         yield None
         yield await self._show(self._resend(Channel.SMS), RESEND_ID)
+
+    @rx.event
+    async def whatsapp_me(self) -> AsyncIterator[EventSpec | None]:
+        """Send a new code to the same number by WhatsApp."""
+        self._begin(self._say("Sending a new code"))
+        yield None
+        yield await self._show(self._resend(Channel.WHATSAPP), RESEND_ID)
 
     @rx.event
     async def call_me(self) -> AsyncIterator[EventSpec | None]:
@@ -202,19 +225,21 @@ class VerifyState(rx.State):
         return rx.redirect(routes.PHONE)
 
     async def _start(self, form: PhoneForm) -> Verification:
+        verifications = services.current().verifications
         phone = PhoneNumber.parse(_text(form, "phone"), _text(form, "country"))
-        channel = parse_channel(_text(form, "channel"))
-        client = await self._client()
-        return await services.current().verifications.start(client, phone, channel)
+        channel = parse_channel(_text(form, "channel"), verifications.channels)
+        return await verifications.start(await self._client(), phone, channel)
 
     def _promise(self, form: object) -> str:
         """What would be done with the number, if it can be."""
+        verifications = services.current().verifications
         try:
             phone = PhoneNumber.parse(_text(form, "phone"), _text(form, "country"))
-            channel = parse_channel(_text(form, "channel"))
+            chosen = parse_channel(_text(form, "channel"), verifications.channels)
         except InputError:
             return ""
-        if not services.current().verifications.can_reach(phone, channel):
+        channel = chosen or verifications.first_to(phone)
+        if not verifications.can_reach(phone, channel):
             return ""
         return self._say(_PROMISES[channel], number=self._language().left_to_right(phone.written))
 
@@ -222,18 +247,11 @@ class VerifyState(rx.State):
         client, id_ = await self._asked()
         return await services.current().verifications.check(client, id_, _text(form, "code"))
 
-    async def _resend(self, channel: Channel) -> Verification:
+    async def _resend(self, channel: Channel | None = None) -> Verification:
         client, id_ = await self._asked()
         sent = await services.current().verifications.resend(client, id_, channel)
-        self.notice = self._notice(channel, sent.phone.ending)
+        self.notice = self._language().say(_SENT_AGAIN[sent.channel], ending=sent.phone.ending)
         return sent
-
-    def _notice(self, channel: Channel, ending: str) -> str:
-        if channel is Channel.VOICE:
-            return self._say("We are calling the number ending {ending}", ending=ending)
-        return self._say(
-            "We sent a new code by text message to the number ending {ending}", ending=ending
-        )
 
     async def _show(self, action: Awaitable[Verification], field: str) -> EventSpec | None:
         """Do *action* and go where it leads, or show why it does not."""
@@ -256,7 +274,7 @@ class VerifyState(rx.State):
             await self._restore()
         if _TOLD_BY.get(type(error)) == self.step:
             return rx.redirect(self._page())
-        text = i18n.message(error, language=self._language(), zone=self._zone(), now=_now())
+        text = self._words(error, OTHER_CHANNELS if field == RESEND_ID else CHANNELS)
         if field == RESEND_ID and isinstance(error, ResendTooSoon):
             self.notice = text  # nothing is wrong, it is only early
             return None
@@ -282,10 +300,12 @@ class VerifyState(rx.State):
             return
         self._request_id = verification.id
         self.ending = verification.phone.ending
-        self.by_call = verification.channel is Channel.VOICE
+        self.channel = verification.channel.value
         self.expires = i18n.clock(verification.expires_at, self._language(), self._zone())
         self.resend_at = _milliseconds(verification.resend_at)
-        self.code_length = services.current().verifications.code_length(verification)
+        verifications = services.current().verifications
+        self.channels = [*map(str, verifications.channels_to(verification.phone))]
+        self.code_length = verifications.code_length(verification)
 
     async def _mirror_delivery(self, verification: Verification | None) -> None:
         """Say what is reported of a message whose code this tab waits for."""
@@ -295,7 +315,9 @@ class VerifyState(rx.State):
         deliveries, report = services.current().deliveries, None
         with suppress(StoreUnavailable):  # it can be read at the next look
             report = await deliveries.of(verification)
-        self.delivery = i18n.delivery(report, self._language(), self._zone()) if report else ""
+        channels = services.current().verifications.channels_to(verification.phone)
+        language, zone = self._language(), self._zone()
+        self.delivery = i18n.delivery(report, channels, language, zone) if report else ""
         self.awaits_delivery = deliveries.awaits(verification, report)
 
     def _settle(self) -> None:
@@ -329,6 +351,12 @@ class VerifyState(rx.State):
 
     def _zone(self) -> tzinfo:
         return self._preferences().zone
+
+    def _words(self, error: OtpError, labels: Mapping[Channel, str]) -> str:
+        """What to tell of *error*, on the page whose buttons have *labels*."""
+        return i18n.message(
+            error, language=self._language(), zone=self._zone(), now=_now(), labels=labels
+        )
 
     def _say(self, english: str, **values: str) -> str:
         return self._language().say(english, **values)

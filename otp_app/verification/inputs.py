@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-from otp_app.errors import CodeProblem, InvalidCode, UnknownChannel
+from otp_app.errors import ChannelNotOffered, CodeProblem, InvalidCode
 from otp_app.phone import in_ascii_digits
 from otp_app.verification.models import Channel
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 MAX_TEXT = 500  # characters: a whole text message, pasted, is shorter
 
@@ -29,16 +33,16 @@ def parse_code(text: str, length: int) -> str:
     return standing.pop() if len(standing) == 1 else _all_digits(plain, length)
 
 
-def parse_channel(name: str) -> Channel:
-    """The channel of that name; a text message when none is given.
+def parse_channel(name: str, offered: Sequence[Channel]) -> Channel | None:
+    """The channel of that name; None when none is given, which leaves it to the service.
 
     Raises:
-        UnknownChannel: there is no such channel.
+        ChannelNotOffered: there is no such channel. With `channels`: those *offered*.
     """
     try:
-        return Channel(name or Channel.SMS)
+        return Channel(name) if name else None
     except ValueError:
-        raise UnknownChannel from None
+        raise ChannelNotOffered(channels=tuple(offered)) from None
 
 
 def _all_digits(plain: str, length: int) -> str:

@@ -23,6 +23,7 @@ class Channel(StrEnum):
 
     SMS = "sms"
     VOICE = "voice"
+    WHATSAPP = "whatsapp"
 
 
 class Status(StrEnum):

@@ -11,9 +11,9 @@ from weakref import WeakValueDictionary
 import structlog
 
 from otp_app.errors import InputError, InvalidPhoneNumber, PhoneProblem
-from otp_app.phone import Kind
 from otp_app.verification.audit import Audit
 from otp_app.verification.budget import Budget
+from otp_app.verification.channels import naming_others, reaching, require_reaching
 from otp_app.verification.checking import Checker
 from otp_app.verification.circuit import Guarded
 from otp_app.verification.limits import POLICY
@@ -55,6 +55,9 @@ class VerificationService:
     countries: frozenset[str] = frozenset()
     """ISO 3166-1 codes of where codes may go; all, if there is none."""
 
+    channels: Sequence[Channel] = (Channel.SMS, Channel.VOICE)
+    """How codes may travel, in the order in which they are offered."""
+
     screening: Screening = field(default_factory=Screening)
     """The look at a number before its first code."""
 
@@ -72,6 +75,14 @@ class VerificationService:
         provider = self.providers.get(verification.provider, self.providers[self.provider])
         return provider.code_length
 
+    def channels_to(self, phone: PhoneNumber) -> Sequence[Channel]:
+        """Those of the channels that reach *phone*."""
+        return reaching(phone, self.channels)
+
+    def first_to(self, phone: PhoneNumber) -> Channel:
+        """The channel for who chooses none: the first that reaches *phone*, if any does."""
+        return (*self.channels_to(phone), *self.channels)[0]
+
     def can_reach(self, phone: PhoneNumber, channel: Channel) -> bool:
         """Whether the number's own form lets a code come to *phone* by *channel*. Asks nobody."""
         try:
@@ -80,21 +91,32 @@ class VerificationService:
             return False
         return True
 
-    async def start(self, client: Client, phone: PhoneNumber, channel: Channel) -> Verification:
+    async def start(
+        self, client: Client, phone: PhoneNumber, channel: Channel | None = None
+    ) -> Verification:
         """Send a code to *phone*, unless one is on its way there; another number's is closed.
 
+        Without *channel*, by the first that reaches it.
+
         Raises:
+            ChannelNotOffered: codes do not travel by *channel* here.
             InvalidPhoneNumber: this number may not, or cannot by *channel*, get a code.
             AttemptsExhausted, ResendTooSoon, SendsExhausted, RateLimited: not yet.
             NumberUnfit: what is known of the number speaks against it.
             ProviderError, NumberBusy, StoreUnavailable.
         """
-        self._require_reachable(phone, channel)
+        by = channel or self.first_to(phone)
+        self._require_reachable(phone, by)
         async with self._turn(client.flow):
-            return await self._sender.start(client, phone, channel)
+            with naming_others(phone, by, self.channels):
+                return await self._sender.start(client, phone, by)
 
-    async def resend(self, client: Client, id_: str, channel: Channel) -> Verification:
+    async def resend(
+        self, client: Client, id_: str, channel: Channel | None = None
+    ) -> Verification:
         """Send the person a code once more; a new verification where the old one is over.
+
+        Without *channel*, in the way it went before.
 
         Raises:
             VerificationNotFound, VerificationReplaced, AlreadyVerified: nothing to send for.
@@ -102,8 +124,10 @@ class VerificationService:
         """
         async with self._turn(client.flow):
             current = await self._lookup.require(client.flow, id_)
-            self._require_reachable(current.phone, channel)
-            return await self._sender.resend(client, current, channel)
+            by = channel or self._again_to(current)
+            self._require_reachable(current.phone, by)
+            with naming_others(current.phone, by, self.channels):
+                return await self._sender.resend(client, current, by)
 
     async def check(self, client: Client, id_: str, text: str) -> Verification:
         """Spend one guess on *text* and return the verification, approved.
@@ -181,10 +205,9 @@ class VerificationService:
         """Refuse what costs a fortune or cannot receive the code, by the number's own region."""
         if self.countries and phone.region not in self.countries:
             raise InvalidPhoneNumber(PhoneProblem.NOT_SERVED, region=phone.region)
-        match phone.kind:
-            case Kind.OTHER:
-                raise InvalidPhoneNumber(PhoneProblem.NOT_PERSONAL)
-            case Kind.LANDLINE if channel is Channel.SMS:
-                raise InvalidPhoneNumber(PhoneProblem.LANDLINE)
-            case _:
-                return
+        require_reaching(phone, channel, self.channels)
+
+    def _again_to(self, current: Verification) -> Channel:
+        """As before, unless that is not offered any more."""
+        is_good = current.channel in self.channels_to(current.phone)
+        return current.channel if is_good else self.first_to(current.phone)

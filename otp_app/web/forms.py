@@ -22,6 +22,7 @@ from structlog.contextvars import bind_contextvars
 from otp_app import i18n, routes, services
 from otp_app.errors import AlreadyVerified, OtpError, StoreUnavailable, Unexpected
 from otp_app.i18n.en import (
+    CHANNELS,
     NOTHING_DONE,
     PAGE_EXPIRED,
     REFERENCE,
@@ -31,12 +32,10 @@ from otp_app.i18n.en import (
     WHAT_WAS_ENTERED,
 )
 from otp_app.i18n.languages import languages
-from otp_app.i18n.marks import _
 from otp_app.observability import reference
 from otp_app.phone import PhoneNumber, named_country
 from otp_app.preferences import Preferences
 from otp_app.verification.inputs import parse_channel
-from otp_app.verification.models import Channel
 from otp_app.web import sessions
 from otp_app.web.own_pages import require_own_page
 from otp_app.web.pages import language_of
@@ -57,7 +56,6 @@ if TYPE_CHECKING:
     from otp_app.web.pages import Words
 
 _OWN = {routes.PHONE, routes.CODE, routes.VERIFIED}
-_CHANNELS = {Channel.SMS.value: _("Text message"), Channel.VOICE.value: _("Call me")}
 _A_YEAR = 365 * 24 * 3600  # seconds
 A_FEW_MINUTES = 120  # seconds after which to try what is down: long enough for most restarts
 FORBIDDEN, UNAVAILABLE = 403, 503
@@ -96,9 +94,10 @@ async def _request_otp(request: Request) -> Response:
     text = form.get("number", form.get("phone", ""))
     try:
         phone = PhoneNumber.parse(text, form.get("country", ""))
-        channel = parse_channel(form.get("channel", ""))
+        verifications = services.current().verifications
+        channel = parse_channel(form.get("channel", ""), verifications.channels)
         client = await _client(request)
-        await services.current().verifications.start(client, phone, channel)
+        await verifications.start(client, phone, channel)
     except OtpError as exc:
         action = {"action": routes.REQUEST_OTP, "page": routes.PHONE}
         return _again(request, "phone", exc, text, action | _choices(request, form, text))
@@ -240,12 +239,13 @@ def _choices(request: Request, form: Mapping[str, str], number: str) -> dict[str
     countries = words.countries(language_of(request.headers))
     wanted = (named_country(number, chosen), chosen, words.country(request.headers))
     served = {code for code, _ in countries}
+    channels = {one.value: CHANNELS[one] for one in services.current().verifications.channels}
     channel = form.get("channel", "")
     return {
         "countries": countries,
         "country": next((country for country in wanted if country in served), ""),
-        "channels": _CHANNELS,
-        "channel": channel if channel in _CHANNELS else next(iter(_CHANNELS)),
+        "channels": channels,
+        "channel": channel if channel in channels else next(iter(channels)),
     }
 
 

@@ -39,6 +39,7 @@ _CHANNELS = {
     "rcs": Channel.SMS,
     "call": Channel.VOICE,
     "voice": Channel.VOICE,
+    "whatsapp": Channel.WHATSAPP,
 }
 
 

@@ -30,7 +30,7 @@ MAX_AGE = timedelta(minutes=15)
 """Of a token, as Vonage's SDKs have it for theirs; a code is over after ten."""
 
 _REQUEST_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
-_CHANNELS = {"sms": Channel.SMS, "voice": Channel.VOICE}
+_CHANNELS = {"sms": Channel.SMS, "voice": Channel.VOICE, "whatsapp": Channel.WHATSAPP}
 _STATUSES = {
     "completed": DeliveryStatus.DELIVERED,  # the right code came back, so it had arrived
     "failed": DeliveryStatus.FAILED,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from http.cookies import SimpleCookie
 from itertools import count
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ import pytest
 from otp_app import services
 from otp_app.web import rates
 from tests.backend.client import Socket
+from tests.emulator import Clock
 from tests.fakes import FakeProvider
 
 os.environ["__REFLEX_SKIP_COMPILE"] = "true"  # there are no pages here
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 
     from httpx2 import Response
     from starlette.types import ASGIApp
+
+    from otp_app.verification.models import Channel
 
 
 ORIGIN = "http://localhost:3000"
@@ -60,6 +64,22 @@ def provider(backend: TestClient) -> Iterator[FakeProvider]:
     services.install(replace(real, verifications=verifications))
     yield fake
     services.install(real)
+
+
+@pytest.fixture
+def clock(provider: FakeProvider) -> Iterator[Clock]:
+    """The service's time, which stands still."""
+    del provider
+    clock, here = Clock(datetime.now(UTC)), services.current()
+    services.install(replace(here, verifications=replace(here.verifications, now=clock.now)))
+    yield clock
+    services.install(here)
+
+
+def offer(*channels: Channel) -> None:
+    """For this test, what CHANNELS says."""
+    here = services.current()
+    services.install(replace(here, verifications=replace(here.verifications, channels=channels)))
 
 
 @dataclass(frozen=True)

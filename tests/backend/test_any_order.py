@@ -61,7 +61,7 @@ T = TypeVar("T")
 NUMBERS = [PhoneNumber("+447400123456"), PhoneNumber("+447400223457"), PhoneNumber("+12125550158")]
 SHORT = [1, 1, 31, 61]  # seconds, each just over a wait or a window
 LONG = [121, 301, 601, 901, 3601, 86_401]
-BUTTONS = ["send_again", "call_me", "change_number", "start_again"]
+BUTTONS = ["send_again", "call_me", "whatsapp_me", "change_number", "start_again"]
 VIEWS = ["show_phone", "show_code", "show_verified"]
 PAGES = ["/", "/code", "/verified", "/request-otp?number=%2B447400123456", "/verify-otp?code=1"]
 LIFETIME = Policy().lifetime
@@ -334,7 +334,13 @@ class AnyOrder(RuleBasedStateMachine):
         store, limiter = SqlStore(engine, Numbers(SECRET)), SqlLimiter(engine, SECRET)
         providers = {self.oracle.name: self.oracle}
         return VerificationService(
-            store, limiter, providers, self.oracle.name, self.clock.now, limits=POLICY
+            store,
+            limiter,
+            providers,
+            self.oracle.name,
+            self.clock.now,
+            limits=POLICY,
+            channels=tuple(Channel),
         )
 
     def _install(self, service: VerificationService) -> None:

@@ -33,6 +33,8 @@ OURS = [
     "show_phone",
     "show_verified",
     "start_again",
+    "text_me",
+    "whatsapp_me",
 ]
 THE_PHONES = ["delay_by", "go_wrong", "look", "setvar"]
 REFLEXS = [

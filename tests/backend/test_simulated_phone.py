@@ -51,7 +51,7 @@ def phone(browser: Browser) -> Iterator[SimulatedPhone]:
     del browser
     real = services.current()
     phone = SimulatedPhone(real.verifications.now)
-    phone.receive(Channel.SMS, PHONE, "493027")
+    phone.receive(Channel.SMS, PHONE, "493027", "de")
     services.install(replace(real, simulated_phone=phone))
     yield phone
     services.install(real)
@@ -109,12 +109,27 @@ def test_this_machine_sees_what_arrives_but_not_the_number(
         shown = look(tab)
         frames = "".join(tab.frames)
 
-    assert [(one["is_call"], one["code"]) for one in shown["messages"]] == [
-        (True, "028061"),
-        (False, "493027"),
+    assert [(one["channel"], one["code"]) for one in shown["messages"]] == [
+        ("voice", "028061"),
+        ("sms", "493027"),
     ]
     assert shown["messages"][0]["spoken"] == "zero, two, eight, zero, six, one"
     assert "7400123456" not in frames
+
+
+@pytest.mark.parametrize(
+    ("channel", "last_line"), [(Channel.SMS, "\n\n@localhost #028061"), (Channel.WHATSAPP, ".")]
+)
+def test_c13_a_message_reads_as_it_would_on_a_phone(
+    browser: Browser, phone: SimulatedPhone, channel: Channel, last_line: str
+) -> None:
+    with at(browser, HERE).socket("/phone") as tab:
+        phone.receive(channel, PHONE, "028061", "en")
+        message, german = look(tab)["messages"]
+
+    assert message["rest"].startswith(" is your MyApp code. Do not share it.")
+    assert message["rest"].endswith(last_line)
+    assert (message["language"], german["language"]) == ("en", "de")
 
 
 def test_what_has_not_changed_is_not_sent_again(browser: Browser, phone: SimulatedPhone) -> None:

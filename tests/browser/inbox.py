@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Delivery(NamedTuple):
-    """One code that reached a phone: `sms` or `voice`."""
+    """One code that reached a phone: `sms`, `voice` or `whatsapp`."""
 
     channel: str
     code: str
@@ -45,8 +45,8 @@ class EmulatorInbox:
         return log
 
 
-_LINE = re.compile(r"(Text message|Phone call) +to •••(\d{3}) — your code is (\d+)")
-_CHANNELS = {"Text message": "sms", "Phone call": "voice"}
+_LINE = re.compile(r"(Text message|Phone call|WhatsApp) +to •••(\d{3}) — your code is (\d+)")
+_CHANNELS = {"Text message": "sms", "Phone call": "voice", "WhatsApp": "whatsapp"}
 
 
 class ConsoleInbox:

@@ -47,7 +47,9 @@ def settings_of(provider: str, services: str, public: str) -> dict[str, str]:
     *services* is where the emulator is, *public* where the emulator and the browser find the app.
     """
     own = {
-        "console": {},
+        "console": {
+            "CHANNELS": "sms,voice,whatsapp"
+        },  # the services have what is offered by itself
         "twilio": {
             "TWILIO_ACCOUNT_SID": TWILIO_ACCOUNT_SID,
             "TWILIO_AUTH_TOKEN": TWILIO_AUTH_TOKEN,

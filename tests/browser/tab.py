@@ -34,12 +34,14 @@ class Tab:
         self.country = page.get_by_label("Country code")
         self.phone = page.get_by_label("Mobile number")
         self.by_call = page.get_by_role("radio", name="Call me")
+        self.by_whatsapp = page.get_by_role("radio", name="WhatsApp")
         self.send = page.get_by_role("button", name="Send code")
         self.sent = page.get_by_text("number ending")
         self.expiry = page.get_by_role("main").get_by_role("strong")
         self.code = page.get_by_label("Security code")
         self.go_on = page.get_by_role("button", name="Continue")
         self.send_again = page.get_by_role("button", name="Send a new text message")
+        self.send_by_whatsapp = page.get_by_role("button", name="Send it by WhatsApp")
         self.call_me = page.get_by_role("button", name="Call me instead")
         self.get_new_code = page.get_by_role("button", name="Get a new code")
         self.use_different_number = page.get_by_role("button", name="Use a different number")
@@ -62,6 +64,8 @@ class Tab:
         self.phone.fill(number.typed)
         if by == "voice":
             self.by_call.check()
+        if by == "whatsapp":
+            self.by_whatsapp.check()
         self.send.click()
 
     def enter_code(self, code: str) -> None:
@@ -125,7 +129,7 @@ class PhoneTab:
 
     def read(self, ending: str) -> str:
         """The code of the newest text message to a number."""
-        return self.newest(ending).get_by_text("Your ").locator("b").inner_text()
+        return self.newest(ending).locator(".words b").inner_text()
 
     def answer(self, ending: str) -> str:
         """Take the newest call to a number; what the voice says."""

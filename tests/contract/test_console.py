@@ -36,6 +36,7 @@ def code_in(out: io.StringIO) -> str:
     [
         (Channel.SMS, "\n  ☎  Text message to •••671 — your code is {code}\n\n"),
         (Channel.VOICE, "\n  ☎  Phone call   to •••671 — your code is {code}\n\n"),
+        (Channel.WHATSAPP, "\n  ☎  WhatsApp     to •••671 — your code is {code}\n\n"),
     ],
 )
 async def test_a_message_stands_apart_and_shows_the_end_of_the_number_only(

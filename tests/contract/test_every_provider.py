@@ -24,11 +24,14 @@ async def test_a_text_message_brings_one_code_of_the_announced_length(service: S
     assert message.code.isdecimal()
 
 
-async def test_a_call_brings_one_code(service: Service) -> None:
-    reference = await service.provider.start(PHONE, Channel.VOICE)
+@pytest.mark.parametrize("channel", [Channel.VOICE, Channel.WHATSAPP])
+async def test_a_call_or_a_whatsapp_message_brings_one_code(
+    service: Service, channel: Channel
+) -> None:
+    reference = await service.provider.start(PHONE, channel)
 
     [message] = service.sent()
-    assert message.channel == "voice"
+    assert message.channel == channel
     outcome = await service.provider.check(reference, PHONE, message.code)
     assert outcome is CheckOutcome.APPROVED
 
@@ -117,8 +120,11 @@ async def test_sending_again_twilio_keeps_the_code_and_the_others_make_a_new_one
         assert outcome is CheckOutcome.MISMATCH
 
 
-async def test_a_new_code_after_a_call_can_be_a_text_message(service: Service) -> None:
-    reference = await service.provider.start(PHONE, Channel.VOICE)
+@pytest.mark.parametrize("channel", [Channel.VOICE, Channel.WHATSAPP])
+async def test_a_new_code_after_a_call_or_by_whatsapp_can_be_a_text_message(
+    service: Service, channel: Channel
+) -> None:
+    reference = await service.provider.start(PHONE, channel)
     service.clock.tick(CANCELLABLE)
 
     reference = await service.provider.resend(reference, PHONE, Channel.SMS)

@@ -6,10 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from otp_app.errors import NumberBusy, ProviderMisconfigured, ProviderTimedOut
+from otp_app.errors import (
+    NumberBusy,
+    ProviderMisconfigured,
+    ProviderRejected,
+    ProviderTimedOut,
+    Refusal,
+)
 from otp_app.providers.twilio import TwilioProvider
 from otp_app.verification.models import Channel, CheckOutcome
-from tests.contract.conftest import make_twilio
+from tests.contract.conftest import WHATSAPP_NUMBER, make_twilio
 from tests.contract.numbers import OTHER_PHONE, PHONE, wrong
 from tests.emulator import TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, Answer, Drop, Emulator, Html
 from tests.emulator.faults import Empty, WrongJson
@@ -18,6 +24,7 @@ if TYPE_CHECKING:
     from tests.emulator import Fault
 
 SID = "VE" + "0" * 32
+TEMPLATE_SID = "HJ" + "0" * 32
 STARTED = {"sid": SID, "to": PHONE.e164, "status": "pending", "valid": False}
 
 
@@ -27,6 +34,71 @@ async def test_a_start_asks_for_the_number_the_channel_and_the_language_and_no_m
     await twilio.start(PHONE, Channel.VOICE)
 
     assert emulator.requests[-1].body == {"To": PHONE.e164, "Channel": "call", "Locale": "en"}
+
+
+async def test_whatsapp_is_a_channel_of_its_own(twilio: TwilioProvider, emulator: Emulator) -> None:
+    reference = await twilio.start(PHONE, Channel.WHATSAPP)
+
+    assert emulator.requests[-1].body == {"To": PHONE.e164, "Channel": "whatsapp", "Locale": "en"}
+    assert await twilio.resend(reference, PHONE, Channel.SMS) == reference
+    assert [message.channel for message in emulator.messages] == ["whatsapp", "sms"]
+
+
+async def test_a_service_without_a_whatsapp_sender_stops_the_app_that_offers_it(
+    emulator: Emulator,
+) -> None:
+    emulator.twilio.whatsapp_sender = None
+
+    with pytest.raises(ProviderMisconfigured):
+        await make_twilio(emulator.url, by_whatsapp=True).open()
+
+
+@pytest.mark.parametrize("by_whatsapp", [True, False])
+async def test_a_sender_is_needed_only_where_whatsapp_is_offered(
+    emulator: Emulator, *, by_whatsapp: bool
+) -> None:
+    emulator.twilio.whatsapp_sender = WHATSAPP_NUMBER if by_whatsapp else None
+    provider = make_twilio(emulator.url, by_whatsapp=by_whatsapp)
+
+    await provider.open()
+
+    assert (await provider.start(PHONE, Channel.SMS)).startswith("VE")
+    await provider.aclose()
+
+
+async def test_whatsapp_that_is_not_set_up_leaves_the_other_ways(
+    twilio: TwilioProvider, emulator: Emulator
+) -> None:
+    emulator.twilio.whatsapp_sender = None
+
+    with pytest.raises(ProviderRejected) as caught:
+        await twilio.start(PHONE, Channel.WHATSAPP)
+
+    assert caught.value.refusal is Refusal.CHANNEL
+
+
+async def test_texts_alone_have_a_template(emulator: Emulator) -> None:
+    emulator.twilio.templates.add(TEMPLATE_SID)
+    provider = make_twilio(emulator.url, template_sid=TEMPLATE_SID)
+    await provider.open()
+
+    for channel in (Channel.SMS, Channel.VOICE, Channel.WHATSAPP):
+        await provider.start(PHONE, channel)
+
+    asked = [request.body.get("TemplateSid") for request in emulator.requests[-3:]]
+    assert asked == [TEMPLATE_SID, None, None]
+    await provider.aclose()
+
+
+async def test_a_template_that_is_not_there_is_the_operators_to_mend(emulator: Emulator) -> None:
+    provider = make_twilio(emulator.url, template_sid=TEMPLATE_SID)
+    await provider.open()
+
+    with pytest.raises(ProviderMisconfigured):
+        await provider.start(PHONE, Channel.SMS)
+
+    assert emulator.messages == []
+    await provider.aclose()
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from otp_app.errors import (
 from otp_app.phone import PhoneNumber
 from otp_app.providers.vonage import VonageProvider
 from otp_app.verification.models import Channel, CheckOutcome, Reference
-from tests.contract.numbers import PHONE
+from tests.contract.conftest import WHATSAPP_NUMBER
+from tests.contract.numbers import OTHER_PHONE, PHONE
 from tests.emulator import (
     VONAGE_API_KEY,
     VONAGE_API_SECRET,
@@ -36,19 +37,23 @@ if TYPE_CHECKING:
     from tests.emulator import Fault
 
 OTHER_ID = "00000000-0000-4000-8000-000000000001"
+THIRD_PHONE = PhoneNumber("+14155552672")
 CANCELLABLE = 31  # seconds
-SMS, VOICE = Channel.SMS, Channel.VOICE
+SMS, VOICE, WHATSAPP = Channel.SMS, Channel.VOICE, Channel.WHATSAPP
+TEMPLATE_ID = "8f35a1a7-eb2f-4552-8fdf-fffdaee41bc9"
 TEXT_THEN_CALL = [{"to": PHONE.digits, "channel": "sms"}, {"to": PHONE.digits, "channel": "voice"}]
+BY_WHATSAPP = [{"to": PHONE.digits, "from": WHATSAPP_NUMBER, "channel": "whatsapp"}]
 
 
-def made(emulator: Emulator, **settings: str) -> VonageProvider:
+def made(emulator: Emulator, **settings: str | bool) -> VonageProvider:
     values: dict[str, Any] = {"brand": "otp_app", "locale": "en-US"}
     values |= {"api_key": VONAGE_API_KEY, "api_secret": VONAGE_API_SECRET, **settings}
     return VonageProvider(base_url=emulator.url, **values)
 
 
 @pytest.mark.parametrize(
-    ("channel", "workflow"), [(SMS, TEXT_THEN_CALL), (VOICE, TEXT_THEN_CALL[1:])]
+    ("channel", "workflow"),
+    [(SMS, TEXT_THEN_CALL), (VOICE, TEXT_THEN_CALL[1:]), (WHATSAPP, BY_WHATSAPP)],
 )
 async def test_a_start_asks_for_six_digits_and_steps_that_wait_for_the_person(
     vonage: VonageProvider, emulator: Emulator, channel: Channel, workflow: list[dict[str, str]]
@@ -62,6 +67,73 @@ async def test_a_start_asks_for_six_digits_and_steps_that_wait_for_the_person(
         "code_length": 6,
         "channel_timeout": 900,
     }
+
+
+async def test_a_whatsapp_message_is_never_followed_by_anything(
+    vonage: VonageProvider, emulator: Emulator
+) -> None:
+    await vonage.start(PHONE, WHATSAPP)
+
+    emulator.clock.tick(2000)
+
+    assert [message.channel for message in emulator.messages] == ["whatsapp"]
+
+
+async def test_without_calls_a_text_is_never_followed_by_one(emulator: Emulator) -> None:
+    provider = made(emulator, calls=False)
+    await provider.open()
+
+    await provider.start(PHONE, SMS)
+    emulator.clock.tick(2000)
+
+    assert [message.channel for message in emulator.messages] == ["sms"]
+    await provider.aclose()
+
+
+async def test_without_a_whatsapp_number_nothing_is_sent_that_way(emulator: Emulator) -> None:
+    provider = made(emulator)
+    await provider.open()
+
+    with pytest.raises(ProviderRejected) as caught:
+        await provider.start(PHONE, WHATSAPP)
+
+    assert caught.value.refusal is Refusal.CHANNEL
+    assert emulator.requests == []
+    await provider.aclose()
+
+
+async def test_a_number_the_sdk_does_not_take_is_refused_by_whatsapp_too(
+    vonage: VonageProvider, emulator: Emulator
+) -> None:
+    with pytest.raises(ProviderRejected) as caught:
+        await vonage.start(PhoneNumber("+12345"), WHATSAPP)
+
+    assert caught.value.refusal is Refusal.NUMBER
+    assert emulator.requests == []
+
+
+async def test_texts_alone_are_in_the_operators_own_words(emulator: Emulator) -> None:
+    provider = made(emulator, template_id=TEMPLATE_ID, whatsapp_from=WHATSAPP_NUMBER)
+    emulator.vonage.templates.add(TEMPLATE_ID)
+    await provider.open()
+
+    for channel, phone in [(SMS, PHONE), (VOICE, OTHER_PHONE), (WHATSAPP, THIRD_PHONE)]:
+        await provider.start(phone, channel)
+
+    asked = [request.body.get("template_id") for request in emulator.requests]
+    assert asked == [TEMPLATE_ID, None, None]
+    await provider.aclose()
+
+
+async def test_words_that_are_not_there_are_the_operators_to_mend(emulator: Emulator) -> None:
+    provider = made(emulator, template_id=OTHER_ID)
+    await provider.open()
+
+    with pytest.raises(ProviderMisconfigured):
+        await provider.start(PHONE, SMS)
+
+    assert emulator.messages == []
+    await provider.aclose()
 
 
 async def test_nobody_is_called_while_their_code_lives(

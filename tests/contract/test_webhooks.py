@@ -43,7 +43,7 @@ def read(webhook: Webhook, post: webhooks.Post) -> list[Delivery]:
 
 
 @pytest.mark.parametrize("status", ["completed", "failed", "rejected", "user_rejected", "blocked"])
-@pytest.mark.parametrize("channel", ["sms", "voice"])
+@pytest.mark.parametrize("channel", ["sms", "voice", "whatsapp"])
 def test_vonages_events_have_their_documents_shape(status: str, channel: str) -> None:
     event = webhooks.vonage_event(REQUEST_ID, status, NOW, channel=channel)
 
@@ -110,6 +110,19 @@ def test_twilios_event_is_read_in_full() -> None:
         sent_at=SENT,
         reason="30004",
     )
+
+
+def test_what_was_read_in_whatsapp_was_delivered() -> None:
+    """Twilio alone tells; Vonage's `completed` is about any channel."""
+    read_there = webhooks.twilio_event(VERIFICATION_SID, "read", NOW, channel="whatsapp")
+    converted = webhooks.vonage_event(REQUEST_ID, "completed", NOW, channel="whatsapp")
+
+    [by_twilio] = read(TwilioWebhook(known.TWILIO_AUTH_TOKEN, URL, lambda: NOW), posted(read_there))
+    [by_vonage] = read(vonage(), webhooks.vonage_post(URL, converted, NOW))
+
+    for delivery in (by_twilio, by_vonage):
+        assert delivery.channel is Channel.WHATSAPP
+        assert delivery.status is DeliveryStatus.DELIVERED
 
 
 def test_an_event_as_it_stands_in_twilios_documents_is_read() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-Channel = Literal["sms", "voice"]
+Channel = Literal["sms", "voice", "whatsapp"]
 
 
 @dataclass(frozen=True)

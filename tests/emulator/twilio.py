@@ -15,7 +15,7 @@ from tests.emulator.messages import Channel, Message, Send, new_code
 from tests.emulator.twilio_resources import Verification, service_resource
 from tests.emulator.wire import Answer
 
-_CHANNELS: Mapping[str, Channel] = {"sms": "sms", "call": "voice"}
+_CHANNELS: Mapping[str, Channel] = {"sms": "sms", "call": "voice", "whatsapp": "whatsapp"}
 
 # Fields that need what this account has not. https://www.twilio.com/docs/errors/60204, /60243
 _REFUSED_FIELDS = {"CustomFriendlyName": 60204, "CustomCode": 60204, "CustomMessage": 60243}
@@ -35,6 +35,8 @@ class Twilio:
         self.lifetime = timedelta(seconds=600)
         self.max_sends = 5
         self.max_checks = 5
+        self.whatsapp_sender: str | None = None
+        self.templates: set[str] = set()
         # The document allows 200 and 201; 200 is what users report.
         self.check_status = 200
         # Undocumented: what a start answers between the sixth check and the expiry.
@@ -96,9 +98,19 @@ class Twilio:
             return self.locked_code
         if channel not in _CHANNELS:
             return 60223
+        if channel == "whatsapp" and not self.whatsapp_sender:
+            return 68008
         if channel != "sms" and "AppHash" in body:
             return 60602
+        if template := body.get("TemplateSid"):
+            return self._template_refusal(template, channel)
         return next((code for name, code in _REFUSED_FIELDS.items() if name in body), None)
+
+    def _template_refusal(self, template: str, channel: str) -> int | None:
+        """https://www.twilio.com/docs/api/errors/60408, /60228."""
+        if channel != "sms":
+            return 60408
+        return None if template in self.templates else 60228
 
     def _create(self, to: str) -> Verification:
         now = self._clock.now()
@@ -144,7 +156,9 @@ class Twilio:
         return Answer(200, verification.resource()) if verification else _not_found(request)
 
     def _service(self, _request: Request) -> Answer:
-        body = service_resource(self.friendly_name, self.code_length, self._created)
+        body = service_resource(
+            self.friendly_name, self.code_length, self.whatsapp_sender, self._created
+        )
         return Answer(200, body)
 
     def _settle(self, verification: Verification, status: str) -> None:

@@ -66,7 +66,9 @@ class Verification:
         }
 
 
-def service_resource(friendly_name: str, code_length: int, created: datetime) -> dict[str, object]:
+def service_resource(
+    friendly_name: str, code_length: int, whatsapp_sender: str | None, created: datetime
+) -> dict[str, object]:
     """The Verify service, with the features nobody has bought."""
     switches = (
         "lookup",
@@ -86,7 +88,10 @@ def service_resource(friendly_name: str, code_length: int, created: datetime) ->
         "tts_name": None,
         "push": {"include_date": False, "apn_credential_sid": None, "fcm_credential_sid": None},
         "totp": dict.fromkeys(("issuer", "time_step", "code_length", "skew")),
-        "whatsapp": dict.fromkeys(("msg_service_sid", "from")),
+        "whatsapp": {
+            "msg_service_sid": sid("MG") if whatsapp_sender else None,
+            "from": whatsapp_sender,
+        },
         "passkeys": {
             "relying_party": dict.fromkeys(("id", "name", "origins")),
             "authenticator_attachment": None,

@@ -58,6 +58,10 @@ class Vonage:
         # "The PIN code can be retried a maximum of three times": whether the third wrong code or
         # the one after it ends the request is not said.
         self.wrong_codes_allowed = 3
+        # What the account has. A request that names others gets what the document has for
+        # parameters that cannot be.
+        self.whatsapp_number: str | None = None
+        self.templates: set[str] = set()
         self._clock = clock
         self._send = send
         self._public_key = public_key
@@ -107,7 +111,7 @@ class Vonage:
 
     def _start(self, request: Request) -> Answer:
         workflow = request.body["workflow"]
-        if refusal := _unsupported(workflow):
+        if refusal := self._unsupported(workflow, request.body.get("template_id")):
             return refusal
         now = self._clock.now()
         verification = Verification(
@@ -123,6 +127,20 @@ class Vonage:
         self._active[verification.request_id] = verification
         self._enter_step(verification, 0, now)
         return Answer(202, {"request_id": verification.request_id})
+
+    def _unsupported(
+        self, workflow: list[dict[str, Any]], template_id: str | None
+    ) -> Answer | None:
+        """This account has no operator behind it for silent authentication, and no mailbox."""
+        channels = {step["channel"] for step in workflow}
+        if "silent_auth" in channels:
+            return vonage_error(412, "network-not-supported")
+        senders = {step["from"] for step in workflow if step["channel"] == "whatsapp"}
+        if channels - {"sms", "voice", "whatsapp"} or senders - {self.whatsapp_number}:
+            return _invalid([Problem("workflow", "Channel is not enabled for this account")])
+        if template_id and template_id not in self.templates:
+            return _invalid([Problem("template_id", "There is no such template")])
+        return None
 
     def _running(self, numbers: set[str]) -> Verification | None:
         return next((v for v in self._active.values() if v.numbers & numbers), None)
@@ -161,16 +179,6 @@ class Vonage:
     def _cancellable(self, verification: Verification) -> bool:
         age = self._clock.now() - verification.started
         return verification.step == 0 and age >= _CANCEL_AFTER
-
-
-def _unsupported(workflow: list[dict[str, Any]]) -> Answer | None:
-    """This account has SMS and voice, and no operator behind it for silent authentication."""
-    channels = {step["channel"] for step in workflow}
-    if "silent_auth" in channels:
-        return vonage_error(412, "network-not-supported")
-    if channels - {"sms", "voice"}:
-        return _invalid([Problem("workflow", "Channel is not enabled for this account")])
-    return None
 
 
 def _invalid(problems: Sequence[Problem]) -> Answer:

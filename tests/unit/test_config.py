@@ -14,6 +14,7 @@ from cryptography.fernet import Fernet
 from otp_app.config import ProviderName, Reaction, Settings, SettingsError, load_settings
 from otp_app.verification.limits import POLICY
 from otp_app.verification.looking import Concern
+from otp_app.verification.models import Channel
 from tests.receiver import new_secret
 
 NAMES = {name.upper() for name in Settings.model_fields if name != "limit_rates"} | {
@@ -194,6 +195,14 @@ def test_the_provider_is_the_one_asked_for_or_the_one_with_credentials(
         ({"PRIVACY_URL": "https://[canary"}, ["PRIVACY_URL"]),
         ({"TERMS_URL": "https://canary.example/a b"}, ["TERMS_URL"]),
         ({"TERMS_URL": "https://canary\u2100.example/"}, ["TERMS_URL"]),
+        ({"CHANNELS": "canary"}, ["CHANNELS", "sms, voice, whatsapp"]),
+        ({"CHANNELS": "sms,email"}, ["CHANNELS"]),
+        ({"CHANNELS": "sms,sms"}, ["CHANNELS"]),
+        ({"CHANNELS": ","}, ["CHANNELS"]),
+        (VONAGE | {"CHANNELS": "sms,whatsapp"}, ["VONAGE_WHATSAPP_FROM", "CHANNELS"]),
+        ({"VONAGE_WHATSAPP_FROM": "+44canary"}, ["VONAGE_WHATSAPP_FROM"]),
+        ({"VONAGE_TEMPLATE_ID": "canary"}, ["VONAGE_TEMPLATE_ID"]),
+        ({"TWILIO_TEMPLATE_SID": "canary"}, ["TWILIO_TEMPLATE_SID"]),
     ],
 )
 def test_a_bad_setting_is_named_and_its_value_is_not(
@@ -426,6 +435,26 @@ def test_other_files_are_taken(
     env_file.chmod(mode)
 
     assert load_settings(env_file).default_country in {"GB", "US"}
+
+
+@pytest.mark.parametrize(
+    ("environment", "channels"),
+    [
+        ({}, (Channel.SMS, Channel.VOICE)),
+        ({"CHANNELS": ""}, (Channel.SMS, Channel.VOICE)),
+        ({"CHANNELS": " voice , sms"}, (Channel.VOICE, Channel.SMS)),
+        ({"CHANNELS": "whatsapp"}, (Channel.WHATSAPP,)),
+        (TWILIO | {"CHANNELS": "sms,whatsapp"}, (Channel.SMS, Channel.WHATSAPP)),
+        (
+            VONAGE | {"CHANNELS": "sms,whatsapp", "VONAGE_WHATSAPP_FROM": "447700900321"},
+            (Channel.SMS, Channel.WHATSAPP),
+        ),
+    ],
+)
+def test_channels_are_offered_in_the_order_of_their_setting(
+    monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], channels: tuple[Channel, ...]
+) -> None:
+    assert load(monkeypatch, environment).channel_list == channels
 
 
 def test_the_example_file_lists_every_setting_and_works_as_it_is(

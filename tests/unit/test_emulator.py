@@ -258,7 +258,10 @@ def test_a_number_can_be_refused_on_one_channel_or_on_all(emulator: Emulator, tw
 @pytest.mark.parametrize(
     ("fields", "code"),
     [
-        ({"channel": "whatsapp"}, 60223),
+        ({"channel": "email"}, 60223),
+        ({"channel": "whatsapp"}, 68008),
+        ({"channel": "sms", "template_sid": "HJ" + "0" * 32}, 60228),
+        ({"channel": "call", "template_sid": "HJ" + "0" * 32}, 60408),
         ({"channel": "call", "app_hash": "a" * 11}, 60602),
         ({"channel": "sms", "custom_code": "1234"}, 60204),
     ],

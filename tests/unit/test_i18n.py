@@ -10,7 +10,7 @@ import pytest
 
 from otp_app import errors, i18n
 from otp_app.errors import CodeProblem, OtpError, PhoneProblem, Refusal
-from otp_app.i18n.en import TEXTS
+from otp_app.i18n.en import OTHER_CHANNELS, TEXTS
 from otp_app.i18n.languages import english, languages
 from otp_app.verification.deliveries import Delivery, DeliveryStatus
 from otp_app.verification.models import Channel, Reference
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from otp_app.i18n.languages import Language
 
-Params = dict[str, "str | int | datetime"]
+Params = dict[str, errors.Param]
 NOW = datetime(2026, 3, 1, 14, 45, tzinfo=UTC)
 LATER = NOW + timedelta(seconds=24)
 
@@ -34,10 +34,12 @@ def concrete(kind: type[OtpError] = OtpError) -> Iterator[type[OtpError]]:
 
 def every_error() -> Iterator[OtpError]:
     params: Params = {"region": "GB", "prefix": "+999", "length": 6, "count": 4, "ending": "982"}
+    params |= {"channels": (Channel.SMS, Channel.VOICE)}
     more: Params = {"until": LATER, "seconds": 7, "sends": 4}
     yield from (errors.InvalidPhoneNumber(p, **params) for p in PhoneProblem)
     yield from (errors.InvalidCode(p, **params) for p in CodeProblem)
-    yield from (errors.ProviderRejected(refusal) for refusal in Refusal)
+    for channels in ((), (Channel.VOICE,)):
+        yield from (errors.ProviderRejected(refusal, channels) for refusal in Refusal)
     yield from (errors.CodeMismatch(attempts_left=n, **more) for n in (4, 3, 2, 1))
     special = {
         errors.InvalidPhoneNumber,
@@ -120,9 +122,13 @@ def test_times_are_written_as_the_language_does(tag: str, shown: str) -> None:
 @pytest.mark.parametrize("channel", Channel)
 def test_every_delivery_can_be_told_in_every_language(language: Language, channel: Channel) -> None:
     zone = i18n.time_zone("Europe/Amsterdam")
+    other = Channel.VOICE if channel is not Channel.VOICE else Channel.SMS
     told = {
         status: i18n.delivery(
-            Delivery("event", "fake", Reference("canary"), channel, status, NOW), language, zone
+            Delivery("event", "fake", Reference("canary"), channel, status, NOW),
+            [channel, other],
+            language,
+            zone,
         )
         for status in DeliveryStatus
     }
@@ -130,9 +136,37 @@ def test_every_delivery_can_be_told_in_every_language(language: Language, channe
     assert told.pop(DeliveryStatus.ACCEPTED) == ""
     assert "45" in told[DeliveryStatus.DELIVERED]
     assert told[DeliveryStatus.FAILED] == told[DeliveryStatus.UNDELIVERED]
-    other = "Call me instead" if channel is Channel.SMS else "Send a new text message"
-    assert language.say(other) in told[DeliveryStatus.FAILED]
+    assert language.say(OTHER_CHANNELS[other]) in told[DeliveryStatus.FAILED]
     assert not {"{", "}"} & set("".join(told.values()))
+
+
+@pytest.mark.parametrize(
+    ("channels", "named"),
+    [
+        ((Channel.VOICE,), "Choose “Call me”"),
+        ((Channel.SMS, Channel.VOICE), "Choose “Text message” or “Call me”"),
+        (tuple(Channel), "Choose “Text message”, “Call me”, or “WhatsApp”"),
+    ],
+)
+def test_what_there_is_to_choose_is_named_as_its_buttons_are(
+    channels: tuple[Channel, ...], named: str
+) -> None:
+    assert i18n.message(errors.ChannelNotOffered(channels=channels)) == named
+
+
+def test_where_there_is_nothing_else_to_choose_nothing_is_offered() -> None:
+    for refusal in (Refusal.LANDLINE, Refusal.CHANNEL):
+        text = i18n.message(errors.ProviderRejected(refusal))
+
+        assert text == "We cannot send a code to this number. Use a different number"
+
+
+def test_a_message_that_failed_can_be_sent_the_same_way_where_there_is_no_other() -> None:
+    failed = Delivery("e", "fake", Reference("r"), Channel.SMS, DeliveryStatus.FAILED, NOW)
+
+    text = i18n.delivery(failed, [Channel.SMS], english(), UTC)
+
+    assert text.endswith("Choose “Send a new text message”")
 
 
 def test_another_day_is_named() -> None:

@@ -254,9 +254,9 @@ async def test_no_code_no_reference_no_browser_and_no_other_number_is_told(
 @pytest.mark.parametrize(
     ("number", "said"),
     [
-        ("+14155552671", ["US is served", "mobile: text messages and calls reach it"]),
-        ("+442079460000", ["GB is served", "landline: only calls reach it"]),
-        ("+18005550123", ["other: no codes go to this kind of number"]),
+        ("+14155552671", ["US is served", "mobile: reached by text message, call"]),
+        ("+442079460000", ["GB is served", "landline: reached by call"]),
+        ("+18005550123", ["other: gets no codes"]),
         ("+5491123456789", ["AR is not in ALLOWED_COUNTRIES"]),
     ],
 )

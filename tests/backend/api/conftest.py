@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import socket
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,6 @@ from otp_app import routes, services
 from otp_app.verification.limits import POLICY
 from tests.backend.api.serving import served
 from tests.conftest import API_KEYS
-from tests.emulator import Clock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +21,6 @@ if TYPE_CHECKING:
     from starlette.testclient import TestClient
 
     from tests.backend.conftest import Browser
-    from tests.fakes import FakeProvider
 
 NUMBER = "+447400123456"  # where nothing is limited
 OTHER_NUMBER = "+447400123457"
@@ -89,16 +86,6 @@ class Caller:
     def cancel(self, id_: str) -> Response:
         """Give it up."""
         return self.request("DELETE", f"{routes.VERIFICATIONS}/{id_}")
-
-
-@pytest.fixture
-def clock(provider: FakeProvider) -> Iterator[Clock]:
-    """The service's time, which stands still."""
-    del provider
-    clock, here = Clock(datetime.now(UTC)), services.current()
-    services.install(replace(here, verifications=replace(here.verifications, now=clock.now)))
-    yield clock
-    services.install(here)
 
 
 @pytest.fixture

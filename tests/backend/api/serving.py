@@ -24,6 +24,7 @@ def served(folder: Path, port: int) -> Iterator[None]:
     environment = os.environ | {
         "DATABASE_URL": f"sqlite:///{folder}/otp.db",
         "PORT": str(port),
+        "CHANNELS": "sms,voice,whatsapp",  # all that the document has
         "PYTHONPATH": os.curdir,
     }
     command = (BIN / "granian", "--interface", "asgi", "--factory", "--host", "127.0.0.1")

@@ -10,6 +10,7 @@ import pytest
 from otp_app.errors import ProviderTimedOut
 from otp_app.verification.models import Channel
 from tests.backend.api.conftest import NUMBER, OTHER_NUMBER
+from tests.backend.conftest import offer
 from tests.fakes import RIGHT, WRONG
 
 if TYPE_CHECKING:
@@ -67,6 +68,33 @@ def test_a_code_travels_by_the_channel_that_is_asked_for(
     assert [channel for _, channel in provider.sent] == [Channel.VOICE, Channel.SMS]
     assert (again.status_code, again.json()["channel"]) == (200, "sms")
     assert (again.json()["id"], again.json()["sends"]) == (id_, 2)
+
+
+def test_without_a_channel_a_code_travels_by_the_first_and_then_as_before(
+    caller: Caller, provider: FakeProvider, clock: Clock
+) -> None:
+    offer(Channel.WHATSAPP, Channel.SMS)
+    id_ = caller.created()
+    clock.tick(30)
+    caller.resend(id_, channel="sms")
+    clock.tick(60)
+    again = caller.resend(id_)
+
+    assert [channel for _, channel in provider.sent] == [
+        *(Channel.WHATSAPP, Channel.SMS),
+        Channel.SMS,
+    ]
+    assert again.json()["channel"] == "sms"
+
+
+def test_a_channel_that_is_not_offered_is_a_problem_that_names_those_that_are(
+    caller: Caller, provider: FakeProvider
+) -> None:
+    refused = caller.create(channel="whatsapp")
+
+    assert (refused.status_code, refused.json()["code"]) == (422, "channel_not_offered")
+    assert refused.json()["detail"] == "Choose “Text message” or “Call me”"
+    assert provider.sent == []
 
 
 def test_a_resend_that_is_too_early_says_when_it_is_not(caller: Caller, clock: Clock) -> None:

@@ -1,0 +1,79 @@
+"""Which channels reach a number, and what is said of those that do not."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from otp_app.errors import (
+    ChannelNotOffered,
+    InvalidPhoneNumber,
+    PhoneProblem,
+    ProviderRejected,
+    Refusal,
+)
+from otp_app.phone import Kind
+from otp_app.verification.models import Channel
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from otp_app.phone import PhoneNumber
+
+WITHOUT_WHATSAPP = frozenset({"CN", "CU", "IR", "KP", "SY"})
+"""Countries whose numbers businesses cannot write to by WhatsApp: Cuba, Iran, North Korea and Syria
+by https://docs.360dialog.com/partner/help-and-support/faq, China by
+https://docs.aws.amazon.com/end-user-messaging/latest/userguide/nx-supported-countries-asia.html"""
+
+
+def reaching(phone: PhoneNumber, offered: Sequence[Channel]) -> tuple[Channel, ...]:
+    """Those of *offered* by which a code can come to *phone*, in their order."""
+    good = _good_for(phone)
+    return tuple(channel for channel in offered if channel in good)
+
+
+def require_reaching(phone: PhoneNumber, channel: Channel, offered: Sequence[Channel]) -> None:
+    """Refuse what is not among *offered*, and what cannot come to *phone* that way.
+
+    Raises:
+        ChannelNotOffered: with `channels`, which are.
+        InvalidPhoneNumber: with `channels` that reach this number, if any does.
+    """
+    ways = reaching(phone, offered)
+    if phone.kind is Kind.OTHER:
+        raise InvalidPhoneNumber(PhoneProblem.NOT_PERSONAL)
+    if channel not in offered:
+        raise ChannelNotOffered(channels=ways or tuple(offered))
+    if channel not in ways:
+        raise InvalidPhoneNumber(_problem(phone, ways), channels=ways, region=phone.region)
+
+
+@contextmanager
+def naming_others(
+    phone: PhoneNumber, channel: Channel, offered: Sequence[Channel]
+) -> Iterator[None]:
+    """Have a provider's refusal of *channel* say what else there is to choose."""
+    try:
+        yield
+    except ProviderRejected as exc:
+        good = {Channel.VOICE} if exc.refusal is Refusal.LANDLINE else set(Channel)
+        others = (way for way in reaching(phone, offered) if way in good - {channel})
+        raise ProviderRejected(exc.refusal, channels=tuple(others)) from exc
+
+
+def _good_for(phone: PhoneNumber) -> set[Channel]:
+    match phone.kind:
+        case Kind.OTHER:
+            return set()
+        case Kind.LANDLINE:
+            return {Channel.VOICE}
+        case _ if phone.region in WITHOUT_WHATSAPP:
+            return {Channel.SMS, Channel.VOICE}
+        case _:
+            return set(Channel)
+
+
+def _problem(phone: PhoneNumber, ways: Sequence[Channel]) -> PhoneProblem:
+    if phone.kind is Kind.LANDLINE:
+        return PhoneProblem.LANDLINE if ways else PhoneProblem.NOT_PERSONAL
+    return PhoneProblem.NO_WHATSAPP if ways else PhoneProblem.NOT_SERVED
