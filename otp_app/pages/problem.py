@@ -33,7 +33,7 @@ def problem_page(brand: str) -> rx.Component:
         heading(PROBLEM_TITLE),
         rx.el.p(say(WENT_WRONG)),
         rx.el.p(say(WHAT_WAS_ENTERED)),
-        Reference.create(words=say(REFERENCE)),
+        Reference.create(words=say(REFERENCE, reference="{reference}")),
         rx.el.p(rx.el.a(say("Start again"), href=routes.PHONE)),
         brand=brand,
         path=routes.PHONE,
