@@ -49,7 +49,7 @@ def page(
         rx.el.a(say("Skip to main content"), href=f"#{MAIN}", class_name="skip"),
         rx.el.header(home_link(brand), class_name="top"),
         rx.fragment() if no_script is None else _no_script(no_script),
-        rx.el.main(*content, id=MAIN, class_name="card"),
+        rx.el.main(*content, id=MAIN, tab_index=-1, class_name="card"),
         rx.el.footer(team_links(), _language_menu(path)),
         class_name="frame",
     )

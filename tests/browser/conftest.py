@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -109,8 +110,8 @@ def numbers() -> Iterator[Number]:
     return new_numbers()
 
 
-@pytest.fixture
-def start_journey(
+@contextmanager
+def journeys(
     browser: Browser, server: Server, emulator: Emulator, numbers: Iterator[Number]
 ) -> Iterator[Callable[..., Journey]]:
     """Begins journeys; takes the options of a Playwright context. All are swept at the end."""
@@ -128,6 +129,15 @@ def start_journey(
     emulator.heal()
     problems = [problem for journey in journeys for problem in journey.end()]
     assert not problems, "\n".join(problems)
+
+
+@pytest.fixture
+def start_journey(
+    browser: Browser, server: Server, emulator: Emulator, numbers: Iterator[Number]
+) -> Iterator[Callable[..., Journey]]:
+    """`journeys`, for one test."""
+    with journeys(browser, server, emulator, numbers) as start:
+        yield start
 
 
 @pytest.fixture

@@ -31,6 +31,7 @@ CHANGE_NUMBER = "main p > a"
 CONNECTION = "otp-connection[said]"
 SOCKET = "**/_event/**"
 
+REFERENCE = "0123456789ab"
 WRONG_CODES = 5
 WAIT = 31.0  # seconds until the next message may be sent
 VALID = 600.0  # seconds that a code works
@@ -170,7 +171,7 @@ def not_found(journey: Journey) -> Page:
 
 @_state()
 def problem(journey: Journey) -> Page:
-    return _open(journey, "/problem", "h1")
+    return _open(journey, f"/problem?reference={REFERENCE}", "h1")
 
 
 @_state()
