@@ -16,11 +16,11 @@ from otp_app.components.forms import (
 )
 from otp_app.components.layout import Keep, Preview, heading, page, pending
 from otp_app.components.words import say, sentence
-from otp_app.state.verify import PHONE_ID, PREVIEW_ID, PROBLEM_ID, PhoneForm, Step, VerifyState
+from otp_app.state.verify import PHONE_ID, PREVIEW_ID, PROBLEM_ID, PreviewForm, Step, VerifyState
 from otp_app.verification.models import Channel
 
 TITLE = say("Enter your phone number")
-_TYPED = f"Object.fromEntries(new FormData(document.getElementById('{PHONE_ID}').form))"
+_TYPED = f"document.getElementById('{PREVIEW_ID}').typed"
 
 
 def phone_page(brand: str, *, help_url: str = "", simulated: bool = False) -> rx.Component:
@@ -78,7 +78,7 @@ def phone_page(brand: str, *, help_url: str = "", simulated: bool = False) -> rx
 def _preview() -> rx.Component:
     """Below the field, which itself is left as it was typed."""
     ask: Handler = VerifyState.preview_number
-    typed: rx.Var[PhoneForm] = rx.Var(_TYPED, _var_type=PhoneForm)
+    typed: rx.Var[PreviewForm] = rx.Var(_TYPED, _var_type=PreviewForm)
     return Preview.create(
         rx.el.button(hidden=True, type="button", on_click=ask(typed)),
         id=PREVIEW_ID,
