@@ -175,7 +175,8 @@ class Pending(Element):
 class Preview(Element):
     """Shows the number that its form would use: presses the button in it, which asks for that.
 
-    Takes the answer as its `value`: `text` to show, `country` to select.
+    What was typed is its `typed`. Takes the answer as its `value`: `text` to show, `country` to
+    select, and the `turn` of the question.
     """
 
     tag = "OtpPreview"

@@ -27,7 +27,7 @@ from otp_app.components.layout import (
 )
 from otp_app.components.words import say, sentence
 from otp_app.i18n.en import CHANNELS
-from otp_app.state.verify import PHONE_ID, PREVIEW_ID, PROBLEM_ID, PhoneForm, Step, VerifyState
+from otp_app.state.verify import PHONE_ID, PREVIEW_ID, PROBLEM_ID, PreviewForm, Step, VerifyState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 HEADING = say("Enter your phone number")
 _ERROR = choose(VerifyState.error_on == PHONE_ID, VerifyState.error)
 TITLE = titled(HEADING, _ERROR)
-_TYPED = f"Object.fromEntries(new FormData(document.getElementById('{PHONE_ID}').form))"
+_TYPED = f"document.getElementById('{PREVIEW_ID}').typed"
 
 
 def phone_page(
@@ -90,7 +90,7 @@ def phone_page(
 def _preview() -> rx.Component:
     """Below the field, which itself is left as it was typed."""
     ask: Handler = VerifyState.preview_number
-    typed: rx.Var[PhoneForm] = rx.Var(_TYPED, _var_type=PhoneForm)
+    typed: rx.Var[PreviewForm] = rx.Var(_TYPED, _var_type=PreviewForm)
     return Preview.create(
         rx.el.button(hidden=True, type="button", on_click=ask(typed)),
         id=PREVIEW_ID,

@@ -85,6 +85,12 @@ class PhoneForm(TypedDict):
     channel: str
 
 
+class PreviewForm(PhoneForm):
+    """The same as it is being typed, and which question about it this is."""
+
+    turn: str
+
+
 class CodeForm(TypedDict):
     """The code page's field."""
 
@@ -162,9 +168,9 @@ class VerifyState(rx.State):
         yield await self._show(self._start(form), PHONE_ID)
 
     @rx.event(temporal=True)  # an old question is not worth repeating once the socket is back
-    def preview_number(self, form: PhoneForm) -> EventSpec:
+    def preview_number(self, form: PreviewForm) -> EventSpec:
         """Show the number that would be used, where it is whole. Asks and keeps nothing."""
-        return _previewed(form, text=self._promise(form))
+        return _previewed(form, text=self._promise(form), turn=_text(form, "turn"))
 
     @rx.event
     async def check_code(self, form: CodeForm) -> AsyncIterator[EventSpec | None]:

@@ -225,9 +225,9 @@ def test_d4_a_crash_of_a_handler_tells_the_browser_only_where_it_is_in_the_log(
 def test_b9_the_number_that_would_be_used_is_shown_where_it_is_whole(
     tab: Socket, typed: dict[str, str], text: str, country: str
 ) -> None:
-    frames = tab.send(f"{STATE}.preview_number", {"form": PHONE | typed})
+    frames = tab.send(f"{STATE}.preview_number", {"form": PHONE | typed | {"turn": "7"}})
 
-    assert f'"value":{{"country":"{country}","text":"{text}"}}' in "".join(frames)
+    assert f'"value":{{"country":"{country}","text":"{text}","turn":"7"}}' in "".join(frames)
 
 
 def test_b9_a_preview_sends_nothing_and_is_kept_nowhere(

@@ -256,6 +256,37 @@ def test_b9_a_number_typed_before_the_page_is_live_is_shown(journey: Journey) ->
 
 
 @console_only
+def test_b9_an_answer_that_comes_late_is_not_shown_for_another_number(journey: Journey) -> None:
+    held: list[Callable[[], None]] = []
+
+    def hold_the_first(socket: WebSocketRoute) -> None:
+        server = socket.connect_to_server()
+
+        def pass_on(text: str | bytes) -> None:
+            if "ref_preview" in str(text) and not held:
+                held.append(lambda: socket.send(text))
+            else:
+                socket.send(text)
+
+        server.on_message(pass_on)
+
+    tab = Tab(journey.context.new_page())
+    tab.page.route_web_socket(re.compile("/_event/"), hold_the_first)
+    tab.page.goto(journey.server.site.url)
+    tab.wait_for(Step.PHONE)
+    tab.phone.fill("+44 7400 123456")
+    journey.wait_until(lambda: held)
+
+    tab.phone.fill("(415) 555-0123")
+    expect(tab.preview).to_have_text("We will text +1 415-555-0123")
+    held[0]()
+
+    tab.by_call.check()  # what is answered after that
+    expect(tab.preview).to_have_text("We will call +1 415-555-0123")
+    expect(tab.country).to_have_value("US")
+
+
+@console_only
 @pytest.mark.parametrize("width", [320, 1280])
 def test_b9_nothing_moves_when_the_number_or_the_status_comes(
     start_journey: Callable[..., Journey], width: int

@@ -1,5 +1,6 @@
 // The number that will be used, as the server reads it, once the fingers rest. The field is left as
-// it was typed. In a shadow root: the number is in no page but the person's own.
+// it was typed. What is shown is in a shadow root, out of React's way; an answer to what was typed
+// before is dropped.
 {
   const REST = 300; // ms
   customElements.define("otp-preview", class extends HTMLElement {
@@ -9,7 +10,7 @@
       this.form = this.closest("form");
       this.form.addEventListener("input", (event) => {
         this.hasChosen = event.target.name === "country";
-        this.text.textContent = "";
+        this.text.textContent = this.turn = "";
         this.ask();
       });
       this.form.addEventListener("submit", () => { this.hasChosen = false; });
@@ -19,10 +20,13 @@
     ask() {
       clearTimeout(this.timer);
       this.timer = setTimeout(() => {
+        this.turn = `${Date.now()}`;
         if (this.form.elements.phone.value) this.querySelector("button").click();
       }, REST);
     }
-    set value({ country, text = this.text.textContent }) {
+    get typed() { return { ...Object.fromEntries(new FormData(this.form)), turn: this.turn }; }
+    set value({ country, text = this.text.textContent, turn = this.turn }) {
+      if (turn !== this.turn) return;
       this.text.textContent = text;
       const named = !this.hasChosen && this.form.querySelector(`option[value="${country}"]`);
       if (named) named.selected = true;
