@@ -19,6 +19,7 @@ from structlog.contextvars import bind_contextvars
 
 from otp_app import i18n, routes, services
 from otp_app.errors import AlreadyVerified, OtpError
+from otp_app.i18n.en import CHANNELS
 from otp_app.i18n.languages import languages
 from otp_app.phone import PhoneNumber
 from otp_app.verification.inputs import parse_channel
@@ -73,9 +74,9 @@ async def _request_otp(request: Request) -> Response:
         client = await _client(request)
         await verifications.start(client, phone, channel)
     except OtpError as exc:
-        kept = {name: form[name] for name in ("country", "channel") if name in form}
+        kept = {name: form[name] for name in ("country",) if name in form}
         action = {"action": routes.REQUEST_OTP, "page": routes.PHONE, "kept": kept}
-        return _again(request, "phone", exc, text, action)
+        return _again(request, "phone", exc, text, action | _choice(form))
     return see_other(request, routes.CODE)
 
 
@@ -159,6 +160,15 @@ def _again(
     answer = _pages.TemplateResponse(request, f"{field}.html", context, error.status)
     answer.headers.update(retry_after(error))
     return answer
+
+
+def _choice(form: Mapping[str, str]) -> dict[str, object]:
+    """How the code may come, by name and label, and what is chosen; nothing where there is one."""
+    offered = services.current().verifications.channels
+    chosen, labels = form.get("channel"), {str(one): CHANNELS[one] for one in offered}
+    if len(offered) == 1:
+        return {}
+    return {"channels": labels, "channel": chosen if chosen in labels else offered[0]}
 
 
 def _frame(request: Request) -> dict[str, object]:
