@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -119,6 +120,29 @@ def test_a_refusal_on_the_code_page_names_its_own_buttons(tab: Socket, clock: Cl
     shown = press(tab, "whatsapp_me")
 
     assert "“Send a new text message” or “Call me instead”" in shown["error"]
+
+
+def test_a_plain_form_that_was_refused_lets_the_person_choose_another_way(browser: Browser) -> None:
+    offer(*ALL)
+
+    answer = browser.post(
+        "/request-otp", CHINESE | {"channel": "whatsapp"}, **{"sec-fetch-site": "same-origin"}
+    )
+
+    chosen = re.findall(r'<input type="radio" .*? value="(\w+)" (checked)?>', answer.text)
+    assert chosen == [("sms", ""), ("voice", ""), ("whatsapp", "checked")]
+
+
+@pytest.mark.parametrize("channels", [(Channel.SMS,), (Channel.SMS, Channel.VOICE)])
+def test_where_there_is_one_way_a_plain_form_asks_nothing(
+    browser: Browser, channels: tuple[Channel, ...]
+) -> None:
+    offer(*channels)
+
+    answer = browser.post("/request-otp", {"phone": "1"}, **{"sec-fetch-site": "same-origin"})
+
+    assert answer.text.count('type="radio"') == (len(channels) if len(channels) > 1 else 0)
+    assert answer.text.count(" checked>") == (1 if len(channels) > 1 else 0)
 
 
 def test_a_form_without_a_choice_takes_the_first_that_is_offered(

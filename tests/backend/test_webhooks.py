@@ -65,7 +65,7 @@ SETTINGS = Settings(
 )
 PHONE = {"phone": "07400 123456", "country": "GB", "channel": "sms"}
 DEEP = "Bearer " + "W1tb" * 10_000 + ".e30.x"  # the token's head is a list in a list in a …
-NO_MESSAGE = "The text message could not be delivered. Try a call: choose “Call me instead”"
+NO_MESSAGE = "The text message could not be delivered. Choose “Call me instead”"
 
 
 @dataclass

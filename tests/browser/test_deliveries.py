@@ -13,7 +13,7 @@ from tests.browser.tab import Step
 if TYPE_CHECKING:
     from tests.browser.journey import Journey
 
-NO_MESSAGE = "The text message could not be delivered. Try a call: choose “Call me instead”"
+NO_MESSAGE = "The text message could not be delivered. Choose “Call me instead”"
 WAIT = 31.0  # seconds; a first message may be followed by another after 30
 
 

@@ -60,7 +60,7 @@ def test_a_call_rings_until_it_is_answered_and_says_the_code(
 @pytest.mark.parametrize(
     ("switch", "words"),
     [
-        ("Landline", "This number cannot get text messages"),
+        ("Landline", "This number cannot get messages"),
         ("Provider down", DOWN),
         ("Too many requests", "Try again in 30 seconds"),
         ("No answer", "We could not tell whether that worked"),

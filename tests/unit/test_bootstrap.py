@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -28,11 +29,30 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 CLIENT = Client(Flow("flow-1"), "203.0.113.7")
-PHONE = PhoneNumber("+447400123456")
+PHONE, OTHER_PHONE = PhoneNumber("+447400123456"), PhoneNumber("+447400123457")
 TWILIO = {
     "LOOK": "twilio",
     "TWILIO_ACCOUNT_SID": known.TWILIO_ACCOUNT_SID,
     "TWILIO_AUTH_TOKEN": known.TWILIO_AUTH_TOKEN,
+}
+WHATSAPP_NUMBER = "447700900321"
+TEMPLATE_SID = "HJ" + "0" * 32
+TEMPLATE_ID = "8f35a1a7-eb2f-4552-8fdf-fffdaee41bc9"
+SENDERS = {
+    "twilio": {
+        "OTP_PROVIDER": "twilio",
+        "TWILIO_ACCOUNT_SID": known.TWILIO_ACCOUNT_SID,
+        "TWILIO_AUTH_TOKEN": known.TWILIO_AUTH_TOKEN,
+        "TWILIO_VERIFY_SERVICE_SID": known.TWILIO_SERVICE_SID,
+        "TWILIO_TEMPLATE_SID": TEMPLATE_SID,
+    },
+    "vonage": {
+        "OTP_PROVIDER": "vonage",
+        "VONAGE_API_KEY": known.VONAGE_API_KEY,
+        "VONAGE_API_SECRET": known.VONAGE_API_SECRET,
+        "VONAGE_WHATSAPP_FROM": WHATSAPP_NUMBER,
+        "VONAGE_TEMPLATE_ID": TEMPLATE_ID,
+    },
 }
 VONAGE = {"LOOK": "vonage", "VONAGE_APPLICATION_ID": known.VONAGE_APPLICATION_ID}
 
@@ -124,6 +144,43 @@ async def test_a_backend_that_is_set_is_told_of_an_approval(
     assert not [text for text in (started.reference, code, CLIENT.flow) if text in sent]
     out = capsys.readouterr().out
     assert not [text for text in (PHONE.digits, secret, backend.url) if text in out]
+
+
+@pytest.mark.parametrize("name", ["twilio", "vonage"])
+async def test_channels_and_words_that_are_set_are_those_that_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch, emulator: Emulator, name: str
+) -> None:
+    emulator.twilio.whatsapp_sender = emulator.vonage.whatsapp_number = WHATSAPP_NUMBER
+    emulator.twilio.templates.add(TEMPLATE_SID)
+    emulator.vonage.templates.add(TEMPLATE_ID)
+    base_url = {f"{name.upper()}_BASE_URL": emulator.url}
+    for setting, value in (base_url | SENDERS[name] | {"CHANNELS": "whatsapp,sms"}).items():
+        monkeypatch.setenv(setting, value)
+
+    async with running(load_settings(None)):
+        service = services.current().verifications
+        await service.start(CLIENT, PHONE)
+        await service.start(replace(CLIENT, flow=Flow("flow-2")), OTHER_PHONE, Channel.SMS)
+
+    by_whatsapp, by_text = (one.body for one in emulator.requests if "start" in one.operation)
+    assert [message.channel for message in emulator.messages] == ["whatsapp", "sms"]
+    assert not {TEMPLATE_SID, TEMPLATE_ID} & {str(value) for value in by_whatsapp.values()}
+    assert {TEMPLATE_SID, TEMPLATE_ID} & {str(value) for value in by_text.values()}
+    assert len(by_text.get("workflow", [by_text])) == 1  # no call after it
+
+
+async def test_whatsapp_without_a_sender_stops_the_start(
+    monkeypatch: pytest.MonkeyPatch, emulator: Emulator
+) -> None:
+    for setting, value in (SENDERS["twilio"] | {"TWILIO_BASE_URL": emulator.url}).items():
+        monkeypatch.setenv(setting, value)
+    monkeypatch.setenv("CHANNELS", "sms,whatsapp")
+
+    with pytest.raises(SettingsError) as caught:
+        async with running(load_settings(None)):
+            raise AssertionError("it started")
+
+    assert "WhatsApp sender if CHANNELS has whatsapp" in str(caught.value)
 
 
 async def test_without_a_look_nobody_is_asked(emulator: Emulator) -> None:

@@ -473,6 +473,23 @@ def test_codes_that_are_too_short_are_a_failure(doctor: Doctor, emulator: Emulat
 
 
 @pytest.mark.parametrize(
+    ("channels", "sender", "verdict"),
+    [
+        ("sms,whatsapp", None, "fail"),
+        ("sms,whatsapp", "447700900321", "ok"),
+        ("sms,voice", None, "ok"),
+    ],
+)
+def test_whatsapp_needs_a_sender_of_the_service(
+    doctor: Doctor, emulator: Emulator, channels: str, sender: str | None, verdict: str
+) -> None:
+    emulator.twilio.whatsapp_sender = sender
+
+    settings = {"CHANNELS": channels, "TWILIO_BASE_URL": emulator.url, **TWILIO}
+    assert doctor.verdict("twilio", **settings) == verdict
+
+
+@pytest.mark.parametrize(
     ("fault", "verdict"),
     [
         (Html(503), "warn"),
