@@ -113,7 +113,9 @@ def medians(rounds: list[list[dict[str, Any]]]) -> Iterator[Result]:
 
 
 def _medians(figures: list[dict[str, float]]) -> dict[str, float]:
-    return {name: median(each[name] for each in figures) for name in figures[0]}
+    """Of those that there are: on a busy machine a visit may come without one."""
+    names = dict.fromkeys(name for each in figures for name in each)
+    return {name: median(each[name] for each in figures if name in each) for name in names}
 
 
 def _complaints(results: list[Result]) -> Iterator[str]:

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     Start = Callable[..., Journey]
 
 FOLDER = ROOT / "docs" / "gallery"
-COLOURS = 64  # of a picture; 64 keep the edges of letters soft
+COLOURS = 32  # of a picture; 32 keep the edges of letters soft
 
 
 class View(NamedTuple):

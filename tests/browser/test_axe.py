@@ -15,7 +15,7 @@ from tests.browser.providers import console_only
 from tests.browser.states import STATES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from playwright.sync_api import Page
 
@@ -29,6 +29,7 @@ COLOURS: dict[str, dict[str, Any]] = {
     "dark": {"color_scheme": "dark", "forced_colors": "none"},
     "forced": {"color_scheme": "light", "forced_colors": "active"},
 }
+EVERY_LOOK = tuple(product(COLOURS, WIDTHS))
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
 _RUN = """(async () => {{
@@ -58,18 +59,20 @@ def test_a1_axe_finds_nothing_on_the_pages_for_developers(journey: Journey, path
     page = journey.open(path).page
     page.wait_for_load_state("networkidle")
 
-    assert_axe_finds_nothing(page)
+    assert_axe_finds_nothing(page, zip(COLOURS, WIDTHS, strict=True))
 
 
-def assert_axe_finds_nothing(page: Page, *, scripted: bool = True) -> None:
-    """In no colours and at no width."""
+def assert_axe_finds_nothing(
+    page: Page, looks: Iterable[tuple[str, int]] = EVERY_LOOK, *, scripted: bool = True
+) -> None:
+    """In none of these *looks*: colours and a width."""
     if not scripted:
         evaluate(page, _WITHOUT_TIMERS)
     evaluate(page, AXE_SCRIPT)
     run = _RUN.format(tags=TAGS, preload=str(scripted).lower())
 
     found: list[str] = []
-    for colours, width in product(COLOURS, WIDTHS):
+    for colours, width in looks:
         page.emulate_media(reduced_motion="reduce", **COLOURS[colours])
         page.set_viewport_size({"width": width, "height": 800})
         found += (f"{colours}, {width} px: {violation}" for violation in evaluate(page, run))
