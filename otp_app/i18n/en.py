@@ -16,6 +16,12 @@ RESEND_TOO_SOON = plural(
     "You can get another code in {seconds} second",
     "You can get another code in {seconds} seconds",
 )
+RESEND_NOW = _("You can get another code now")
+CODE_HINT = plural(
+    "{length} number. Spaces do not matter.",
+    "{length} numbers. Spaces do not matter.",
+)
+MINUTES_LEFT = plural("{minutes} minute left", "{minutes} minutes left")
 
 _NO_MESSAGE = _("The text message could not be delivered. Try a call: choose “Call me instead”")
 _NO_CALL = _("The call did not get through. Try a text message: choose “Send a new text message”")
@@ -87,11 +93,13 @@ TEXTS: dict[str, Sentence] = {
         "That code does not match. Check the newest message and enter the code again"
     ),
     "code_mismatch_few": plural(
-        "That code does not match. You can try {attempts_left} more time",
-        "That code does not match. You can try {attempts_left} more times",
+        "That code does not match. Check the newest message. You can try {attempts_left} more time",
+        "That code does not match. Check the newest message. "
+        "You can try {attempts_left} more times",
     ),
     "code_mismatch_last": _(
-        "That code does not match. You can try once more, then you will have to wait until {until}"
+        "That code does not match. Check the newest message. "
+        "You can try once more, then you will have to wait until {until}"
     ),
     "verification_expired": _("That code has expired. Get a new code"),
     "flow_missing": _(

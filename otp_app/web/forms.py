@@ -18,27 +18,31 @@ from starlette.templating import Jinja2Templates
 from structlog.contextvars import bind_contextvars
 
 from otp_app import i18n, routes, services
-from otp_app.errors import AlreadyVerified, OtpError
+from otp_app.errors import AlreadyVerified, OtpError, StoreUnavailable
 from otp_app.i18n.languages import languages
 from otp_app.phone import PhoneNumber
 from otp_app.verification.inputs import parse_channel
+from otp_app.verification.models import Status
 from otp_app.web import sessions
 from otp_app.web.own_pages import require_own_page
 from otp_app.web.pages import language_of
+from otp_app.web.plain_code import is_told, standing
 from otp_app.web.problems import retry_after
 from otp_app.web.proxies import scope_key
 from otp_app.web.sessions import keep_session, see_other
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import tzinfo
 
     from starlette.requests import Request
 
     from otp_app.verification.limits import Client
+    from otp_app.verification.models import Verification
     from otp_app.verification.sessions import Token
     from otp_app.web.pages import Words
 
-_OWN = {routes.PHONE, routes.CODE, routes.VERIFIED}
+_OWN = {routes.PHONE, routes.CODE, routes.VERIFIED, routes.VERIFY_OTP}
 _A_YEAR = 365 * 24 * 3600  # seconds
 
 TEMPLATES = Path(__file__).with_name("templates")
@@ -50,7 +54,9 @@ def build(brand: str, allowed_origins: Sequence[str], words: Words) -> Starlette
     app = Starlette(
         routes=[
             Route(routes.REQUEST_OTP, _request_otp, methods=["POST"]),
+            Route(routes.VERIFY_OTP, _code, methods=["GET"]),
             Route(routes.VERIFY_OTP, _verify_otp, methods=["POST"]),
+            Route(routes.RESEND_OTP, _resend_otp, methods=["POST"]),
             Route(routes.LANGUAGE, _choose_language, methods=["POST"]),
             Route(routes.DEV_COOKIE, _dev_cookie, methods=["GET"]),
             *sessions.ROUTES,
@@ -75,7 +81,30 @@ async def _request_otp(request: Request) -> Response:
         kept = {name: form[name] for name in ("country", "channel") if name in form}
         action = {"action": routes.REQUEST_OTP, "page": routes.PHONE, "kept": kept}
         return _again(request, "phone", exc, text, action)
-    return see_other(request, routes.CODE)
+    return _to_the_code()
+
+
+async def _code(request: Request) -> Response:
+    """The code page, for who came without a script."""
+    current = await _current(request)
+    if current is None or current.status is Status.APPROVED:
+        return see_other(request, routes.CODE if current else routes.PHONE)
+    return _code_page(request, current)
+
+
+async def _resend_otp(request: Request) -> Response:
+    """Send the code once more, by the `channel` in the form."""
+    form = await _form(request)
+    try:
+        channel, client = parse_channel(form.get("channel", "")), await _client(request)
+        current = await _current(request)
+        id_ = current.id if current else ""
+        await services.current().verifications.resend(client, id_, channel)
+    except AlreadyVerified:
+        return see_other(request, routes.CODE)
+    except OtpError as exc:
+        return await _code_again(request, exc, "resend")
+    return _to_the_code()
 
 
 async def _verify_otp(request: Request) -> Response:
@@ -85,8 +114,7 @@ async def _verify_otp(request: Request) -> Response:
     try:
         token = await _prove(request, text)
     except OtpError as exc:
-        action = {"action": routes.VERIFY_OTP, "page": routes.CODE, "kept": {}}
-        return _again(request, "code", exc, text, action)
+        return await _code_again(request, exc, "code", text)
     session = await services.current().sessions.find(token)
     if token is None or session is None:  # it is in the answer to a post before this one
         return see_other(request, routes.VERIFIED)
@@ -139,6 +167,43 @@ async def _prove(request: Request, code: str) -> Token | None:
     return await here.sessions.open(client.flow)
 
 
+def _to_the_code() -> Response:
+    """To the plain page, and on our own port: the one with scripts has not come alive here."""
+    return RedirectResponse(routes.VERIFY_OTP, 303)
+
+
+async def _code_again(request: Request, error: OtpError, field: str, value: str = "") -> Response:
+    """The code page once more, with what was typed and what is wrong."""
+    bind_contextvars(outcome=error.code)
+    with suppress(StoreUnavailable):
+        return _code_page(request, await _current(request), error, field, value)
+    return _code_page(request, None, error, field, value)
+
+
+def _code_page(
+    request: Request,
+    current: Verification | None,
+    error: OtpError | None = None,
+    field: str = "",
+    value: str = "",
+) -> Response:
+    language, zone = language_of(request.headers), _zone(request)
+    context = _frame(request) | {
+        "page": routes.VERIFY_OTP,
+        "verify": routes.VERIFY_OTP,
+        "resend": routes.RESEND_OTP,
+        "field": field,
+        "value": value,
+        "current": standing(current, language, zone) if current else None,
+    }
+    if error and not (current and is_told(error, current)):
+        context["error"] = i18n.message(error, language=language, zone=zone)
+    status = error.status if error else 200
+    answer = _pages.TemplateResponse(request, "code.html", context, status)
+    answer.headers.update(retry_after(error) if error else {})
+    return answer
+
+
 def _again(
     request: Request,
     field: str,
@@ -148,10 +213,10 @@ def _again(
 ) -> Response:
     """The form once more, with what was typed and what is wrong with it."""
     bind_contextvars(outcome=error.code)
-    zone = i18n.time_zone(request.cookies.get(routes.TIME_ZONE_COOKIE, ""))
+    language, zone = language_of(request.headers), _zone(request)
     texts = {
         "field": field,
-        "error": i18n.message(error, language=language_of(request.headers), zone=zone),
+        "error": i18n.message(error, language=language, zone=zone),
         "value": value,
     }
     context = _frame(request) | texts | dict(action)
@@ -170,6 +235,16 @@ def _frame(request: Request) -> dict[str, object]:
         "languages": languages().values(),
         "choose_language": routes.LANGUAGE,
     }
+
+
+def _zone(request: Request) -> tzinfo:
+    return i18n.time_zone(request.cookies.get(routes.TIME_ZONE_COOKIE, ""))
+
+
+async def _current(request: Request) -> Verification | None:
+    here = services.current()
+    flow = here.flows.read(request.headers.get("cookie", ""))
+    return await here.verifications.current(flow) if flow else None
 
 
 async def _form(request: Request) -> dict[str, str]:

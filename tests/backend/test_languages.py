@@ -134,7 +134,7 @@ def test_all_that_the_pages_say_is_in_the_catalogues(browser: Browser) -> None:
 def test_a_chosen_language_is_kept_and_leads_back(browser: Browser) -> None:
     answer = browser.post("/language", {"language": "pl", "page": "/code"})
 
-    assert (answer.status_code, answer.headers["location"]) == (303, "/code")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/verify-otp")
     cookie = answer.headers["set-cookie"]
     assert cookie.startswith("language=pl;")
     assert "HttpOnly" in cookie
