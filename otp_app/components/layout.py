@@ -14,7 +14,7 @@ from otp_app.components.words import say
 from otp_app.i18n.languages import languages
 
 if TYPE_CHECKING:
-    from otp_app.components.forms import Text
+    from otp_app.components.forms import Prop, Text
 
 MAIN = "main"
 # In two parts, as React writes the word into a page otherwise than it then wants to find it.
@@ -62,9 +62,13 @@ def _language_menu(path: str) -> rx.Component:
     )
 
 
-def heading(*text: Text) -> rx.Component:
-    """The one heading of a page. It takes the focus when the page takes another one's place."""
-    return rx.fragment(Arrival.create(), rx.el.h1(*text, tab_index=-1))
+def heading(*text: Text, at_load: bool = False) -> rx.Component:
+    """The one heading of a page. It takes the focus when the page takes another one's place.
+
+    With *at_load* also when the browser has just loaded it.
+    """
+    arrival = Arrival.create(load=True) if at_load else Arrival.create()
+    return rx.fragment(arrival, rx.el.h1(*text, tab_index=-1))
 
 
 def status(*texts: Text) -> rx.Component:
@@ -72,7 +76,7 @@ def status(*texts: Text) -> rx.Component:
     return rx.el.p(*texts, role="status", class_name="status")
 
 
-def pending(answered: rx.Var[int]) -> rx.Component:
+def pending(answered: Prop) -> rx.Component:
     """The status of what was asked for; *answered* is other whenever an answer has come."""
     slowly = say("This is taking longer than usual. Keep this page open")
     return Pending.create(role="status", answered=answered, slowly=slowly)
@@ -99,10 +103,12 @@ def page_script() -> str:
 
 
 class Arrival(Element):
-    """Moves the focus to the heading after it, unless the browser has just loaded the page."""
+    """Moves the focus to the heading after it; where the browser has just loaded it, on `load`."""
 
     tag = "OtpArrival"
     alias = "otp-arrival"
+
+    load: rx.Var[bool]
 
 
 class Go(Element):
@@ -143,11 +149,30 @@ class Pending(Element):
 
 
 class Countdown(Element):
-    """Ticks down to `until`, in the sentence `words`. Times are ms by the server."""
+    """The time left until `until`, in `unit`s of so many ms. Times are ms by the server.
+
+    `words` is the sentence for it. With `ready`, what is then said, it is announced at milestones,
+    and buttons with `data-waits` wait. The button in it asks for `clock` again.
+    """
 
     tag = "OtpCountdown"
     alias = "otp-countdown"
 
     until: rx.Var[int]
     clock: rx.Var[int]
+    unit: rx.Var[int]
     words: rx.Var[str]
+    ready: rx.Var[str]
+
+
+class WholeCode(Element):
+    """Sends the form it is in once its field has a code of `length` digits, one at a time.
+
+    `answered` is other whenever an answer has come.
+    """
+
+    tag = "OtpCode"
+    alias = "otp-code"
+
+    length: rx.Var[int]
+    answered: rx.Var[int]
