@@ -196,6 +196,18 @@ def test_c9_the_last_digit_sends_the_code_and_the_same_one_never_again(journey: 
 
 
 @console_only
+def test_c9_what_is_no_code_stays(journey: Journey) -> None:
+    tab = journey.at_the_code_page()
+
+    for text in ("12345", "1234567", "123456 654321", "12345a", "²²²²²²"):
+        tab.code.fill(text)
+    tab.code.fill(journey.sent_code())
+
+    tab.wait_for(Step.VERIFIED)
+    assert checks(journey) == 1
+
+
+@console_only
 def test_c9_what_is_being_composed_waits(journey: Journey) -> None:
     tab = journey.at_the_code_page()
     keyboard = journey.context.new_cdp_session(tab.page)
