@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import reflex as rx
+from reflex_components_core.el.elements.inline import A
 
 from otp_app.components.words import COUNTRIES, COUNTRY, say
 
@@ -30,7 +31,7 @@ def error_summary(id_: str, error: Text, field: Text) -> rx.Component:
             error,
             rx.el.div(
                 rx.el.h2(say("There is a problem")),
-                rx.el.a(error, href=f"#{field}"),
+                A.create(error, href=f"#{field}"),  # `rx.el.a` is the router's: it moves no focus
                 role="alert",
                 class_name="summary",
             ),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import reflex as rx
 from reflex_components_core.el.element import Element
+from reflex_components_core.el.elements.inline import A
 from rjsmin import jsmin
 
 from otp_app import routes
@@ -33,7 +34,7 @@ _SCRIPTS = Path(__file__).with_name("scripts")
 def page(*content: rx.Component, brand: str, path: str) -> rx.Component:
     """The page of the app at *path*: a way past the header, the brand, the content, languages."""
     return rx.el.div(
-        rx.el.a(say("Skip to main content"), href=f"#{MAIN}", class_name="skip"),
+        A.create(say("Skip to main content"), href=f"#{MAIN}", class_name="skip"),
         rx.el.header(rx.el.a(brand, href=routes.PHONE, class_name="brand"), class_name="top"),
         rx.el.main(*content, id=MAIN, class_name="card"),
         rx.el.noscript(
