@@ -6,11 +6,10 @@ import re
 from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Route, expect
 
 from tests.browser.providers import console_only, twilio_only
 from tests.browser.tab import Step, Tab
-from tests.browser.test_sent_once import slow_down
 from tests.emulator import Hang
 
 if TYPE_CHECKING:
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
 
 WAIT = 31.0  # seconds; a first message may be followed by another after 30
 LIFETIME = 600.0  # seconds
+SCRIPTS = "**/assets/*.js"
 
 PASTES = {
     "plain": "{code}",
@@ -550,6 +550,7 @@ def test_c29_a_keyboard_on_the_screen_leaves_the_label_in_sight(
 
 @console_only
 def test_c30_a_tab_that_was_closed_is_taken_up_by_the_next(journey: Journey) -> None:
+    journey.expect("404")  # the icon of what is no page
     tab = journey.at_the_code_page()
 
     tab.page.goto(f"{journey.server.site.url}/ping")
@@ -598,8 +599,8 @@ def test_c35_a_code_entered_without_a_connection_is_sent_once(journey: Journey) 
 @console_only
 def test_c36_a_code_entered_before_the_page_is_live_is_sent_once(journey: Journey) -> None:
     journey.at_the_code_page()
-    tab = Tab(journey.context.new_page())
-    slow_down(tab.page)
+    tab, on_their_way = Tab(journey.context.new_page()), list[Route]()
+    tab.page.route(SCRIPTS, lambda route: on_their_way.append(route))
     tab.page.goto(f"{journey.server.site.url}/code", wait_until="commit")
 
     tab.code.press_sequentially(journey.sent_code())
@@ -607,6 +608,9 @@ def test_c36_a_code_entered_before_the_page_is_live_is_sent_once(journey: Journe
     assert not tab.is_live
     expect(tab.code).to_have_value(journey.sent_code())
     assert "?" not in tab.page.url
+    tab.page.unroute(SCRIPTS)
+    for route in on_their_way:
+        route.continue_()
 
     tab.wait_for(Step.VERIFIED)
     assert checks(journey) == 1
