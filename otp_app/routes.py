@@ -8,6 +8,7 @@ SIMULATED_PHONE = "/phone"
 
 REQUEST_OTP = "/request-otp"
 VERIFY_OTP = "/verify-otp"
+RESEND_OTP = "/resend-otp"
 FINISH = "/finish"
 SIGN_OUT = "/sign-out"
 LANGUAGE = "/language"

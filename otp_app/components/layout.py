@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import reflex as rx
 from reflex_components_core.el.element import Element
+from reflex_components_core.el.elements.inline import A
 from rjsmin import jsmin
 
 from otp_app import routes
@@ -46,7 +47,7 @@ def page(
     *no_script* is what to know without JavaScript.
     """
     return rx.el.div(
-        rx.el.a(say("Skip to main content"), href=f"#{MAIN}", class_name="skip"),
+        A.create(say("Skip to main content"), href=f"#{MAIN}", class_name="skip"),
         rx.el.header(home_link(brand), class_name="top"),
         rx.fragment() if no_script is None else _no_script(no_script),
         rx.el.main(*content, id=MAIN, tab_index=-1, class_name="card"),
@@ -82,9 +83,13 @@ def titled(title: rx.vars.StringVar[str], error: Text) -> rx.Var[str]:
     return choose(error, say("Error:") + " " + title, title)
 
 
-def heading(*text: Text) -> rx.Component:
-    """The one heading of a page. It takes the focus when the page takes another one's place."""
-    return rx.fragment(Arrival.create(), rx.el.h1(*text, tab_index=-1))
+def heading(*text: Text, at_load: bool = False) -> rx.Component:
+    """The one heading of a page. It takes the focus when the page takes another one's place.
+
+    With *at_load* also when the browser has just loaded it.
+    """
+    arrival = Arrival.create(load=True) if at_load else Arrival.create()
+    return rx.fragment(arrival, rx.el.h1(*text, tab_index=-1))
 
 
 def status(*texts: Text) -> rx.Component:
@@ -120,10 +125,12 @@ def page_script() -> str:
 
 
 class Arrival(Element):
-    """Moves the focus to the heading after it, unless the browser has just loaded the page."""
+    """Moves the focus to the heading after it; where the browser has just loaded it, on `load`."""
 
     tag = "OtpArrival"
     alias = "otp-arrival"
+
+    load: rx.Var[bool]
 
 
 class Go(Element):
@@ -184,11 +191,30 @@ class Preview(Element):
 
 
 class Countdown(Element):
-    """Ticks down to `until`, in the sentence `words`. Times are ms by the server."""
+    """The time left until `until`, in `unit`s of so many ms. Times are ms by the server.
+
+    `words` is the sentence for it. With `ready`, what is then said, it is announced at milestones,
+    and buttons with `data-waits` wait. The button in it asks for `clock` again.
+    """
 
     tag = "OtpCountdown"
     alias = "otp-countdown"
 
     until: rx.Var[int]
     clock: rx.Var[int]
+    unit: rx.Var[int]
     words: rx.Var[str]
+    ready: rx.Var[str]
+
+
+class WholeCode(Element):
+    """Sends the form it is in once its field has a code of `length` digits, one at a time.
+
+    `answered` is other whenever an answer has come.
+    """
+
+    tag = "OtpCode"
+    alias = "otp-code"
+
+    length: rx.Var[int]
+    answered: rx.Var[int]

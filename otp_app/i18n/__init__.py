@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from babel.dates import format_date, format_time
+from babel.dates import format_date, format_time, get_timezone_name
 from babel.lists import format_list
 
 from otp_app.errors import CodeMismatch, OtpError, ResendTooSoon
@@ -75,6 +75,14 @@ def clock(moment: datetime, language: Language, zone: tzinfo, now: datetime | No
     if now is not None and here.date() != now.astimezone(zone).date():
         text = f"{format_date(here, 'long', locale=locale)}, {text}"
     return f"{text} UTC" if zone is UTC else text
+
+
+def zone_name(moment: datetime, language: Language, zone: tzinfo) -> str:
+    """What *zone* is called: Central European Time. One of no place has a name by *moment* only."""
+    area, _, place = getattr(zone, "key", "").partition("/")
+    is_of_a_place = place and area != "Etc"
+    named = zone if is_of_a_place else moment.astimezone(zone)
+    return get_timezone_name(named, locale=language.locale)
 
 
 def time_zone(name: str) -> tzinfo:

@@ -26,6 +26,12 @@ RESEND_TOO_SOON = plural(
     "You can get another code in {seconds} second",
     "You can get another code in {seconds} seconds",
 )
+RESEND_NOW = _("You can get another code now")
+CODE_HINT = plural(
+    "{length} number. Spaces do not matter.",
+    "{length} numbers. Spaces do not matter.",
+)
+MINUTES_LEFT = plural("{minutes} minute left", "{minutes} minutes left")
 
 CHOICE = _("“{choice}”")
 """What there is to choose, as it stands on a button, where a sentence mentions it."""
@@ -43,6 +49,17 @@ OTHER_CHANNELS = {
     Channel.WHATSAPP: _("Send it by WhatsApp"),
 }
 """How else it comes, on the code page."""
+
+SENT = {
+    Channel.SMS: _(
+        "We sent a code by text message to the number ending {ending}. It works until {time}."
+    ),
+    Channel.VOICE: _("We are calling the number ending {ending}. The code works until {time}."),
+    Channel.WHATSAPP: _(
+        "We sent a code by WhatsApp to the number ending {ending}. It works until {time}."
+    ),
+}
+"""What was done, on the code page."""
 
 _NO_MESSAGE = _("The text message could not be delivered. Choose {choices}")
 _NO_CALL = _("The call did not get through. Choose {choices}")
@@ -118,11 +135,13 @@ TEXTS: dict[str, Sentence] = {
         "That code does not match. Check the newest message and enter the code again"
     ),
     "code_mismatch_few": plural(
-        "That code does not match. You can try {attempts_left} more time",
-        "That code does not match. You can try {attempts_left} more times",
+        "That code does not match. Check the newest message. You can try {attempts_left} more time",
+        "That code does not match. Check the newest message. "
+        "You can try {attempts_left} more times",
     ),
     "code_mismatch_last": _(
-        "That code does not match. You can try once more, then you will have to wait until {until}"
+        "That code does not match. Check the newest message. "
+        "You can try once more, then you will have to wait until {until}"
     ),
     "verification_expired": _("That code has expired. Get a new code"),
     "flow_missing": _(

@@ -21,13 +21,15 @@ from otp_app.components.layout import (
     Countdown,
     Go,
     Watch,
+    WholeCode,
     heading,
     page,
+    pending,
     status,
     titled,
 )
 from otp_app.components.words import count, for_script, say, sentence
-from otp_app.i18n.en import OTHER_CHANNELS, RESEND_TOO_SOON
+from otp_app.i18n.en import MINUTES_LEFT, OTHER_CHANNELS, RESEND_NOW, RESEND_TOO_SOON, SENT
 from otp_app.i18n.marks import plural
 from otp_app.state.verify import (
     CODE_ID,
@@ -58,30 +60,38 @@ TITLE = cast(
     ),
 )
 HINT = plural(
-    "{length} number. Spaces do not matter.",
-    "{length} numbers. Spaces do not matter.",
+    "{length} number. We check the code as soon as you enter the last number.",
+    "{length} numbers. We check the code as soon as you enter the last number.",
 )
 _SEND_BY: dict[Channel, Handler] = {
     Channel.SMS: VerifyState.text_me,
     Channel.VOICE: VerifyState.call_me,
     Channel.WHATSAPP: VerifyState.whatsapp_me,
 }
+_SENDING = {
+    Channel.SMS: "Sending a new code",
+    Channel.VOICE: "Calling your phone",
+    Channel.WHATSAPP: "Sending a new code",
+}
+_CHANNELS: Prop = VerifyState.channels
+_FIRST: Prop = _CHANNELS[0]
 WATCH_EVERY = 3000  # ms; an event each, of the ten a second that a socket may send
+SECOND, MINUTE = 1000, 60_000  # ms
 
 
-def code_page(brand: str, channels: Sequence[Channel]) -> rx.Component:
+def code_page(brand: str, channels: Sequence[Channel], *, help_url: str = "") -> rx.Component:
     """What there is to do about the code, by where the verification stands.
 
-    Of *channels*, those that reach the number can be chosen.
+    Of *channels*, those that reach the number can be chosen. Whoever is stuck is led to *help_url*.
     """
     return page(
         rx.fragment(
             rx.match(
                 VerifyState.step,
-                (Step.LOCKED.value, _locked()),
+                (Step.LOCKED.value, _locked(help_url)),
                 (Step.EXPIRED.value, _expired(channels)),
                 (Step.VERIFIED.value, _finishing()),
-                _waiting(channels),
+                _waiting(channels, help_url),
             )
         ),
         brand=brand,
@@ -90,84 +100,14 @@ def code_page(brand: str, channels: Sequence[Channel]) -> rx.Component:
     )
 
 
-def _waiting(channels: Sequence[Channel]) -> rx.Component:
-    error = choose(VerifyState.error_on == CODE_ID, VerifyState.error)
+def _waiting(channels: Sequence[Channel], help_url: str) -> rx.Component:
     return rx.fragment(
         error_summary(PROBLEM_ID, _SHOWN, VerifyState.error_on),
-        heading(HEADING),
+        heading(HEADING, at_load=True),
         rx.cond(VerifyState.ending, _what_was_sent()),
-        rx.el.form(
-            field(
-                CODE_ID,
-                say("Security code"),
-                hint=count(HINT, length=VerifyState.code_length),
-                error=error,
-                type="text",
-                input_mode="numeric",
-                auto_complete="one-time-code",
-                spell_check=False,
-                dir="ltr",
-                class_name="code",
-            ),
-            submit(say("Continue")),
-            method="post",
-            action=routes.VERIFY_OTP,
-            on_submit=VerifyState.check_code,
-            no_validate=True,
-            custom_attrs={"data-live": rx.State.is_hydrated},
-        ),
-        rx.el.h2(say("I did not get a code")),
-        _other_ways(channels),
-    )
-
-
-def _what_was_sent() -> rx.Component:
-    ending, time = rx.el.bdi(VerifyState.ending), rx.el.strong(VerifyState.expires)
-    return rx.el.p(
-        rx.match(
-            VerifyState.channel,
-            (
-                Channel.VOICE.value,
-                sentence(
-                    "We are calling the number ending {ending}. The code works until {time}.",
-                    ending=ending,
-                    time=time,
-                ),
-            ),
-            (
-                Channel.WHATSAPP.value,
-                sentence(
-                    "We sent a code by WhatsApp to the number ending {ending}. "
-                    "It works until {time}.",
-                    ending=ending,
-                    time=time,
-                ),
-            ),
-            sentence(
-                "We sent a code by text message to the number ending {ending}. "
-                "It works until {time}.",
-                ending=ending,
-                time=time,
-            ),
-        )
-    )
-
-
-def _other_ways(channels: Sequence[Channel]) -> rx.Component:
-    return rx.el.div(
-        rx.el.div(
-            *map(_by, channels),
-            id=RESEND_ID,
-            tab_index=-1,
-            class_name="actions",
-        ),
-        status(VerifyState.busy, VerifyState.notice),
-        _what_became_of_it(),
-        Countdown.create(
-            until=VerifyState.resend_at,
-            clock=VerifyState.clock,
-            words=for_script(RESEND_TOO_SOON),
-        ),
+        _code_form(),
+        _again(channels),
+        _other_ways(channels, help_url),
         rx.el.p(
             rx.el.a(
                 say("Change the number"),
@@ -178,11 +118,87 @@ def _other_ways(channels: Sequence[Channel]) -> rx.Component:
     )
 
 
+def _code_form() -> rx.Component:
+    return _form(
+        field(
+            CODE_ID,
+            say("Security code"),
+            hint=count(HINT, length=VerifyState.code_length),
+            error=choose(VerifyState.error_on == CODE_ID, VerifyState.error),
+            type="text",
+            input_mode="numeric",
+            auto_complete="one-time-code",
+            spell_check=False,
+            dir="ltr",
+            class_name="code",
+        ),
+        WholeCode.create(length=VerifyState.code_length, answered=VerifyState.answered),
+        submit(say("Continue")),
+        pending(VerifyState.answered),
+        action=routes.VERIFY_OTP,
+        handler=VerifyState.check_code,
+        saying=say("Checking your code"),
+    )
+
+
+def _what_was_sent() -> rx.Component:
+    ending, time = rx.el.bdi(VerifyState.ending), rx.el.strong(VerifyState.expires)
+    return rx.el.p(
+        rx.match(
+            VerifyState.channel,
+            *((by.value, sentence(SENT[by], ending=ending, time=time)) for by in Channel),
+            "",
+        ),
+        " ",
+        _minutes_left(),
+    )
+
+
+def _again(channels: Sequence[Channel]) -> rx.Component:
+    """The first way once more: there from the start, and saying when where it has to wait."""
+    first = (rx.cond(one.value == _FIRST, _by(one)) for one in channels)
+    return rx.fragment(
+        rx.el.div(*first, id=RESEND_ID, tab_index=-1, class_name="actions"),
+        status(VerifyState.notice),
+        _countdown(
+            until=VerifyState.resend_at,
+            unit=SECOND,
+            words=for_script(RESEND_TOO_SOON),
+            ready=say(RESEND_NOW),
+        ),
+        _what_became_of_it(),
+    )
+
+
+def _other_ways(channels: Sequence[Channel], help_url: str) -> rx.Component:
+    """Open once it is known that the message did not come: nothing above them moves then."""
+    emphasis = choose(VerifyState.failed, "primary")
+    others = (rx.cond(one.value != _FIRST, _by(one, class_name=emphasis)) for one in channels)
+    return rx.el.details(
+        rx.el.summary(say("I did not get a code")),
+        rx.el.div(*others, class_name="actions"),
+        rx.el.ul(
+            rx.cond(VerifyState.ending, rx.el.li(_is_it_yours())),
+            rx.el.li(say("Wait a minute or two: messages can be slow")),
+            rx.el.li(say("Check that your phone has a signal")),
+            rx.el.li(say("Look among spam and blocked messages")),
+        ),
+        *_help(help_url),
+        open=VerifyState.failed,
+    )
+
+
+def _is_it_yours() -> rx.Component:
+    return sentence(
+        "Check that {ending} is how your number ends", ending=rx.el.bdi(VerifyState.ending)
+    )
+
+
 def _what_became_of_it() -> rx.Component:
     """What the provider reports of the message, as it comes in; below what it must not move."""
     ask = rx.el.button(hidden=True, type="button", on_click=VerifyState.show_delivery)
     return rx.fragment(
-        status(VerifyState.delivery),
+        rx.el.div(status(VerifyState.delivery), class_name="delivery"),
         rx.cond(VerifyState.awaits_delivery, Watch.create(ask, every=WATCH_EVERY)),
     )
 
@@ -198,12 +214,14 @@ def _expired(channels: Sequence[Channel]) -> rx.Component:
             )
         ),
         rx.el.div(
-            _action(say("Get a new code"), VerifyState.send_again, class_name="primary"),
+            _get_new_code(class_name="primary"),
             *(rx.cond(VerifyState.channel != one.value, _by(one)) for one in channels),
             _start_again(say("Start again")),
+            id=RESEND_ID,
+            tab_index=-1,
             class_name="actions",
         ),
-        status(VerifyState.busy),
+        pending(VerifyState.answered),
     )
 
 
@@ -222,28 +240,73 @@ def _finishing() -> rx.Component:
     )
 
 
-def _locked() -> rx.Component:
+def _locked(help_url: str) -> rx.Component:
     return rx.fragment(
         heading(LOCKED),
         rx.el.p(say("A wrong code was entered too many times. After that, get a new code.")),
+        rx.el.p(say("Time zone: {zone}.", zone=VerifyState.zone), " ", _minutes_left()),
         rx.el.div(
-            _action(say("Get a new code"), VerifyState.send_again),
+            _get_new_code(),
             _start_again(say("Use a different number")),
             class_name="actions",
         ),
+        status(VerifyState.notice),
+        pending(VerifyState.answered),
+        *_help(help_url),
     )
 
 
-def _by(channel: Channel) -> rx.Component:
-    """The button of *channel*, if that reaches the number."""
-    channels: Prop = VerifyState.channels
-    button = _action(say(OTHER_CHANNELS[channel]), _SEND_BY[channel])
-    return rx.cond(channels.contains(channel.value), button)
+def _by(channel: Channel, **props: Prop) -> rx.Component:
+    """The button that sends another code by *channel*, if that reaches the number."""
+    named = rx.el.input(type="hidden", name="channel", value=channel.value)
+    handler, saying = _SEND_BY[channel], say(_SENDING[channel])
+    button = rx.el.button(
+        say(OTHER_CHANNELS[channel]), type="submit", custom_attrs={"data-waits": ""}, **props
+    )
+    form = _form(named, button, action=routes.RESEND_OTP, handler=handler, saying=saying)
+    return rx.cond(_CHANNELS.contains(channel.value), form)
+
+
+def _get_new_code(**props: Prop) -> rx.Component:
+    return _form(
+        rx.el.button(say("Get a new code"), type="submit", **props),
+        action=routes.RESEND_OTP,
+        handler=VerifyState.send_again,
+        saying=say("Sending a new code"),
+    )
+
+
+def _form(*content: rx.Component, action: str, handler: Handler, saying: Text) -> rx.Component:
+    """What *handler* does, by a plain post to *action* where the page is not live."""
+    return rx.el.form(
+        *content,
+        method="post",
+        action=action,
+        on_submit=handler,
+        no_validate=True,
+        custom_attrs={"data-live": rx.State.is_hydrated, "data-pending": saying},
+    )
+
+
+def _minutes_left() -> rx.Component:
+    return _countdown(
+        until=VerifyState.expires_at,
+        unit=MINUTE,
+        words=for_script(MINUTES_LEFT),
+        class_name="inline",
+    )
+
+
+def _countdown(**props: Prop) -> rx.Component:
+    ask = rx.el.button(hidden=True, type="button", on_click=VerifyState.tell_time)
+    return Countdown.create(ask, clock=VerifyState.clock, **props)
+
+
+def _help(url: str) -> list[rx.Component]:
+    return [rx.el.p(rx.el.a(say("Get help"), href=url))] if url else []
 
 
 def _start_again(text: Text) -> rx.Component:
-    return _action(text, VerifyState.start_again, custom_attrs={"data-forget": ""})
-
-
-def _action(text: Text, handler: Handler, **props: Prop) -> rx.Component:
-    return rx.el.button(text, type="button", on_click=handler, **props)
+    return rx.el.button(
+        text, type="button", on_click=VerifyState.start_again, custom_attrs={"data-forget": ""}
+    )

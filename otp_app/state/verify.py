@@ -113,12 +113,15 @@ class VerifyState(rx.State):
     channel: str = Channel.SMS.value  # of the last message
     channels: list[str] = [*map(str, Channel)]  # noqa: RUF012 - those that reach the number
     expires: str = ""
+    expires_at: int = 0  # ms, as `clock`
+    zone: str = ""  # the name of the one that times are shown in
     code_length: int = 6
     proved: str = ""  # the ending of the number that this browser's session is for
     resend_at: int = 0  # ms since 1970 by the server's clock, as is `clock`
     clock: int = 0
     delivery: str = ""  # what is reported of the last message
     awaits_delivery: bool = False  # whether the page is to ask for more of it
+    failed: bool = False  # whether it is known not to have come
 
     _request_id: str = ""  # ours; the provider's own id stays in the store
     _wants_phone: bool = False  # this tab asked for the phone page
@@ -175,35 +178,35 @@ class VerifyState(rx.State):
     @rx.event
     async def check_code(self, form: CodeForm) -> AsyncIterator[EventSpec | None]:
         """Check the code in the form."""
-        self._begin(self._say("Checking your code"))
+        self._begin("")
         yield None
         yield await self._show(self._check(form), CODE_ID)
 
     @rx.event
     async def send_again(self) -> AsyncIterator[EventSpec | None]:
         """Send a new code to the same number, as it was sent before."""
-        self._begin(self._say("Sending a new code"))
+        self._begin("")
         yield None
         yield await self._show(self._resend(), RESEND_ID)
 
     @rx.event
     async def text_me(self) -> AsyncIterator[EventSpec | None]:
         """Send a new code to the same number by text message."""
-        self._begin(self._say("Sending a new code"))
+        self._begin("")
         yield None
         yield await self._show(self._resend(Channel.SMS), RESEND_ID)
 
     @rx.event
     async def whatsapp_me(self) -> AsyncIterator[EventSpec | None]:
         """Send a new code to the same number by WhatsApp."""
-        self._begin(self._say("Sending a new code"))
+        self._begin("")
         yield None
         yield await self._show(self._resend(Channel.WHATSAPP), RESEND_ID)
 
     @rx.event
     async def call_me(self) -> AsyncIterator[EventSpec | None]:
         """Call the same number and say the code."""
-        self._begin(self._say("Calling your phone"))
+        self._begin("")
         yield None
         yield await self._show(self._resend(Channel.VOICE), RESEND_ID)
 
@@ -214,6 +217,11 @@ class VerifyState(rx.State):
         with suppress(StoreUnavailable):  # nobody waits for this answer
             current = await services.current().verifications.current(flow) if flow else None
             await self._mirror_delivery(current)
+
+    @rx.event(temporal=True)
+    def tell_time(self) -> None:
+        """Tell the server's time to a page whose own clock was set, or stood still."""
+        self.clock = _milliseconds(_now())
 
     @rx.event
     def change_number(self) -> EventSpec:
@@ -278,12 +286,12 @@ class VerifyState(rx.State):
         """Say what is wrong where the person can mend it, and show where the flow stands now."""
         if not isinstance(error, StoreUnavailable):
             await self._restore()
-        if _TOLD_BY.get(type(error)) == self.step:
-            return rx.redirect(self._page())
         text = self._words(error, OTHER_CHANNELS if field == RESEND_ID else CHANNELS)
-        if field == RESEND_ID and isinstance(error, ResendTooSoon):
+        if field == RESEND_ID and isinstance(error, (ResendTooSoon, AttemptsExhausted)):
             self.notice = text  # nothing is wrong, it is only early
             return None
+        if _TOLD_BY.get(type(error)) == self.step:
+            return rx.redirect(self._page())
         belongs_here = field == PHONE_ID or self._page() == routes.CODE
         self.error, self.error_on = text, field if belongs_here else PHONE_ID
         return rx.set_focus(PROBLEM_ID) if belongs_here else rx.redirect(routes.PHONE)
@@ -308,6 +316,8 @@ class VerifyState(rx.State):
         self.ending = verification.phone.ending
         self.channel = verification.channel.value
         self.expires = i18n.clock(verification.expires_at, self._language(), self._zone())
+        self.expires_at = _milliseconds(verification.expires_at)
+        self.zone = i18n.zone_name(verification.expires_at, self._language(), self._zone())
         self.resend_at = _milliseconds(verification.resend_at)
         verifications = services.current().verifications
         self.channels = [*map(str, verifications.channels_to(verification.phone))]
@@ -316,7 +326,7 @@ class VerifyState(rx.State):
     async def _mirror_delivery(self, verification: Verification | None) -> None:
         """Say what is reported of a message whose code this tab waits for."""
         if not verification or verification.id != self._request_id or self.step != Step.CODE:
-            self.delivery, self.awaits_delivery = "", False
+            self.delivery, self.awaits_delivery, self.failed = "", False, False
             return
         deliveries, report = services.current().deliveries, None
         with suppress(StoreUnavailable):  # it can be read at the next look
@@ -325,6 +335,7 @@ class VerifyState(rx.State):
         language, zone = self._language(), self._zone()
         self.delivery = i18n.delivery(report, channels, language, zone) if report else ""
         self.awaits_delivery = deliveries.awaits(verification, report)
+        self.failed = report is not None and report.status.is_failure
 
     def _settle(self) -> None:
         self.busy, self.answered = "", _milliseconds(_now())

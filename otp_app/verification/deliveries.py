@@ -41,6 +41,11 @@ class DeliveryStatus(StrEnum):
         """Whether there is no more to hear."""
         return self is not DeliveryStatus.ACCEPTED
 
+    @property
+    def is_failure(self) -> bool:
+        """Whether the message has not come and will not."""
+        return self in (DeliveryStatus.UNDELIVERED, DeliveryStatus.FAILED)
+
 
 _RANKS = {status: rank for rank, status in enumerate(DeliveryStatus)}
 

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 import structlog
 from markupsafe import Markup
 from starlette.applications import Starlette
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.templating import Jinja2Templates
 from structlog.contextvars import bind_contextvars
@@ -24,6 +24,7 @@ from otp_app.errors import AlreadyVerified, OtpError, StoreUnavailable, Unexpect
 from otp_app.i18n.en import (
     CHANNELS,
     NOTHING_DONE,
+    OTHER_CHANNELS,
     PAGE_EXPIRED,
     REFERENCE,
     SERVICE_PROBLEM,
@@ -36,9 +37,11 @@ from otp_app.observability import reference
 from otp_app.phone import PhoneNumber, named_country
 from otp_app.preferences import Preferences
 from otp_app.verification.inputs import parse_channel
+from otp_app.verification.models import Status
 from otp_app.web import sessions
 from otp_app.web.own_pages import require_own_page
 from otp_app.web.pages import language_of
+from otp_app.web.plain_code import is_told, standing
 from otp_app.web.problems import retry_after
 from otp_app.web.proxies import scope_key
 from otp_app.web.sessions import keep_session, see_other
@@ -52,10 +55,11 @@ if TYPE_CHECKING:
     from otp_app.i18n.languages import Language
     from otp_app.theme.settings import Theme
     from otp_app.verification.limits import Client
+    from otp_app.verification.models import Verification
     from otp_app.verification.sessions import Token
     from otp_app.web.pages import Words
 
-_OWN = {routes.PHONE, routes.CODE, routes.VERIFIED}
+_OWN = {routes.PHONE, routes.CODE, routes.VERIFIED, routes.VERIFY_OTP}
 _A_YEAR = 365 * 24 * 3600  # seconds
 A_FEW_MINUTES = 120  # seconds after which to try what is down: long enough for most restarts
 FORBIDDEN, UNAVAILABLE = 403, 503
@@ -71,7 +75,9 @@ def build(brand: str, theme: Theme, allowed_origins: Sequence[str], words: Words
     app = Starlette(
         routes=[
             Route(routes.REQUEST_OTP, _request_otp, methods=["POST"]),
+            Route(routes.VERIFY_OTP, _code, methods=["GET"]),
             Route(routes.VERIFY_OTP, _verify_otp, methods=["POST"]),
+            Route(routes.RESEND_OTP, _resend_otp, methods=["POST"]),
             Route(routes.LANGUAGE, _choose_language, methods=["POST"]),
             Route(routes.COUNTRIES, words.serve_countries, methods=["GET"]),
             Route(routes.DEV_COOKIE, _dev_cookie, methods=["GET"]),
@@ -101,7 +107,29 @@ async def _request_otp(request: Request) -> Response:
     except OtpError as exc:
         action = {"action": routes.REQUEST_OTP, "page": routes.PHONE}
         return _again(request, "phone", exc, text, action | _choices(request, form, text))
-    return see_other(request, routes.CODE)
+    return _to_the_code()
+
+
+async def _code(request: Request) -> Response:
+    """The code page, for who came without a script."""
+    current = await _current(request)
+    if current is None or current.status is Status.APPROVED:
+        return see_other(request, routes.CODE if current else routes.PHONE)
+    return _code_page(request, current)
+
+
+async def _resend_otp(request: Request) -> Response:
+    """Send the code once more, by the `channel` in the form."""
+    form, verifications = await _form(request), services.current().verifications
+    try:
+        channel = parse_channel(form.get("channel", ""), verifications.channels)
+        client, current = await _client(request), await _current(request)
+        await verifications.resend(client, current.id if current else "", channel)
+    except AlreadyVerified:
+        return see_other(request, routes.CODE)
+    except OtpError as exc:
+        return await _code_again(request, exc, "resend")
+    return _to_the_code()
 
 
 async def _verify_otp(request: Request) -> Response:
@@ -111,8 +139,7 @@ async def _verify_otp(request: Request) -> Response:
     try:
         token = await _prove(request, text)
     except OtpError as exc:
-        action = {"action": routes.VERIFY_OTP, "page": routes.CODE, "kept": {}}
-        return _again(request, "code", exc, text, action)
+        return await _code_again(request, exc, "code", text)
     session = await services.current().sessions.find(token)
     if token is None or session is None:  # it is in the answer to a post before this one
         return see_other(request, routes.VERIFIED)
@@ -172,6 +199,12 @@ def _retry_after(error: OtpError) -> dict[str, str]:
     return retry_after(error) or is_down
 
 
+def _time_to_try(error: OtpError, person: Preferences) -> str:
+    """When to try what is down again, as a clock time; of other errors nothing."""
+    is_down = error.status == UNAVAILABLE
+    return i18n.clock(_later(), person.language, person.zone) if is_down else ""
+
+
 def _later() -> datetime:
     return services.current().verifications.now() + timedelta(seconds=A_FEW_MINUTES)
 
@@ -210,6 +243,45 @@ async def _prove(request: Request, code: str) -> Token | None:
     return await here.sessions.open(client.flow)
 
 
+def _to_the_code() -> Response:
+    """To the plain page, and on our own port: the one with scripts has not come alive here."""
+    return RedirectResponse(routes.VERIFY_OTP, 303)
+
+
+async def _code_again(request: Request, error: OtpError, field: str, value: str = "") -> Response:
+    """The code page once more, with what was typed and what is wrong."""
+    bind_contextvars(outcome=error.code)
+    with suppress(StoreUnavailable):
+        return _code_page(request, await _current(request), error, field, value)
+    return _code_page(request, None, error, field, value)
+
+
+def _code_page(
+    request: Request,
+    current: Verification | None,
+    error: OtpError | None = None,
+    field: str = "",
+    value: str = "",
+) -> Response:
+    person = Preferences.of(request.headers)
+    language, zone = person.language, person.zone
+    context = _frame(request) | {
+        "page": routes.VERIFY_OTP,
+        "verify": routes.VERIFY_OTP,
+        "resend": routes.RESEND_OTP,
+        "field": field,
+        "value": value,
+        "current": standing(current, language, zone) if current else None,
+    }
+    if error and not (current and is_told(error, current)):
+        context["error"] = i18n.message(error, language=language, zone=zone, labels=OTHER_CHANNELS)
+        context["try_after"] = _time_to_try(error, person)
+    status = error.status if error else 200
+    answer = _pages.TemplateResponse(request, "code.html", context, status)
+    answer.headers.update(_retry_after(error) if error else {})
+    return answer
+
+
 def _again(
     request: Request,
     field: str,
@@ -225,8 +297,7 @@ def _again(
         "error": i18n.message(error, language=person.language, zone=person.zone),
         "value": value,
     }
-    if error.status == UNAVAILABLE:
-        texts["try_after"] = i18n.clock(_later(), person.language, person.zone)
+    texts["try_after"] = _time_to_try(error, person)
     context = _frame(request) | texts | dict(action)
     answer = _pages.TemplateResponse(request, f"{field}.html", context, error.status)
     answer.headers.update(_retry_after(error))
@@ -260,6 +331,12 @@ def _frame(request: Request) -> dict[str, object]:
         "languages": languages().values(),
         "choose_language": routes.LANGUAGE,
     }
+
+
+async def _current(request: Request) -> Verification | None:
+    here = services.current()
+    flow = here.flows.read(request.headers.get("cookie", ""))
+    return await here.verifications.current(flow) if flow else None
 
 
 async def _form(request: Request) -> dict[str, str]:

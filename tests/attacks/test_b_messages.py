@@ -247,4 +247,4 @@ def test_a_stranger_does_not_learn_what_we_know_of_a_number(world: World) -> Non
     }
     assert len(told) == 1
     assert {answer.status for answer in answers} == {303}
-    assert {answer.headers["Location"] for answer in answers} == {"/code"}
+    assert {answer.headers["Location"] for answer in answers} == {"/verify-otp"}

@@ -33,6 +33,7 @@ OURS = [
     "show_phone",
     "show_verified",
     "start_again",
+    "tell_time",
     "text_me",
     "whatsapp_me",
 ]
@@ -259,3 +260,25 @@ def test_a_code_cannot_be_checked_from_a_browser_without_a_verification(
 
     assert shown["error"] == "Your session ended. Start again"
     assert provider.checked == []
+
+
+def test_c20_the_time_is_told_and_nothing_else(tab: Socket, provider: FakeProvider) -> None:
+    tab.send(f"{STATE}.request_code", {"form": PHONE})
+
+    told = tab.state(tab.send(f"{STATE}.tell_time", {}, "/code"))
+
+    assert set(told) == {"clock"}
+    assert len(provider.sent) == 1
+
+
+def test_c26_who_asks_for_a_code_in_a_lock_is_told_until_when(
+    tab: Socket, provider: FakeProvider
+) -> None:
+    tab.send(f"{STATE}.request_code", {"form": PHONE})
+    for _ in range(provider.max_attempts):
+        tab.send(f"{STATE}.check_code", {"form": {"code": WRONG}})
+
+    told = tab.state(tab.send(f"{STATE}.send_again", {}, "/code"))
+
+    assert told["notice"].startswith("You cannot enter a code until")
+    assert len(provider.sent) == 1

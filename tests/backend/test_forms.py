@@ -12,9 +12,14 @@ from otp_app import services
 from otp_app.errors import ProviderUnavailable
 from otp_app.verification.limits import POLICY
 from otp_app.verification.looking import Concern, Insight, Screening
+from otp_app.verification.models import Channel
+from tests.backend.client import STATE
+from tests.emulator import Clock
 from tests.fakes import RIGHT, WRONG, FakeLook
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from httpx2 import Response
 
     from tests.backend.conftest import Browser
@@ -35,7 +40,7 @@ def test_a_number_leads_to_the_code_page(
 ) -> None:
     answer = post(browser, "/request-otp", {field: "07400 123456", "country": "GB"})
 
-    assert (answer.status_code, answer.headers["location"]) == (303, "/code")
+    assert (answer.status_code, answer.headers["location"]) == (303, "/verify-otp")
     assert len(provider.sent) == 1
 
 
@@ -167,7 +172,7 @@ def test_without_the_cookie_nothing_is_sent(browser: Browser, provider: FakeProv
         {"sec-fetch-site": "same-site"},
     ],
 )
-@pytest.mark.parametrize("path", ["/request-otp", "/verify-otp"])
+@pytest.mark.parametrize("path", ["/request-otp", "/verify-otp", "/resend-otp"])
 def test_another_sites_form_is_refused(
     browser: Browser, provider: FakeProvider, path: str, headers: dict[str, str]
 ) -> None:
@@ -256,3 +261,149 @@ def test_d5_what_is_down_is_told_with_a_time_and_sends_retry_after(
 
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "120")
     assert re.search(r"Try again after \d{1,2}:\d\d", answer.text)
+
+
+@pytest.fixture
+def clock(provider: FakeProvider) -> Iterator[Clock]:
+    """The services' clock, to be moved on."""
+    del provider
+    here, clock = services.current(), Clock()
+    services.install(replace(here, verifications=replace(here.verifications, now=clock.now)))
+    yield clock
+    services.install(here)
+
+
+def see(browser: Browser) -> Response:
+    """The plain code page."""
+    return browser.get("/verify-otp")
+
+
+def test_c12_c23_the_code_page_says_where_the_code_went_and_until_when(
+    browser: Browser, clock: Clock
+) -> None:
+    post(browser, "/request-otp", NUMBER)
+    clock.tick(30)
+
+    answer = see(browser)
+
+    assert answer.status_code == 200
+    assert "text message to the number ending <bdi>456</bdi>. It works until" in answer.text
+    assert "10 minute" in answer.text
+    assert "Spaces do not matter" in answer.text
+    assert "aria-invalid" not in answer.text
+    assert "07400" not in answer.text
+
+
+def test_without_a_code_on_its_way_the_code_page_leads_to_the_first(browser: Browser) -> None:
+    answer = see(browser)
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+
+
+def test_c18_asking_again_too_early_sends_nothing_and_says_when(
+    browser: Browser, provider: FakeProvider, clock: Clock
+) -> None:
+    post(browser, "/request-otp", NUMBER)
+    clock.tick(6)
+
+    answer = post(browser, "/resend-otp", {"channel": "sms"})
+
+    assert answer.status_code == 429
+    assert "You can get another code in" in answer.text
+    assert "<title>Error: Check your phone" in answer.text
+    assert 'href="#resend"' in answer.text
+    assert int(answer.headers["retry-after"]) > 0
+    assert len(provider.sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("channel", "words"),
+    [
+        (Channel.SMS, "We sent a code by text message"),
+        (Channel.VOICE, "We are calling the number ending <bdi>456</bdi>"),
+    ],
+)
+def test_c17_after_the_wait_each_press_sends_one_message(
+    browser: Browser, provider: FakeProvider, clock: Clock, channel: Channel, words: str
+) -> None:
+    post(browser, "/request-otp", NUMBER)
+    clock.tick(31)
+
+    answer = post(browser, "/resend-otp", {"channel": channel.value})
+    again = post(browser, "/resend-otp", {"channel": channel.value})
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/verify-otp")
+    assert again.status_code == 429
+    assert [by for _, by in provider.sent] == [Channel.SMS, channel]
+    assert words in see(browser).text
+
+
+def test_c23_an_expired_code_is_told_with_a_button_for_a_new_one(
+    browser: Browser, provider: FakeProvider, clock: Clock
+) -> None:
+    post(browser, "/request-otp", NUMBER)
+    clock.tick(601)
+
+    for answer in (post(browser, "/verify-otp", {"code": RIGHT}), see(browser)):
+        assert "<h1>That code has expired</h1>" in answer.text
+        assert "Get a new code" in answer.text
+        assert "There is a problem" not in answer.text  # the heading says it
+    post(browser, "/resend-otp", {"channel": "sms"})
+
+    assert len(provider.sent) == 2
+    assert "Security code" in see(browser).text
+
+
+def test_c26_c27_a_lock_is_told_with_its_reason_its_end_and_the_time_zone(
+    browser: Browser, provider: FakeProvider
+) -> None:
+    here = replace(browser, cookie=f"{browser.cookie}; tz=Asia/Kolkata")
+    post(here, "/request-otp", NUMBER)
+    for _ in range(provider.max_attempts):
+        post(here, "/verify-otp", {"code": WRONG})
+
+    for answer in (post(here, "/verify-otp", {"code": RIGHT}), see(here)):
+        assert "<h1>You cannot enter a code until" in answer.text
+        assert "A wrong code was entered too many times" in answer.text
+        assert "Time zone: India Time." in answer.text
+        assert "Security code" not in answer.text
+    refused = post(here, "/resend-otp", {"channel": "sms"})
+    assert refused.status_code == 429
+    assert len(provider.sent) == 1
+
+
+@pytest.mark.parametrize("channel", ["fax", "<b>"])
+def test_c17_a_way_that_does_not_exist_sends_nothing(
+    browser: Browser, provider: FakeProvider, channel: str
+) -> None:
+    post(browser, "/request-otp", NUMBER)
+
+    answer = post(browser, "/resend-otp", {"channel": channel})
+
+    assert answer.status_code == 422
+    assert len(provider.sent) == 1
+
+
+def test_asking_again_without_the_cookie_or_a_code_sends_nothing(
+    browser: Browser, provider: FakeProvider
+) -> None:
+    without_cookie = browser.client.post("/resend-otp", data={"channel": "sms"})
+    without_code = post(browser, "/resend-otp", {"channel": "sms"})
+
+    assert without_cookie.status_code == 409
+    assert "needs a cookie" in without_cookie.text
+    assert without_code.status_code == 404
+    assert "Your session ended. Start again" in without_code.text
+    assert provider.sent == []
+
+
+def test_a_number_that_is_confirmed_already_gets_no_other_code(
+    browser: Browser, provider: FakeProvider
+) -> None:
+    post(browser, "/request-otp", NUMBER)
+    with browser.socket("/code") as tab:
+        tab.send(f"{STATE}.check_code", {"form": {"code": RIGHT}}, "/code")
+
+    for answer in (see(browser), post(browser, "/resend-otp", {"channel": "sms"})):
+        assert (answer.status_code, answer.headers["location"]) == (303, "/code")
+    assert len(provider.sent) == 1

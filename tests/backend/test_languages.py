@@ -168,10 +168,11 @@ def test_all_that_the_pages_say_is_in_the_catalogues(browser: Browser) -> None:
     assert set(languages()["pl"].words) > SAID
 
 
-def test_a_chosen_language_is_kept_and_leads_back(browser: Browser) -> None:
-    answer = browser.post("/language", {"language": "pl", "page": "/code"})
+@pytest.mark.parametrize("page", ["/code", "/verify-otp"])
+def test_a_chosen_language_is_kept_and_leads_back(browser: Browser, page: str) -> None:
+    answer = browser.post("/language", {"language": "pl", "page": page})
 
-    assert (answer.status_code, answer.headers["location"]) == (303, "/code")
+    assert (answer.status_code, answer.headers["location"]) == (303, page)
     cookie = answer.headers["set-cookie"]
     assert cookie.startswith("language=pl;")
     assert "HttpOnly" in cookie

@@ -561,6 +561,7 @@ def test_the_page_learns_of_a_delivery_when_it_asks(
         inlet.report("failed")
         failed = tab.state(tab.send(f"{STATE}.show_delivery", {}, "/code"))
         assert (failed["delivery"], failed["awaits_delivery"]) == (NO_MESSAGE, False)
+        assert failed["failed"]  # the page puts the other way first
 
     frames = "".join(tab.frames)
     assert provider.reference not in frames

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
 
     from tests.browser.numbers import Number
 
-LIVE = "form[data-live=true]"
+CODE_LENGTH = 6
+LIVE = "form[data-live=true]:not(.actions *)"
 
 
 class Step(Enum):
@@ -30,6 +31,7 @@ class Tab:
 
     def __init__(self, page: Page) -> None:
         self.page = page
+        self._entered: set[str] = set()
         self.heading = page.get_by_role("heading", level=1)
         self.country = page.get_by_label("Country code")
         self.phone = page.get_by_label("Mobile number")
@@ -42,6 +44,7 @@ class Tab:
         self.go_on = page.get_by_role("button", name="Continue")
         self.send_again = page.get_by_role("button", name="Send a new text message")
         self.send_by_whatsapp = page.get_by_role("button", name="Send it by WhatsApp")
+        self.other_ways = page.get_by_text("I did not get a code")
         self.call_me = page.get_by_role("button", name="Call me instead")
         self.get_new_code = page.get_by_role("button", name="Get a new code")
         self.use_different_number = page.get_by_role("button", name="Use a different number")
@@ -54,9 +57,10 @@ class Tab:
         self.problem_place = page.locator("#problem")
         self.status = page.locator(".actions + [role=status]")
         self.connection = page.locator("otp-connection")
-        self.delivery = page.locator(".actions + [role=status] + [role=status]")
+        self.delivery = page.locator(".delivery [role=status]")
         self.watch = page.locator("otp-watch")
-        self.wait = page.locator("otp-countdown")
+        self.wait = page.locator("otp-countdown[ready]")
+        self.minutes = page.locator("otp-countdown.inline")
 
     def request_code(self, number: Number, by: str = "sms") -> None:
         """Fill in the phone page and send it."""
@@ -69,10 +73,24 @@ class Tab:
         self.send.click()
 
     def enter_code(self, code: str) -> None:
-        """Fill in the code page and send it."""
+        """Fill in the code page and send it: what is whole goes by itself, but only once."""
         self.page.bring_to_front()
         self.code.fill(code)
-        self.go_on.click()
+        if sum(map(str.isdecimal, code)) != CODE_LENGTH or code in self._entered:
+            self.go_on.click()
+        self._entered.add(code)
+
+    def ask_again(self) -> None:
+        """Press the button for another text, also while it waits."""
+        self.page.bring_to_front()
+        self.send_again.click(force=True)
+
+    def ask_for_call(self) -> None:
+        """Press the button for a call, likewise, among the other ways."""
+        self.page.bring_to_front()
+        if not self.call_me.is_visible():
+            self.other_ways.click()
+        self.call_me.click(force=True)
 
     def wait_for(self, step: Step) -> None:
         """Until the tab is at *step*, and would react."""
@@ -103,7 +121,7 @@ class Tab:
     @property
     def seconds_to_wait(self) -> int:
         """What the countdown to the next message shows; 0 when it is over."""
-        text: str = self.wait.evaluate("element => element.shadowRoot.textContent")
+        text: str = self.wait.evaluate("element => element.shadowRoot.firstChild.textContent")
         return int("".join(filter(str.isdecimal, text)) or "0")
 
     @property

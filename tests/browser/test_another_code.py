@@ -20,7 +20,7 @@ WAIT = 31.0  # seconds; a first message may be followed by another after 30
 def test_asking_again_too_early_sends_nothing_and_says_when(journey: Journey) -> None:
     tab = journey.at_the_code_page()
 
-    tab.send_again.click()
+    tab.ask_again()
     expect(tab.status).to_contain_text("You can get another code in")
 
     said = int(re.findall(r"\d+", tab.status.inner_text())[0])
@@ -32,7 +32,7 @@ def test_after_the_wait_one_new_message_comes_and_its_code_works(journey: Journe
     tab = journey.at_the_code_page()
 
     journey.later(WAIT)
-    tab.send_again.click()
+    tab.ask_again()
     expect(tab.status).to_contain_text("We sent a new code by text message")
 
     tab.enter_code(journey.sent_code())
@@ -44,7 +44,7 @@ def test_a_call_can_follow_a_message_that_did_not_come(journey: Journey) -> None
     tab = journey.at_the_code_page()
 
     journey.later(WAIT)
-    tab.call_me.click()
+    tab.ask_for_call()
     expect(tab.status).to_contain_text("We are calling")
 
     tab.enter_code(journey.sent_code())

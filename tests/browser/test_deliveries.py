@@ -22,15 +22,16 @@ def test_a_message_that_could_not_be_delivered_is_followed_by_a_call(journey: Jo
     tab = journey.at_the_code_page()
     tab.code.fill("12")
 
-    before = tab.call_me.bounding_box()
+    before = tab.send_again.bounding_box()
     journey.report("failed")
     expect(tab.delivery).to_have_text(NO_MESSAGE)
-    assert tab.call_me.bounding_box() == before  # nobody presses what moved under their finger
+    assert tab.send_again.bounding_box() == before  # nobody presses what moved under their finger
+    expect(tab.call_me).to_be_visible()  # without being asked for
     expect(tab.watch).to_have_count(0)
     expect(tab.code).to_have_value("12")  # nothing that was typed is lost
 
     journey.later(WAIT)
-    tab.call_me.click()
+    tab.ask_for_call()
     expect(tab.status).to_contain_text("We are calling")
     expect(tab.delivery).to_be_empty()
 

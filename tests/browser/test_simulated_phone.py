@@ -145,7 +145,7 @@ def test_in_place_of_a_lost_message_a_new_one_arrives(journey: Journey, phone: P
 
     tab.page.reload()
     tab.wait_for(Step.CODE)
-    tab.send_again.click()
+    tab.ask_again()
 
     phone.newest(journey.number.ending).wait_for()
     assert phone.read(journey.number.ending) == journey.sent_code()

@@ -107,6 +107,20 @@ def test_times_are_the_persons_own() -> None:
 
 
 @pytest.mark.parametrize(
+    ("zone", "name"),
+    [
+        ("Asia/Kolkata", "India Time"),
+        ("Europe/Paris", "Central European Time"),
+        ("UTC", "Coordinated Universal Time"),
+        ("Etc/UTC", "Coordinated Universal Time"),
+        ("nowhere", "Coordinated Universal Time"),
+    ],
+)
+def test_c26_a_time_zone_has_the_name_that_people_know(zone: str, name: str) -> None:
+    assert i18n.zone_name(NOW, english(), i18n.time_zone(zone)) == name
+
+
+@pytest.mark.parametrize(
     ("tag", "shown"), [("de", "15:45"), ("ja", "15:45"), ("pl", "15:45"), ("ar", "3:45 م")]
 )
 def test_times_are_written_as_the_language_does(tag: str, shown: str) -> None:

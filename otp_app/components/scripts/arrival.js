@@ -3,7 +3,7 @@
   let arrived = false;
   customElements.define("otp-arrival", class extends HTMLElement {
     connectedCallback() {
-      if (arrived) requestAnimationFrame(() => this.focusHeading());
+      if (arrived || this.hasAttribute("load")) requestAnimationFrame(() => this.focusHeading());
       arrived = true;
     }
     focusHeading() {
