@@ -599,8 +599,9 @@ def test_c35_a_code_entered_without_a_connection_is_sent_once(journey: Journey) 
 @console_only
 def test_c36_a_code_entered_before_the_page_is_live_is_sent_once(journey: Journey) -> None:
     journey.at_the_code_page()
-    tab, on_their_way = Tab(journey.context.new_page()), list[Route]()
-    tab.page.route(SCRIPTS, lambda route: on_their_way.append(route))
+    tab, held = Tab(journey.context.new_page()), list[Route]()
+    hold, release = held.append, Route.continue_
+    tab.page.route(SCRIPTS, lambda route: hold(route))
     tab.page.goto(f"{journey.server.site.url}/code", wait_until="commit")
 
     tab.code.press_sequentially(journey.sent_code())
@@ -608,9 +609,9 @@ def test_c36_a_code_entered_before_the_page_is_live_is_sent_once(journey: Journe
     assert not tab.is_live
     expect(tab.code).to_have_value(journey.sent_code())
     assert "?" not in tab.page.url
-    tab.page.unroute(SCRIPTS)
-    for route in on_their_way:
-        route.continue_()
+    hold = release
+    for route in held:
+        release(route)
 
     tab.wait_for(Step.VERIFIED)
     assert checks(journey) == 1
