@@ -124,24 +124,17 @@ app.add_middleware(EventGate())
 app.add_middleware(BoundToFlow())
 app.register_lifespan_task(lifespan)
 
-channels, help_url = settings.channel_list, settings.help_url or ""
+channels = settings.channel_list
 _add(
     routes.PHONE,
     phone.TITLE,
     phone.phone_page,
     VerifyState.show_phone,
     channels=channels,
-    help_url=help_url,
+    help_url=settings.help_url or "",
     simulated=settings.has_simulated_phone,
 )
-_add(
-    routes.CODE,
-    code.TITLE,
-    code.code_page,
-    VerifyState.show_code,
-    channels=channels,
-    help_url=help_url,
-)
+_add(routes.CODE, code.TITLE, code.code_page, VerifyState.show_code, channels=channels)
 _add(routes.VERIFIED, verified.TITLE, verified.verified_page, VerifyState.show_verified)
 _add("404", problem.NOT_FOUND_TITLE, problem.not_found_page)
 _add(routes.PROBLEM, problem.PROBLEM_TITLE, problem.problem_page)

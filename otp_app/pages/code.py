@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, cast
 import reflex as rx
 
 from otp_app import routes
+from otp_app.components.brand import help_link
 from otp_app.components.forms import (
     Handler,
     Prop,
@@ -79,19 +80,19 @@ WATCH_EVERY = 3000  # ms; an event each, of the ten a second that a socket may s
 SECOND, MINUTE = 1000, 60_000  # ms
 
 
-def code_page(brand: str, channels: Sequence[Channel], *, help_url: str = "") -> rx.Component:
+def code_page(brand: str, channels: Sequence[Channel]) -> rx.Component:
     """What there is to do about the code, by where the verification stands.
 
-    Of *channels*, those that reach the number can be chosen. Whoever is stuck is led to *help_url*.
+    Of *channels*, those that reach the number can be chosen.
     """
     return page(
         rx.fragment(
             rx.match(
                 VerifyState.step,
-                (Step.LOCKED.value, _locked(help_url)),
+                (Step.LOCKED.value, _locked()),
                 (Step.EXPIRED.value, _expired(channels)),
                 (Step.VERIFIED.value, _finishing()),
-                _waiting(channels, help_url),
+                _waiting(channels),
             )
         ),
         brand=brand,
@@ -100,14 +101,14 @@ def code_page(brand: str, channels: Sequence[Channel], *, help_url: str = "") ->
     )
 
 
-def _waiting(channels: Sequence[Channel], help_url: str) -> rx.Component:
+def _waiting(channels: Sequence[Channel]) -> rx.Component:
     return rx.fragment(
         error_summary(PROBLEM_ID, _SHOWN, VerifyState.error_on),
         heading(HEADING, at_load=True),
         rx.cond(VerifyState.ending, _what_was_sent()),
         _code_form(),
         _again(channels),
-        _other_ways(channels, help_url),
+        _other_ways(channels),
         rx.el.p(
             rx.el.a(
                 say("Change the number"),
@@ -170,7 +171,7 @@ def _again(channels: Sequence[Channel]) -> rx.Component:
     )
 
 
-def _other_ways(channels: Sequence[Channel], help_url: str) -> rx.Component:
+def _other_ways(channels: Sequence[Channel]) -> rx.Component:
     """Open once it is known that the message did not come: nothing above them moves then."""
     emphasis = choose(VerifyState.failed, "primary")
     others = (rx.cond(one.value != _FIRST, _by(one, class_name=emphasis)) for one in channels)
@@ -183,7 +184,7 @@ def _other_ways(channels: Sequence[Channel], help_url: str) -> rx.Component:
             rx.el.li(say("Check that your phone has a signal")),
             rx.el.li(say("Look among spam and blocked messages")),
         ),
-        *_help(help_url),
+        help_link(),
         open=VerifyState.failed,
     )
 
@@ -240,7 +241,7 @@ def _finishing() -> rx.Component:
     )
 
 
-def _locked(help_url: str) -> rx.Component:
+def _locked() -> rx.Component:
     return rx.fragment(
         heading(LOCKED),
         rx.el.p(say("A wrong code was entered too many times. After that, get a new code.")),
@@ -252,7 +253,7 @@ def _locked(help_url: str) -> rx.Component:
         ),
         status(VerifyState.notice),
         pending(VerifyState.answered),
-        *_help(help_url),
+        help_link(),
     )
 
 
@@ -300,10 +301,6 @@ def _minutes_left() -> rx.Component:
 def _countdown(**props: Prop) -> rx.Component:
     ask = rx.el.button(hidden=True, type="button", on_click=VerifyState.tell_time)
     return Countdown.create(ask, clock=VerifyState.clock, **props)
-
-
-def _help(url: str) -> list[rx.Component]:
-    return [rx.el.p(rx.el.a(say("Get help"), href=url))] if url else []
 
 
 def _start_again(text: Text) -> rx.Component:

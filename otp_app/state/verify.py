@@ -107,7 +107,6 @@ class VerifyState(rx.State):
     error: str = ""
     error_on: str = ""  # the id of the field it belongs to
     notice: str = ""
-    busy: str = ""
     answered: int = 0  # when anything was, by the clock of `clock`: ends what a page waits for
     ending: str = ""
     channel: str = Channel.SMS.value  # of the last message
@@ -136,7 +135,7 @@ class VerifyState(rx.State):
         self._flow = flow
         spoken = self._language().tag
         if spoken != self._spoken:
-            self._begin("")  # what was said was in another language
+            self._begin()  # what was said was in another language
             self._spoken = spoken
 
     @rx.event
@@ -166,7 +165,7 @@ class VerifyState(rx.State):
     @rx.event
     async def request_code(self, form: PhoneForm) -> AsyncIterator[EventSpec | None]:
         """Send a code to the number in the form."""
-        self._begin("")  # the page says by itself that it waits
+        self._begin()  # the page says by itself that it waits
         yield _previewed(form)
         yield await self._show(self._start(form), PHONE_ID)
 
@@ -178,35 +177,35 @@ class VerifyState(rx.State):
     @rx.event
     async def check_code(self, form: CodeForm) -> AsyncIterator[EventSpec | None]:
         """Check the code in the form."""
-        self._begin("")
+        self._begin()
         yield None
         yield await self._show(self._check(form), CODE_ID)
 
     @rx.event
     async def send_again(self) -> AsyncIterator[EventSpec | None]:
         """Send a new code to the same number, as it was sent before."""
-        self._begin("")
+        self._begin()
         yield None
         yield await self._show(self._resend(), RESEND_ID)
 
     @rx.event
     async def text_me(self) -> AsyncIterator[EventSpec | None]:
         """Send a new code to the same number by text message."""
-        self._begin("")
+        self._begin()
         yield None
         yield await self._show(self._resend(Channel.SMS), RESEND_ID)
 
     @rx.event
     async def whatsapp_me(self) -> AsyncIterator[EventSpec | None]:
         """Send a new code to the same number by WhatsApp."""
-        self._begin("")
+        self._begin()
         yield None
         yield await self._show(self._resend(Channel.WHATSAPP), RESEND_ID)
 
     @rx.event
     async def call_me(self) -> AsyncIterator[EventSpec | None]:
         """Call the same number and say the code."""
-        self._begin("")
+        self._begin()
         yield None
         yield await self._show(self._resend(Channel.VOICE), RESEND_ID)
 
@@ -226,13 +225,13 @@ class VerifyState(rx.State):
     @rx.event
     def change_number(self) -> EventSpec:
         """Go back to the phone page. The code stays good until another number is sent one."""
-        self._begin("")
+        self._begin()
         return rx.redirect(routes.PHONE)
 
     @rx.event
     async def start_again(self) -> EventSpec:
         """Give up this verification, for another one."""
-        self._begin("")
+        self._begin()
         self._wants_phone = True
         if flow := self._known_flow():
             await services.current().verifications.cancel(flow)
@@ -338,15 +337,15 @@ class VerifyState(rx.State):
         self.failed = report is not None and report.status.is_failure
 
     def _settle(self) -> None:
-        self.busy, self.answered = "", _milliseconds(_now())
+        self.answered = _milliseconds(_now())
 
-    def _begin(self, busy: str) -> None:
-        self.busy, self.error, self.error_on, self.notice = busy, "", "", ""
+    def _begin(self) -> None:
+        self.error, self.error_on, self.notice = "", "", ""
 
     def _leave(self, *fields: str) -> None:
         """Forget what was said about *fields*: they are on another page."""
         if self.error_on in fields:
-            self._begin("")
+            self._begin()
 
     def _page(self) -> str:
         if self.step != Step.PHONE:

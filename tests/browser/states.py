@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     Bring = Callable[[Journey], Page]
 
 ALERT = "[role=alert]"
-STATUS = "[role=status]:not(:empty)"
+STATUS = ".status:not(:empty)"
 GO_ON = "form .primary"
 RESEND = "#resend button"
 NEW_CODE = "main > .actions .primary"
 EXPIRED = "h1 + #problem + p + .actions"
-LOCKED = "h1 + p + .actions"
+LOCKED = "h1 + p + p + .actions"
 FINISHING = "form:has(otp-go) .primary"
 CHANGE_NUMBER = "main p > a"
 CONNECTION = "otp-connection[said]"
@@ -110,7 +110,7 @@ def few_attempts(journey: Journey) -> Page:
 def too_early(journey: Journey) -> Page:
     """Another message was asked for while that had to wait."""
     page = code(journey)
-    page.locator(RESEND).first.click()
+    page.locator(RESEND).first.click(force=True)  # it waits
     return _shown(page, STATUS)
 
 
@@ -244,10 +244,13 @@ def _shown(page: Page, *selectors: str) -> Page:
 
 
 def _send(page: Page, field: str, text: str) -> None:
-    """Fill in the form and send it, once it would react."""
+    """Fill in the form and send it, once it would react; a new code goes by itself."""
     page.locator(LIVE).wait_for()
-    page.locator(f"#{field}").fill(text)
-    page.locator(GO_ON).click()
+    filled = page.locator(f"#{field}")
+    is_new = filled.input_value() != text
+    filled.fill(text)
+    if not (field == "code" and text.isdecimal() and is_new):
+        page.locator(GO_ON).first.click()
 
 
 def _enter_wrong_codes(page: Page, journey: Journey, count: int) -> None:
