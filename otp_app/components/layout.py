@@ -33,10 +33,7 @@ _DEV_FORMS = """addEventListener("submit", (event) => {{
 _SCRIPTS = Path(__file__).with_name("scripts")
 
 
-PLAIN_FORMS = say(
-    "JavaScript is off. You can still get a code and enter it here. "
-    "For another code, send your number again."
-)
+PLAIN_FORMS = say("JavaScript is off. You can still get a code and enter it")
 
 
 def page(
