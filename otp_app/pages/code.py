@@ -31,7 +31,7 @@ from otp_app.components.layout import (
 )
 from otp_app.components.words import count, for_script, say, sentence
 from otp_app.i18n.en import MINUTES_LEFT, OTHER_CHANNELS, RESEND_NOW, RESEND_TOO_SOON, SENT
-from otp_app.i18n.marks import plural
+from otp_app.i18n.marks import _, plural
 from otp_app.state.verify import (
     CODE_ID,
     PHONE_ID,
@@ -70,9 +70,9 @@ _SEND_BY: dict[Channel, Handler] = {
     Channel.WHATSAPP: VerifyState.whatsapp_me,
 }
 _SENDING = {
-    Channel.SMS: "Sending a new code",
-    Channel.VOICE: "Calling your phone",
-    Channel.WHATSAPP: "Sending a new code",
+    Channel.SMS: _("Sending a new code"),
+    Channel.VOICE: _("Calling your phone"),
+    Channel.WHATSAPP: _("Sending a new code"),
 }
 _CHANNELS: Prop = VerifyState.channels
 _FIRST: Prop = _CHANNELS[0]
@@ -148,7 +148,7 @@ def _what_was_sent() -> rx.Component:
         rx.match(
             VerifyState.channel,
             *((by.value, sentence(SENT[by], ending=ending, time=time)) for by in Channel),
-            "",
+            rx.fragment(),
         ),
         " ",
         _minutes_left(),
