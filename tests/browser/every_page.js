@@ -54,7 +54,7 @@ globalThis.ask = (() => {
     unlabelled: () => named(all("input, select")
       .filter((element) => element.placeholder || ![...element.labels].some(isSeen))),
     moving: () => named([...document.querySelectorAll("*")].filter((element) =>
-      style(element).animationName !== "none" || parseFloat(style(element).transitionDuration) > 0)),
+      !["none", ""].includes(style(element).animationName) || parseFloat(style(element).transitionDuration) > 0)),
     // What has no line around it, or one that cannot be told from what is behind it.
     borderless: () => named(all("input:not([type=radio], [type=checkbox]), select, .primary, .summary")
       .filter((element) => parseFloat(style(element).borderTopWidth) < 1 ||

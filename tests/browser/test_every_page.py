@@ -307,14 +307,14 @@ def test_c34_a_line_that_does_not_come_is_told_and_the_plain_form_does(journey: 
     tab.page.clock.install()
     tab.page.route_web_socket(SOCKET, lambda _: None)
     tab.page.goto(journey.server.site.url)
+    tab.page.clock.fast_forward(SLOW)
+    expect(tab.connection).to_have_text("The connection is slow. You can go on all the same")
     tab.phone.fill(journey.number.typed)
     tab.send.click()
 
     tab.page.clock.fast_forward(SLOW)
 
     tab.heading.filter(has_text="Check your phone").wait_for()
-    tab.page.clock.fast_forward(SLOW)
-    expect(tab.connection).to_have_text("The connection is slow. You can go on all the same")
     assert len(journey.deliveries()) == 1
 
 
