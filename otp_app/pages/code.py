@@ -105,7 +105,7 @@ def _waiting(channels: Sequence[Channel]) -> rx.Component:
     return rx.fragment(
         error_summary(PROBLEM_ID, _SHOWN, VerifyState.error_on),
         heading(HEADING, at_load=True),
-        rx.cond(VerifyState.ending, _what_was_sent()),
+        rx.el.div(rx.cond(VerifyState.ending, _what_was_sent()), class_name="sent"),
         _code_form(),
         _again(channels),
         _other_ways(channels),
