@@ -89,9 +89,9 @@ def heading(*text: Text, at_load: bool = False) -> rx.Component:
     return rx.fragment(arrival, rx.el.h1(*text, tab_index=-1))
 
 
-def status(*texts: Text) -> rx.Component:
+def status(*texts: Text, class_name: Text = "status") -> rx.Component:
     """A live region that is there from the start: what happens is announced, nothing moves."""
-    return rx.el.p(*texts, role="status", class_name="status")
+    return rx.el.p(*texts, role="status", class_name=class_name)
 
 
 def pending(answered: Prop) -> rx.Component:

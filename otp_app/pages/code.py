@@ -160,8 +160,10 @@ def _again(channels: Sequence[Channel]) -> rx.Component:
     first = (rx.cond(one.value == _FIRST, _by(one)) for one in channels)
     return rx.fragment(
         rx.el.div(*first, id=RESEND_ID, tab_index=-1, class_name="actions"),
-        status(VerifyState.notice),
+        # What was asked for too early is said once; what can be seen is the countdown, which ticks.
+        status(VerifyState.notice, class_name=choose(VerifyState.early, "status unseen", "status")),
         _countdown(
+            class_name=choose(VerifyState.early, "early"),
             until=VerifyState.resend_at,
             unit=SECOND,
             words=for_script(RESEND_TOO_SOON),

@@ -107,6 +107,7 @@ class VerifyState(rx.State):
     error: str = ""
     error_on: str = ""  # the id of the field it belongs to
     notice: str = ""
+    early: bool = False  # whether that says what the countdown shows
     answered: int = 0  # when anything was, by the clock of `clock`: ends what a page waits for
     ending: str = ""
     channel: str = Channel.SMS.value  # of the last message
@@ -287,7 +288,7 @@ class VerifyState(rx.State):
             await self._restore()
         text = self._words(error, OTHER_CHANNELS if field == RESEND_ID else CHANNELS)
         if field == RESEND_ID and isinstance(error, (ResendTooSoon, AttemptsExhausted)):
-            self.notice = text  # nothing is wrong, it is only early
+            self.notice, self.early = text, self.step == Step.CODE  # nothing is wrong
             return None
         if _TOLD_BY.get(type(error)) == self.step:
             return rx.redirect(self._page())
@@ -340,7 +341,7 @@ class VerifyState(rx.State):
         self.answered = _milliseconds(_now())
 
     def _begin(self) -> None:
-        self.error, self.error_on, self.notice = "", "", ""
+        self.error, self.error_on, self.notice, self.early = "", "", "", False
 
     def _leave(self, *fields: str) -> None:
         """Forget what was said about *fields*: they are on another page."""

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     Start = Callable[..., Journey]
 
 FOLDER = ROOT / "docs" / "gallery"
-COLOURS = 32  # of a picture; 32 keep the edges of letters soft
+COLOURS = 64  # of a picture; with fewer, a button that waits looks like any other
 
 
 class View(NamedTuple):
