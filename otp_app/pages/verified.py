@@ -19,7 +19,9 @@ SIGN_OUT_ID = "sign-out"
 def verified_page(brand: str) -> rx.Component:
     """Says so, to the browser that has verified; the prerendered page says nothing."""
     return page(
-        rx.cond(VerifyState.proved, _confirmed(), heading(_NOT_YET)),
+        rx.el.div(
+            rx.cond(VerifyState.proved, _confirmed(), heading(_NOT_YET)), class_name="proved"
+        ),
         brand=brand,
         path=routes.VERIFIED,
         no_script=HEADING,  # nobody else gets this page

@@ -274,6 +274,17 @@ def test_a29_nothing_jumps_that_nobody_has_touched(
     assert page.evaluate(SHIFT) < LARGEST_SHIFT
 
 
+@pytest.mark.parametrize("name", ["code", "verified"])
+def test_a29_nothing_jumps_when_a_page_is_loaded_again(
+    start_journey: Callable[..., Journey], name: str
+) -> None:
+    page = STATES[name].bring(start_journey(viewport=SMALL))
+    page.reload()
+    page.get_by_text("number ending").wait_for()
+
+    assert page.evaluate(SHIFT) < LARGEST_SHIFT
+
+
 def test_a27_without_a_script_a_page_says_what_there_is(
     start_journey: Callable[..., Journey],
 ) -> None:
