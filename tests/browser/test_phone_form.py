@@ -43,7 +43,8 @@ def test_what_is_wrong_with_a_number_is_said(
     tab.phone.fill(typed)
     tab.send.click()
 
-    tab.wait_for_problem(english().say(TEXTS[key], country=names[country], prefix="+999"))
+    values = {"country": names[country], "prefix": "+999", "choices": "“Call me”"}
+    tab.wait_for_problem(english().say(TEXTS[key], **values))
     expect(tab.problem_place).to_be_focused()
     expect(tab.phone).to_have_attribute("aria-invalid", "true")
     expect(tab.phone).to_have_value(typed)

@@ -69,7 +69,7 @@ def test_a16_every_field_has_a_label_and_none_a_placeholder(journey: Journey) ->
     tab = live(journey)
     fields = tab.page.locator("main :is(input, select)").all()
 
-    assert len(fields) == 4
+    assert len(fields) == 5
     for field in fields:
         expect(tab.page.locator(f"label[for={field.get_attribute('id')}]")).to_be_visible()
         assert field.get_attribute("placeholder") is None
