@@ -32,7 +32,7 @@ from otp_app.web.brand_icon import BrandIcon
 from otp_app.web.event_gate import EventGate
 from otp_app.web.flow_cookie import FlowCookie
 from otp_app.web.pages import PagesInLanguage, Words
-from otp_app.web.sessions import SuccessGate
+from otp_app.web.sessions import PageGate
 from otp_app.webhooks import app as webhooks
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ app = App(
     backend_exception_handler=on_backend_error,
     api_transformer=[
         partial(PagesInLanguage, words=words),
-        SuccessGate,
+        PageGate,
         forms.build(settings.brand, theme, settings.own_origins, words),
         *([partial(BrandIcon, palette=theme.style.palette)] if theme.style.palette else []),
         GZipMiddleware,

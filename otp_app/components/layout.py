@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import reflex as rx
 from reflex_components_core.el.element import Element
@@ -152,6 +152,10 @@ class Watch(Element):
 
     every: rx.Var[int]
 
+    def add_imports(self) -> Any:  # noqa: ANN401 - Reflex's own type is a page long
+        """Reflex's: the element's own module, which only the page that has it loads."""
+        return {"": "$/public/watch"}
+
 
 class Reference(Element):
     """Says what to quote of a failure, in the sentence `words`."""
@@ -202,6 +206,10 @@ class Countdown(Element):
     unit: rx.Var[int]
     words: rx.Var[str]
     ready: rx.Var[str]
+
+    def add_imports(self) -> Any:  # noqa: ANN401 - Reflex's own type is a page long
+        """Likewise."""
+        return {"": "$/public/countdown"}
 
 
 class WholeCode(Element):

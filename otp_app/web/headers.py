@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _BUILT = "/assets/"  # names with a hash of the content in them
+_NO_DOCUMENTS = (".css", ".js")  # which no browser shows as one: the type is said, not guessed
 _FILES = (".css", ".svg", ".ico", ".png", ".txt", ".woff2")
 
 _FOREVER = "public, max-age=31536000, immutable"  # a year
@@ -64,11 +65,11 @@ class SecurityHeaders:
     def _add(self, headers: MutableHeaders, path: str, status: int) -> None:
         headers.update(self._always)
         # By path and not by type: a 304 has none, and its headers replace those of what was kept.
-        if status < 400 and is_file(path):
-            headers["Content-Security-Policy"] = csp.FILES
-        else:
+        if status >= 400 or not is_file(path):
             headers.update(_PAGES)
             headers["Content-Security-Policy"] = self._policy(path)
+        elif not path.endswith(_NO_DOCUMENTS):
+            headers["Content-Security-Policy"] = csp.FILES
         headers["Cache-Control"] = _kept(path, status)
         _shorten(headers, path)
 

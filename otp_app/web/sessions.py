@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from otp_app.verification.sessions import Token
+
+
+_Need = Callable[[str], Awaitable[bool]]
+"""Whether the browser with these cookies may have a page."""
 
 
 def keep_session(answer: Response, token: Token) -> None:
@@ -70,22 +75,36 @@ ROUTES = [
 ]
 
 
-class SuccessGate:
-    """Hands the success page out to those only who have a session."""
+class PageGate:
+    """Leads on who has nothing to do on the page that they ask for, before anything is loaded."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] == "http" and scope["path"].startswith(routes.VERIFIED):
-            elsewhere = await _elsewhere(Headers(scope=scope).get("cookie", ""))
-            if elsewhere:
-                await RedirectResponse(elsewhere, 303)(scope, receive, send)
-                return
-        await self.app(scope, receive, send)
+        needs = _need_of(scope["path"]) if scope["type"] == "http" else None
+        cookies = Headers(scope=scope).get("cookie", "") if needs else ""
+        if needs is None or await needs(cookies):
+            await self.app(scope, receive, send)
+            return
+        elsewhere = routes.VERIFIED if await _has_session(cookies) else routes.PHONE
+        await RedirectResponse(elsewhere, 303)(scope, receive, send)
 
 
-async def _elsewhere(cookie_header: str) -> str | None:
-    """Where to go for who may not see the success page."""
-    return None if await services.current().session(cookie_header) else routes.PHONE
+def _need_of(path: str) -> _Need | None:
+    """What the page at *path* needs, under whichever name its file goes by."""
+    return next((need for page, need in _NEEDS.items() if f"{path}/".startswith(f"{page}/")), None)
+
+
+async def _has_session(cookie_header: str) -> bool:
+    return await services.current().session(cookie_header) is not None
+
+
+async def _has_verification(cookie_header: str) -> bool:
+    here = services.current()
+    flow = here.flows.read(cookie_header)
+    return flow is not None and await here.verifications.current(flow) is not None
+
+
+_NEEDS: dict[str, _Need] = {routes.VERIFIED: _has_session, routes.CODE: _has_verification}

@@ -116,6 +116,7 @@ def build(tmp_path: Path) -> Path:
     (tmp_path / "assets").mkdir()
     (tmp_path / "assets/page-0a1b2c.js").touch()
     (tmp_path / "app.css").touch()
+    (tmp_path / "favicon.svg").touch()
     (tmp_path / "index.html").write_text(
         f'<script src="/a.js"></script><script id="a">{SCRIPT}</script><style>{STYLE}</style>'
     )
@@ -156,7 +157,8 @@ def test_a_page_may_not_run_what_another_does(build: Path) -> None:
 
 def test_a_file_may_do_nothing_and_a_missing_one_is_a_page(site: TestClient) -> None:
     """E4: opened by itself, an image is a document."""
-    assert policy_of(site, "/app.css") == csp.FILES
+    assert policy_of(site, "/favicon.svg") == csp.FILES
+    assert "content-security-policy" not in site.get("/app.css").headers
     assert policy_of(site, "/assets/missing.js") == policy_of(site, "/")
 
 
@@ -170,6 +172,7 @@ def test_a_file_has_no_header_that_only_a_page_needs(site: TestClient) -> None:
         "referrer-policy",
         "cross-origin-opener-policy",
         "permissions-policy",
+        "content-security-policy",
     }
     assert set(file) - set(built) == {"last-modified", "accept-ranges"}
     assert file["x-content-type-options"] == "nosniff"

@@ -128,6 +128,18 @@ def test_the_success_page_is_for_the_session_only(browser: Browser, verified: Br
     assert is_let_in(verified)
 
 
+def test_the_code_page_is_for_who_waits_for_a_code(browser: Browser, verified: Browser) -> None:
+    """Anybody else would load two pages to see one. It does not exist here either."""
+    newcomer = type(browser)(browser.client, services.current().flows.mint())
+    for other, path in ((newcomer, "/"), (verified, "/verified")):
+        answer = other.get("/code")
+        assert (answer.status_code, answer.headers["location"]) == (303, path)
+
+    with newcomer.socket(token="newcomer") as tab:
+        tab.send(f"{STATE}.request_code", {"form": PHONE | {"phone": "07400 654321"}})
+    assert newcomer.get("/code").status_code == 404
+
+
 def test_a_stolen_token_of_the_success_page_shows_nothing(verified: Browser) -> None:
     with verified.socket("/verified", token="stolen") as tab:
         tab.send(f"{STATE}.show_verified", {}, "/verified")

@@ -1,0 +1,60 @@
+/* The time left until a moment of the server's clock. In a shadow root, out of React's way. */
+import { say } from "$/public/say";
+
+const HEARD = [0, 10, 30, 60]; // seconds; said aloud besides the start, and nothing else is
+const APART = 1000; // ms
+globalThis.customElements?.define("otp-countdown", class extends HTMLElement {
+  static observedAttributes = ["until", "clock"];
+  connectedCallback() {
+    if (!this.shadowRoot) {
+      this.attachShadow({ mode: "open" }).innerHTML = '<span></span><span role="status" part="said"></span>';
+    }
+    this.timer = setInterval(() => this.tick(), 250);
+    this.tick();
+  }
+  disconnectedCallback() { clearInterval(this.timer); }
+  attributeChangedCallback(name) {
+    if (name === "clock") {
+      this.read = [Date.now(), performance.now()];
+      this.asks = false;
+    }
+    queueMicrotask(() => this.tick());
+  }
+  number(name) { return Number(this.getAttribute(name)); }
+  tick() {
+    const until = this.number("until"), unit = this.number("unit");
+    if (!until || !this.isConnected) return;
+    const left = Math.max(0, Math.ceil((until - this.number("clock") - this.passed()) / unit));
+    const text = left ? say(this.getAttribute("words"), { seconds: left, minutes: left }) : "";
+    const [shown, said] = this.shadowRoot.children;
+    if (shown.textContent !== text) shown.textContent = text;
+    if (!this.hasAttribute("ready")) return;
+    this.hold(left > 0);
+    this.announce(said, left, text, until);
+  }
+  // Since the server's clock was read. One of our clocks can be set, the other stands still while
+  // the device sleeps: where they disagree the server is asked.
+  passed() {
+    const wall = Date.now() - this.read[0], steady = performance.now() - this.read[1];
+    if (Math.abs(wall - steady) > APART && !this.asks) {
+      this.asks = true;
+      this.querySelector("button").click();
+    }
+    return Math.max(wall, steady);
+  }
+  // Buttons that wait can be pressed all the same: the server then says for how long.
+  hold(waits) {
+    for (const button of document.querySelectorAll("[data-waits]")) {
+      if (waits) button.setAttribute("aria-disabled", "true");
+      else if (this.waits) button.removeAttribute("aria-disabled");
+    }
+    this.waits = waits;
+  }
+  announce(said, left, text, until) {
+    const phase = HEARD.find((second) => left <= second) ?? Infinity;
+    const starts = until !== this.last;
+    if (starts ? left : phase < this.phase) said.textContent = text || this.getAttribute("ready");
+    this.phase = starts ? phase : Math.min(phase, this.phase);
+    this.last = until; // React would set a property `until` in place of the attribute
+  }
+});
