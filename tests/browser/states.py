@@ -144,7 +144,8 @@ def finishing(journey: Journey) -> Page:
     """The code was right; the session for it is on its way, and takes its time."""
     page = code(journey)
     page.route("**/finish", lambda route: route.fulfill(status=204))  # a page stays for that
-    _send(page, "code", journey.sent_code())
+    with page.expect_response("**/finish"):  # it would cut off where somebody goes meanwhile
+        _send(page, "code", journey.sent_code())
     return _shown(page, FINISHING)
 
 
