@@ -83,7 +83,8 @@ def test_no_answer_can_be_read_by_another_site_and_all_have_the_headers(
         told = me.exchange(request).headers
         assert told["Access-Control-Allow-Origin"] is None
         assert told["X-Content-Type-Options"] == "nosniff"
-        assert "frame-ancestors 'none'" in told["Content-Security-Policy"]
+        policy = told["Content-Security-Policy"] or ""  # a style sheet is shown as no document
+        assert "frame-ancestors 'none'" in policy or (path.endswith(".css") and not policy)
         is_file = path.endswith((".css", ".svg"))
         assert told["Referrer-Policy"] == "no-referrer" or is_file
         assert told["Cache-Control"] == "no-store" or is_file
@@ -112,8 +113,8 @@ def test_nothing_leads_to_another_site(world: World, target: str) -> None:
         ("GET / HTTP/1.1\r\nHost: localhost.evil.example\r\n\r\n", {400}),
         ("GET / HTTP/1.1\r\nHost: localhost@evil.example\r\n\r\n", {400}),
         ("GET / HTTP/1.1\r\n\r\n", {400}),
-        ("GET http://evil.example/code HTTP/1.1\r\nHost: localhost\r\n\r\n", {307, 400}),
-        ("GET /code HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-Host: evil.example\r\n\r\n", {307}),
+        ("GET http://evil.example/problem HTTP/1.1\r\nHost: localhost\r\n\r\n", {307, 400}),
+        ("GET /problem HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-Host: evil.example\r\n\r\n", {307}),
         (
             "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
             {400},
@@ -190,7 +191,10 @@ def test_what_is_not_for_everybody_is_not_there(world: World, path: str) -> None
 
 def test_a_code_is_filled_in_by_the_phone_only_and_kept_by_nobody(world: World) -> None:
     """E10."""
-    page = world.stranger().get("/code/")
+    me = world.attacker()
+    me.ask(world.number().e164)
+
+    page = me.get("/code/")
 
     assert page.headers["Cache-Control"] == "no-store"
     assert 'autocomplete="one-time-code"' in page.text.replace("autoComplete", "autocomplete")
