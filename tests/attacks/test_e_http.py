@@ -114,7 +114,10 @@ def test_nothing_leads_to_another_site(world: World, target: str) -> None:
         ("GET / HTTP/1.1\r\nHost: localhost@evil.example\r\n\r\n", {400}),
         ("GET / HTTP/1.1\r\n\r\n", {400}),
         ("GET http://evil.example/problem HTTP/1.1\r\nHost: localhost\r\n\r\n", {307, 400}),
-        ("GET /problem HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-Host: evil.example\r\n\r\n", {307}),
+        (
+            "GET /problem HTTP/1.1\r\nHost: localhost\r\nX-Forwarded-Host: evil.example\r\n\r\n",
+            {307},
+        ),
         (
             "POST / HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: xchunked\r\n\r\n0\r\n\r\n",
             {400},

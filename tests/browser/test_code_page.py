@@ -183,6 +183,8 @@ def test_c9_the_last_digit_sends_the_code_and_the_same_one_never_again(journey: 
     tab.wait_for_problem("That code does not match")
     assert checks(journey) == 1
 
+    tab.code.focus()
+    tab.page.wait_for_function("document.activeElement.selectionEnd === 6")  # all is selected
     tab.code.press("End")
     tab.code.press("Backspace")
     tab.code.press(wrong[5])
