@@ -7,6 +7,7 @@ import reflex as rx
 from otp_app import routes
 from otp_app.components.words import say
 from otp_app.config import settings_or_exit
+from otp_app.i18n.marks import _
 
 
 def home_link(brand: str) -> rx.Component:
@@ -34,9 +35,10 @@ def help_link() -> rx.Component:
 def team_links() -> rx.Component:
     """Help, privacy and terms, as far as they are set: in the same order on every page."""
     theme = settings_or_exit().theme
-    links = [rx.el.a(say("Help"), href=theme.help_url)] if theme.help_url else []
-    if theme.privacy_url:
-        links.append(rx.el.a(say("Privacy"), href=theme.privacy_url))
-    if theme.terms_url:
-        links.append(rx.el.a(say("Terms"), href=theme.terms_url))
+    named = (
+        (_("Help"), theme.help_url),
+        (_("Privacy"), theme.privacy_url),
+        (_("Terms"), theme.terms_url),
+    )
+    links = [rx.el.a(say(name), href=url) for name, url in named if url]
     return rx.el.p(*links, class_name="links") if links else rx.fragment()

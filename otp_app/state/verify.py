@@ -239,19 +239,17 @@ class VerifyState(rx.State):
         return rx.redirect(routes.PHONE)
 
     async def _start(self, form: PhoneForm) -> Verification:
+        phone, channel = _wanted(form)
         verifications = services.current().verifications
-        phone = PhoneNumber.parse(_text(form, "phone"), _text(form, "country"))
-        channel = parse_channel(_text(form, "channel"), verifications.channels)
         return await verifications.start(await self._client(), phone, channel)
 
     def _promise(self, form: object) -> str:
         """What would be done with the number, if it can be."""
-        verifications = services.current().verifications
         try:
-            phone = PhoneNumber.parse(_text(form, "phone"), _text(form, "country"))
-            chosen = parse_channel(_text(form, "channel"), verifications.channels)
+            phone, chosen = _wanted(form)
         except InputError:
             return ""
+        verifications = services.current().verifications
         channel = chosen or verifications.first_to(phone)
         if not verifications.can_reach(phone, channel):
             return ""
@@ -400,6 +398,12 @@ def _step(verification: Verification | None) -> Step:
             return Step.CODE if verification.is_open(now) else Step.EXPIRED
         case _:
             return Step.PHONE
+
+
+def _wanted(form: object) -> tuple[PhoneNumber, Channel | None]:
+    """The number in the phone page's *form*, and how to reach it. Raises `InputError`."""
+    phone = PhoneNumber.parse(_text(form, "phone"), _text(form, "country"))
+    return phone, parse_channel(_text(form, "channel"), services.current().verifications.channels)
 
 
 def _text(form: object, name: str) -> str:

@@ -2,32 +2,24 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
-from tests.browser.server import ROOT
+from tests.unit.rows import Rows, expected_ids, is_a_test
 
-TABLE = (ROOT / "docs" / "accessibility.md").read_text()
-ROWS = re.findall(r"^\| ([A-D]\d+) \|[^|]*\|([^|]*)\|([^|]*)\|$", TABLE, re.MULTILINE)
+TABLE = Rows.of("accessibility.md")
 SECTIONS = {"A": 29, "B": 21, "C": 40, "D": 9}
-NAMED = sorted(set(re.findall(r"`([\w/]+\.py)::(\w+)`", TABLE)))
 
 
 def test_every_row_is_there_once() -> None:
-    expected = [f"{letter}{n}" for letter, size in SECTIONS.items() for n in range(1, size + 1)]
-
-    assert [id_ for id_, _, _ in ROWS] == expected
+    assert TABLE.ids == expected_ids(SECTIONS)
 
 
-@pytest.mark.parametrize(("file", "test"), NAMED)
+@pytest.mark.parametrize(("file", "test"), TABLE.named)
 def test_every_test_that_is_named_exists(file: str, test: str) -> None:
-    source = (ROOT / "tests" / file).read_text()
-
-    assert re.search(rf"^(async )?def {test}\(", source, re.MULTILINE)
+    assert is_a_test(file, test)
 
 
-@pytest.mark.parametrize("row", ROWS, ids=[row[0] for row in ROWS])
+@pytest.mark.parametrize("row", TABLE.rows, ids=TABLE.ids)
 def test_what_no_test_covers_is_measured_or_says_why(row: tuple[str, str, str]) -> None:
     _, tests, note = row
 
