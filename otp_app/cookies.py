@@ -1,0 +1,17 @@
+"""The one reader of cookies: it takes a name exactly as the browser wrote it."""
+
+from __future__ import annotations
+
+_BLANKS = " \t"  # RFC 6265 section 5.2; `str.strip` removes bytes that belong to a name, as 0xA0
+
+
+def cookie_value(header: str, name: str) -> str:
+    r"""The value of the cookie *name* in a `Cookie` header; "" when it is absent or there twice.
+
+    A browser enforces the rules of the prefix `__Host-` on exact names only. A reader that strips
+    more than the browser does would take `\xa0__Host-flow`, which any sibling domain can set, for
+    `__Host-flow`. Two cookies of one name mean that somebody else set one of them.
+    """
+    pairs = (pair.partition("=") for pair in header.split(";"))
+    values = [value for key, equals, value in pairs if equals and key.strip(_BLANKS) == name]
+    return values[0].strip(_BLANKS) if len(values) == 1 else ""
