@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
-from otp_app.errors import NumberBusy, ProviderTimedOut
+from otp_app.errors import NumberBusy, ProviderNotReached, ProviderTimedOut
+from otp_app.verification.budget import Call
 from otp_app.verification.events import Receipt, Verdict
 from otp_app.verification.limits import Action, Client
 from otp_app.verification.looking import Insight
@@ -29,6 +30,7 @@ class FakeProvider:
     name: str = "fake"
     code_length: int = 6
     max_attempts: int = 5
+    one_request_per_number: bool = False
     sent: list[tuple[PhoneNumber, Channel]] = field(default_factory=list)
     languages: list[str] = field(default_factory=list)
     """Of what was sent, by turns."""
@@ -38,6 +40,8 @@ class FakeProvider:
     """What the next calls raise, in turn."""
     answers: list[CheckOutcome] = field(default_factory=list)
     """What the next checks say, whatever the code."""
+    calls: list[Call] = field(default_factory=list)
+    """Every call that reached it, whatever it answered."""
     _numbers: count[int] = field(default_factory=lambda: count(1))
 
     async def open(self) -> None:
@@ -48,7 +52,7 @@ class FakeProvider:
 
     async def start(self, to: PhoneNumber, channel: Channel, language: str = "") -> Reference:
         """Pretend to send a code."""
-        self._fail_if_told()
+        self._receive(Call.SEND)
         self.sent.append((to, channel))
         self.languages.append(language)
         return Reference(f"reference-{next(self._numbers)}")
@@ -57,7 +61,7 @@ class FakeProvider:
         self, reference: Reference, to: PhoneNumber, channel: Channel, language: str = ""
     ) -> Reference:
         """Pretend to send it again, under the same reference."""
-        self._fail_if_told()
+        self._receive(Call.SEND)
         self.sent.append((to, channel))
         self.languages.append(language)
         return reference
@@ -66,19 +70,26 @@ class FakeProvider:
         """`RIGHT` is right, for any number."""
         del to
         self.checked.append(reference)
-        self._fail_if_told()
+        self._receive(Call.CHECK)
         if self.answers:
             return self.answers.pop(0)
         return CheckOutcome.APPROVED if code == RIGHT else CheckOutcome.MISMATCH
 
     async def cancel(self, reference: Reference) -> None:
         """Remember that it was canceled."""
-        self._fail_if_told()
+        self._receive(Call.CANCEL)
         self.canceled.append(reference)
 
-    def _fail_if_told(self) -> None:
-        if self.failures:
-            raise self.failures.pop(0)
+    def _receive(self, call: Call) -> None:
+        """Take a call, and raise the next failure."""
+        failure = self.failures.pop(0) if self.failures else None
+        if not isinstance(failure, ProviderNotReached):
+            self._note_call(call)
+        if failure:
+            raise failure
+
+    def _note_call(self, call: Call) -> None:
+        self.calls.append(call)
 
 
 @dataclass
@@ -116,17 +127,27 @@ class Asked(NamedTuple):
     is_yes: bool = False
 
 
+class Called(NamedTuple):
+    """One call that reached the oracle, whatever it answered."""
+
+    call: Call
+    at: datetime
+    by: Client | None
+    """The person who acted; None for the sweeper."""
+
+
 @dataclass
 class Oracle(FakeProvider):
     """A provider with codes that forgives everything and remembers all; our limits have to do.
 
-    Its codes live for ever and work any number of times.
+    Its codes live for ever and work any number of times. Its looks at numbers find nothing.
     """
 
     clock: Clock = field(default_factory=Clock)
     by: Client | None = None
-    """Who is acting now."""
+    """The person who acts now; None while the sweeper does."""
     log: list[Asked] = field(default_factory=list)
+    called: list[Called] = field(default_factory=list)
     codes: dict[Reference, str] = field(default_factory=dict)
     running: dict[str, Reference] = field(default_factory=dict)
     loses_answers: bool = False
@@ -136,10 +157,9 @@ class Oracle(FakeProvider):
 
     async def start(self, to: PhoneNumber, channel: Channel, language: str = "") -> Reference:
         """Send a code, in a new verification."""
-        self._fail_if_told()
         running = self.running.get(to.e164)
         if self.is_busy and running:
-            raise NumberBusy(running)
+            self.failures.insert(0, NumberBusy(running))
         reference = await super().start(to, channel, language)
         self.running[to.e164] = reference
         return self._send(reference, to)
@@ -148,12 +168,11 @@ class Oracle(FakeProvider):
         self, reference: Reference, to: PhoneNumber, channel: Channel, language: str = ""
     ) -> Reference:
         """Send a new code, in the same one."""
-        self._fail_if_told()
         return self._send(await super().resend(reference, to, channel, language), to)
 
     async def check(self, reference: Reference, to: PhoneNumber, code: str) -> CheckOutcome:
         """The right code is the reference's last."""
-        self._fail_if_told()
+        self._receive(Call.CHECK)
         is_yes = self.codes.get(reference) == code
         self._note(Action.CHECK, reference, to, is_yes=is_yes)
         self._lose_answer_if_told()
@@ -163,6 +182,16 @@ class Oracle(FakeProvider):
         """Forget that it runs."""
         await super().cancel(reference)
         self.running = {to: one for to, one in self.running.items() if one != reference}
+
+    async def look(self, phone: PhoneNumber) -> Insight:
+        """Know nothing of *phone*."""
+        del phone
+        self._note_call(Call.LOOK)
+        return Insight()
+
+    def _note_call(self, call: Call) -> None:
+        super()._note_call(call)
+        self.called.append(Called(call, self.clock.now(), self.by))
 
     def _send(self, reference: Reference, to: PhoneNumber) -> Reference:
         self.codes[reference] = f"{100_000 + 7 * len(self.log):06}"

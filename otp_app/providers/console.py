@@ -55,6 +55,7 @@ class ConsoleProvider:
     name = "console"
     code_length = 6
     max_attempts = 5
+    one_request_per_number = False
 
     def __init__(
         self,

@@ -55,6 +55,7 @@ class TwilioProvider:
     """
 
     name = "twilio"
+    one_request_per_number = False  # a second flow gets the verification that is running
     max_attempts = 5  # https://www.twilio.com/docs/verify/api/rate-limits-and-timeouts
 
     def __init__(

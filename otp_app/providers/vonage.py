@@ -62,6 +62,7 @@ class VonageProvider:
 
     name = "vonage"
     code_length = CODE_LENGTH
+    one_request_per_number = True  # any other start is a 409, "concurrent"
     max_attempts = 3  # "The PIN code can be retried a maximum of three times", says the document
 
     def __init__(

@@ -26,7 +26,7 @@ from otp_app.storage.tables import limit_hits
 from otp_app.verification.limits import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from sqlalchemy import ColumnElement
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -167,13 +167,15 @@ class SqlLimiter:
 
         return await transact(self.engine, work)
 
-    async def refund(self, batch: str) -> None:
-        """Take back what certainly bought nothing."""
-        await execute(self.engine, delete(limit_hits).where(_hits.batch == batch))
+    async def refund(self, batch: str, spendings: Sequence[Spending]) -> None:
+        """Give back those of *spendings* that were counted under the name *batch*."""
+        keys = [key for spending in spendings for key in self._keys(spending)]
+        given = (_hits.batch == batch, _hits.key.in_(keys))
+        await execute(self.engine, delete(limit_hits).where(*given))
 
     async def forgive(self, spendings: Sequence[Spending]) -> None:
         """Forget what was counted in a row, after a success."""
-        keys = [_item(s.limit).key_for(self._key(s)) for s in spendings]
+        keys = [key for spending in spendings for key in self._keys(spending)]
         await execute(self.engine, delete(limit_hits).where(_hits.key.in_(keys)))
 
     async def prune(self, now: datetime) -> None:
@@ -194,7 +196,7 @@ class SqlLimiter:
     async def _hit(self, limiter: MovingWindowRateLimiter, spending: Spending) -> bool:
         item = _item(spending.limit)
         if spending.once:
-            first = RateLimitItemPerSecond(1, item.multiples, "ONCE")
+            first = _first(item)
             if not await limiter.hit(first, self._key(spending, spending.once)):
                 return True
         return await limiter.hit(item, self._key(spending))
@@ -227,6 +229,13 @@ class SqlLimiter:
                 if used in {max(1, round(part * limit.amount)) for part in ALARMS}:
                     log.error("limit.alarm", limit=limit.name, used=used, of=limit.amount)
 
+    def _keys(self, spending: Spending) -> Iterator[str]:
+        """The keys of the rows that count *spending*."""
+        item = _item(spending.limit)
+        yield item.key_for(self._key(spending))
+        if spending.once:
+            yield _first(item).key_for(self._key(spending, spending.once))
+
     def _key(self, spending: Spending, *more: str) -> str:
         named = "\0".join((spending.limit.name, spending.subject, *more))
         return hmac.new(self.secret, named.encode(), hashlib.sha256).hexdigest()
@@ -240,6 +249,11 @@ async def _one_at_a_time(connection: AsyncConnection) -> None:
 
 def _item(limit: Limit) -> RateLimitItemPerSecond:
     return RateLimitItemPerSecond(limit.amount, int(limit.window / timedelta(seconds=1)))
+
+
+def _first(item: RateLimitItemPerSecond) -> RateLimitItemPerSecond:
+    """What only the first use in a window of *item* has room for."""
+    return RateLimitItemPerSecond(1, item.multiples, "ONCE")
 
 
 def _told(scope: Scope) -> str:

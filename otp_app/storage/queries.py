@@ -9,6 +9,7 @@ from sqlalchemy import and_, exists, false, or_, select
 
 from otp_app.storage.rows import COLUMNS, hashed, is_open
 from otp_app.storage.tables import users, verifications
+from otp_app.verification.budget import CANCELS
 from otp_app.verification.models import Status
 
 if TYPE_CHECKING:
@@ -50,6 +51,13 @@ def of_number(phone_key: str, most: int) -> Executable:
     return mine.order_by(_v.created_at.desc()).limit(most)
 
 
+def running(phone_key: str, provider: str, flow: Flow, now: datetime) -> Executable:
+    """What *provider* runs for the number and for another flow than *flow*."""
+    its = (_v.phone_key == phone_key, _v.provider == provider, _v.reference.is_not(None))
+    others = (_v.flow != hashed(flow), _is_open, _v.expires_at > now)
+    return select(_v.id).where(*its, *others).limit(1)
+
+
 def user(phone_key: str) -> Executable:
     """Who has proved to hold the number."""
     return select(users.c.id).where(users.c.phone_key == phone_key)
@@ -58,7 +66,8 @@ def user(phone_key: str) -> Executable:
 def ended(now: datetime) -> Executable:
     """What is over here and may go on at the provider, or was left open."""
     over = and_(_is_open, _v.expires_at <= now)
-    running = and_(~_is_open, _v.reference.is_not(None))
+    is_due = or_(_v.cancel_at.is_(None), _v.cancel_at <= now)
+    running = and_(~_is_open, _v.reference.is_not(None), _v.cancels < CANCELS, is_due)
     return (
         select(*COLUMNS)
         .where(

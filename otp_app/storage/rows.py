@@ -37,7 +37,6 @@ def to_row(verification: Verification, numbers: Numbers) -> dict[str, Any]:
         "phone": numbers.sealed(verification.phone),
         "phone_key": numbers.key(verification.phone),
         "created_at": verification.sent_at,
-        "canceled": False,
     }
 
 

@@ -79,6 +79,13 @@ class SqlStore:
         """For the operator: what became of a number. Their `flow` is its hash."""
         return await self._all(queries.of_number(self.numbers.key(phone), most))
 
+    async def is_verifying(
+        self, phone: PhoneNumber, provider: str, flow: Flow, now: datetime
+    ) -> bool:
+        """One indexed query."""
+        query = queries.running(self.numbers.key(phone), provider, flow, now)
+        return bool(await rows(self.engine, query))
+
     async def record_send(self, verification: Verification, send: Send) -> bool:
         """Count a message, if nobody was first."""
 
@@ -154,6 +161,10 @@ class SqlStore:
     async def ended(self, now: datetime) -> Sequence[Verification]:
         """What the sweeper has to end. Their `flow` is its hash: the value is not kept."""
         return await self._all(queries.ended(now))
+
+    async def take_cancel(self, over: Verification, again_at: datetime) -> bool:
+        """Count a cancel; of several servers one does."""
+        return await self._changes(statements.take_cancel(over, again_at))
 
     async def mark_canceled(self, id_: str, reference: Reference | None) -> None:
         """Have no more to end for it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, case, delete, exists, func, literal, or_, select, true, update
+from sqlalchemy import and_, case, delete, exists, false, func, literal, or_, select, true, update
 
 from otp_app.storage.rows import COLUMNS, hashed, is_open
 from otp_app.storage.tables import verifications
@@ -158,6 +158,16 @@ def close(id_: str, status: Status, reference: Reference | None) -> Update:
     """End it if it is open, and what ended is what it has."""
     same = _v.reference.is_not_distinct_from(reference)
     return _update.where(_v.id == id_, _is_open, same).values(status=status)
+
+
+def take_cancel(over: Verification, again_at: datetime) -> Update:
+    """Count a cancel, if the count is still what *over* was read with."""
+    return _update.where(
+        _v.id == over.id,
+        _v.reference == over.reference,
+        _v.canceled == false(),
+        _v.cancels == over.cancels,
+    ).values(cancels=over.cancels + 1, cancel_at=again_at)
 
 
 def mark_canceled(id_: str, reference: Reference | None) -> Update:

@@ -97,6 +97,12 @@ class VerificationRow(_Base, table=True):
     canceled: bool
     """The provider has nothing more to send or check for it."""
 
+    cancels: int = Field(sa_column_kwargs={"server_default": "0"})
+    """How often the sweeper has tried to cancel it."""
+
+    cancel_at: datetime | None = Field(sa_type=Utc)
+    """When the sweeper may try again; None before its first try."""
+
 
 class UserRow(_Base, table=True):
     """A number that was proved, in the columns of Twilio's guide to verified phone numbers."""

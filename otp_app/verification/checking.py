@@ -47,12 +47,12 @@ class Checker:
         provider = self.lookup.provider_of(current)
         code = parse_code(text, provider.code_length)
         provider.require(Action.CHECK)
-        await self.budget.spend_check(client, current.phone)
+        allowance = await self.budget.spend_check(client, current.phone)
         attempt = await self.store.take_attempt(id_, client.flow, self.now())
         if attempt is None or attempt.reference is None:
             raise await self.lookup.why_closed(client.flow)
         try:
-            checking = provider.check(attempt.reference, attempt.phone, code)
+            checking = provider.check(allowance, attempt.reference, attempt.phone, code)
             outcome = await self.audit.answered(guess(attempt), checking)
         except ProviderError as exc:
             raise await self._unanswered(attempt, exc) from exc

@@ -24,12 +24,14 @@ from otp_app.errors import (
     ProviderTimedOut,
     ProviderUnavailable,
 )
+from otp_app.verification.budget import Call
 from otp_app.verification.limits import Action
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from otp_app.phone import PhoneNumber
+    from otp_app.verification.budget import Allowance
     from otp_app.verification.models import Channel, CheckOutcome, Reference
     from otp_app.verification.ports import Provider
 
@@ -99,7 +101,10 @@ class Circuit:
 
 
 class Guarded:
-    """A provider behind its circuits. Raises as `Provider` does."""
+    """A provider behind its circuits. Every call to it passes here and uses up an allowance.
+
+    Raises as `Provider` does.
+    """
 
     def __init__(self, provider: Provider, now: Callable[[], datetime]) -> None:
         self._provider = provider
@@ -118,6 +123,11 @@ class Guarded:
         return self._provider.max_attempts
 
     @property
+    def one_request_per_number(self) -> bool:
+        """Whether it refuses a number that it is verifying already."""
+        return self._provider.one_request_per_number
+
+    @property
     def failing(self) -> frozenset[Action]:
         """What it is not asked for just now, but for a try."""
         return frozenset(action for action, one in self._circuits.items() if one.is_open)
@@ -126,23 +136,44 @@ class Guarded:
         """Refuse early, before anything is counted. Raises ProviderNotReached."""
         self._circuits[action].require()
 
-    async def start(self, to: PhoneNumber, channel: Channel, language: str = "") -> Reference:
+    async def start(
+        self, allowance: Allowance, to: PhoneNumber, channel: Channel, language: str = ""
+    ) -> Reference:
         """Send a code."""
         send = self._circuits[Action.SEND]
-        return await send.ask(lambda: self._provider.start(to, channel, language))
+        allowance.use(Call.SEND)
+        try:
+            return await send.ask(lambda: self._provider.start(to, channel, language))
+        except ProviderNotReached:
+            # A start is one request, and it did not leave: the circuit is open, too many calls are
+            # under way, or no connection came about. No caller can choose that. A flood of starts
+            # can fill the lanes, but then nothing leaves, and the fifth failure in 30 seconds opens
+            # the circuit, before which nothing is counted or written.
+            allowance.give_back(Call.SEND)
+            raise
 
     async def resend(
-        self, reference: Reference, to: PhoneNumber, channel: Channel, language: str = ""
+        self,
+        allowance: Allowance,
+        reference: Reference,
+        to: PhoneNumber,
+        channel: Channel,
+        language: str = "",
     ) -> Reference:
-        """Send it again."""
+        """Send it again. This may be several requests, so the call counts as made in any case."""
         send = self._circuits[Action.SEND]
+        allowance.use(Call.SEND)
         return await send.ask(lambda: self._provider.resend(reference, to, channel, language))
 
-    async def check(self, reference: Reference, to: PhoneNumber, code: str) -> CheckOutcome:
+    async def check(
+        self, allowance: Allowance, reference: Reference, to: PhoneNumber, code: str
+    ) -> CheckOutcome:
         """Ask whether *code* is right."""
         check = self._circuits[Action.CHECK]
+        allowance.use(Call.CHECK)
         return await check.ask(lambda: self._provider.check(reference, to, code))
 
-    async def cancel(self, reference: Reference) -> None:
+    async def cancel(self, allowance: Allowance, reference: Reference) -> None:
         """End it, however its provider does."""
+        allowance.use(Call.CANCEL)
         await self._provider.cancel(reference)

@@ -66,16 +66,15 @@ class Reason(StrEnum):
 
     EXPIRED = "expired"  # no right code in its time
     ATTEMPTS_EXHAUSTED = "attempts_exhausted"  # too many wrong codes
-    NOT_SENT = "not_sent"  # the provider refused the first message, or failed
 
 
 REASONS = {
     Status.EXPIRED: Reason.EXPIRED,
     Status.EXHAUSTED: Reason.ATTEMPTS_EXHAUSTED,
-    Status.REFUSED: Reason.NOT_SENT,
 }
 TYPES = {Status.APPROVED: Type.APPROVED} | dict.fromkeys(REASONS, Type.FAILED)
-"""The ends that are told, and as what."""
+"""The ends that have an event, and its type. `REFUSED` has none: its provider took nothing, and
+whoever asked for it can have it refused again and again."""
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 import structlog
 
 from otp_app.errors import NumberUnfit, ProviderError
+from otp_app.verification.budget import Call
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from otp_app.phone import PhoneNumber
+    from otp_app.verification.budget import Allowance
     from otp_app.verification.ports import NumberLook
 
 log = structlog.get_logger(__name__)
@@ -67,13 +69,15 @@ class Screening:
     recent: timedelta = timedelta(hours=72)
     """For how long a changed SIM speaks against a number."""
 
-    async def require_fit(self, phone: PhoneNumber, now: datetime) -> None:
+    async def require_fit(self, allowance: Allowance, phone: PhoneNumber, now: datetime) -> None:
         """Look at *phone*, and note what is found. The log has the finding and not the number.
+
+        Every look passes here and uses up an allowance.
 
         Raises:
             NumberUnfit: no code should go there.
         """
-        found = (await self._insight(phone)).concerns(since=now - self.recent)
+        found = (await self._insight(allowance, phone)).concerns(since=now - self.recent)
         for concern in sorted(found & self.warns):
             log.warning("look.warned", reason=concern.value)
         for concern in sorted(found & self.blocks):
@@ -81,9 +85,10 @@ class Screening:
         if found & self.blocks:
             raise NumberUnfit
 
-    async def _insight(self, phone: PhoneNumber) -> Insight:
+    async def _insight(self, allowance: Allowance, phone: PhoneNumber) -> Insight:
         if self.look is None:
             return Insight()
+        allowance.use(Call.LOOK)
         try:
             return await self.look.look(phone)
         except ProviderError as exc:

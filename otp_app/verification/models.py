@@ -94,6 +94,11 @@ class Verification:
     resend_at: datetime
     expires_at: datetime
     reference: Reference | None = None
+    canceled: bool = False
+    """Whether the provider has nothing more to send or check for it."""
+
+    cancels: int = 0
+    """How often the sweeper has tried to cancel it."""
 
     def is_open(self, now: datetime) -> bool:
         """Whether it still waits for its code."""

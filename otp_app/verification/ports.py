@@ -30,7 +30,8 @@ class Provider(Protocol):
     """Sends one-time codes and checks them.
 
     Implementations raise only `ProviderError` subclasses and `NumberBusy`, never send twice for one
-    call, and answer `start` and `resend` within 5 s, `check` and `cancel` within 4 s.
+    call, and answer `start` and `resend` within 5 s, `check` and `cancel` within 4 s. A
+    `resend` is at most three requests, any other call is one.
     """
 
     name: str
@@ -40,6 +41,9 @@ class Provider(Protocol):
 
     max_attempts: int
     """Wrong codes it forgives, by its documentation."""
+
+    one_request_per_number: bool
+    """Whether it refuses to verify a number that it is verifying already, whoever asks."""
 
     async def open(self) -> None:
         """Make ready to work on the running event loop.
@@ -134,8 +138,8 @@ class Limiter(Protocol):
         """
         ...
 
-    async def refund(self, batch: str) -> None:
-        """Take back what certainly bought nothing."""
+    async def refund(self, batch: str, spendings: Sequence[Spending]) -> None:
+        """Give back those of *spendings* that were counted under the name *batch*."""
         ...
 
     async def forgive(self, spendings: Sequence[Spending]) -> None:
@@ -205,6 +209,15 @@ class VerificationStore(Protocol):
         """The verification of *phone* that wrong codes ended and whose time is not over."""
         ...
 
+    async def is_verifying(
+        self, phone: PhoneNumber, provider: str, flow: Flow, now: datetime
+    ) -> bool:
+        """Whether *provider* runs an open verification of *phone* for another flow than *flow*.
+
+        It does if it gave the verification a reference. One without may not have been taken.
+        """
+        ...
+
     async def record_send(self, verification: Verification, send: Send) -> bool:
         """Count a further message before it is sent, if it is still *verification*'s turn.
 
@@ -267,7 +280,18 @@ class VerificationStore(Protocol):
         ...
 
     async def ended(self, now: datetime) -> Sequence[Verification]:
-        """What is over here and not known to be over at the provider, the oldest first."""
+        """What is over here and not known to be over at the provider, the oldest first.
+
+        What has used up its cancels, or waits for its next one, is left out.
+        """
+        ...
+
+    async def take_cancel(self, over: Verification, again_at: datetime) -> bool:
+        """Count a cancel of *over* before it is made; the next one is due at *again_at*.
+
+        Returns:
+            False if another caller was first, or *over* has another reference now.
+        """
         ...
 
     async def mark_canceled(self, id_: str, reference: Reference | None) -> None:

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from otp_app.phone import PhoneNumber
     from otp_app.verification.audit import Audit
-    from otp_app.verification.budget import Budget
+    from otp_app.verification.budget import Allowance, Budget
     from otp_app.verification.circuit import Guarded
     from otp_app.verification.limits import Client
     from otp_app.verification.looking import Screening
@@ -73,12 +73,20 @@ class Sender:
         return await self._start_again(client, current, channel)
 
     async def _start_new(
-        self, client: Client, phone: PhoneNumber, channel: Channel
+        self,
+        client: Client,
+        phone: PhoneNumber,
+        channel: Channel,
+        over: Verification | None = None,
     ) -> Verification:
+        """Count, look at the number, end *over* at its provider, and only then start."""
         provider = self.providers[self.provider]
         provider.require(Action.SEND)
-        batch = await self.budget.spend_send(client, phone)
-        await self.screening.require_fit(phone, self.now())  # counted: a look costs money too
+        await self._require_free(client, phone, self.provider)
+        allowance = await self.budget.spend_send(client, phone)
+        await self.screening.require_fit(allowance, phone, self.now())
+        if over:
+            await self._end(allowance, over)
         send = self._send(1, channel)
         verification = Verification(
             id=send.id,
@@ -95,8 +103,24 @@ class Sender:
         )
         if not await self.store.reserve(verification):
             raise ResendTooSoon(until=send.next_at)  # another tab was first, by milliseconds
-        sending = provider.start(phone, channel, client.language)
-        return await self._deliver(verification, send, sending, batch)
+        sending = provider.start(allowance, phone, channel, client.language)
+        return await self._deliver(verification, send, sending, allowance)
+
+    async def _require_free(self, client: Client, phone: PhoneNumber, name: str) -> None:
+        """Answer from our own store, without a call, what the provider *name* would refuse.
+
+        It counts for the caller alone, so that nobody can ask without end about a number. Nothing
+        else is written.
+
+        Raises:
+            NumberBusy: the provider runs one request per number, and another flow has it.
+            RateLimited: the caller has asked too often.
+        """
+        if not self.providers[name].one_request_per_number:
+            return
+        if await self.store.is_verifying(phone, name, client.flow, self.now()):
+            await self.budget.spend_refusal(client, phone)
+            raise NumberBusy
 
     async def _start_again(
         self, client: Client, current: Verification, channel: Channel
@@ -106,20 +130,23 @@ class Sender:
         if current.is_locked(now):
             raise AttemptsExhausted(until=current.expires_at)
         if not self.lookup.can_go_on(current):
-            await self.store.close(current.id, Status.EXPIRED, current.reference)
-            await self._end(current)
-            return await self._start_new(client, current.phone, channel)
+            return await self._start_new(client, current.phone, channel, over=current)
         on_its_way = current.status is Status.PENDING and current.channel is channel
         if on_its_way and now < current.resend_at:
             return current
         return await self._send_again(client, current, channel)
 
-    async def _end(self, over: Verification) -> None:
-        """End it at the provider, before a new one. If that fails, the new start tells."""
+    async def _end(self, allowance: Allowance, over: Verification) -> None:
+        """Close *over*, and cancel it at its provider if that has not happened.
+
+        A cancel that fails stops nobody. If the provider still runs *over*, it refuses the start.
+        """
+        await self.store.close(over.id, Status.EXPIRED, over.reference)
         provider = self.providers.get(over.provider)
-        if provider and over.reference and over.status is not Status.APPROVED:
+        is_running = over.status is not Status.APPROVED and not over.canceled
+        if provider and over.reference and is_running:
             with suppress(ProviderError):
-                await provider.cancel(over.reference)
+                await provider.cancel(allowance, over.reference)
                 await self.store.mark_canceled(over.id, over.reference)
 
     async def _send_again(
@@ -132,24 +159,32 @@ class Sender:
             raise ResendTooSoon(until=current.resend_at)
         provider = self.lookup.provider_of(current)
         provider.require(Action.SEND)
-        batch = await self.budget.spend_send(client, current.phone)
+        running = current.reference if current.status is Status.PENDING else None
+        if not running:
+            await self._require_free(client, current.phone, current.provider)
+        allowance = await self.budget.spend_send(client, current.phone)
         send = self._send(current.sends + 1, channel)
         if not await self.store.record_send(current, send):
             raise ResendTooSoon(until=send.next_at)
-        if current.status is Status.PENDING and current.reference:
-            sending = provider.resend(current.reference, current.phone, channel, client.language)
+        to, language = current.phone, client.language
+        if running:
+            sending = provider.resend(allowance, running, to, channel, language)
         else:
-            sending = provider.start(current.phone, channel, client.language)
-        return await self._deliver(current, send, sending, batch)
+            sending = provider.start(allowance, to, channel, language)
+        return await self._deliver(current, send, sending, allowance)
 
     async def _deliver(
-        self, verification: Verification, send: Send, sending: Awaitable[Reference], batch: str
+        self,
+        verification: Verification,
+        send: Send,
+        sending: Awaitable[Reference],
+        allowance: Allowance,
     ) -> Verification:
         """Ask the provider, once, and record what became of the message."""
         try:
             reference = await self.audit.answered(message(verification, send), sending)
         except NumberBusy as busy:
-            reference = await self._adopt(verification, send, busy, batch)
+            reference = await self._adopt(verification, send, busy, allowance)
         except ResendTimedOut:
             await self.store.lose_reference(verification.id, send)
             raise
@@ -157,7 +192,7 @@ class Sender:
             await self.store.fail_send(verification.id, send, Status.UNKNOWN)
             raise
         except (ProviderRejected, ProviderUnavailable) as exc:
-            await self._not_sent(verification, send, exc, batch)
+            await self._not_sent(verification, send, exc, allowance)
             raise
         settled = self._send(send.number, send.channel)
         if not await self.store.settle_send(verification.id, settled, reference):
@@ -171,18 +206,18 @@ class Sender:
         return current
 
     async def _adopt(
-        self, verification: Verification, send: Send, busy: NumberBusy, batch: str
+        self, verification: Verification, send: Send, busy: NumberBusy, allowance: Allowance
     ) -> Reference:
         """The reference of what the provider already runs, if this flow itself asked for it."""
         reference = Reference(busy.reference or "")
         if reference and await self.store.adopt(verification, send, reference):
             log.info("verification.adopted", id=verification.id, provider=verification.provider)
             return reference
-        await self._not_sent(verification, send, busy, batch)
+        await self._not_sent(verification, send, busy, allowance)
         raise busy
 
     async def _not_sent(
-        self, verification: Verification, send: Send, why: OtpError, batch: str
+        self, verification: Verification, send: Send, why: OtpError, allowance: Allowance
     ) -> None:
         """Uncount what certainly was not sent; a provider that only says so may be wrong."""
         if send.number == 1:
@@ -190,7 +225,7 @@ class Sender:
         elif isinstance(why, (ProviderNotReached, ProviderRejected, NumberBusy)):
             await self.store.release_send(verification, send)
         if isinstance(why, (ProviderNotReached, NumberBusy)):
-            await self.budget.refund(batch)
+            await self.budget.refund(allowance)
 
     def _send(self, number: int, channel: Channel) -> Send:
         now = self.now()

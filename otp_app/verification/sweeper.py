@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import structlog
 
 from otp_app.errors import ProviderError
+from otp_app.verification.budget import CANCELS, Budget
+from otp_app.verification.circuit import Guarded
 from otp_app.verification.models import Status, Verification
 
 if TYPE_CHECKING:
@@ -32,7 +35,10 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Sweeper:
-    """Closes verifications whose time is over and cancels at the provider what has ended."""
+    """Closes verifications whose time is over and cancels at the provider what has ended.
+
+    The message that a reference came with has paid for its cancels: there are `CANCELS` at most.
+    """
 
     store: VerificationStore
     limiter: Limiter
@@ -55,13 +61,26 @@ class Sweeper:
         ended = await self.store.ended(self.now())
         return next((one for one in ended if one.id not in seen), None)
 
-    async def _cancel(self, verification: Verification) -> None:
-        """Cancel at the provider; what fails is tried again at the next look."""
-        provider = self.providers.get(verification.provider)
-        try:
-            if provider and verification.reference:
-                await provider.cancel(verification.reference)
-        except ProviderError as exc:
-            log.warning("sweeper.not_canceled", id=verification.id, why=exc.code)
-            return
-        await self.store.mark_canceled(verification.id, verification.reference)
+    async def _cancel(self, over: Verification) -> None:
+        """Cancel at the provider; a cancel that fails is tried again after its wait."""
+        provider = self._guarded.get(over.provider)
+        if provider and over.reference:
+            allowance = await self._budget.spend_cancel(over)
+            if allowance is None:
+                return
+            try:
+                await provider.cancel(allowance, over.reference)
+            except ProviderError as exc:
+                left = CANCELS - over.cancels - 1
+                log.warning("sweeper.not_canceled", id=over.id, why=exc.code, tries_left=left)
+                return
+        await self.store.mark_canceled(over.id, over.reference)
+
+    @cached_property
+    def _guarded(self) -> Mapping[str, Guarded]:
+        return {name: Guarded(provider, self.now) for name, provider in self.providers.items()}
+
+    @cached_property
+    def _budget(self) -> Budget:
+        """No limit of the policy holds for cancels: `CANCELS` does."""
+        return Budget(self.limiter, (), self.now, self.store)

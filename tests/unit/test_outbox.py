@@ -19,6 +19,7 @@ from otp_app.errors import (
     ProviderNotReached,
     ProviderRejected,
     ProviderTimedOut,
+    ProviderUnavailable,
     StoreUnavailable,
     VerificationExpired,
 )
@@ -207,15 +208,17 @@ async def test_a_failure_is_one_event_with_its_reason(
     assert (event.type, event.reason, event.at) == (Type.FAILED, reason, clock.now())
 
 
-@pytest.mark.parametrize("error", [ProviderRejected(), ProviderNotReached(), NumberBusy()])
-async def test_a_first_message_that_was_not_sent_is_a_failure(
-    service: VerificationService, provider: FakeProvider, outbox: SqlOutbox, error: OtpError
+@pytest.mark.parametrize(
+    "error", [ProviderRejected(), ProviderUnavailable(), ProviderNotReached(), NumberBusy()]
+)
+async def test_a_verification_that_no_provider_took_has_no_event(
+    service: VerificationService, provider: FakeProvider, store: SqlStore, error: OtpError
 ) -> None:
     provider.failures = [error]
     with pytest.raises(type(error)):
         await start(service)
 
-    assert (await only(outbox)).reason is Reason.NOT_SENT
+    assert await written(store) == []
 
 
 async def test_what_goes_on_or_is_given_up_is_no_event(

@@ -30,6 +30,7 @@ from otp_app.errors import (
     VerificationReplaced,
 )
 from otp_app.phone import PhoneNumber
+from otp_app.verification.budget import CANCEL_WAIT
 from otp_app.verification.limits import Client
 from otp_app.verification.models import Channel, CheckOutcome, Flow, Reference, Status
 from otp_app.verification.sweeper import Sweeper
@@ -661,6 +662,7 @@ async def test_what_could_not_be_canceled_is_tried_again(
 
     await sweeper.sweep()
     assert provider.canceled == []
+    clock.tick(CANCEL_WAIT.total_seconds())
     await sweeper.sweep()
 
     assert provider.canceled == [started.reference]

@@ -100,7 +100,6 @@ async def test_it_sends_nothing_but_that(webhook: WebhookReceiver, backend: Back
     [
         (Status.EXPIRED, "expired"),
         (Status.EXHAUSTED, "attempts_exhausted"),
-        (Status.REFUSED, "not_sent"),
     ],
 )
 def test_a_failure_says_why(status: Status, reason: str) -> None:
