@@ -12,7 +12,8 @@ import tempfile
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -39,7 +40,9 @@ from otp_app.storage.sessions import SqlSessions
 from otp_app.storage.sql import SqlStore
 from otp_app.storage.tables import Stage, audit
 from otp_app.verification.audit import Outcome
+from otp_app.verification.budget import CANCELS, PAID_BY_GUESS, PAID_BY_MESSAGE, Call
 from otp_app.verification.limits import POLICY, Action, Client, Scope, spendings
+from otp_app.verification.looking import Screening
 from otp_app.verification.models import Channel, Policy
 from otp_app.verification.service import VerificationService
 from otp_app.verification.sessions import Sessions
@@ -69,6 +72,26 @@ LISTS = (Scope.SESSION_NUMBERS, Scope.ADDRESS_NUMBERS)  # count from each number
 SOME = (*LISTS, Scope.STRANGERS)  # holds for confirmed numbers only
 SECRET = b"secret of the tests"
 REACHED = {Outcome.OK, Outcome.REJECTED, Outcome.UNKNOWN}  # what the provider has in its log, too
+QUARTER = timedelta(minutes=15)
+
+
+def most_from_an_address(action: Action) -> int:
+    """The messages or guesses of one address in any `QUARTER`, by the strictest limit.
+
+    A limit allows its amount in each of the windows that a quarter of an hour touches.
+    """
+    limits = [one for one in POLICY if one.action is action and one.scope is Scope.ADDRESS]
+    return min(limit.amount * ceil(QUARTER / limit.window) for limit in limits)
+
+
+MOST_CALLS: Counter[Call] = Counter()
+"""N: the calls that one address can cause in any `QUARTER`, by kind.
+
+Each message pays for the calls of `PAID_BY_MESSAGE`, each guess for those of `PAID_BY_GUESS`.
+"""
+MOST_CALLS.update(PAID_BY_MESSAGE * most_from_an_address(Action.SEND))
+MOST_CALLS.update(PAID_BY_GUESS * most_from_an_address(Action.CHECK))
+
 _TYPED = re.compile(r' value="[^"]*"')  # the person's own field
 
 people = st.integers(0, 2)
@@ -100,7 +123,7 @@ class AnyOrder(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.stack = ExitStack()
-        self.judged = 0
+        self.judged = self.judged_calls = 0
         self.said: list[str] = []
         self.claims: list[tuple[Person, str]] = []
 
@@ -163,6 +186,12 @@ class AnyOrder(RuleBasedStateMachine):
             self.ask(person, number, Channel.SMS, "form")
             self.clock.tick(seconds)
 
+    @rule(person=people, button=st.sampled_from(BUTTONS), times=st.integers(6, 9))
+    def keep_pressing(self, person: int, button: str, times: int) -> None:
+        for _ in range(times):
+            self.press(person, button)
+            self.clock.tick(1)
+
     @rule(person=people, number=numbers, kinds=st.lists(guesses, min_size=1, max_size=7), way=ways)
     def ask_and_guess(self, person: int, number: PhoneNumber, kinds: list[str], way: str) -> None:
         self.ask(person, number, Channel.SMS, way)
@@ -180,9 +209,11 @@ class AnyOrder(RuleBasedStateMachine):
     def an_answer_is_lost(self) -> None:
         self.oracle.loses_answers = True
 
-    @rule(is_busy=st.booleans())
-    def provider_refuses_seconds(self, is_busy: bool) -> None:
+    @rule(is_busy=st.booleans(), says_so=st.booleans())
+    def provider_refuses_seconds(self, is_busy: bool, says_so: bool) -> None:
+        """With *says_so* our store can answer in its stead, else only the provider knows."""
         self.oracle.is_busy = is_busy
+        self.oracle.one_request_per_number = is_busy and says_so
 
     @rule(person=people, number=numbers, kind=guesses)
     def without_a_database(self, person: int, number: PhoneNumber, kind: str) -> None:
@@ -204,16 +235,19 @@ class AnyOrder(RuleBasedStateMachine):
     @rule()
     def sweep(self) -> None:
         service = self.working
+        self.oracle.by = None
         self._call(Sweeper(service.store, service.limiter, service.providers, service.now).sweep)
 
     @invariant()
     def everything_holds(self) -> None:
         self._no_limit_was_passed()
+        self._no_call_left_unpaid()
         self._guesses_are_for_the_browser_that_asked_in_time_and_few()
         self._only_the_providers_yes_verifies()
         self._nothing_leaks()
         self._all_is_in_the_audit_once()
         self.judged = len(self.oracle.log)
+        self.judged_calls = len(self.oracle.called)
 
     def _no_limit_was_passed(self) -> None:
         """I1, I3, I6: no window of any limit holds more than the limit, whoever, whenever."""
@@ -223,6 +257,26 @@ class AnyOrder(RuleBasedStateMachine):
                 if spending.limit.scope not in SOME:
                     used = self._used(spending, place)
                     assert used <= spending.limit.amount, (spending.limit.name, asked)
+
+    def _no_call_left_unpaid(self) -> None:
+        """I9: an address causes no more than N calls in any 15 minutes, whatever is answered.
+
+        The sweeper has `CANCELS` for each message.
+        """
+        for place in range(self.judged_calls, len(self.oracle.called)):
+            last = self.oracle.called[place]
+            if last.by:
+                earlier = self.oracle.called[: place + 1]
+                its = Counter(
+                    one.call
+                    for one in earlier
+                    if one.by and one.by.address == last.by.address and one.at > last.at - QUARTER
+                )
+                assert its <= MOST_CALLS, (last, its)
+                self.seen[f"all {last.call} calls"] += its[last.call] == MOST_CALLS[last.call]
+        kinds = Counter(one.call for one in self.oracle.called if one.by is None)
+        assert set(kinds) <= {Call.CANCEL}
+        assert kinds[Call.CANCEL] <= CANCELS * self.oracle.calls.count(Call.SEND)
 
     def _guesses_are_for_the_browser_that_asked_in_time_and_few(self) -> None:
         """I3, I4: by what the provider calls the verification."""
@@ -341,6 +395,7 @@ class AnyOrder(RuleBasedStateMachine):
             self.clock.now,
             limits=POLICY,
             channels=tuple(Channel),
+            screening=Screening(self.oracle),
         )
 
     def _install(self, service: VerificationService) -> None:
