@@ -106,3 +106,34 @@ def test_a_provider_that_fails_is_left_alone_and_nothing_is_lost_by_it(world: Wo
 
     assert {answer.status for answer in answers} == {503}
     assert len(world.asked("twilio.check")) == 5
+
+
+def test_a_number_that_is_busy_is_asked_about_five_times(world: World) -> None:
+    """S2: Twilio keeps the number back, and a refused start gives back no question."""
+    me, number = world.attacker(), world.number()
+    world.emulator.fail("twilio.start", twilio_error(60202), times=None)
+
+    statuses = []
+    for _ in range(60):
+        statuses.append(me.ask(number.e164).status)
+        world.later(2)
+
+    assert set(statuses) == {409, 429}
+    assert len(world.asked("twilio.start")) == statuses.count(409) <= 5
+
+
+def test_a_resend_that_is_refused_cancels_nothing(world: World) -> None:
+    """S4: two browsers verify one number, and the code of the first ends the second's."""
+    first, second, number = world.attacker(), world.attacker(), world.number()
+    first.ask(number.e164)
+    world.later(31)
+    second.ask(number.e164)
+    code = world.code(number)
+    assert first.guess(code).is_yes
+    assert second.guess(code).status == 410
+
+    resends = [second.exchange(second.request("POST", "/resend-otp")) for _ in range(20)]
+
+    assert {answer.status for answer in resends} == {429}
+    assert world.asked("twilio.cancel") == []
+    assert len(world.asked("twilio.start")) == 2

@@ -1,0 +1,186 @@
+"""Calls that refused posts cause: the real adapters on the emulator, which logs every request."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sqlalchemy import func, select
+from starlette.testclient import TestClient
+
+from otp_app import services
+from otp_app.phone import PhoneNumber
+from otp_app.storage.engine import migrate, open_engine
+from otp_app.storage.events import SqlOutbox
+from otp_app.storage.limiter import SqlLimiter
+from otp_app.storage.numbers import Numbers
+from otp_app.storage.sessions import SqlSessions
+from otp_app.storage.sql import SqlStore
+from otp_app.storage.tables import audit, events, verifications
+from otp_app.verification.limits import POLICY
+from otp_app.verification.models import Channel
+from otp_app.verification.service import VerificationService
+from otp_app.verification.sessions import Sessions
+from tests.backend.conftest import ORIGIN, Browser
+from tests.contract.conftest import make_twilio, make_vonage
+from tests.emulator import Clock, Emulator, twilio_error
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from sqlalchemy import Table
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from otp_app.verification.ports import Provider
+
+PHONE = PhoneNumber("+447400123456")
+SECRET = b"secret of the tests"
+
+
+@dataclass(frozen=True)
+class Site:
+    """The backend with one vendor, under the whole policy, on a database of its own."""
+
+    backend: TestClient
+    emulator: Emulator
+    engine: AsyncEngine
+    provider: Provider
+
+    def person(self, address: str) -> Browser:
+        """A browser of its own at *address*."""
+        client = TestClient(self.backend.app, base_url=ORIGIN, client=(address, 1))
+        client.portal = self.backend.portal
+        return Browser(client, services.current().flows.mint())
+
+    def count(self, table: Table) -> int:
+        """How many rows there are."""
+
+        async def work() -> int:
+            async with self.engine.connect() as connection:
+                counting = select(func.count()).select_from(table)
+                return (await connection.execute(counting)).scalar_one()
+
+        found: int = self.call(work)
+        return found
+
+    def call(self, work: Callable[..., Any], *args: object) -> Any:  # noqa: ANN401 - its answer
+        """Do *work* on the server's event loop."""
+        assert self.backend.portal is not None
+        return self.backend.portal.call(work, *args)
+
+
+@contextmanager
+def running(backend: TestClient, folder: Path, make: Callable[[str], Provider]) -> Iterator[Site]:
+    clock = Clock()
+    with ExitStack() as stack:
+        emulator = stack.enter_context(Emulator(clock))
+        url = f"sqlite:///{folder}/otp.db"
+        engine = open_engine(url)
+        site = Site(backend, emulator, engine, make(emulator.url))
+        stack.callback(site.call, engine.dispose)
+        site.call(migrate, url)
+        site.call(site.provider.open)
+        stack.callback(site.call, site.provider.aclose)
+        real = services.current()
+        stack.callback(services.install, real)
+        numbers = Numbers(SECRET)
+        service = VerificationService(
+            SqlStore(engine, numbers, SqlOutbox(engine, numbers, clock.now)),
+            SqlLimiter(engine, SECRET),
+            {site.provider.name: site.provider},
+            site.provider.name,
+            clock.now,
+            limits=POLICY,
+        )
+        sessions = Sessions(SqlSessions(engine, numbers), clock.now)
+        services.install(replace(real, verifications=service, sessions=sessions))
+        yield site
+        assert emulator.violations == []
+
+
+@pytest.fixture
+def vonage(backend: TestClient, tmp_path: Path) -> Iterator[Site]:
+    with running(backend, tmp_path, make_vonage) as site:
+        yield site
+
+
+@pytest.fixture
+def twilio(backend: TestClient, tmp_path: Path) -> Iterator[Site]:
+    with running(backend, tmp_path, make_twilio) as site:
+        yield site
+
+
+def post_on(me: Browser, clock: Clock, times: int = 60) -> set[int]:
+    """Ask for a code to `PHONE` every two seconds; the statuses."""
+    found = set()
+    for _ in range(times):
+        found.add(me.post("/request-otp", {"number": PHONE.e164}).status_code)
+        clock.tick(2)
+    return found
+
+
+def test_posts_about_a_number_that_we_are_verifying_ask_vonage_nothing(vonage: Site) -> None:
+    """S2."""
+    assert post_on(vonage.person("198.51.100.1"), vonage.emulator.clock, times=1) == {303}
+    vonage.emulator.clock.tick(31)
+
+    statuses = post_on(vonage.person("198.51.100.2"), vonage.emulator.clock)
+
+    assert statuses == {409, 429}
+    assert len(vonage.emulator.requests) == 1
+    assert [vonage.count(table) for table in (verifications, audit, events)] == [1, 2, 0]
+
+
+def test_posts_about_a_number_that_is_busy_for_vonage_alone_are_few_questions(
+    vonage: Site,
+) -> None:
+    """S2: our store knows nothing of it, as another database or program has started it."""
+    vonage.call(vonage.provider.start, PHONE, Channel.SMS)
+
+    statuses = post_on(vonage.person("198.51.100.2"), vonage.emulator.clock)
+
+    assert statuses == {409, 429}
+    starts = vonage.emulator.count("vonage.start") - 1
+    assert 1 < starts <= 5
+    assert len(vonage.emulator.requests) == 1 + starts
+    assert vonage.count(audit) == 2 * starts
+    assert vonage.count(events) == 0
+
+
+def test_posts_about_a_number_that_twilio_holds_back_are_few_questions(twilio: Site) -> None:
+    """S2: by Twilio's 60202."""
+    before = len(twilio.emulator.requests)
+    twilio.emulator.fail("twilio.start", twilio_error(60202), times=None)
+
+    statuses = post_on(twilio.person("198.51.100.2"), twilio.emulator.clock)
+
+    assert statuses == {409, 429}
+    starts = twilio.emulator.count("twilio.start")
+    assert 1 < starts <= 5
+    assert len(twilio.emulator.requests) == before + starts
+    assert [twilio.count(table) for table in (audit, events)] == [2 * starts, 0]
+
+
+@pytest.mark.parametrize("vendor", ["vonage", "twilio"])
+def test_resends_that_the_limits_refuse_cancel_nothing(
+    request: pytest.FixtureRequest, vendor: str
+) -> None:
+    """S4: the verification is over, and the messages of its number in this hour are used up."""
+    site: Site = request.getfixturevalue(vendor)
+    me = site.person("198.51.100.1")
+    assert post_on(me, site.emulator.clock, times=1) == {303}
+    for seconds in (31, 61, 121):
+        site.emulator.clock.tick(seconds)
+        assert me.post("/resend-otp").status_code == 303
+    site.emulator.clock.tick(601)
+    assert me.post("/resend-otp").status_code == 303  # the fifth to the number in this hour
+    site.emulator.clock.tick(601)
+    before = len(site.emulator.requests), site.count(audit)
+
+    statuses = {me.post("/resend-otp").status_code for _ in range(20)}
+
+    assert statuses == {429}
+    assert (len(site.emulator.requests), site.count(audit)) == before
