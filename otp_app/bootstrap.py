@@ -35,6 +35,7 @@ from otp_app.storage.idempotency import SqlIdempotency
 from otp_app.storage.limiter import SqlLimiter
 from otp_app.storage.numbers import Numbers
 from otp_app.storage.probe import Probe
+from otp_app.storage.refusals import Refusals
 from otp_app.storage.renewal import make_ready
 from otp_app.storage.sessions import SqlSessions
 from otp_app.storage.sql import SqlStore
@@ -102,7 +103,8 @@ async def running(settings: Settings) -> AsyncIterator[None]:
             await _open(provider)
             stack.push_async_callback(provider.aclose)
         tracer = await _tracer(settings, stack)
-        limiter = SqlLimiter(engine, secret.encode(), metrics.refused)
+        refusals = Refusals(keep=timedelta(seconds=settings.refusal_memory_seconds))
+        limiter = SqlLimiter(engine, secret.encode(), metrics.refused, refusals)
         verifications = VerificationService(
             store,
             limiter,

@@ -6,7 +6,10 @@ import logging
 import re
 import secrets
 import time
+from datetime import date
+from ipaddress import ip_network
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import structlog
 from structlog.contextvars import (
@@ -18,6 +21,9 @@ from structlog.contextvars import (
 from structlog.processors import EventRenamer, JSONRenderer, TimeStamper, add_log_level
 from structlog.stdlib import ProcessorFormatter, add_logger_name
 from structlog.typing import EventDict, Processor  # noqa: TC002 - structlog reads annotations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
 
 _SDK_LOGGERS = ("vonage", "twilio", "urllib3", "aiohttp", "aiosqlite", "sqlalchemy", "alembic")
 """At INFO and WARNING some of them print numbers, ids and whole bodies."""
@@ -38,6 +44,7 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\ud
 """What ends or reorders a line, moves or colours a terminal, or cannot be written to one."""
 
 _HASH = re.compile(r"(?=\d*[a-f])[0-9a-f]{8,16}")  # of a number; its digits look like one
+_ID = re.compile(r"(?=.*[A-Za-z])[\w-]{22}", re.ASCII)  # a verification's own: 128 random bits
 _MAX_LINE = 2000  # characters; the framework logs whole events, which anybody can make long
 
 
@@ -149,8 +156,28 @@ def _redacted(_logger: object, _method: str, event: EventDict) -> EventDict:
 def _safe(name: str, value: object) -> object:
     if value is None or isinstance(value, bool | int | float):
         return value
+    if isinstance(value, date):  # a `datetime` is one; a text that looks like one may be anything
+        return value.isoformat()
     text = str(value)
-    return text if name == "number" and _HASH.fullmatch(text) else redact(text)
+    is_ours = _OURS.get(name)
+    return text if is_ours and is_ours(text) else redact(text)
+
+
+def _is_network(text: str) -> bool:
+    """Whether it is an IP address or network and nothing else. No phone number is written so."""
+    try:
+        ip_network(text)
+    except ValueError:
+        return False
+    return True
+
+
+_OURS: Mapping[str, Callable[[str], object]] = {
+    "number": _HASH.fullmatch,
+    "id": _ID.fullmatch,
+    "address": _is_network,
+}
+"""Values that look like numbers and are none, by the key of a line: what form such a value has."""
 
 
 def _named(_logger: object, _method: str, event: EventDict) -> EventDict:

@@ -33,6 +33,9 @@ for name in [*os.environ]:  # nor do settings of the shell
         "METRICS_TOKEN",
         "TRUSTED_PROXY_HOPS",
         "SOCKETS_PER_ADDRESS",
+        "HTTP_POSTS_PER_SECOND",
+        "HTTP_READS_PER_SECOND",
+        "REFUSAL_MEMORY_SECONDS",
         "API_PUBLIC",
     }:
         del os.environ[name]

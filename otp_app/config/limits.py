@@ -25,6 +25,8 @@ class LimitSettings(SiteSettings):
     limit_rates: Annotated[dict[str, tuple[int, timedelta]], NoDecode] = Field(default_factory=dict)
     """Other rates for rows of `POLICY`, each set by its own name; nobody can set `LIMIT_RATES`."""
 
+    refusal_memory_seconds: int = Field(60, ge=0, le=3600, examples=["60"])
+
     @property
     def countries(self) -> frozenset[str]:
         """Where codes may go; everywhere, if there is none."""

@@ -30,6 +30,8 @@ class SiteSettings(BaseSettings):
     public_url: Origin | None = Field(None, examples=["https://verify.example.com"])
     trusted_proxy_hops: int = Field(0, ge=0, le=10, examples=["1"])
     sockets_per_address: int = Field(20, ge=1, le=1_000_000, examples=["20"])
+    http_posts_per_second: int = Field(10, ge=0, le=1_000_000, examples=["10"])
+    http_reads_per_second: int = Field(30, ge=0, le=1_000_000, examples=["30"])
     secret_key: SecretStr | None = Field(
         None, min_length=MIN_SECRET, examples=["(48 random bytes)"]
     )

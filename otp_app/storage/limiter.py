@@ -1,7 +1,7 @@
 """Limits in the database: they survive a restart, and all rows of one use count or none does.
 
-The windows are those of the library `limits`, on a storage of ours: its own keep memory or need
-another server.
+Windows move. A use is a row, and its key names the limit and the subject in the notation of the
+library `limits`.
 """
 
 from __future__ import annotations
@@ -9,26 +9,25 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import structlog
 from limits import RateLimitItemPerSecond
-from limits.aio.storage import MovingWindowSupport, Storage
-from limits.aio.strategies import MovingWindowRateLimiter
-from sqlalchemy import delete, func, insert, literal, select, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy import bindparam, delete, func, insert, select, text
 
 from otp_app.errors import RateLimited
 from otp_app.storage.engine import execute, transact
+from otp_app.storage.refusals import Refusals
 from otp_app.storage.tables import limit_hits
 from otp_app.verification.limits import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
-    from sqlalchemy import ColumnElement
+    from sqlalchemy import ScalarSelect, Select
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from otp_app.verification.limits import Limit, Spending
@@ -36,74 +35,43 @@ if TYPE_CHECKING:
 ALARMS = (0.5, 0.8)
 """Parts of a limit on everybody at which the operator is told."""
 
+_ALONE = {  # Two transactions that count at once would both find the last place free.
+    "sqlite": "BEGIN IMMEDIATE",
+    "postgresql": "LOCK TABLE limit_hits IN SHARE ROW EXCLUSIVE MODE",
+}
+
 log = structlog.get_logger(__name__)
 _hits = limit_hits.c
 
 
-class _Windows(Storage, MovingWindowSupport):
-    """`limits` on one transaction: a hit is a row, written under the name of its *batch*."""
+class _Row(NamedTuple):
+    """The key of a row, and how many seconds its window lasts."""
 
-    STORAGE_SCHEME = None
+    key: str
+    seconds: int
 
-    def __init__(self, connection: AsyncConnection, now: datetime, batch: str) -> None:
-        super().__init__()
-        self._connection = connection
-        self._now = now.timestamp()
-        self._batch = batch
 
-    @property
-    def base_exceptions(self) -> type[Exception]:
-        """What `limits` may wrap, if it is asked to."""
-        return SQLAlchemyError
+class _Use(NamedTuple):
+    """A spending as the table has it.
 
-    async def acquire_entry(self, key: str, limit: int, expiry: int, amount: int = 1) -> bool:
-        """Write *amount* rows, if the window has room for them."""
-        used = select(func.count()).where(*self._in_window(key, expiry)).scalar_subquery()
-        values = (
-            literal(key),
-            literal(self._now),
-            literal(self._now + expiry),
-            literal(self._batch),
-        )
-        row = select(*values).where(used + amount <= limit)
-        written = await self._connection.execute(
-            insert(limit_hits).from_select(["key", "at", "ends", "batch"], row),
-            execution_options={"preserve_rowcount": True},  # else -1 on PostgreSQL
-        )
-        return written.rowcount == 1
+    `first` is the mark that a spending with `once` leaves. While it stands, the use is free.
+    """
 
-    async def get_moving_window(self, key: str, limit: int, expiry: int) -> tuple[float, int]:
-        """Since when the window holds *limit* entries, and how many it holds."""
-        found = select(_hits.at).where(*self._in_window(key, expiry)).order_by(_hits.at.desc())
-        times = (await self._connection.execute(found)).scalars().all()
-        return (times[limit - 1] if len(times) >= limit else self._now), len(times)
+    limit: Limit
+    row: _Row
+    first: _Row | None
 
-    async def clear(self, key: str) -> None:
-        """Forget *key*."""
-        await self._connection.execute(delete(limit_hits).where(_hits.key == key))
 
-    async def check(self) -> bool:
-        """The transaction is open."""
-        return True
+class _Window(NamedTuple):
+    """The uses that are counted now.
 
-    async def incr(self, key: str, expiry: int, amount: int = 1) -> int:
-        """For the library's other strategies, which are not used."""
-        raise NotImplementedError
+    `full_since` is the time of the one whose end makes room, where the window is full; `is_free`
+    says that the use has left its mark already.
+    """
 
-    async def get(self, key: str) -> int:
-        """Likewise."""
-        raise NotImplementedError
-
-    async def get_expiry(self, key: str) -> float:
-        """Likewise."""
-        raise NotImplementedError
-
-    async def reset(self) -> int | None:
-        """Likewise."""
-        raise NotImplementedError
-
-    def _in_window(self, key: str, expiry: int) -> tuple[ColumnElement[bool], ...]:
-        return (_hits.key == key, _hits.at > self._now - expiry)
+    used: int
+    full_since: float | None
+    is_free: bool
 
 
 @dataclass(frozen=True)
@@ -124,59 +92,61 @@ class SqlLimiter:
     refused: Callable[[str], None] | None = None
     """Hears the name of each limit that refuses."""
 
+    refusals: Refusals = field(default_factory=Refusals)
+
     async def spend(self, spendings: Sequence[Spending], now: datetime) -> str:
         """Count all of *spendings*, or none; gives the name to take them back by.
+
+        No two of *spendings* are of one limit. A use without room is refused by a read alone.
 
         Raises:
             RateLimited: with the moment from which all have room.
             StoreUnavailable: nothing was counted, so nothing may be done.
         """
-        batch = secrets.token_hex(8)
+        uses, batch = self._uses(spendings), secrets.token_hex(8)
+        if not uses:
+            return batch
+        await self._require_room(uses, now)
 
-        async def work(connection: AsyncConnection) -> None:
-            await _one_at_a_time(connection)
-            limiter = MovingWindowRateLimiter(_Windows(connection, now, batch))
-            full = [s for s in spendings if not await self._hit(limiter, s)]
-            if full:
-                raise await self._refusal(limiter, full)
-            await self._alarm(limiter, spendings)
+        async def work(connection: AsyncConnection) -> list[_Window]:
+            await _lock(connection)
+            windows = await _windows(connection, uses, now)
+            self._refuse_full(uses, windows, now)  # another process may have been first
+            await _write(connection, uses, windows, now, batch)
+            return windows
 
-        await transact(self.engine, work)
+        _alarm(uses, await transact(self.engine, work))
         return batch
 
     async def require(self, spendings: Sequence[Spending], now: datetime) -> None:
         """Count nothing, but refuse what has no room."""
-
-        async def work(connection: AsyncConnection) -> None:
-            limiter = MovingWindowRateLimiter(_Windows(connection, now, ""))
-            tests = [(s, await limiter.test(_item(s.limit), self._key(s))) for s in spendings]
-            if full := [spending for spending, has_room in tests if not has_room]:
-                raise await self._refusal(limiter, full)
-
-        await transact(self.engine, work)
+        await self._require_room(self._uses(spendings), now)
 
     async def exhaust(self, spending: Spending, now: datetime) -> bool:
         """Use up what is left; False if that is nothing."""
+        uses = self._uses([spending])
         batch = secrets.token_hex(8)
 
         async def work(connection: AsyncConnection) -> bool:
-            await _one_at_a_time(connection)
-            limiter = MovingWindowRateLimiter(_Windows(connection, now, batch))
-            hits = [await self._hit(limiter, spending) for _ in range(spending.limit.amount)]
-            return any(hits)
+            await _lock(connection)
+            (window,) = await _windows(connection, uses, now)
+            left = spending.limit.amount - window.used
+            await _write(connection, uses * left, [window] * left, now, batch)
+            return left > 0
 
         return await transact(self.engine, work)
 
     async def refund(self, batch: str, spendings: Sequence[Spending]) -> None:
         """Give back those of *spendings* that were counted under the name *batch*."""
-        keys = [key for spending in spendings for key in self._keys(spending)]
-        given = (_hits.batch == batch, _hits.key.in_(keys))
-        await execute(self.engine, delete(limit_hits).where(*given))
+        counted = (_hits.batch == batch, _hits.key.in_(self._keys(spendings)))
+        await execute(self.engine, delete(limit_hits).where(*counted))
+        self.refusals.forget_all()
 
     async def forgive(self, spendings: Sequence[Spending]) -> None:
         """Forget what was counted in a row, after a success."""
-        keys = [key for spending in spendings for key in self._keys(spending)]
+        keys = self._keys(spendings)
         await execute(self.engine, delete(limit_hits).where(_hits.key.in_(keys)))
+        self.refusals.forget_all()
 
     async def prune(self, now: datetime) -> None:
         """Forget what no window reaches back to."""
@@ -184,76 +154,133 @@ class SqlLimiter:
 
     async def standings(self, spendings: Sequence[Spending], now: datetime) -> list[Standing]:
         """How the limits of *spendings* stand. Counts nothing."""
-        standings: list[Standing] = []
+        uses = self._uses(spendings)
+        found = zip(uses, await self._read(uses, now), strict=True)
+        return [Standing(use.limit, window.used, _until(use, window)) for use, window in found]
 
-        async def work(connection: AsyncConnection) -> None:
-            limiter = MovingWindowRateLimiter(_Windows(connection, now, batch=""))
-            standings.extend([await self._standing(limiter, s) for s in spendings])
+    async def _read(self, uses: Sequence[_Use], now: datetime) -> list[_Window]:
+        async def work(connection: AsyncConnection) -> list[_Window]:
+            return await _windows(connection, uses, now)
 
-        await transact(self.engine, work)
-        return standings
+        return await transact(self.engine, work) if uses else []
 
-    async def _hit(self, limiter: MovingWindowRateLimiter, spending: Spending) -> bool:
-        item = _item(spending.limit)
-        if spending.once:
-            first = _first(item)
-            if not await limiter.hit(first, self._key(spending, spending.once)):
-                return True
-        return await limiter.hit(item, self._key(spending))
+    async def _require_room(self, uses: Sequence[_Use], now: datetime) -> None:
+        """Refuse by what is remembered, else by what the database holds."""
+        remembered = [(use, self.refusals.until(_named(use), now)) for use in uses]
+        if full := [(use, until) for use, until in remembered if until]:
+            raise self._refusal(full)
+        self._refuse_full(uses, await self._read(uses, now), now)
 
-    async def _standing(self, limiter: MovingWindowRateLimiter, spending: Spending) -> Standing:
-        limit = spending.limit
-        stats = await limiter.get_window_stats(_item(limit), self._key(spending))
-        until = datetime.fromtimestamp(stats.reset_time, UTC) if stats.remaining <= 0 else None
-        return Standing(limit, limit.amount - stats.remaining, until)
+    def _refuse_full(self, uses: Sequence[_Use], windows: Sequence[_Window], now: datetime) -> None:
+        found = zip(uses, windows, strict=True)
+        paid = [(use, _until(use, window)) for use, window in found if not window.is_free]
+        if full := [(use, until) for use, until in paid if until]:
+            for use, until in full:
+                self.refusals.remember(_named(use), until, now)
+            raise self._refusal(full)
 
-    async def _refusal(
-        self, limiter: MovingWindowRateLimiter, full: Sequence[Spending]
-    ) -> RateLimited:
-        free = [
-            (await limiter.get_window_stats(_item(s.limit), self._key(s))).reset_time for s in full
-        ]
-        last = max(range(len(full)), key=free.__getitem__)
-        limit = full[last].limit
-        log.warning("limit.reached", limit=limit.name)
+    def _refusal(self, full: Sequence[tuple[_Use, datetime]]) -> RateLimited:
+        use, until = max(full, key=lambda one: one[1])
+        log.warning("limit.reached", limit=use.limit.name)
         if self.refused:
-            self.refused(limit.name)
-        return RateLimited(scope=_told(limit.scope), until=datetime.fromtimestamp(free[last], UTC))
+            self.refused(use.limit.name)
+        return RateLimited(scope=_told(use.limit.scope), until=until)
 
-    async def _alarm(self, limiter: MovingWindowRateLimiter, spendings: Sequence[Spending]) -> None:
-        for spending in spendings:
-            limit = spending.limit
-            if limit.scope is Scope.EVERYBODY:
-                stats = await limiter.get_window_stats(_item(limit), self._key(spending))
-                used = limit.amount - stats.remaining
-                if used in {max(1, round(part * limit.amount)) for part in ALARMS}:
-                    log.error("limit.alarm", limit=limit.name, used=used, of=limit.amount)
+    def _uses(self, spendings: Sequence[Spending]) -> list[_Use]:
+        return [self._use(spending) for spending in spendings]
 
-    def _keys(self, spending: Spending) -> Iterator[str]:
-        """The keys of the rows that count *spending*."""
-        item = _item(spending.limit)
-        yield item.key_for(self._key(spending))
-        if spending.once:
-            yield _first(item).key_for(self._key(spending, spending.once))
+    def _keys(self, spendings: Sequence[Spending]) -> list[str]:
+        """The keys of the rows that count *spendings*."""
+        uses = self._uses(spendings)
+        return [row.key for use in uses for row in (use.first, use.row) if row]
 
-    def _key(self, spending: Spending, *more: str) -> str:
+    def _use(self, spending: Spending) -> _Use:
+        limit, seconds = spending.limit, int(spending.limit.window / timedelta(seconds=1))
+        item = RateLimitItemPerSecond(limit.amount, seconds)
+        row = _Row(item.key_for(self._hash(spending)), seconds)
+        if not spending.once:
+            return _Use(limit, row, None)
+        first = RateLimitItemPerSecond(1, seconds, "ONCE")
+        return _Use(limit, row, _Row(first.key_for(self._hash(spending, spending.once)), seconds))
+
+    def _hash(self, spending: Spending, *more: str) -> str:
         named = "\0".join((spending.limit.name, spending.subject, *more))
         return hmac.new(self.secret, named.encode(), hashlib.sha256).hexdigest()
 
 
-async def _one_at_a_time(connection: AsyncConnection) -> None:
-    """As on SQLite by itself: of two who count at once, both would find the last place free."""
-    if connection.dialect.name == "postgresql":
-        await connection.execute(text("LOCK TABLE limit_hits IN SHARE ROW EXCLUSIVE MODE"))
+def _named(use: _Use) -> tuple[str, str]:
+    """What a refusal of *use* is remembered under: with `once`, other values may still be free."""
+    return use.row.key, use.first.key if use.first else ""
 
 
-def _item(limit: Limit) -> RateLimitItemPerSecond:
-    return RateLimitItemPerSecond(limit.amount, int(limit.window / timedelta(seconds=1)))
+def _until(use: _Use, window: _Window) -> datetime | None:
+    """The moment from which there is room again; None where there is room now."""
+    if window.full_since is None:
+        return None
+    return datetime.fromtimestamp(window.full_since + use.row.seconds, UTC)
 
 
-def _first(item: RateLimitItemPerSecond) -> RateLimitItemPerSecond:
-    """What only the first use in a window of *item* has room for."""
-    return RateLimitItemPerSecond(1, item.multiples, "ONCE")
+async def _lock(connection: AsyncConnection) -> None:
+    """From here to the end of the transaction nobody else counts."""
+    await connection.execute(text(_ALONE[connection.dialect.name]))
+
+
+async def _windows(
+    connection: AsyncConnection, uses: Sequence[_Use], now: datetime
+) -> list[_Window]:
+    """The windows of *uses*, by one SELECT."""
+    values: dict[str, str | float | int] = {}
+    for place, use in enumerate(uses):
+        since = now.timestamp() - use.row.seconds
+        first = use.first.key if use.first else ""  # no row has an empty key
+        values |= {f"key{place}": use.row.key, f"since{place}": since, f"first{place}": first}
+        values[f"others{place}"] = use.limit.amount - 1
+    row = (await connection.execute(_question(len(uses)), values)).one()
+    found = [row[start : start + 3] for start in range(0, len(row), 3)]
+    return [_Window(used, since, bool(firsts)) for used, since, firsts in found]
+
+
+@cache
+def _question(number: int) -> Select[*tuple[Any, ...]]:
+    """Three columns for each of so many uses: those of `_Window`."""
+    return select(*[column for place in range(number) for column in _columns(place)])
+
+
+def _columns(place: int) -> tuple[ScalarSelect[int], ScalarSelect[float], ScalarSelect[int]]:
+    recent = _hits.at > bindparam(f"since{place}")
+    window = (_hits.key == bindparam(f"key{place}"), recent)
+    last = select(_hits.at).where(*window).order_by(_hits.at.desc()).limit(1)
+    firsts = (_hits.key == bindparam(f"first{place}"), recent)
+    return (
+        select(func.count()).where(*window).scalar_subquery(),
+        last.offset(bindparam(f"others{place}")).scalar_subquery(),
+        select(func.count()).where(*firsts).scalar_subquery(),
+    )
+
+
+async def _write(
+    connection: AsyncConnection,
+    uses: Sequence[_Use],
+    windows: Sequence[_Window],
+    now: datetime,
+    batch: str,
+) -> None:
+    """Count each of *uses* that is not free."""
+    counted = [use for use, window in zip(uses, windows, strict=True) if not window.is_free]
+    rows = [row for use in counted for row in (use.first, use.row) if row]
+    at = now.timestamp()
+    values = [{"key": row.key, "at": at, "ends": at + row.seconds, "batch": batch} for row in rows]
+    if values:
+        await connection.execute(insert(limit_hits), values)
+
+
+def _alarm(uses: Sequence[_Use], before: Sequence[_Window]) -> None:
+    """Tell the operator that a limit on everybody has come to one of `ALARMS`."""
+    for use, window in zip(uses, before, strict=True):
+        limit, used = use.limit, window.used + 1
+        marks = {max(1, round(part * limit.amount)) for part in ALARMS}
+        if limit.scope is Scope.EVERYBODY and used in marks:
+            log.error("limit.alarm", limit=limit.name, used=used, of=limit.amount)
 
 
 def _told(scope: Scope) -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import math
+import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import delete
@@ -20,40 +23,75 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+TURN = 0.02
+"""Seconds of one wait. The waits are counted, and not the time: on a busy event loop each of them
+takes longer, so the time that the loop takes is not held against the database."""
+
 PATIENCE = 0.2
-"""Seconds. Who comes now would wait as long for each statement, and a page needs several."""
+"""Seconds after which the database is busy: a page needs several statements, each as slow."""
+
+GIVE_UP = 3.0
+"""Seconds without a success after which the database is failing. A try gives up on a lock or a
+connection after a second, so several have failed by then."""
+
+AGAIN = 0.1  # seconds between a try that failed and the next
+FRESH = 1.0  # seconds for which an answer is given again: a flood costs one look a second
+LONGEST = 1.0  # seconds that an answer takes at most: load balancers wait for one or two
+
+
+def now() -> float:
+    """Seconds by a clock that never goes back."""
+    return time.monotonic()
 
 
 class Database(StrEnum):
     """What a look at the database finds."""
 
     OK = "ok"
+    BUSY = "busy"  # it does not answer in time now
     OTHER_VERSION = "other_version"  # its tables are not those of this version of the app
-    FAILING = "failing"  # it does not answer in time, or cannot be written
+    FAILING = "failing"  # it has not answered, or could not be written, for `GIVE_UP`
 
 
 @dataclass
 class Probe:
-    """Looks at the database of *engine*; whoever asks meanwhile hears the same answer."""
+    """Looks at the database of *engine*. All who ask meanwhile get the answer of one look."""
 
     engine: AsyncEngine
     _looking: asyncio.Task[Database] | None = field(default=None, init=False)
+    _found: Database = field(default=Database.OK, init=False)
+    _ended: float = field(default=-FRESH, init=False)
 
     async def look(self) -> Database:
-        """See whether it takes what we would write, within `PATIENCE`. Changes nothing."""
+        """See whether it takes what we would write. Changes nothing.
+
+        While the look is not over, a database that was failing still is; any other is busy.
+        """
+        if now() - self._ended < FRESH:
+            return self._found
         if self._looking is None or self._looking.done():
             self._looking = asyncio.create_task(self._look())
-        try:
-            async with asyncio.timeout(PATIENCE):
-                return await asyncio.shield(self._looking)
-        except TimeoutError:
-            return Database.FAILING
+        await _within(PATIENCE, self._looking, until=now() + LONGEST)
+        if self._looking.done():
+            return self._looking.result()
+        return Database.FAILING if self._found is Database.FAILING else Database.BUSY
 
     async def _look(self) -> Database:
-        try:
-            return await transact(self.engine, self._try)
-        except StoreUnavailable:
-            return Database.FAILING
+        """Try until a try succeeds, for `GIVE_UP` at most."""
+        tries = asyncio.create_task(self._tries())
+        if await _within(GIVE_UP, tries):
+            self._found = tries.result()
+        else:
+            tries.cancel()
+            self._found = Database.FAILING
+        self._ended = now()
+        return self._found
+
+    async def _tries(self) -> Database:
+        while True:
+            with suppress(StoreUnavailable):
+                return await transact(self.engine, self._try)
+            await asyncio.sleep(AGAIN)
 
     async def _try(self, connection: AsyncConnection) -> Database:
         # Of no row, and yet it needs the right to write and, on SQLite, its turn.
@@ -64,6 +102,15 @@ class Probe:
     @cached_property
     def _newest(self) -> str | None:
         return migrations.steps().get_current_head()
+
+
+async def _within(seconds: float, task: asyncio.Task[Any], until: float = math.inf) -> bool:
+    """Wait for *task* for so many seconds' turns, no longer than *until*. Whether it is done."""
+    for _ in range(round(seconds / TURN)):
+        if task.done() or now() > until:
+            break
+        await asyncio.wait({task}, timeout=TURN)
+    return task.done()
 
 
 def _revision(connection: Connection) -> str | None:

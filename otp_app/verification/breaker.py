@@ -52,5 +52,5 @@ class Breaker:
                 country=region,
                 sent=sent,
                 approved=approved,
-                until=(self.now() + limit.window).isoformat(),
+                until=self.now() + limit.window,
             )

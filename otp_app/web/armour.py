@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ from otp_app.web.hosts import OneHost
 from otp_app.web.log_context import LogContext
 from otp_app.web.operators import Operators
 from otp_app.web.proxies import BehindProxies
+from otp_app.web.request_rates import RequestRates, too_fast
 from otp_app.web.sockets import FrameChecks, FrameRates, SocketCaps
 
 if TYPE_CHECKING:
@@ -54,12 +56,15 @@ def armoured(
     _report(style.palette)
     built = get_web_dir() / Dirs.STATIC
     policies = csp.pages(built, settings.own_origins, scripts, style.css)
-    app = SecurityHeaders(app, policies=policies, https=settings.is_https)
+    guarded = partial(SecurityHeaders, policies=policies, https=settings.is_https)
+    app = guarded(app)
     if settings.otel_exporter_otlp_endpoint:
         from otp_app.web.request_spans import RequestSpans
 
         app = RequestSpans(app)
     app = LogContext(app)
+    posts, reads = settings.http_posts_per_second, settings.http_reads_per_second
+    app = RequestRates(app, guarded(too_fast), posts=posts, reads=reads)
     return BehindProxies(app, hops=settings.trusted_proxy_hops, https=settings.is_https)
 
 

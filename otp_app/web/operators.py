@@ -65,11 +65,15 @@ class Operators:
 
 
 async def _ready(request: Request) -> Response:  # noqa: ARG001 - Starlette's signature
-    """Whether traffic may come. The provider is told of, but no other server has a better one."""
+    """Whether traffic may come.
+
+    Load is no reason to go elsewhere: the next server would get it. Nor is a failing provider: no
+    other server has a better one.
+    """
     here = services.current()
     database = await here.database.look()
     draining = here.draining.is_set()
-    is_ready = database is Database.OK and not draining
+    is_ready = database in {Database.OK, Database.BUSY} and not draining
     body = {
         "status": "draining" if draining else "ready" if is_ready else "not_ready",
         "database": database,

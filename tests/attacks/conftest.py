@@ -23,7 +23,12 @@ COUNTRIES = "US,GB"
 
 
 def settings(services: str, public: str) -> dict[str, str]:
-    """Those of production, where they matter; *services* is where the emulator is."""
+    """Those of production, where they matter; *services* is where the emulator is.
+
+    The rates of HTTP stay loose, as an attack is to reach the limit that it is about:
+    `backend/test_request_rates.py` has the rates. `World.later` changes the rows of the limits, so
+    no refusal is remembered.
+    """
     limits = {
         limit.name: f"{limit.amount}/{int(limit.window.total_seconds())} seconds"
         for limit in POLICY

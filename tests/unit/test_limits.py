@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+from sqlalchemy import event, select, text
 
 from otp_app.errors import (
     CodeMismatch,
@@ -19,6 +21,8 @@ from otp_app.errors import (
 )
 from otp_app.phone import PhoneNumber
 from otp_app.storage.limiter import SqlLimiter
+from otp_app.storage.refusals import Refusals
+from otp_app.storage.tables import limit_hits
 from otp_app.verification.limits import (
     POLICY,
     Action,
@@ -34,12 +38,18 @@ from tests.fakes import RIGHT, WRONG
 from tests.unit.conftest import SECRET
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
     from otp_app.storage.sql import SqlStore
     from otp_app.verification.service import VerificationService
     from tests.emulator import Clock
     from tests.fakes import FakeProvider
 
 ME = Client(Flow("me"), "203.0.113.7")
+ONE = Spending(replace(POLICY[0], amount=1), "me")
+OTHER = Spending(replace(POLICY[1], amount=2), "203.0.113.7")
 
 
 def number(index: int) -> PhoneNumber:
@@ -306,12 +316,12 @@ async def test_no_number_stands_in_a_key(limited: VerificationService, sql_store
 
 async def test_old_uses_are_swept_away(sql_store: SqlStore, clock: Clock) -> None:
     limiter = SqlLimiter(sql_store.engine, SECRET)
-    await limiter.spend([Spending(POLICY[0], "me")], clock.now())
+    await limiter.spend([ONE], clock.now())
 
-    await limiter.prune(clock.now() + POLICY[0].window - timedelta(seconds=1))
+    await limiter.prune(clock.now() + ONE.limit.window - timedelta(seconds=1))
     with pytest.raises(RateLimited):
-        await limiter.spend([Spending(replace(POLICY[0], amount=1), "me")] * 2, clock.now())
-    await limiter.prune(clock.now() + POLICY[0].window)
+        await limiter.spend([ONE], clock.now())
+    await limiter.prune(clock.now() + ONE.limit.window)
 
     async with sql_store.engine.connect() as connection:
         assert (await connection.exec_driver_sql("SELECT * FROM limit_hits")).all() == []
@@ -329,3 +339,172 @@ def test_a_country_is_that_of_the_number_not_of_its_calling_code() -> None:
     (spending,) = spendings(country, Action.SEND, ME, PhoneNumber("+12642351234"))
 
     assert spending.subject == "AI"  # Anguilla shares +1
+
+
+@contextmanager
+def statements(engine: AsyncEngine) -> Iterator[list[str]]:
+    """What the database is asked meanwhile, without the beginnings and ends of transactions."""
+    found: list[str] = []
+
+    def add(*arguments: object) -> None:
+        found.append(str(arguments[2]))
+
+    event.listen(engine.sync_engine, "before_cursor_execute", add)
+    yield found
+    event.remove(engine.sync_engine, "before_cursor_execute", add)
+
+
+async def all_hits(store: SqlStore) -> list[object]:
+    async with store.engine.connect() as connection:
+        return list((await connection.execute(select(limit_hits))).all())
+
+
+async def refused_until(limiter: SqlLimiter, now: datetime, *uses: Spending) -> datetime:
+    with pytest.raises(RateLimited) as caught:
+        await limiter.spend(uses, now)
+    until = caught.value.params["until"]
+    assert isinstance(until, datetime)
+    return until
+
+
+async def test_a_refused_use_reads_once_and_writes_nothing(
+    verifications: VerificationService, sql_store: SqlStore
+) -> None:
+    """S3: the whole policy for messages, with the last of its limits reached."""
+    uses = spendings(POLICY, Action.SEND, ME, number(1))
+    now = verifications.now()
+    await SqlLimiter(sql_store.engine, SECRET).spend(uses, now)
+    before = await all_hits(sql_store)
+
+    with statements(sql_store.engine) as found:
+        await refused_until(SqlLimiter(sql_store.engine, SECRET), now, *uses)
+
+    assert len(found) <= 2
+    assert all(statement.startswith("SELECT") for statement in found)
+    assert await all_hits(sql_store) == before
+
+
+async def test_a_refused_use_does_not_wait_for_who_writes(
+    sql_store: SqlStore, clock: Clock
+) -> None:
+    """S3: another connection has SQLite's only lock for writing."""
+    await SqlLimiter(sql_store.engine, SECRET).spend([ONE], clock.now())
+
+    async with sql_store.engine.begin() as other:
+        await other.execute(text("BEGIN IMMEDIATE"))
+        until = await refused_until(SqlLimiter(sql_store.engine, SECRET), clock.now(), ONE)
+
+    assert until == clock.now() + ONE.limit.window
+
+
+async def test_what_has_to_have_room_is_asked_by_one_select(
+    verifications: VerificationService, sql_store: SqlStore
+) -> None:
+    """S3."""
+    limiter = SqlLimiter(sql_store.engine, SECRET)
+    uses = spendings(POLICY, Action.PAUSE, ME, number(1))
+    with statements(sql_store.engine) as found:
+        await limiter.require(uses, verifications.now())
+    assert [statement.startswith("SELECT") for statement in found] == [True]
+
+    await limiter.exhaust(uses[0], verifications.now())
+    with statements(sql_store.engine) as found, pytest.raises(RateLimited):
+        await limiter.require(uses, verifications.now())
+
+    assert [statement.startswith("SELECT") for statement in found] == [True]
+
+
+async def test_a_remembered_refusal_asks_nothing_and_names_the_same_time(
+    sql_store: SqlStore, clock: Clock
+) -> None:
+    """S3."""
+    limiter = SqlLimiter(sql_store.engine, SECRET)
+    await limiter.spend([ONE], clock.now())
+    until = await refused_until(limiter, clock.now(), ONE, OTHER)
+
+    with statements(sql_store.engine) as found:
+        assert await refused_until(limiter, clock.now(), ONE) == until
+        assert await refused_until(limiter, clock.now(), OTHER, ONE) == until
+        with pytest.raises(RateLimited):
+            await limiter.require([ONE], clock.now())
+    assert found == []
+
+    await limiter.spend([OTHER], clock.now())  # the refusal was of the other limit
+
+
+async def test_of_two_remembered_refusals_the_later_time_is_named(
+    sql_store: SqlStore, clock: Clock
+) -> None:
+    limiter = SqlLimiter(sql_store.engine, SECRET)
+    await limiter.spend([ONE], clock.now())
+    clock.tick(60)
+    other = replace(OTHER, limit=replace(OTHER.limit, amount=1))
+    await limiter.spend([other], clock.now())
+    latest = await refused_until(limiter, clock.now(), other, ONE)
+
+    with statements(sql_store.engine) as found:
+        assert await refused_until(limiter, clock.now(), ONE, other) == latest
+        assert await refused_until(limiter, clock.now(), ONE) == latest - timedelta(seconds=60)
+    assert found == []
+
+
+async def test_a_refusal_is_remembered_for_a_minute_and_no_longer_than_it_holds(
+    sql_store: SqlStore, clock: Clock
+) -> None:
+    """Another process may have given the use back meanwhile."""
+    limiter, elsewhere = (SqlLimiter(sql_store.engine, SECRET) for _ in range(2))
+    batch = await elsewhere.spend([ONE], clock.now())
+    await refused_until(limiter, clock.now(), ONE)
+    await elsewhere.refund(batch)
+
+    clock.tick(59)
+    await refused_until(limiter, clock.now(), ONE)
+    clock.tick(1)
+    await limiter.spend([ONE], clock.now())
+
+    clock.tick(ONE.limit.window.total_seconds() - 1)
+    until = await refused_until(limiter, clock.now(), ONE)
+    clock.tick(1)
+    assert until == clock.now()
+    await limiter.spend([ONE], clock.now())
+
+
+async def test_what_is_given_back_or_forgiven_here_has_room_at_once(
+    sql_store: SqlStore, clock: Clock
+) -> None:
+    """S3."""
+    limiter = SqlLimiter(sql_store.engine, SECRET)
+    batch = await limiter.spend([ONE], clock.now())
+    await refused_until(limiter, clock.now(), ONE)
+
+    await limiter.refund(batch)
+    await limiter.spend([ONE], clock.now())
+    await refused_until(limiter, clock.now(), ONE)
+
+    await limiter.forgive([ONE])
+    await limiter.spend([ONE], clock.now())
+
+
+async def test_a_remembered_refusal_of_one_number_is_none_of_another(
+    sql_store: SqlStore, clock: Clock
+) -> None:
+    """A number that was counted before is free, whoever has been refused meanwhile."""
+    limiter = SqlLimiter(sql_store.engine, SECRET)
+    first, second = replace(ONE, once="+447400123456"), replace(ONE, once="+447400123457")
+    await limiter.spend([first], clock.now())
+    await refused_until(limiter, clock.now(), second)
+
+    await limiter.spend([first], clock.now())
+    with statements(sql_store.engine) as found:
+        await refused_until(limiter, clock.now(), second)
+    assert found == []
+
+
+def test_of_too_many_refusals_the_oldest_is_forgotten(clock: Clock) -> None:
+    refusals, until = Refusals(most=3), clock.now() + timedelta(hours=1)
+    for key in "abcda":
+        refusals.remember(key, until, clock.now())
+
+    known = [key for key in "abcd" if refusals.until(key, clock.now())]
+
+    assert known == ["a", "c", "d"]

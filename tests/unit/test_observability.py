@@ -7,19 +7,28 @@ import logging
 import sys
 import traceback
 import warnings
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, date, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 import structlog
 
 from otp_app.observability import RedactedRecord, begin, configure_logging, redact
+from otp_app.phone import PhoneNumber
+from otp_app.verification.breaker import Breaker
+from otp_app.verification.limits import POLICY, RIPE, Action, Client
+from otp_app.verification.models import Channel, Flow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from otp_app.verification.service import VerificationService
+    from tests.emulator import Clock
     from tests.logs import Lines
+
+NUMBER = PhoneNumber("+447400123456")
 
 SECRETS = [
     "+447400123456",
@@ -202,3 +211,71 @@ def test_lines_tell_the_request_and_how_long_it_has_taken(production_log: Lines)
     assert "session" not in three
     assert (one["number"], three["number"]) == ("0a0a0a0a0a0a", "[redacted]")
     assert all(isinstance(line["duration_ms"], int) for line in (one, two, three))
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        (datetime(2026, 11, 30, 18, 59, 7, 123456, tzinfo=UTC), "2026-11-30T18:59:07.123456+00:00"),
+        (datetime(2026, 11, 30, 18, 59, tzinfo=UTC), "2026-11-30T18:59:00+00:00"),
+        (date(2026, 11, 30), "2026-11-30"),
+    ],
+)
+def test_a_time_of_ours_can_be_read(production_log: Lines, value: date, written: str) -> None:
+    """S14: whatever the key is. A text that looks like a time may have come from anywhere."""
+    log = structlog.get_logger("otp_app.test")
+
+    log.error("country.paused", until=value, since=written)
+
+    [line] = production_log.read()
+    assert line["until"] == written
+    assert "[redacted]" in line["since"]
+
+
+async def test_the_operator_can_read_until_when_a_country_is_paused(
+    verifications: VerificationService, production_log: Lines, clock: Clock
+) -> None:
+    """S14: the one line of ours that has a time."""
+    pause = next(limit for limit in POLICY if limit.action is Action.PAUSE)
+    limits = [replace(pause, amount=1)]
+    await verifications.start(Client(Flow("me"), "203.0.113.7"), NUMBER, Channel.SMS)
+    clock.tick(RIPE.total_seconds())
+
+    await Breaker(verifications.store.journal, verifications.limiter, limits, clock.now).look()
+
+    [line] = production_log.named("country.paused")
+    assert datetime.fromisoformat(line["until"]) == clock.now() + pause.window
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("address", "203.0.113.7"),
+        ("address", "198.51.100.255"),
+        ("address", "2001:db8:1234:5678::/64"),
+        ("address", "2001:db8:1234::/48"),
+        ("address", "unknown"),
+        ("number", "0a0a0a0a0a0a"),
+        ("id", "a1234567890b1234567-_c"),
+    ],
+)
+def test_what_only_looks_like_a_number_can_be_read(
+    production_log: Lines, name: str, value: str
+) -> None:
+    """F27, S14: by the key of the line and the whole form of the value."""
+    structlog.get_logger("otp_app.test").warning("socket.refused", **{name: value})
+
+    [line] = production_log.read()
+    assert line[name] == value
+
+
+@pytest.mark.parametrize("name", ["address", "number", "id", "until", "why"])
+@pytest.mark.parametrize("value", [*SECRETS, "203.0.113.7 +447400123456", "1234567890123456789012"])
+def test_no_key_of_a_line_lets_a_secret_through(
+    production_log: Lines, name: str, value: str
+) -> None:
+    structlog.get_logger("otp_app.test").warning("asked", **{name: value})
+
+    [line] = production_log.read()
+    assert "[redacted]" in line[name]
+    assert value not in line[name]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import event, text
 
-from otp_app.storage.probe import Database, Probe
+from otp_app.storage import probe as probe_module
+from otp_app.storage.probe import GIVE_UP, PATIENCE, TURN, Database, Probe
 
 if TYPE_CHECKING:
     from otp_app.storage.sql import SqlStore
@@ -19,16 +21,97 @@ def probe(sql_store: SqlStore) -> Probe:
     return Probe(sql_store.engine)
 
 
+async def settled(probe: Probe, before: Database = Database.BUSY) -> Database:
+    """What is found once it is something else than *before*."""
+    while (found := await probe.look()) is before:
+        continue
+    return found
+
+
 async def test_a_migrated_database_that_can_be_written_is_ok(probe: Probe) -> None:
     assert await probe.look() is Database.OK
 
 
 async def test_a_database_that_cannot_be_written_fails(probe: Probe) -> None:
+    """After it was tried again and again for some seconds."""
+    tries: list[object] = []
+    event.listen(probe.engine.sync_engine, "begin", tries.append)
+
     @event.listens_for(probe.engine.sync_engine, "connect")
     def read_only(connection: object, _: object) -> None:
         connection.cursor().execute("PRAGMA query_only = ON")  # type: ignore[attr-defined]
 
+    began = time.monotonic()
+    assert await probe.look() is Database.BUSY
+    assert await settled(probe) is Database.FAILING
+    assert time.monotonic() - began >= GIVE_UP
+    assert len(tries) > 2
     assert await probe.look() is Database.FAILING
+
+
+async def test_one_try_that_fails_is_no_failing_database(probe: Probe) -> None:
+    """S11."""
+    tries: list[object] = []
+
+    @event.listens_for(probe.engine.sync_engine, "begin")
+    def fail_once(_: object) -> None:
+        tries.append(_)
+        if len(tries) == 1:
+            raise OSError
+
+    assert await settled(probe) is Database.OK
+    assert len(tries) == 2
+
+
+async def test_a_database_that_somebody_holds_is_busy_then_failing_then_ok(
+    probe: Probe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S11: on SQLite one connection at a time can write."""
+    monkeypatch.setattr(probe_module, "FRESH", 0.0)
+    async with probe.engine.begin() as other:
+        await other.execute(text("BEGIN IMMEDIATE"))
+        assert await probe.look() is Database.BUSY
+        assert await settled(probe) is Database.FAILING
+        assert await probe.look() is Database.FAILING
+
+    assert await settled(probe, Database.FAILING) is Database.OK
+
+
+async def test_a_busy_event_loop_is_no_failing_database(
+    probe: Probe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S11: however long the loop takes for everything else, the look gets as many turns."""
+    monkeypatch.setattr(probe_module, "GIVE_UP", 100 * TURN)
+    loop, is_busy = asyncio.get_running_loop(), True
+
+    def work() -> None:
+        time.sleep(TURN)
+        if is_busy:
+            loop.call_soon(work)
+
+    work()
+    began = time.monotonic()
+    found = await settled(probe)
+    is_busy = False
+
+    assert found is Database.OK
+    assert time.monotonic() - began > PATIENCE
+
+
+async def test_an_answer_is_given_again_for_a_second(
+    probe: Probe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S3: a flood of questions is one look a second."""
+    moment = 1000.0
+    monkeypatch.setattr(probe_module, "now", lambda: moment)
+    tries: list[object] = []
+    event.listen(probe.engine.sync_engine, "begin", tries.append)
+
+    assert [await probe.look() for _ in range(50)] == [Database.OK] * 50
+    assert len(tries) == 1
+    moment += 1
+    assert await probe.look() is Database.OK
+    assert len(tries) == 2
 
 
 @pytest.mark.parametrize(
