@@ -455,7 +455,7 @@ async def test_a_refusal_is_remembered_for_a_minute_and_no_longer_than_it_holds(
     limiter, elsewhere = (SqlLimiter(sql_store.engine, SECRET) for _ in range(2))
     batch = await elsewhere.spend([ONE], clock.now())
     await refused_until(limiter, clock.now(), ONE)
-    await elsewhere.refund(batch)
+    await elsewhere.refund(batch, [ONE])
 
     clock.tick(59)
     await refused_until(limiter, clock.now(), ONE)
@@ -477,7 +477,7 @@ async def test_what_is_given_back_or_forgiven_here_has_room_at_once(
     batch = await limiter.spend([ONE], clock.now())
     await refused_until(limiter, clock.now(), ONE)
 
-    await limiter.refund(batch)
+    await limiter.refund(batch, [ONE])
     await limiter.spend([ONE], clock.now())
     await refused_until(limiter, clock.now(), ONE)
 
