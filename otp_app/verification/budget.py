@@ -23,6 +23,15 @@ if TYPE_CHECKING:
     from otp_app.verification.limits import Client, Limit, Spending
     from otp_app.verification.ports import Limiter, VerificationStore
 
+_OWN = {
+    Scope.SESSION,
+    Scope.ADDRESS,
+    Scope.KEY,
+    Scope.SESSION_NUMBERS,
+    Scope.ADDRESS_NUMBERS,
+}
+"""Scopes of the client alone: nothing that is known of a number lifts their limits."""
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -39,6 +48,8 @@ class Budget:
         Raises:
             RateLimited: a limit is reached, the number is locked or its country paused.
         """
+        uses = spendings(self.limits, Action.SEND, client, phone)
+        self.limiter.recall([use for use in uses if use.limit.scope in _OWN], self.now())
         paused = spendings(self.limits, Action.PAUSE, client, phone)
         await self.limiter.require([*self._failures(client, phone), *paused], self.now())
         limits = await self._of_send(client, phone)
