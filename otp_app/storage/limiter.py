@@ -122,6 +122,10 @@ class SqlLimiter:
         """Count nothing, but refuse what has no room."""
         await self._require_room(self._uses(spendings), now)
 
+    def recall(self, spendings: Sequence[Spending], now: datetime) -> None:
+        """Refuse what is remembered to have no room, by the latest time that is remembered."""
+        self._recall(self._uses(spendings), now)
+
     async def exhaust(self, spending: Spending, now: datetime) -> bool:
         """Use up what is left; False if that is nothing."""
         uses = self._uses([spending])
@@ -166,10 +170,13 @@ class SqlLimiter:
 
     async def _require_room(self, uses: Sequence[_Use], now: datetime) -> None:
         """Refuse by what is remembered, else by what the database holds."""
+        self._recall(uses, now)
+        self._refuse_full(uses, await self._read(uses, now), now)
+
+    def _recall(self, uses: Sequence[_Use], now: datetime) -> None:
         remembered = [(use, self.refusals.until(_named(use), now)) for use in uses]
         if full := [(use, until) for use, until in remembered if until]:
             raise self._refusal(full)
-        self._refuse_full(uses, await self._read(uses, now), now)
 
     def _refuse_full(self, uses: Sequence[_Use], windows: Sequence[_Window], now: datetime) -> None:
         found = zip(uses, windows, strict=True)

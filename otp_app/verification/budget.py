@@ -117,6 +117,8 @@ class Budget:
         Raises:
             RateLimited: a limit is reached, the number is locked or its country paused.
         """
+        uses = spendings(self.limits, Action.SEND, client, phone)
+        self.limiter.recall([use for use in uses if use.limit.scope in ASKING], self.now())
         paused = spendings(self.limits, Action.PAUSE, client, phone)
         await self.limiter.require([*self._failures(client, phone), *paused], self.now())
         limits = await self._of_send(client, phone)

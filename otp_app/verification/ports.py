@@ -130,6 +130,10 @@ class Limiter(Protocol):
         """See that all of *spendings* have room, and count nothing. Raises `RateLimited`."""
         ...
 
+    def recall(self, spendings: Sequence[Spending], now: datetime) -> None:
+        """Refuse what is remembered to have no room. Asks no database. Raises `RateLimited`."""
+        ...
+
     async def exhaust(self, spending: Spending, now: datetime) -> bool:
         """Use up all that is left of a limit.
 

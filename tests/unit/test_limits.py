@@ -432,6 +432,25 @@ async def test_a_remembered_refusal_asks_nothing_and_names_the_same_time(
     await limiter.spend([OTHER], clock.now())  # the refusal was of the other limit
 
 
+async def test_a_start_that_is_refused_from_memory_reads_the_browsers_own_rows_only(
+    limited: VerificationService, sql_store: SqlStore, clock: Clock
+) -> None:
+    """S3: an address that has used up its messages, with a new browser for each attempt."""
+    for index in range(6):
+        clock.tick(60)
+        sent = await sends(limited, replace(client(index), address=ME.address), number(index))
+    assert not sent
+
+    with statements(sql_store.engine) as found:
+        for index in range(10, 15):
+            assert not await sends(
+                limited, replace(client(index), address=ME.address), number(index)
+            )
+
+    assert len(found) == 2 * 5
+    assert all("FROM verifications" in statement for statement in found)
+
+
 async def test_of_two_remembered_refusals_the_later_time_is_named(
     sql_store: SqlStore, clock: Clock
 ) -> None:
