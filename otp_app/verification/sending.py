@@ -10,6 +10,7 @@ import structlog
 
 from otp_app.errors import (
     AttemptsExhausted,
+    LanguageRefused,
     NumberBusy,
     OtpError,
     ProviderError,
@@ -156,7 +157,7 @@ class Sender:
         except ProviderTimedOut:
             await self.store.fail_send(verification.id, send, Status.UNKNOWN)
             raise
-        except (ProviderRejected, ProviderUnavailable) as exc:
+        except (LanguageRefused, ProviderRejected, ProviderUnavailable) as exc:
             await self._not_sent(verification, send, exc, batch)
             raise
         settled = self._send(send.number, send.channel)
@@ -187,9 +188,10 @@ class Sender:
         """Uncount what certainly was not sent; a provider that only says so may be wrong."""
         if send.number == 1:
             await self.store.fail_send(verification.id, send, Status.REFUSED)
-        elif isinstance(why, (ProviderNotReached, ProviderRejected, NumberBusy)):
+        elif isinstance(why, (LanguageRefused, ProviderNotReached, ProviderRejected, NumberBusy)):
             await self.store.release_send(verification, send)
-        if isinstance(why, (ProviderNotReached, NumberBusy)):
+        # A refused language is refunded once: the next message is in the fallback language.
+        if isinstance(why, (LanguageRefused, ProviderNotReached, NumberBusy)):
             await self.budget.refund(batch)
 
     def _send(self, number: int, channel: Channel) -> Send:
