@@ -27,6 +27,7 @@ from otp_app.config import (
 from otp_app.errors import NumbersUnreadable, ProviderMisconfigured, StoreUnavailable
 from otp_app.flows import FlowCookies
 from otp_app.handles import Handles
+from otp_app.providers.languages import RefusedLanguages
 from otp_app.session_cookies import SessionCookies
 from otp_app.storage.deliveries import SqlDeliveries
 from otp_app.storage.engine import migrate, open_engine
@@ -325,6 +326,7 @@ def _twilio(settings: Settings) -> Provider:
         base_url=settings.twilio_base_url,
         locale=settings.otp_locale,
         template_sid=settings.twilio_template_sid,
+        languages=_refused_languages,
         by_whatsapp=is_sender and Channel.WHATSAPP in settings.channel_list,
     )
 
@@ -342,8 +344,14 @@ def _vonage(settings: Settings) -> Provider:
         private_key=_revealed(settings.vonage_private_key),
         whatsapp_from=settings.vonage_whatsapp_from,
         template_id=settings.vonage_template_id,
+        languages=_refused_languages,
         calls=Channel.VOICE in settings.channel_list,
     )
+
+
+def _refused_languages(provider: str, fallback: str) -> RefusedLanguages:
+    """The memory of *provider* for languages that it refused, counted in the metrics."""
+    return RefusedLanguages(provider, fallback, metrics.language_refused)
 
 
 def _secret(settings: Settings) -> str:

@@ -24,10 +24,13 @@ class OtpError(Exception):
         code: stable name, the key of its words.
         status: the HTTP status that says the same.
         params: what the words mention. `channels` are names, of which one may be chosen.
+        vendor_code: the HTTP status and the provider's own code of the answer, for the audit. It is
+            empty where no provider answered.
     """
 
     code: ClassVar[str]
     status: ClassVar[int]
+    vendor_code: str = ""
 
     def __init__(self, **params: Param) -> None:
         super().__init__(self.code)
@@ -302,9 +305,18 @@ class RateLimited(OtpError):
 
 
 class ProviderError(OtpError):
-    """The provider did not do what was asked."""
+    """The provider did not do what was asked.
+
+    Attributes:
+        for_everybody: whether every request has the same cause to fail, as in an outage. If not,
+            the cause is in this request alone: its number, country, channel, language or moment.
+    """
 
     status = 502
+
+    def __init__(self, *, for_everybody: bool = True, **params: Param) -> None:
+        super().__init__(**params)
+        self.for_everybody = for_everybody
 
 
 class Refusal(StrEnum):
@@ -326,13 +338,26 @@ class ProviderRejected(ProviderError):
     status = 422
 
     def __init__(self, refusal: Refusal = Refusal.NUMBER, channels: tuple[str, ...] = ()) -> None:
-        super().__init__(channels=channels)
+        super().__init__(for_everybody=False, channels=channels)
         self.refusal = refusal
 
     @property
     def key(self) -> str:
         """One sentence for each refusal."""
         return f"refused_{self.refusal}"
+
+
+class LanguageRefused(ProviderError):
+    """The provider has no message in this language for this channel. Nothing was sent.
+
+    The person may try again at once: the next request is in the fallback language.
+    """
+
+    code = "language_refused"
+    status = 409
+
+    def __init__(self, **params: Param) -> None:
+        super().__init__(for_everybody=False, **params)
 
 
 class ProviderUnavailable(ProviderError):
@@ -349,7 +374,7 @@ class ProviderNotReached(ProviderUnavailable):
 
 
 class ProviderThrottled(ProviderUnavailable):
-    """The provider is refusing our traffic for now. Params: `seconds`, how long, 60 at most."""
+    """The provider refuses the account's traffic for now. Params: `seconds`, 60 at most."""
 
     code = "provider_throttled"
 
@@ -372,7 +397,11 @@ class CheckTimedOut(ProviderTimedOut):
 
 
 class ProviderMisconfigured(ProviderUnavailable):
-    """The provider refuses our account: credentials, balance, settings. The operator's to mend."""
+    """The provider refuses what the operator has set up. The operator must mend it.
+
+    `for_everybody` says which: the account (credentials, balance, permission), which refuses every
+    request, or a setting that this request needs and another may not need.
+    """
 
     code = "provider_misconfigured"
 

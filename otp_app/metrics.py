@@ -1,7 +1,8 @@
 """What this process has counted, for Prometheus. No label holds a number, an id or an address.
 
 Names and units: https://prometheus.io/docs/practices/naming/. Every label has a bounded set of
-values: providers and channels that there are, countries of the numbering plan, rows of `POLICY`.
+values: providers and channels that there are, countries of the numbering plan, rows of `POLICY`,
+languages in the lists of the adapters.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from otp_app.storage.limiter import Standing
     from otp_app.verification.audit import Answer, Question
+    from otp_app.verification.models import Channel
 
 # They are a second series for each counter: when it began.
 disable_created_metrics()  # type: ignore[no-untyped-call]
@@ -61,6 +63,12 @@ APPROVED = Counter(
 REFUSALS = Counter(
     "otp_limit_refusals", "Sends and checks that a limit refused", ("limit",), registry=REGISTRY
 )
+LANGUAGES = Counter(
+    "otp_languages_refused",
+    "Messages that a provider does not have in a language",
+    ("provider", "channel", "language"),
+    registry=REGISTRY,
+)
 OPEN_SOCKETS = Gauge("otp_open_sockets", "Open pages", registry=REGISTRY)
 FAILING = Gauge(
     "otp_provider_failing",
@@ -95,6 +103,11 @@ class Counts:
 def refused(limit: str) -> None:
     """Count a refusal by the limit of that name."""
     REFUSALS.labels(limit).inc()
+
+
+def language_refused(provider: str, channel: Channel, language: str) -> None:
+    """Count a message that *provider* does not have in *language*, by its own name for it."""
+    LANGUAGES.labels(provider, channel, language).inc()
 
 
 def show_failing(providers: Iterable[str], failing: Set[tuple[str, Action]]) -> None:

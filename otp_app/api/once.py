@@ -18,6 +18,7 @@ from otp_app.errors import (
     CallerUnknown,
     CodeMismatch,
     InputError,
+    LanguageRefused,
     OtpError,
     ProviderNotReached,
     RateLimited,
@@ -110,7 +111,7 @@ def _is_final(error: OtpError, status: int) -> bool:
     So what is kept is bounded by the limits on messages and guesses.
     """
     match error:
-        case InputError() | RateLimited() | ProviderNotReached():
+        case InputError() | LanguageRefused() | RateLimited() | ProviderNotReached():
             return False
         case VerificationNotFound():  # a new one is not found if it was closed while being sent
             return status == CREATED

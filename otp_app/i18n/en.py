@@ -178,6 +178,9 @@ TEXTS: dict[str, Sentence] = {
     "refused_channel": _(
         "We cannot reach this number that way now. Choose {choices}, or try again later"
     ),
+    "language_refused": _(
+        "We could not send the code in your language. Try again to get it in another language"
+    ),
     "provider_unavailable": _DOWN,
     "provider_not_reached": _DOWN,
     "provider_misconfigured": _DOWN,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from otp_app.providers.refusals import Row
+from otp_app.providers.twilio_refusals import START
 from otp_app.verification.models import OPEN, Channel, Status
 
 if TYPE_CHECKING:
@@ -44,14 +46,24 @@ def asked(questions: Sequence[Entry], most: int) -> Iterator[str]:
 
 def _question(entry: Entry) -> str:
     what = f"{entry.action} ({entry.channel}) to {entry.provider}"
-    return f"{entry.at:%Y-%m-%d %H:%M:%S} UTC  {what}: {_answer(entry.answer)}"
+    return f"{entry.at:%Y-%m-%d %H:%M:%S} UTC  {what}: {_answer(entry.answer, entry.provider)}"
 
 
-def _answer(answer: Answer | None) -> str:
+def _answer(answer: Answer | None, provider: str) -> str:
     if answer is None:
         return "no answer yet"
     took = "" if answer.duration_ms is None else f"in {answer.duration_ms} ms"
-    return ", ".join(part for part in (answer.outcome, answer.detail, took) if part)
+    parts = (answer.outcome, answer.detail, took, *_about(provider, answer.detail))
+    return ", ".join(part for part in parts if part)
+
+
+def _about(provider: str, detail: str) -> Iterator[str]:
+    """What can be mended about Twilio's code at the end of *detail*, and its page."""
+    code = detail.rpartition(" ")[2]
+    if provider == "twilio" and code.isdecimal() and int(code) >= 1000:  # less is a status
+        row = START.rows.get(int(code))
+        yield row.mend if isinstance(row, Row) else ""
+        yield f"https://www.twilio.com/docs/api/errors/{code}"
 
 
 def _line(verification: Verification, now: datetime) -> str:

@@ -22,6 +22,12 @@ MAX_WAIT = 60  # seconds
 DEFAULT_WAIT = 30
 
 
+UNNAMED = ""
+"""The name of an answer whose body names no error: a gateway's page, say."""
+
+_WORD = re.compile("[a-z][a-z-]{0,31}")
+
+
 class Refused(Exception):
     """An answer whose status is not 2xx. Ends in the adapter, by a `RefusalTable`."""
 
@@ -34,21 +40,52 @@ class Refused(Exception):
 
     @property
     def names(self) -> Iterator[Hashable]:
-        """What a table may call it, the most telling first.
+        """The names that a table may have for it, the most specific first.
 
-        Twilio's `code`, https://www.twilio.com/docs/api/errors; the last word of an RFC 9457 `type`
-        or its whole `title`, as in https://developer.vonage.com/en/api/verify.v2; the status.
+        Twilio's `code`; the status with each word of `_words`, or with `UNNAMED` where the body
+        names no error; the status alone.
         """
-        if isinstance(code := self.problem.get("code"), int):
+        code, words = self._code, self._words
+        if code is not None:
             yield code
-        for member in ("type", "title"):
-            if isinstance(text := self.problem.get(member), str):
-                yield self.status, re.split("[#/]", text)[-1].lower().replace(" ", "-")
+        yield from ((self.status, word) for word in words)
+        if code is None and not words:
+            yield self.status, UNNAMED
         yield self.status
 
+    @property
+    def vendor_code(self) -> int | str:
+        """The provider's own code, for the log; empty where the body has none that is short.
+
+        Only a number of six digits at most, or a word without digits: neither can be a phone
+        number.
+        """
+        if self._code is not None:
+            return self._code if self._code < 1_000_000 else ""
+        return next((word for word in self._words if _WORD.fullmatch(word)), "")
+
     def find(self, table: Mapping[Hashable, T]) -> T | None:
-        """What *table* has for it."""
+        """The first value that *table* has for one of its names."""
         return next((table[name] for name in self.names if name in table), None)
+
+    @property
+    def _code(self) -> int | None:
+        """Twilio's `code`, https://www.twilio.com/docs/api/errors; a smaller one is a status."""
+        code = self.problem.get("code")
+        return code if isinstance(code, int) and code >= 1000 else None
+
+    @property
+    def _words(self) -> list[str]:
+        """The last word of an RFC 9457 `type`, and the whole `title`.
+
+        As in https://developer.vonage.com/en/api/verify.v2.
+        """
+        texts = [self.problem.get(member) for member in ("type", "title")]
+        return [
+            re.split("[#/]", text)[-1].lower().replace(" ", "-")
+            for text in texts
+            if isinstance(text, str) and text
+        ]
 
 
 def require_answer(status: int, body: bytes, retry_after: str) -> None:

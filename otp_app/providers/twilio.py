@@ -7,9 +7,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 
-from otp_app.errors import ProviderError, ProviderMisconfigured, ProviderTimedOut
+from otp_app.errors import (
+    LanguageRefused,
+    ProviderError,
+    ProviderMisconfigured,
+    ProviderTimedOut,
+)
 from otp_app.providers.answers import Refused
 from otp_app.providers.lanes import DEADLINES, Deadlines, Lane
+from otp_app.providers.languages import RefusedLanguages
 from otp_app.providers.twilio_refusals import (
     CANCEL,
     CHECK,
@@ -25,7 +31,9 @@ from otp_app.verification.models import Channel, CheckOutcome, Reference
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from otp_app.errors import OtpError
     from otp_app.phone import PhoneNumber
+    from otp_app.providers.languages import LanguagesOf
 
 T = TypeVar("T")
 
@@ -68,6 +76,7 @@ class TwilioProvider:
         *,
         template_sid: str | None = None,
         by_whatsapp: bool = False,
+        languages: LanguagesOf = RefusedLanguages,
         deadlines: Deadlines = DEADLINES,
         in_flight: int = IN_FLIGHT,
     ) -> None:
@@ -76,6 +85,7 @@ class TwilioProvider:
         self._service_sid = service_sid
         self._base_url = base_url
         self._locale = _twilios(locale)
+        self._languages = languages(self.name, self._locale)
         self._by_whatsapp = by_whatsapp
         # Of texts only: calls refuse it, https://www.twilio.com/docs/api/errors/60408
         self._template = {"template_sid": template_sid} if template_sid else {}
@@ -108,19 +118,21 @@ class TwilioProvider:
 
     async def start(self, to: PhoneNumber, channel: Channel, language: str = "") -> Reference:
         """Create a verification; while one is pending Twilio sends its code again instead."""
+        locale = self._languages.usable(channel, self._spoken(language))
         fields = {
             "to": to.e164,
             "channel": _CHANNELS[channel],
-            "locale": self._spoken(language),
+            "locale": locale,
         } | (self._template if channel is Channel.SMS else {})
         try:
             create = self._service.verifications.create_async
             answer = await self._call(self._sends, create, **fields)
         except Refused as refused:
-            raise START.error(refused) from refused
+            raise self._refusal(refused, channel, locale) from refused
+        sid = _require_sid(answer.sid)
         if answer.to != to.e164 or answer.status != "pending":
-            raise ProviderTimedOut
-        return _require_sid(answer.sid)
+            raise ProviderTimedOut(for_everybody=False)  # it is about another number, say
+        return sid
 
     async def resend(
         self,
@@ -143,8 +155,8 @@ class TwilioProvider:
             if outcome := refused.find(CHECK_OUTCOMES):
                 return outcome
             raise CHECK.error(refused) from refused
-        if (answer.sid, answer.to) != (reference, to.e164):
-            raise ProviderTimedOut
+        if (_require_sid(answer.sid), answer.to) != (reference, to.e164):
+            raise ProviderTimedOut(for_everybody=False)
         return _outcome(answer.status)
 
     async def cancel(self, reference: Reference) -> None:
@@ -178,6 +190,13 @@ class TwilioProvider:
             log.error("twilio.no_whatsapp_sender")
             raise ProviderMisconfigured
         self.code_length = service.code_length
+
+    def _refusal(self, refused: Refused, channel: Channel, locale: str) -> OtpError:
+        """The error for a start that was refused; a refused language is remembered."""
+        error = START.error(refused, can_fall_back=locale != self._locale)
+        if isinstance(error, LanguageRefused):
+            self._languages.refuse(channel, locale)
+        return error
 
     def _spoken(self, language: str) -> str:
         """The locale for a person's *language*; the operator's, where that is as near."""
@@ -213,5 +232,5 @@ def _require_sid(sid: object) -> Reference:
 def _outcome(status: object) -> CheckOutcome:
     outcome = CHECK_STATUSES.get(status) if isinstance(status, str) else None
     if outcome is None:
-        raise ProviderTimedOut
+        raise ProviderTimedOut(for_everybody=False)
     return outcome

@@ -1,23 +1,30 @@
 """Twilio's error codes in our terms.
 
 The codes: https://www.twilio.com/docs/api/errors, each with a page of its own such as
-https://www.twilio.com/docs/api/errors/60203. A code that is not here is judged by its HTTP status.
+https://www.twilio.com/docs/api/errors/60203.
+
+Only what no choice of a caller changes is for everybody, and counts for the circuit: the account,
+its traffic, Twilio's own failures. A request of ours has a number, a channel, a locale and, for
+texts, a template; whatever may be about one of these is refused for that request alone.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from otp_app.errors import ProviderTimedOut, Refusal
+from otp_app.errors import Refusal
 from otp_app.providers.refusals import (
     ACCOUNT,
+    BUSY,
+    THROTTLED,
+    UNAVAILABLE,
+    UNCLEAR,
+    UNNAMED_ACCOUNT,
     RefusalTable,
-    Row,
-    busy,
-    misconfigured,
+    Rows,
+    language,
     rejected,
-    throttled,
-    unavailable,
+    setting,
 )
 from otp_app.verification.models import CheckOutcome
 
@@ -26,72 +33,105 @@ if TYPE_CHECKING:
 
 NOT_FOUND: Final = 20404
 
-_ANY: Mapping[Hashable, Row] = {
-    **ACCOUNT,
-    20003: misconfigured,  # credentials
-    20429: throttled,  # concurrent requests of the account, or a rate limit of the service
-    20500: unavailable,
-    20503: unavailable,
-    25109: throttled,  # burst limit of Verify
+_TRIAL = "trial account: verify this number at Twilio first"
+_TEMPLATE = "check TWILIO_TEMPLATE_SID and the Service's default template"
+_TRANSLATION = "add this language to the template, or have the translation approved"
+_SPOKEN = "set OTP_LOCALE to a language that Twilio speaks"
+_FEATURE = "enable it in the Verify Service, or take it out of the settings"
+_CHINA = "see what Twilio asks for before messages to China"
+
+_ANY: Rows = {
+    **UNNAMED_ACCOUNT,
+    # The account, whatever is asked
+    10001: ACCOUNT,  # not active
+    20003: ACCOUNT,  # credentials
+    20005: ACCOUNT,  # not active
+    90010: ACCOUNT,  # not active
+    575001: ACCOUNT,  # a trial that may not use Verify
+    # The account's traffic
+    20429: THROTTLED,  # concurrent requests of the account; we use no rate limits of the Service
+    25109: THROTTLED,  # burst limit of Verify
+    # Twilio itself
+    20500: UNAVAILABLE,
+    20503: UNAVAILABLE,
 }
+
+_NO_TEMPLATE = rejected(Refusal.CHANNEL, _TEMPLATE)  # of texts alone: calls may pass
+_NO_TRANSLATION = language(rejected(Refusal.CHANNEL, _TRANSLATION))  # likewise, in a language
 
 START = RefusalTable(
     "twilio.start",
     {
         **_ANY,
-        NOT_FOUND: misconfigured,  # the service or the language, as nothing else is asked for
-        # This number, or this way to it
+        # The locale, as Twilio answers one that it does not know with 404; or the Service, which
+        # would be for everybody. That cannot be told apart, so it counts for this request alone.
+        NOT_FOUND: language(
+            setting("check TWILIO_VERIFY_SERVICE_SID and OTP_LOCALE: Twilio does not know one")
+        ),
+        # This number
         21211: rejected(Refusal.NUMBER),
-        21408: rejected(Refusal.COUNTRY),  # no permission for the region
-        21610: rejected(Refusal.CHANNEL),  # the person answered STOP to texts
-        21614: rejected(Refusal.LANDLINE),  # not a mobile number
-        60200: rejected(Refusal.NUMBER),  # invalid parameter; the number is the only one not ours
-        60205: rejected(Refusal.LANDLINE),
-        60220: rejected(Refusal.COUNTRY),  # China needs vetting
-        60223: rejected(Refusal.CHANNEL),  # channel disabled in the service
-        60227: rejected(Refusal.CHANNEL),  # the template does not support it
-        60238: rejected(Refusal.COUNTRY),  # blocked by Twilio, sanctioned countries among others
-        60331: rejected(Refusal.CHANNEL),  # the locale cannot be spoken; a text can be written
-        60410: rejected(Refusal.CHANNEL),  # Fraud Guard holds texts to the prefix back for hours
+        21219: rejected(Refusal.NUMBER, _TRIAL),  # a call
+        21608: rejected(Refusal.NUMBER, _TRIAL),  # a text
+        572005: rejected(Refusal.NUMBER, _TRIAL),  # a text, the verification is not completed
+        573005: rejected(Refusal.NUMBER, _TRIAL),  # a call, likewise
+        60200: rejected(Refusal.NUMBER),  # invalid parameter: the number is the only free text
         60412: rejected(Refusal.NUMBER),  # Fraudulent Signup Prevention
-        60550: rejected(Refusal.CHANNEL),  # no channel can be selected
+        21614: rejected(Refusal.LANDLINE),  # not a mobile number
+        60205: rejected(Refusal.LANDLINE),
+        # Its country
+        21408: rejected(Refusal.COUNTRY),  # no permission for the region
+        60220: rejected(Refusal.COUNTRY, _CHINA),
+        60226: rejected(Refusal.COUNTRY, _CHINA),  # the message has no friendly name
+        60238: rejected(Refusal.COUNTRY),  # blocked by Twilio, sanctioned countries among others
         60605: rejected(Refusal.COUNTRY),  # geographic permissions
-        68008: rejected(Refusal.CHANNEL),  # the service has no sender or template for WhatsApp
-        # Too often. After five wrong codes Twilio keeps a number back until the code expires, up to
-        # ten minutes: a wait of seconds would be a promise it does not keep.
-        60202: busy,
-        60203: throttled,  # five messages in ten minutes
-        60212: busy,  # concurrent requests for the number
-        # The service as it is set up
-        21608: misconfigured,  # a trial account sends to its owner only
-        60201: misconfigured,  # template translation not approved
-        60204: misconfigured,  # feature not enabled
-        60206: misconfigured,  # PSD2 needs amount and payee
-        60214: misconfigured,  # PSD2 does not call
-        60217: misconfigured,  # invalid service configuration
-        60222: misconfigured,  # SendGrid sender
-        60224: misconfigured,  # template substitutions missing
-        60226: misconfigured,  # China needs a friendly name
-        60228: misconfigured,  # no such template
-        60229: misconfigured,  # no such translation
-        60243: misconfigured,  # custom messages
-        60252: misconfigured,  # no template fits
-        60408: misconfigured,  # a template where there is no text
-        60602: misconfigured,  # application hash
+        # This channel
+        21610: rejected(Refusal.CHANNEL),  # the person answered STOP to texts
+        60410: rejected(Refusal.CHANNEL),  # Fraud Guard holds texts to the prefix back for hours
+        60204: rejected(Refusal.CHANNEL, _FEATURE),  # of our requests a channel or the template
+        60214: rejected(Refusal.CHANNEL, _FEATURE),  # PSD2 does not call
+        60217: rejected(Refusal.CHANNEL, _FEATURE),  # the channel is not set up, as with e-mail
+        60222: rejected(Refusal.CHANNEL, _FEATURE),  # the sender of a channel, here of e-mail
+        60223: rejected(Refusal.CHANNEL, _FEATURE),  # disabled in the Service
+        60227: _NO_TEMPLATE,  # the template does not support it
+        60228: _NO_TEMPLATE,  # no such template
+        60408: _NO_TEMPLATE,  # a template where there is no text
+        60550: rejected(Refusal.CHANNEL, _FEATURE),  # no channel can be selected
+        60602: rejected(Refusal.CHANNEL, _FEATURE),  # an application hash where there is no text
+        68008: rejected(Refusal.CHANNEL, _FEATURE),  # no sender or template for WhatsApp
+        # The language, on this channel
+        60201: _NO_TRANSLATION,  # the translation is not approved
+        60224: _NO_TRANSLATION,  # its words want substitutions, which differ
+        60229: _NO_TRANSLATION,  # no such translation
+        60252: _NO_TRANSLATION,  # no template fits
+        60331: language(rejected(Refusal.CHANNEL, _SPOKEN)),  # it can be written, not spoken
+        # The number, too often. After five messages, or five wrong codes, Twilio keeps it back
+        # until the code expires, up to ten minutes. A wait of seconds would be a false promise.
+        60202: BUSY,
+        60203: BUSY,
+        60212: BUSY,  # concurrent requests for the number
+        # A setting of the Service. The list of what is for everybody is short on purpose: none of
+        # these is an answer about the account.
+        60206: setting("switch PSD2 off in the Verify Service"),
+        60243: setting("switch custom messages off in the Verify Service"),
     },
+    unlisted=rejected(Refusal.CHANNEL),
 )
 
 CHECK_OUTCOMES: Mapping[Hashable, CheckOutcome] = {
     NOT_FOUND: CheckOutcome.EXPIRED,  # expired, approved, canceled or never there
     60202: CheckOutcome.EXHAUSTED,
 }
-CHECK = RefusalTable("twilio.check", _ANY, unlisted=ProviderTimedOut)
+CHECK = RefusalTable("twilio.check", _ANY, unlisted=UNCLEAR)
 
 CANCEL = RefusalTable("twilio.cancel", _ANY)
 
 LOOK = RefusalTable("twilio.look", _ANY)
 
-SERVICE = RefusalTable("twilio.service", {**_ANY, NOT_FOUND: misconfigured, 404: misconfigured})
+SERVICE = RefusalTable(
+    "twilio.service",
+    # No caller has part in this request, so the status tells enough.
+    {**_ANY, 401: ACCOUNT, 402: ACCOUNT, 403: ACCOUNT, 404: ACCOUNT, NOT_FOUND: ACCOUNT},
+)
 
 CHECK_STATUSES: Mapping[object, CheckOutcome] = {
     "approved": CheckOutcome.APPROVED,

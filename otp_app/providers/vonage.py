@@ -11,6 +11,7 @@ from jwt import PyJWTError
 from vonage import VonageError
 
 from otp_app.errors import (
+    LanguageRefused,
     NumberBusy,
     ProviderMisconfigured,
     ProviderNotReached,
@@ -21,6 +22,7 @@ from otp_app.errors import (
 )
 from otp_app.providers.answers import Refused
 from otp_app.providers.lanes import DEADLINES, Deadlines, ThreadLane
+from otp_app.providers.languages import RefusedLanguages
 from otp_app.providers.vonage_cancel_window import CancelWindow
 from otp_app.providers.vonage_client import make_auth, make_client
 from otp_app.providers.vonage_refusals import (
@@ -46,6 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from otp_app.phone import PhoneNumber
+    from otp_app.providers.languages import LanguagesOf
 
 T = TypeVar("T")
 
@@ -78,6 +81,7 @@ class VonageProvider:
         whatsapp_from: str | None = None,
         template_id: str | None = None,
         calls: bool = True,
+        languages: LanguagesOf = RefusedLanguages,
         deadlines: Deadlines = DEADLINES,
     ) -> None:
         self._brand = brand
@@ -86,6 +90,7 @@ class VonageProvider:
         self._calls = calls
         self._base_url = base_url
         self._locale = locale
+        self._languages_of = languages
         self._auth = partial(make_auth, api_key, api_secret, application_id, private_key)
         self._deadlines = deadlines
         self._sends = ThreadLane("vonage-send", THREADS, WAITING)
@@ -96,15 +101,14 @@ class VonageProvider:
         """Check the settings. Vonage itself is not asked: it has no request without a price."""
         try:
             auth = self._auth()
-            self._workflows = Workflows(
-                request_template(self._brand, self._locale),
-                self._sender,
-                self._template_id,
-                calls=self._calls,
-            )
+            template = request_template(self._brand, self._locale)
         except (VonageError, PyJWTError, ValueError, OSError) as exc:
             log.warning("vonage.settings_unusable", why=type(exc).__name__)
             raise ProviderMisconfigured from exc
+        self._languages = self._languages_of(self.name, template.locale)
+        self._workflows = Workflows(
+            template, self._languages, self._sender, self._template_id, calls=self._calls
+        )
         self._adapter = VonageAdapter(self._base_url, self._deadlines)
         self._verify = make_client(auth, self._base_url, self._adapter).verify
 
@@ -117,7 +121,7 @@ class VonageProvider:
     async def start(self, to: PhoneNumber, channel: Channel, language: str = "") -> Reference:
         """Begin a request: of a message or a call, or of a text that a call can follow."""
         request = self._workflows.request(to, channel, language)
-        return await self._start(request, _after(self._deadlines.send))
+        return await self._start(request, channel, _after(self._deadlines.send))
 
     async def resend(
         self, reference: Reference, to: PhoneNumber, channel: Channel, language: str = ""
@@ -126,14 +130,15 @@ class VonageProvider:
         until = _after(self._deadlines.send)
         if channel is Channel.VOICE and await self._next(reference, until):
             return reference
+        request = self._workflows.request(to, channel, language)
         try:
             await self._cancel(reference, self._sends, until)
-        except ProviderTimedOut as exc:
-            raise ProviderNotReached from exc  # whatever became of it, it sent nothing
+        except ProviderTimedOut as exc:  # whatever became of it, it sent nothing
+            raise ProviderNotReached(for_everybody=exc.for_everybody) from exc
         try:
-            return await self._start(self._workflows.request(to, channel, language), until)
+            return await self._start(request, channel, until)
         except ProviderTimedOut as exc:
-            raise ResendTimedOut from exc
+            raise ResendTimedOut(for_everybody=exc.for_everybody) from exc
         except NumberBusy as exc:
             if exc.reference == reference:  # too late to cancel it
                 raise ProviderRejected(Refusal.CHANNEL) from exc
@@ -154,19 +159,23 @@ class VonageProvider:
                 return outcome
             raise CHECK.error(refused) from refused
         if (answer.request_id, answer.status) != (reference, "completed"):
-            raise ProviderTimedOut
+            raise ProviderTimedOut(for_everybody=False)
         return CheckOutcome.APPROVED
 
     async def cancel(self, reference: Reference) -> None:
         """Cancel; what Vonage no longer knows is over."""
         await self._cancel(reference, self._checks, _after(self._deadlines.check))
 
-    async def _start(self, request: Request, until: float) -> Reference:
+    async def _start(self, request: Request, channel: Channel, until: float) -> Reference:
         call = partial(self._verify.start_verification, request)
         try:
             answer = await self._call(self._sends, call, until)
         except Refused as refused:
-            raise START.error(refused) from refused
+            can_fall_back = request.locale != self._languages.fallback
+            error = START.error(refused, can_fall_back=can_fall_back)
+            if isinstance(error, LanguageRefused):
+                self._languages.refuse(channel, request.locale)
+            raise error from refused
         reference = require_request_id(answer.request_id)
         self._cancel_window.started(reference)
         return reference

@@ -14,6 +14,7 @@ from otp_app.verification.models import Channel, Reference
 
 if TYPE_CHECKING:
     from otp_app.phone import PhoneNumber
+    from otp_app.providers.languages import RefusedLanguages
 
 CODE_LENGTH = 6  # digits; by default Vonage sends four
 
@@ -65,18 +66,20 @@ class Workflows:
 
     Attributes:
         template: what all have in common.
+        languages: those that Vonage refused, by channel.
         whatsapp_from: the operator's WhatsApp Business number, digits only, where there is one.
         template_id: of the operator's own words for texts.
         calls: whether a text may be followed by a call.
     """
 
     template: Request
+    languages: RefusedLanguages
     whatsapp_from: str | None
     template_id: str | None
     calls: bool
 
     def request(self, to: PhoneNumber, channel: Channel, language: str = "") -> Request:
-        """A request to *to*, in *language* if Vonage speaks it.
+        """A request to *to*, in *language* if Vonage speaks it and has not refused it lately.
 
         The template's locale stays where it is as near.
 
@@ -87,7 +90,8 @@ class Workflows:
             steps = self._steps(to.digits, channel)
         except ValidationError as exc:  # the SDK wants seven digits at least
             raise ProviderRejected(Refusal.NUMBER) from exc
-        locale = nearest(language, self.template.locale) or self.template.locale
+        nearest_locale = nearest(language, self.template.locale) or self.template.locale
+        locale = self.languages.usable(channel, nearest_locale)
         own_words = self.template_id if channel is Channel.SMS else None  # of texts, says Vonage
         return self.template.model_copy(
             update={"workflow": steps, "locale": locale, "template_id": own_words}

@@ -118,7 +118,7 @@ class SqlJournal:
             literal(Stage.ANSWERED, _a.stage.type),
             literal(at, _a.at.type),
             literal(answer.outcome, _a.outcome.type),
-            literal(answer.detail),
+            literal(f"{answer.detail} {answer.vendor_code}".strip()),
             null() if answer.duration_ms is None else literal(answer.duration_ms),
         )
         asked = select(*_QUESTION, *said).where(_a.stage == Stage.ASKED, *which)

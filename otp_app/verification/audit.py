@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import structlog
 
-from otp_app.errors import NumberBusy, OtpError, ProviderError, ProviderRejected, ProviderTimedOut
+from otp_app.errors import (
+    NumberBusy,
+    OtpError,
+    ProviderError,
+    ProviderNotReached,
+    ProviderTimedOut,
+)
 from otp_app.verification.limits import Action
 from otp_app.verification.models import CheckOutcome
 
@@ -70,11 +76,13 @@ class Answer:
     Attributes:
         detail: the key of the error, or the check's outcome; empty where all is said.
         duration_ms: how long it took; None where nobody was there to see.
+        vendor_code: the HTTP status and the provider's own code of a refusal.
     """
 
     outcome: Outcome
     detail: str
     duration_ms: int | None
+    vendor_code: str = ""
 
 
 @dataclass(frozen=True)
@@ -130,7 +138,7 @@ class Audit:
         try:
             result = await asking
         except (ProviderError, NumberBusy) as exc:
-            await self._record(question, _outcome_of(exc), exc.key, began)
+            await self._record(question, _outcome_of(exc), exc.key, began, exc.vendor_code)
             raise
         if isinstance(result, CheckOutcome) and result is not CheckOutcome.APPROVED:
             await self._record(question, Outcome.REJECTED, result, began)
@@ -139,9 +147,14 @@ class Audit:
         return result
 
     async def _record(
-        self, question: Question, outcome: Outcome, detail: str, began: float
+        self,
+        question: Question,
+        outcome: Outcome,
+        detail: str,
+        began: float,
+        vendor_code: str = "",
     ) -> None:
-        answer = Answer(outcome, detail, round(1000 * (monotonic() - began)))
+        answer = Answer(outcome, detail, round(1000 * (monotonic() - began)), vendor_code)
         verification = question.verification
         log.info(
             _event(question.action, outcome),
@@ -176,10 +189,12 @@ class Unanswered:
 
 def _outcome_of(error: OtpError) -> Outcome:
     match error:
-        case NumberBusy() | ProviderRejected():
-            return Outcome.REFUSED
         case ProviderTimedOut():
             return Outcome.UNKNOWN
+        case ProviderNotReached():
+            return Outcome.FAILED
+        case NumberBusy() | ProviderError(for_everybody=False):
+            return Outcome.REFUSED
         case _:
             return Outcome.FAILED
 

@@ -150,12 +150,19 @@ class Budget:
             return Allowance((Call.CANCEL,))
         return None
 
-    async def refund(self, allowance: Allowance) -> None:
+    async def refund(self, allowance: Allowance, *, at_once: bool = False) -> None:
         """Give back what a message that was not sent has used up.
 
-        All of it, if no call has left. If one has, its caller has paid for asking.
+        All of it, if no call has left. If one has, its caller has paid for asking. With *at_once*
+        the number's burst is given back too, so that the person may repeat the request now.
         """
-        given = [use for use in allowance.spent if allowance.is_unused or _is_given_back(use.limit)]
+        given = [
+            use
+            for use in allowance.spent
+            if allowance.is_unused
+            or use.limit.scope in MESSAGES
+            and (at_once or use.limit.name != BURST)
+        ]
         await self.limiter.refund(allowance.batch, given)
 
     async def forgive_failures(self, client: Client, phone: PhoneNumber) -> None:
@@ -180,7 +187,3 @@ class Budget:
     def _failures(self, client: Client, phone: PhoneNumber) -> list[Spending]:
         checks = spendings(self.limits, Action.CHECK, client, phone)
         return [spending for spending in checks if spending.limit.scope is Scope.FAILURES]
-
-
-def _is_given_back(limit: Limit) -> bool:
-    return limit.scope in MESSAGES and limit.name != BURST

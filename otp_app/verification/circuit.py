@@ -1,10 +1,14 @@
 """A circuit breaker before each provider: nobody waits for one that fails, or loses a guess to it.
 
-One circuit for messages, one for codes. While it is open nothing leaves and nothing is counted;
-every `PAUSE` one real request may try. Cancels pass: a message that nobody wants must be stopped,
-and one that cannot be canceled must not hold the others up.
+Each provider has one circuit for messages and one for codes. While a circuit is open nothing leaves
+and nothing is counted; one real request in `PAUSE` may try. Cancels pass: a message that nobody
+wants must be stopped, and a cancel that fails must not hold up other requests.
 
-It counts for this process: each finds out for itself.
+A circuit counts only what is the same for everybody, `ProviderError.for_everybody`. A refusal that
+depends on the number, country, channel or language of a request opens no circuit: otherwise the
+caller who chooses them could stop all others.
+
+A circuit belongs to one process.
 """
 
 from __future__ import annotations
@@ -18,11 +22,9 @@ import structlog
 
 from otp_app.errors import (
     NumberBusy,
+    ProviderError,
     ProviderMisconfigured,
     ProviderNotReached,
-    ProviderRejected,
-    ProviderTimedOut,
-    ProviderUnavailable,
 )
 from otp_app.verification.budget import Call
 from otp_app.verification.limits import Action
@@ -70,17 +72,29 @@ class Circuit:
             raise ProviderNotReached
 
     async def ask(self, question: Callable[[], Awaitable[_T]]) -> _T:
-        """Put *question*, once, if it is worth it. A refusal is an answer too."""
+        """Ask *question* once, unless the circuit is open.
+
+        A refusal is an answer: the provider works. What fails for everybody is counted, and a
+        refused account opens the circuit at once. A request that did not leave for a reason of its
+        own says nothing about the provider.
+
+        Raises:
+            ProviderNotReached: the circuit is open.
+            NumberBusy, ProviderError: as *question*.
+        """
         self.require()
         if self.is_open:
             self._next_try = self.now() + PAUSE  # whatever becomes of this one, the next waits
         try:
             answer = await question()
-        except (ProviderRejected, NumberBusy):
+        except NumberBusy:
             self._close()
             raise
-        except (ProviderUnavailable, ProviderTimedOut) as exc:
-            self._fail(at_once=isinstance(exc, ProviderMisconfigured))
+        except ProviderError as exc:
+            if exc.for_everybody:
+                self._fail(at_once=isinstance(exc, ProviderMisconfigured))
+            elif not isinstance(exc, ProviderNotReached):
+                self._close()
             raise
         self._close()
         return answer

@@ -31,7 +31,8 @@ class Provider(Protocol):
 
     Implementations raise only `ProviderError` subclasses and `NumberBusy`, never send twice for one
     call, and answer `start` and `resend` within 5 s, `check` and `cancel` within 4 s. A
-    `resend` is at most three requests, any other call is one.
+    `resend` is at most three requests, any other call is one. An error that may be due to this
+    request's number, country, channel or language has `for_everybody` False.
     """
 
     name: str
@@ -64,6 +65,8 @@ class Provider(Protocol):
 
         Raises:
             NumberBusy: it is verifying this number already. Nothing was sent.
+            LanguageRefused: it has no message in *language*. Nothing was sent, and the next start
+                in it uses the provider's own language.
             ProviderRejected: it will not send to this number or by this channel.
             ProviderUnavailable: certainly nothing was sent.
             ProviderTimedOut: a code may have been sent.

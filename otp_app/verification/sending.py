@@ -10,6 +10,7 @@ import structlog
 
 from otp_app.errors import (
     AttemptsExhausted,
+    LanguageRefused,
     NumberBusy,
     OtpError,
     ProviderError,
@@ -191,7 +192,7 @@ class Sender:
         except ProviderTimedOut:
             await self.store.fail_send(verification.id, send, Status.UNKNOWN)
             raise
-        except (ProviderRejected, ProviderUnavailable) as exc:
+        except (LanguageRefused, ProviderRejected, ProviderUnavailable) as exc:
             await self._not_sent(verification, send, exc, allowance)
             raise
         settled = self._send(send.number, send.channel)
@@ -222,9 +223,12 @@ class Sender:
         """Uncount what certainly was not sent; a provider that only says so may be wrong."""
         if send.number == 1:
             await self.store.fail_send(verification.id, send, Status.REFUSED)
-        elif isinstance(why, (ProviderNotReached, ProviderRejected, NumberBusy)):
+        elif isinstance(why, (LanguageRefused, ProviderNotReached, ProviderRejected, NumberBusy)):
             await self.store.release_send(verification, send)
-        if isinstance(why, (ProviderNotReached, NumberBusy)):
+        if isinstance(why, LanguageRefused):
+            # The next message is in the fallback language, so this comes once and may be repeated.
+            await self.budget.refund(allowance, at_once=True)
+        elif isinstance(why, (ProviderNotReached, NumberBusy)):
             await self.budget.refund(allowance)
 
     def _send(self, number: int, channel: Channel) -> Send:

@@ -77,7 +77,11 @@ def make_twilio(
     )
 
 
-def make_vonage(url: str, deadlines: Deadlines = DEADLINES) -> VonageProvider:
+def make_vonage(
+    url: str,
+    deadlines: Deadlines = DEADLINES,
+    **more: Any,  # noqa: ANN401 - likewise
+) -> VonageProvider:
     return VonageProvider(
         "otp_app",
         url,
@@ -86,10 +90,11 @@ def make_vonage(url: str, deadlines: Deadlines = DEADLINES) -> VonageProvider:
         api_secret=known.VONAGE_API_SECRET,
         whatsapp_from=WHATSAPP_NUMBER,
         deadlines=deadlines,
+        **more,
     )
 
 
-MAKERS: dict[str, Callable[[str, Deadlines], Provider]] = {
+MAKERS: dict[str, Callable[..., Provider]] = {
     "twilio": make_twilio,
     "vonage": make_vonage,
 }

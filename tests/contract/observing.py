@@ -5,16 +5,24 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from otp_app.errors import NumberBusy, OtpError, ProviderRejected
+from otp_app.errors import NumberBusy, OtpError, ProviderError, ProviderRejected
 
 if TYPE_CHECKING:
     from tests.emulator import Emulator
 
 
+ONE_REQUEST = "one request"
+
+
 def kind_of(error: OtpError) -> tuple[object, ...]:
-    """An error as a test's table writes it: its class, and its refusal if it has one."""
+    """An error as a test's table writes it.
+
+    Its class; its refusal if it has one, or `ONE_REQUEST` if its cause is in this request alone.
+    """
     if isinstance(error, ProviderRejected):
         return type(error), error.refusal
+    if isinstance(error, ProviderError) and not error.for_everybody:
+        return type(error), ONE_REQUEST
     return (type(error),)
 
 

@@ -22,6 +22,7 @@ from tests.emulator.faults import Empty, WrongJson
 
 if TYPE_CHECKING:
     from tests.emulator import Fault
+    from tests.logs import Lines
 
 SID = "VE" + "0" * 32
 TEMPLATE_SID = "HJ" + "0" * 32
@@ -90,14 +91,21 @@ async def test_texts_alone_have_a_template(emulator: Emulator) -> None:
     await provider.aclose()
 
 
-async def test_a_template_that_is_not_there_is_the_operators_to_mend(emulator: Emulator) -> None:
+async def test_a_template_that_is_not_there_is_the_operators_to_mend(
+    emulator: Emulator, production_log: Lines
+) -> None:
     provider = make_twilio(emulator.url, template_sid=TEMPLATE_SID)
     await provider.open()
 
-    with pytest.raises(ProviderMisconfigured):
+    with pytest.raises(ProviderRejected) as caught:
         await provider.start(PHONE, Channel.SMS)
 
+    assert caught.value.refusal is Refusal.CHANNEL
     assert emulator.messages == []
+    [line] = production_log.named("provider.refused")
+    assert (line["level"], line["vendor_code"]) == ("error", 60228)
+    assert line["mend"].startswith("check TWILIO_TEMPLATE_SID")
+    await provider.start(PHONE, Channel.VOICE)
     await provider.aclose()
 
 

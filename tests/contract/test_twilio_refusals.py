@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from otp_app.errors import (
+    LanguageRefused,
     NumberBusy,
     OtpError,
     ProviderMisconfigured,
@@ -19,7 +20,7 @@ from otp_app.errors import (
 from otp_app.verification.models import Channel, CheckOutcome
 from tests.contract.conftest import make_twilio
 from tests.contract.numbers import PHONE
-from tests.contract.observing import kind_of, words_of
+from tests.contract.observing import ONE_REQUEST, kind_of, words_of
 from tests.emulator import TWILIO_ERRORS, Answer, Emulator, twilio_error
 
 if TYPE_CHECKING:
@@ -29,50 +30,67 @@ NUMBER, LANDLINE = (ProviderRejected, Refusal.NUMBER), (ProviderRejected, Refusa
 COUNTRY, CHANNEL = (ProviderRejected, Refusal.COUNTRY), (ProviderRejected, Refusal.CHANNEL)
 BUSY, THROTTLED = (NumberBusy,), (ProviderThrottled,)
 BROKEN, DOWN, UNKNOWN = (ProviderMisconfigured,), (ProviderUnavailable,), (ProviderTimedOut,)
+SETTING = (ProviderMisconfigured, ONE_REQUEST)
+UNCLEAR, NOT_DONE = (ProviderTimedOut, ONE_REQUEST), (ProviderUnavailable, ONE_REQUEST)
 
-ANY = {20003: BROKEN, 20429: THROTTLED, 20500: DOWN, 20503: DOWN}
+ANY = {
+    10001: BROKEN,
+    20003: BROKEN,
+    20005: BROKEN,
+    20429: THROTTLED,
+    20500: DOWN,
+    20503: DOWN,
+    90010: BROKEN,
+    575001: BROKEN,
+}
 
 START = {
     **ANY,
-    20404: BROKEN,
+    20404: SETTING,
     21211: NUMBER,
+    21219: NUMBER,
     21408: COUNTRY,
-    21608: BROKEN,
+    21608: NUMBER,
     21610: CHANNEL,
     21614: LANDLINE,
+    25109: THROTTLED,
     60200: NUMBER,
+    60201: CHANNEL,
     60202: BUSY,
-    60203: THROTTLED,
-    60204: BROKEN,
+    60203: BUSY,
+    60204: CHANNEL,
     60205: LANDLINE,
-    60206: BROKEN,
+    60206: SETTING,
     60212: BUSY,
-    60214: BROKEN,
-    60217: BROKEN,
+    60214: CHANNEL,
+    60217: CHANNEL,
     60220: COUNTRY,
-    60222: BROKEN,
+    60222: CHANNEL,
     60223: CHANNEL,
-    60224: BROKEN,
-    60226: BROKEN,
+    60224: CHANNEL,
+    60226: COUNTRY,
     60227: CHANNEL,
-    60228: BROKEN,
-    60229: BROKEN,
+    60228: CHANNEL,
+    60229: CHANNEL,
     60238: COUNTRY,
-    60243: BROKEN,
-    60252: BROKEN,
+    60243: SETTING,
+    60252: CHANNEL,
     60331: CHANNEL,
-    60408: BROKEN,
+    60408: CHANNEL,
     60410: CHANNEL,
     60412: NUMBER,
     60550: CHANNEL,
-    60602: BROKEN,
+    60602: CHANNEL,
     60605: COUNTRY,
     68008: CHANNEL,
+    572005: NUMBER,
+    573005: NUMBER,
 }
-CHECK = {**ANY, 60200: UNKNOWN, 60221: UNKNOWN}
+OF_THE_LANGUAGE = {20404, 60201, 60224, 60229, 60252, 60331}
+CHECK = {**ANY, 60200: UNCLEAR, 60221: UNCLEAR}
 CHECK_OUTCOMES = {20404: CheckOutcome.EXPIRED, 60202: CheckOutcome.EXHAUSTED}
-CANCEL = {**ANY, 60200: DOWN}
-SERVICE = {20003: BROKEN, 20404: BROKEN}
+CANCEL = {**ANY, 60200: NOT_DONE}
+SERVICE = {10001: BROKEN, 20003: BROKEN, 20404: BROKEN}
 
 
 def codes(operation: str) -> list[int]:
@@ -96,6 +114,21 @@ async def test_a_refused_start_is_told_as_what_it_is(
 
     assert kind_of(caught.value) == START[code]
     assert PHONE.digits not in words_of(caught.value)
+    assert emulator.count("twilio.start") == 1
+
+
+@pytest.mark.parametrize("code", codes("twilio.start"))
+async def test_only_a_refused_language_has_another_one_to_try(
+    twilio: TwilioProvider, emulator: Emulator, code: int
+) -> None:
+    emulator.fail("twilio.start", twilio_error(code))
+
+    with pytest.raises(OtpError) as caught:
+        await twilio.start(PHONE, Channel.SMS, "de")
+
+    is_refused = isinstance(caught.value, LanguageRefused)
+    assert is_refused is (code in OF_THE_LANGUAGE)
+    assert is_refused or kind_of(caught.value) == START[code]
     assert emulator.count("twilio.start") == 1
 
 
@@ -192,13 +225,18 @@ async def test_an_error_in_the_new_form_is_read_by_its_code(
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (Answer(400, {"code": 69999}), DOWN),
-        (Answer(400, {"code": [60200]}), DOWN),
-        (Answer(404, "<html>not here</html>"), DOWN),
+        (Answer(400, {"code": 69999}), CHANNEL),
+        (Answer(400, {"code": 21612}), CHANNEL),
+        (Answer(400, {"code": [60200]}), CHANNEL),
+        (Answer(404, "<html>not here</html>"), CHANNEL),
         (Answer(401, "<html>who?</html>"), BROKEN),
+        (Answer(401, {"code": 69997}), CHANNEL),
         (Answer(402, {}), BROKEN),
-        (Answer(403, {"code": 69998}), BROKEN),
+        (Answer(403, {"code": 69998}), CHANNEL),
+        (Answer(403, {"code": 403, "message": "Forbidden"}), BROKEN),
+        (Answer(403, {"title": "Forbidden for this number"}), CHANNEL),
         (Answer(429, None), THROTTLED),
+        (Answer(429, {"code": 69996}), CHANNEL),
         (Answer(500, "oops"), DOWN),
         (Answer(500, None), UNKNOWN),
         (Answer(503, "[" * 60000), DOWN),

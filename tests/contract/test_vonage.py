@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.emulator import Fault
+    from tests.logs import Lines
 
 OTHER_ID = "00000000-0000-4000-8000-000000000001"
 THIRD_PHONE = PhoneNumber("+14155552672")
@@ -125,14 +126,21 @@ async def test_texts_alone_are_in_the_operators_own_words(emulator: Emulator) ->
     await provider.aclose()
 
 
-async def test_words_that_are_not_there_are_the_operators_to_mend(emulator: Emulator) -> None:
+async def test_words_that_are_not_there_are_the_operators_to_mend(
+    emulator: Emulator, production_log: Lines
+) -> None:
     provider = made(emulator, template_id=OTHER_ID)
     await provider.open()
 
-    with pytest.raises(ProviderMisconfigured):
+    with pytest.raises(ProviderRejected) as caught:
         await provider.start(PHONE, SMS)
 
+    assert caught.value.refusal is Refusal.CHANNEL
     assert emulator.messages == []
+    [line] = production_log.named("provider.refused")
+    assert (line["level"], line["vendor_code"]) == ("error", "invalid-params")
+    assert line["mend"].startswith("check VONAGE_TEMPLATE_ID")
+    await provider.start(PHONE, VOICE)
     await provider.aclose()
 
 

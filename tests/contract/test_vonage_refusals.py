@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from otp_app.errors import (
+    LanguageRefused,
     NumberBusy,
     OtpError,
     ProviderMisconfigured,
@@ -17,8 +18,8 @@ from otp_app.errors import (
     Refusal,
 )
 from otp_app.verification.models import Channel, CheckOutcome
-from tests.contract.numbers import PHONE
-from tests.contract.observing import kind_of, words_of
+from tests.contract.numbers import OTHER_PHONE, PHONE
+from tests.contract.observing import ONE_REQUEST, kind_of, words_of
 from tests.emulator import VONAGE_ERRORS, Answer, Emulator, vonage_error
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ Kind = tuple[int, str]
 NUMBER, CHANNEL = (ProviderRejected, Refusal.NUMBER), (ProviderRejected, Refusal.CHANNEL)
 BUSY, THROTTLED = (NumberBusy,), (ProviderThrottled,)
 BROKEN, DOWN, UNKNOWN = (ProviderMisconfigured,), (ProviderUnavailable,), (ProviderTimedOut,)
+LANGUAGE = (LanguageRefused, ONE_REQUEST)
+SETTING, UNCLEAR = (ProviderMisconfigured, ONE_REQUEST), (ProviderTimedOut, ONE_REQUEST)
 
 ANY = {
     (401, "unauthorized"): BROKEN,
@@ -41,16 +44,21 @@ START: dict[Kind, tuple[object, ...]] = {
     (409, "concurrent"): BUSY,
     (412, "silent-auth-failed"): NUMBER,
     (412, "network-not-supported"): NUMBER,
-    (422, "invalid-params"): BROKEN,  # the document's example blames the brand
+    (422, "invalid-params"): SETTING,  # the document's example blames the brand
     (429, "throttled"): THROTTLED,
 }
-CHECK = {**ANY, (409, "no-code"): DOWN, (429, "throttled"): THROTTLED}
+CHECK = {**ANY, (409, "no-code"): UNCLEAR, (429, "throttled"): THROTTLED}
 CHECK_OUTCOMES = {
     (400, "invalid-code"): CheckOutcome.MISMATCH,
     (404, "request-not-found"): CheckOutcome.EXPIRED,
     (410, "expired"): CheckOutcome.EXHAUSTED,
 }
 GO_ANOTHER_WAY = {(404, "request-not-found"), (409, "conflict"), (409, "no-events")}
+
+
+def blaming(*names: str) -> Answer:
+    blamed = [{"name": name, "reason": "Invalid"} for name in names]
+    return vonage_error(422, "invalid-params", invalid_parameters=blamed)
 
 
 def kinds(operation: str) -> set[Kind]:
@@ -158,19 +166,75 @@ async def test_a_busy_number_comes_without_what_cannot_be_a_request(
         ([{"name": "to", "reason": "Invalid"}], NUMBER),
         ([{"name": "workflow.0.to", "reason": "Invalid"}], NUMBER),
         ([{"name": "brand", "reason": "Invalid"}, {"name": "to", "reason": "Invalid"}], NUMBER),
-        ({"name": "locale", "reason": "Invalid"}, BROKEN),
+        ([{"name": "workflow", "reason": "Not enabled"}], CHANNEL),
+        ([{"name": "workflow.0.from", "reason": "Invalid"}], CHANNEL),
+        ([{"name": "brand", "reason": "Invalid"}], SETTING),
         ("all of them", NUMBER),
         (None, NUMBER),
     ],
 )
-async def test_invalid_parameters_are_the_numbers_fault_unless_only_settings_are_blamed(
+async def test_the_blamed_parameter_decides_what_is_refused(
     vonage: VonageProvider, emulator: Emulator, blamed: object, expected: tuple[object, ...]
 ) -> None:
     fault = vonage_error(422, "invalid-params", invalid_parameters=blamed)
-    emulator.fail("vonage.start", fault)
+    emulator.fail("vonage.start", fault, times=2)
+
+    for phone, language in ((PHONE, ""), (OTHER_PHONE, "de")):
+        with pytest.raises(OtpError) as caught:
+            await vonage.start(phone, Channel.SMS, language)
+
+        assert kind_of(caught.value) == expected
+
+
+@pytest.mark.parametrize(
+    ("fault", "in_fallback"),
+    [
+        (blaming("locale"), SETTING),
+        (blaming("template_id"), CHANNEL),
+        (blaming("locale", "template_id"), CHANNEL),
+        (blaming("brand", "locale"), SETTING),
+        (vonage_error(404, "template-fragment-not-found"), CHANNEL),
+        (vonage_error(404, "request-not-found"), SETTING),
+        (Answer(404, "<html>not here</html>"), SETTING),
+    ],
+)
+async def test_a_language_is_to_blame_where_there_is_another_one_to_try(
+    vonage: VonageProvider, emulator: Emulator, fault: Answer, in_fallback: tuple[object, ...]
+) -> None:
+    emulator.fail("vonage.start", fault, times=3)
+
+    for phone, expected in ((PHONE, LANGUAGE), (OTHER_PHONE, in_fallback)):
+        with pytest.raises(OtpError) as caught:
+            await vonage.start(phone, Channel.SMS, "de")
+
+        assert kind_of(caught.value) == expected
+    assert [request.body["locale"] for request in emulator.requests] == ["de-de", "en-us"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "expected"),
+    [
+        (Answer(400, {"title": "Bad Request"}), CHANNEL),
+        (Answer(401, {"type": "https://developer.vonage.com/api-errors#jwt-revoked"}), BROKEN),
+        (Answer(403, "<html>no</html>"), BROKEN),
+        (Answer(403, {"type": "https://developer.nexmo.com/api-errors#unprovisioned"}), BROKEN),
+        (Answer(403, {"title": "Account suspended"}), BROKEN),
+        (vonage_error(403, "forbidden"), CHANNEL),
+        (Answer(403, {"title": "Not for this network"}), CHANNEL),
+        (vonage_error(404, "template-not-found"), CHANNEL),
+        (Answer(415, None), CHANNEL),
+    ],
+    ids=lambda value: (
+        f"{value.status} {str(value.body)[-16:]}" if isinstance(value, Answer) else ""
+    ),
+)
+async def test_a_start_that_is_refused_without_a_document_counts_for_itself_alone(
+    vonage: VonageProvider, emulator: Emulator, answer: Answer, expected: tuple[object, ...]
+) -> None:
+    emulator.fail("vonage.start", answer)
 
     with pytest.raises(OtpError) as caught:
-        await vonage.start(PHONE, Channel.SMS)
+        await vonage.start(PHONE, Channel.SMS, "de")
 
     assert kind_of(caught.value) == expected
 
@@ -193,9 +257,9 @@ async def test_it_passes_the_wait_on_within_reason(
 @pytest.mark.parametrize(
     ("answer", "expected"),
     [
-        (Answer(400, {"title": "Bad Request"}), UNKNOWN),
-        (Answer(400, "<html>bad request</html>"), UNKNOWN),
-        (Answer(422, {"title": "Invalid params"}), UNKNOWN),
+        (Answer(400, {"title": "Bad Request"}), UNCLEAR),
+        (Answer(400, "<html>bad request</html>"), UNCLEAR),
+        (Answer(422, {"title": "Invalid params"}), UNCLEAR),
         (Answer(403, {"title": "Forbidden"}), BROKEN),
         (Answer(500, None), UNKNOWN),
         (Answer(503, "[" * 60000), DOWN),

@@ -37,6 +37,8 @@ class Twilio:
         self.max_checks = 5
         self.whatsapp_sender: str | None = None
         self.templates: set[str] = set()
+        # Locales that the Service's default template of texts does not have.
+        self.untranslated: set[str] = set()
         # The document allows 200 and 201; 200 is what users report.
         self.check_status = 200
         # Undocumented: what a start answers between the sixth check and the expiry.
@@ -102,6 +104,8 @@ class Twilio:
             return 68008
         if channel != "sms" and "AppHash" in body:
             return 60602
+        if channel == "sms" and body.get("Locale") in self.untranslated:
+            return 60229
         if template := body.get("TemplateSid"):
             return self._template_refusal(template, channel)
         return next((code for name, code in _REFUSED_FIELDS.items() if name in body), None)

@@ -62,6 +62,7 @@ class Vonage:
         # parameters that cannot be.
         self.whatsapp_number: str | None = None
         self.templates: set[str] = set()
+        self.untranslated: set[str] = set()
         self._clock = clock
         self._send = send
         self._public_key = public_key
@@ -113,6 +114,8 @@ class Vonage:
         workflow = request.body["workflow"]
         if refusal := self._unsupported(workflow, request.body.get("template_id")):
             return refusal
+        if request.body.get("locale") in self.untranslated:
+            return _invalid([Problem("locale", "There is no message in this language")])
         now = self._clock.now()
         verification = Verification(
             workflow,

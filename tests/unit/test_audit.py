@@ -13,6 +13,7 @@ from sqlalchemy import select, text
 from sqlalchemy.exc import IntegrityError
 
 from otp_app.errors import (
+    LanguageRefused,
     NumberBusy,
     OtpError,
     ProviderMisconfigured,
@@ -48,14 +49,27 @@ if TYPE_CHECKING:
 PHONE = PhoneNumber("+447400123456")
 ME = Client(Flow("flow-of-this-browser"), "203.0.113.7")
 
+
+def coded(error: OtpError, vendor_code: str) -> OtpError:
+    """*error* as it comes from a provider's answer."""
+    error.vendor_code = vendor_code
+    return error
+
+
 FAULTS: list[tuple[OtpError, Outcome, str]] = [
     (NumberBusy(), Outcome.REFUSED, "number_busy"),
     (ProviderRejected(Refusal.COUNTRY), Outcome.REFUSED, "refused_country"),
+    (LanguageRefused(), Outcome.REFUSED, "language_refused"),
+    (ProviderMisconfigured(for_everybody=False), Outcome.REFUSED, "provider_misconfigured"),
     (ProviderNotReached(), Outcome.FAILED, "provider_not_reached"),
+    (ProviderNotReached(for_everybody=False), Outcome.FAILED, "provider_not_reached"),
     (ProviderUnavailable(), Outcome.FAILED, "provider_unavailable"),
     (ProviderThrottled(), Outcome.FAILED, "provider_throttled"),
     (ProviderMisconfigured(), Outcome.FAILED, "provider_misconfigured"),
     (ProviderTimedOut(), Outcome.UNKNOWN, "provider_timed_out"),
+    (ProviderTimedOut(for_everybody=False), Outcome.UNKNOWN, "provider_timed_out"),
+    (coded(NumberBusy(), "429 60203"), Outcome.REFUSED, "number_busy 429 60203"),
+    (coded(ProviderRejected(), "400 21612"), Outcome.REFUSED, "refused_number 400 21612"),
 ]
 
 

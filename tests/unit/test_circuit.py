@@ -11,6 +11,7 @@ import pytest
 from sqlalchemy import func, select
 
 from otp_app.errors import (
+    LanguageRefused,
     NumberBusy,
     OtpError,
     ProviderMisconfigured,
@@ -42,7 +43,15 @@ FAULTS = [
     ProviderThrottled(),
     ProviderTimedOut(),
 ]
-ANSWERS = [ProviderRejected(), NumberBusy()]
+ANSWERS = [
+    ProviderRejected(),
+    NumberBusy(),
+    LanguageRefused(),
+    ProviderMisconfigured(for_everybody=False),
+    ProviderUnavailable(for_everybody=False),
+    ProviderTimedOut(for_everybody=False),
+]
+"""The provider works: what it refused or left unclear is this request's own."""
 STRANGERS = count(1000)
 
 
@@ -132,6 +141,65 @@ async def test_a_refusal_is_an_answer_and_no_failure(
     await fail(verifications, provider, *[answer] * 2 * FAILURES)
 
     assert verifications.failing == frozenset()
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+async def test_a_try_that_is_refused_for_its_own_reasons_opens_the_way(
+    verifications: VerificationService, provider: FakeProvider, clock: Clock, answer: OtpError
+) -> None:
+    await fail(verifications, provider, ProviderMisconfigured())
+    clock.tick(PAUSE.total_seconds())
+
+    await fail(verifications, provider, answer)
+
+    assert verifications.failing == frozenset()
+
+
+async def test_what_did_not_leave_for_its_own_reasons_says_nothing_about_the_provider(
+    verifications: VerificationService, provider: FakeProvider, clock: Clock
+) -> None:
+    """Too much of ours was under way: that neither opens a circuit nor closes it."""
+    not_sent = ProviderNotReached(for_everybody=False)
+    await fail(verifications, provider, *[not_sent] * 2 * FAILURES)
+    assert verifications.failing == frozenset()
+
+    await fail(verifications, provider, ProviderMisconfigured())
+    clock.tick(PAUSE.total_seconds())
+    await fail(verifications, provider, not_sent)
+
+    assert verifications.failing == {SENDS}
+
+
+async def test_five_refusals_of_one_caller_between_others_stop_nobody(
+    verifications: VerificationService, provider: FakeProvider
+) -> None:
+    for _ in range(FAILURES):
+        await fail(verifications, provider, ProviderMisconfigured(for_everybody=False))
+        assert await outcome(start(verifications, next(STRANGERS))) is None
+
+    assert not verifications.is_failing
+
+
+@pytest.mark.parametrize("sends", [1, 2])
+async def test_a_refused_language_can_be_tried_again_at_once_and_costs_no_limit(
+    verifications: VerificationService,
+    provider: FakeProvider,
+    sql_store: SqlStore,
+    clock: Clock,
+    sends: int,
+) -> None:
+    service = replace(verifications, limits=POLICY)
+    if sends > 1:
+        await start(service)
+        clock.tick(31)
+    before = (await counted(sql_store))[2]
+
+    provider.failures = [LanguageRefused()]
+    assert await outcome(start(service)) is LanguageRefused
+    assert (await counted(sql_store))[2] == before
+
+    assert (await start(service)).sends == sends
+    assert len(provider.sent) == sends
 
 
 async def test_what_is_not_asked_is_not_counted_anywhere(

@@ -13,7 +13,7 @@ from otp_app.metrics import REGISTRY
 
 COLLECTORS = REGISTRY._names_to_collectors
 SERIES = {*COLLECTORS, *(one.name for family in REGISTRY.collect() for one in family.samples)}
-LABELS = {"provider", "channel", "country", "outcome", "operation", "limit"}
+LABELS = {"provider", "channel", "country", "language", "outcome", "operation", "limit"}
 DASHBOARD = json.loads(Path("docs/grafana.json").read_text())
 OPERATING = Path("docs/operating.md").read_text()
 

@@ -21,13 +21,12 @@ from otp_app.storage.limiter import SqlLimiter
 from otp_app.verification.limits import POLICY, Client
 from otp_app.verification.models import Channel, Flow
 from tests.emulator import Clock
-from tests.fakes import RIGHT, WRONG
+from tests.fakes import RIGHT, WRONG, FakeProvider
 from tests.unit.conftest import SECRET
 
 if TYPE_CHECKING:
     from otp_app.storage.sql import SqlStore
     from otp_app.verification.service import VerificationService
-    from tests.fakes import FakeProvider
 
 PHONE = PhoneNumber("+14155552671")
 ME = Client(Flow("flow-canary"), "203.0.113.7")
@@ -248,6 +247,35 @@ async def test_no_code_no_reference_no_browser_and_no_other_number_is_told(
     assert not [secret for secret in secrets if secret in told]
     assert "The number ending 671" in told
     assert told.count("by fake") == 1
+
+
+@pytest.mark.parametrize(
+    ("vendor_code", "said"),
+    [
+        (
+            "400 21608",
+            "trial account: verify this number at Twilio first, "
+            "https://www.twilio.com/docs/api/errors/21608",
+        ),
+        ("400 21612", ", https://www.twilio.com/docs/api/errors/21612"),
+        ("400", "refused_number 400, in "),
+    ],
+)
+async def test_the_providers_code_is_told_with_what_can_be_mended(
+    verifications: VerificationService, out: Capture, vendor_code: str, said: str
+) -> None:
+    refusal = ProviderRejected()
+    refusal.vendor_code = vendor_code
+    provider = FakeProvider("twilio", failures=[refusal])
+    service = replace(verifications, providers={"twilio": provider}, provider="twilio")
+    with pytest.raises(ProviderRejected):
+        await service.start(ME, PHONE, Channel.SMS)
+
+    told = await out.why(PHONE.e164)
+
+    assert f"refused, refused_number {vendor_code}, in " in told
+    assert said in told
+    assert ("https" in told) is ("https" in said)
 
 
 @pytest.mark.usefixtures("sql_store")

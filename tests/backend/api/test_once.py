@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from otp_app.errors import (
+    LanguageRefused,
     ProviderNotReached,
     ProviderRejected,
     ProviderTimedOut,
@@ -103,14 +104,18 @@ def test_a_start_that_may_have_been_sent_is_not_repeated(
     assert provider.sent == []
 
 
+@pytest.mark.parametrize(
+    ("error", "status"), [(ProviderNotReached(), 503), (LanguageRefused(), 409)]
+)
 def test_what_certainly_was_not_sent_may_be_tried_again(
-    shop: Caller, provider: FakeProvider, key: dict[str, str]
+    shop: Caller, provider: FakeProvider, key: dict[str, str], error: Exception, status: int
 ) -> None:
-    provider.failures = [ProviderNotReached()]
+    provider.failures = [error]
 
     answers = [shop.post(CREATE, BODY, **key) for _ in "12"]
 
-    assert [answer.status_code for answer in answers] == [503, 201]
+    assert [answer.status_code for answer in answers] == [status, 201]
+    assert len(provider.sent) == 1
 
 
 def test_what_was_done_to_nothing_is_not_kept(shop: Caller, key: dict[str, str]) -> None:
