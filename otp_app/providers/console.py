@@ -55,6 +55,7 @@ class ConsoleProvider:
     name = "console"
     code_length = 6
     max_attempts = 5
+    shares_codes = False
 
     def __init__(
         self,

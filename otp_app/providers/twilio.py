@@ -56,6 +56,7 @@ class TwilioProvider:
 
     name = "twilio"
     max_attempts = 5  # https://www.twilio.com/docs/verify/api/rate-limits-and-timeouts
+    shares_codes = True  # a start gives the pending verification, whoever asked for it
 
     def __init__(
         self,

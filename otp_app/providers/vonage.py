@@ -63,6 +63,7 @@ class VonageProvider:
     name = "vonage"
     code_length = CODE_LENGTH
     max_attempts = 3  # "The PIN code can be retried a maximum of three times", says the document
+    shares_codes = False  # a number that it is verifying gets a 409
 
     def __init__(
         self,

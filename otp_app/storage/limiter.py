@@ -155,6 +155,11 @@ class SqlLimiter:
 
         await transact(self.engine, work)
 
+    async def has_room(self, spending: Spending, now: datetime) -> bool:
+        """Whether *spending* would be counted."""
+        (standing,) = await self.standings([spending], now)
+        return standing.until is None
+
     async def exhaust(self, spending: Spending, now: datetime) -> bool:
         """Use up what is left; False if that is nothing."""
         batch = secrets.token_hex(8)

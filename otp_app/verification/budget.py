@@ -10,6 +10,7 @@ from otp_app.verification.limits import (
     TRUSTED_FOR,
     TRUSTED_FROM,
     TRUSTED_SENDS,
+    UNCONFIRMED,
     Action,
     Scope,
     spendings,
@@ -39,9 +40,19 @@ class Budget:
         Raises:
             RateLimited: a limit is reached, the number is locked or its country paused.
         """
-        paused = spendings(self.limits, Action.PAUSE, client, phone)
-        await self.limiter.require([*self._failures(client, phone), *paused], self.now())
-        limits = await self._of_send(client, phone)
+        is_confirmed = await self.store.is_confirmed(phone)
+        is_known = is_confirmed or bool(client.key)
+        pauses = spendings(self.limits, Action.PAUSE, client, phone)
+        required = [*self._failures(client, phone), *([] if is_known else pauses)]
+        await self.limiter.require(required, self.now())
+        lifted = set(UNCONFIRMED) if is_known else set()
+        if not is_known or not await self._is_paused(pauses):
+            lifted.add(Scope.COUNTRY_CONFIRMED)
+        if not is_confirmed or client.has_proved(phone):
+            lifted.add(Scope.STRANGERS)
+        if await self._is_trusted(phone):
+            lifted.add(Scope.PREFIX)
+        limits = [limit for limit in self.limits if limit.scope not in lifted]
         return await self.limiter.spend(spendings(limits, Action.SEND, client, phone), self.now())
 
     async def spend_check(self, client: Client, phone: PhoneNumber) -> None:
@@ -57,14 +68,10 @@ class Budget:
         """A success ends the number's row of failures, and no other count."""
         await self.limiter.forgive(self._failures(client, phone))
 
-    async def _of_send(self, client: Client, phone: PhoneNumber) -> list[Limit]:
-        """The limits that hold for this client and number."""
-        lifted: set[Scope] = set()
-        if client.proved == phone.e164 or not await self.store.is_confirmed(phone):
-            lifted.add(Scope.STRANGERS)
-        if await self._is_trusted(phone):
-            lifted.add(Scope.PREFIX)
-        return [limit for limit in self.limits if limit.scope not in lifted]
+    async def _is_paused(self, pauses: Sequence[Spending]) -> bool:
+        """Whether one of *pauses* is in force."""
+        now = self.now()
+        return any([not await self.limiter.has_room(pause, now) for pause in pauses])
 
     async def _is_trusted(self, phone: PhoneNumber) -> bool:
         """Whether the block of *phone* is known for people who confirm."""
