@@ -77,7 +77,10 @@ class Sender:
     ) -> Verification:
         provider = self.providers[self.provider]
         provider.require(Action.SEND)
+        used_up = await self._require_room(client, phone)
         batch = await self.budget.spend_send(client, phone)
+        for one in used_up:
+            await self._end(one)  # before the start, which would get the same code again
         await self.screening.require_fit(phone, self.now())  # counted: a look costs money too
         send = self._send(1, channel)
         verification = Verification(
@@ -93,7 +96,7 @@ class Sender:
             resend_at=send.next_at,
             expires_at=send.at + self.policy.lifetime,
         )
-        if not await self.store.reserve(verification):
+        if not await self.store.reserve(verification, client.source):
             raise ResendTooSoon(until=send.next_at)  # another tab was first, by milliseconds
         sending = provider.start(phone, channel, client.language)
         return await self._deliver(verification, send, sending, batch)
@@ -113,6 +116,20 @@ class Sender:
         if on_its_way and now < current.resend_at:
             return current
         return await self._send_again(client, current, channel)
+
+    async def _require_room(self, client: Client, phone: PhoneNumber) -> list[Verification]:
+        """Codes to *phone* that take no more guesses, where a new flow would get the same code.
+
+        Raises:
+            NumberBusy: all guesses that are left are those of other flows.
+        """
+        if not self.providers[self.provider].shares_codes:
+            return []
+        running = await self.store.running(phone, self.provider, client.flow, self.now())
+        full = [one for one in running if one.room <= 0]
+        if any(one.kept for one in full):
+            raise NumberBusy
+        return [one.verification for one in full]
 
     async def _end(self, over: Verification) -> None:
         """End it at the provider, before a new one. If that fails, the new start tells."""
@@ -134,7 +151,7 @@ class Sender:
         provider.require(Action.SEND)
         batch = await self.budget.spend_send(client, current.phone)
         send = self._send(current.sends + 1, channel)
-        if not await self.store.record_send(current, send):
+        if not await self.store.record_send(current, send, client.source):
             raise ResendTooSoon(until=send.next_at)
         if current.status is Status.PENDING and current.reference:
             sending = provider.resend(current.reference, current.phone, channel, client.language)
