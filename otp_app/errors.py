@@ -237,6 +237,13 @@ class VerificationExpired(VerificationError):
     status = 410
 
 
+class CodeUsedUp(VerificationError):
+    """The code takes no more guesses, because of guesses in other browsers. It can be replaced."""
+
+    code = "code_used_up"
+    status = 410
+
+
 class AlreadyVerified(VerificationError):
     """It was approved before."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
@@ -31,6 +32,7 @@ class FakeProvider:
     code_length: int = 6
     max_attempts: int = 5
     one_request_per_number: bool = False
+    shares_codes: bool = False
     sent: list[tuple[PhoneNumber, Channel]] = field(default_factory=list)
     languages: list[str] = field(default_factory=list)
     """Of what was sent, by turns."""
@@ -90,6 +92,51 @@ class FakeProvider:
 
     def _note_call(self, call: Call) -> None:
         self.calls.append(call)
+
+
+@dataclass
+class SharingProvider(FakeProvider):
+    """As Twilio: all who verify a number get one reference, one code and five guesses in all.
+
+    A guess after them ends the verification, and the number gets no other.
+    """
+
+    shares_codes: bool = True
+    pending: dict[str, Reference] = field(default_factory=dict)
+    guesses: Counter[Reference] = field(default_factory=Counter)
+    held_back: set[str] = field(default_factory=set)
+
+    async def start(self, to: PhoneNumber, channel: Channel, language: str = "") -> Reference:
+        """Send the code of the pending verification again, else a new one."""
+        if to.e164 in self.held_back:
+            raise NumberBusy
+        reference = await super().start(to, channel, language)
+        return self.pending.setdefault(to.e164, reference)
+
+    async def resend(
+        self, reference: Reference, to: PhoneNumber, channel: Channel, language: str = ""
+    ) -> Reference:
+        """As a start."""
+        del reference
+        return await self.start(to, channel, language)
+
+    async def check(self, reference: Reference, to: PhoneNumber, code: str) -> CheckOutcome:
+        """Count the guess first."""
+        if self.pending.get(to.e164) != reference:
+            return CheckOutcome.EXPIRED
+        self.guesses[reference] += 1
+        if self.guesses[reference] > self.max_attempts:
+            self.held_back.add(to.e164)
+            return CheckOutcome.EXHAUSTED
+        outcome = await super().check(reference, to, code)
+        if outcome is CheckOutcome.APPROVED:
+            del self.pending[to.e164]
+        return outcome
+
+    async def cancel(self, reference: Reference) -> None:
+        """Forget it, and what is no longer there as well."""
+        await super().cancel(reference)
+        self.pending = {to: one for to, one in self.pending.items() if one != reference}
 
 
 @dataclass

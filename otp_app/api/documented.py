@@ -38,6 +38,7 @@ EXAMPLES: tuple[e.OtpError, ...] = (
     e.VerificationNotFound(),
     e.VerificationReplaced(ending="671"),
     e.VerificationExpired(),
+    e.CodeUsedUp(),
     e.AlreadyVerified(),
     e.CodeMismatch(attempts_left=3, until=_UNTIL),
     e.AttemptsExhausted(until=_UNTIL),
@@ -92,6 +93,7 @@ _CHECK = (
     e.RateLimited,
     e.AlreadyVerified,
     e.VerificationExpired,
+    e.CodeUsedUp,
     e.VerificationNotFound,
     e.VerificationReplaced,
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import timedelta
 from typing import Annotated
 
@@ -36,5 +37,5 @@ class LimitSettings(SiteSettings):
     def limits(self) -> tuple[Limit, ...]:
         """The policy, with the rates that the environment sets; loose on who develops alone."""
         slack = 1 if self.app_env is AppEnv.PRODUCTION else DEVELOPMENT_SLACK
-        loose = {limit.name: (slack * limit.amount, limit.window) for limit in POLICY}
-        return tuple(adjusted(POLICY, loose | self.limit_rates))
+        policy = [replace(limit, amount=slack * limit.amount) for limit in POLICY]
+        return tuple(adjusted(policy, self.limit_rates))

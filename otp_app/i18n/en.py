@@ -144,6 +144,10 @@ TEXTS: dict[str, Sentence] = {
         "You can try once more, then you will have to wait until {until}"
     ),
     "verification_expired": _("That code has expired. Get a new code"),
+    "code_used_up": _(
+        "That code does not work any more: wrong codes were entered for this number in another "
+        "browser. Get a new code"
+    ),
     "flow_missing": _(
         "This page needs a cookie to remember you. Allow cookies for it, reload it and start again"
     ),

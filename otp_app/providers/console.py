@@ -56,6 +56,7 @@ class ConsoleProvider:
     code_length = 6
     max_attempts = 5
     one_request_per_number = False
+    shares_codes = False
 
     def __init__(
         self,

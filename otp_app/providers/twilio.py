@@ -65,6 +65,7 @@ class TwilioProvider:
     name = "twilio"
     one_request_per_number = False  # a second flow gets the verification that is running
     max_attempts = 5  # https://www.twilio.com/docs/verify/api/rate-limits-and-timeouts
+    shares_codes = True  # a start gives the pending verification, whoever asked for it
 
     def __init__(
         self,

@@ -67,6 +67,7 @@ class VonageProvider:
     code_length = CODE_LENGTH
     one_request_per_number = True  # any other start is a 409, "concurrent"
     max_attempts = 3  # "The PIN code can be retried a maximum of three times", says the document
+    shares_codes = False  # a number that it is verifying gets a 409
 
     def __init__(
         self,

@@ -7,9 +7,9 @@ repeats it: those alone are the whole record.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, distinct, func, insert, literal, null, select
+from sqlalchemy import and_, case, distinct, func, insert, literal, null, select
 
 from otp_app.storage.engine import execute, insert_into, rows
 from otp_app.storage.rows import hashed
@@ -42,6 +42,7 @@ _QUESTION = [
     _a.number,
     _a.block,
     _a.flow,
+    _a.source,
 ]
 _SAID = ("outcome", "detail", "duration_ms")
 _ANSWER = [_a.stage, _a.at, *(_a[name] for name in _SAID)]
@@ -58,8 +59,8 @@ class SqlJournal:
         """What stands for *phone* where the number must not: 64 hexadecimal digits."""
         return self.numbers.key(phone)
 
-    def asked(self, question: Question, at: datetime) -> Insert:
-        """Write down *question*: for the transaction that counts it."""
+    def asked(self, question: Question, at: datetime, source: str = "") -> Insert:
+        """Write down *question*, and where it came from: for the transaction that counts it."""
         verification = question.verification
         return insert(audit).values(
             attempt=question.id,
@@ -73,6 +74,7 @@ class SqlJournal:
             number=self.pseudonym(verification.phone),
             block=self._block(verification.phone),
             flow=hashed(verification.flow),
+            source=self.numbers.keyed("source", source) if source else None,
         )
 
     async def answer(self, id_: str, answer: Answer, at: datetime) -> None:
@@ -88,10 +90,14 @@ class SqlJournal:
         left = (_a.at >= since, _a.at <= until, ~has_answer.exists())
         await execute(self.engine, self._answers(ABANDONED, now, *left))
 
-    async def countries(self, since: datetime, until: datetime) -> Mapping[str, Conversion]:
-        """What became of the verifications sent between *since* and *until*, by country."""
-        by_region = _sent(since, until).add_columns(_a.region).group_by(_a.region)
-        found = await rows(self.engine, by_region)
+    async def countries(
+        self, since: datetime, until: datetime, by_source: int
+    ) -> Mapping[str, Conversion]:
+        """By country, with *by_source* verifications of one address or API key at most."""
+        one = _one_by_one(since, until).subquery().c
+        counted = (func.count().label("sent"), func.sum(one.approved).label("approved"))
+        some = select(one.region, *counted).where(one.place <= by_source)
+        found = await rows(self.engine, some.group_by(one.region))
         return {row["region"]: Conversion(row["sent"], row["approved"]) for row in found}
 
     async def block(self, phone: PhoneNumber, since: datetime, until: datetime) -> Conversion:
@@ -147,6 +153,32 @@ def _sent(since: datetime, until: datetime) -> Select[int, int]:
         .outerjoin(right, approved)
         .where(*taken)
     )
+
+
+def _one_by_one(since: datetime, until: datetime) -> Select[Any]:
+    """Each verification that the provider took a message for, and whether it came to a success.
+
+    Its place is among those of the same source. Ids are random, so nobody chooses the first ones.
+    """
+    right = audit.alias("right").c
+    is_right = (right.event == Action.CHECK, right.outcome == Outcome.OK)
+    succeeded = select(right.id).where(right.verification == _a.verification, *is_right).exists()
+    taken = (_a.event == Action.SEND, _a.outcome == Outcome.OK, _a.at > since, _a.at <= until)
+    sent = (
+        select(
+            _a.verification,
+            _a.region,
+            func.min(func.coalesce(_a.source, _a.verification)).label("source"),
+            case((succeeded, 1), else_=0).label("approved"),
+        )
+        .where(*taken)
+        .group_by(_a.verification, _a.region)
+        .subquery()
+        .c
+    )
+    of_source = [sent.region, sent.source]
+    place = func.row_number().over(partition_by=of_source, order_by=sent.verification)
+    return select(sent.region, sent.approved, place.label("place"))
 
 
 def _entry(row: RowMapping) -> Entry:

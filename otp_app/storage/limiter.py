@@ -126,6 +126,11 @@ class SqlLimiter:
         """Refuse what is remembered to have no room, by the latest time that is remembered."""
         self._recall(self._uses(spendings), now)
 
+    async def has_room(self, spending: Spending, now: datetime) -> bool:
+        """Whether *spending* would be counted."""
+        (standing,) = await self.standings([spending], now)
+        return standing.until is None
+
     async def exhaust(self, spending: Spending, now: datetime) -> bool:
         """Use up what is left; False if that is nothing."""
         uses = self._uses([spending])

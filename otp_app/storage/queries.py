@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, exists, false, or_, select
 
+from otp_app.storage import shares
 from otp_app.storage.rows import COLUMNS, hashed, is_open
 from otp_app.storage.tables import users, verifications
 from otp_app.verification.budget import CANCELS
@@ -51,11 +52,32 @@ def of_number(phone_key: str, most: int) -> Executable:
     return mine.order_by(_v.created_at.desc()).limit(most)
 
 
-def running(phone_key: str, provider: str, flow: Flow, now: datetime) -> Executable:
+def running_elsewhere(phone_key: str, provider: str, flow: Flow, now: datetime) -> Executable:
     """What *provider* runs for the number and for another flow than *flow*."""
     its = (_v.phone_key == phone_key, _v.provider == provider, _v.reference.is_not(None))
     others = (_v.flow != hashed(flow), _is_open, _v.expires_at > now)
     return select(_v.id).where(*its, *others).limit(1)
+
+
+def reference_of(id_: str) -> ColumnElement[str | None]:
+    """The reference of one verification, as a value within another query."""
+    return select(_v.reference).where(_v.id == id_).scalar_subquery()
+
+
+def running(phone_key: str, provider: str, flow: Flow, now: datetime) -> Executable:
+    """What *provider* has for the number and has not ended, and what *flow* could have of it."""
+    gone = verifications.alias("gone").c
+    same = (gone.provider == _v.provider, gone.reference == _v.reference)
+    is_gone = exists().where(*same, or_(gone.canceled, gone.status == Status.APPROVED))
+    place = (_v.reference, hashed(flow), now)
+    columns = (*COLUMNS, shares.room(*place).label("room"), shares.kept(*place).label("kept"))
+    return select(*columns).where(
+        _v.phone_key == phone_key,
+        _v.provider == provider,
+        _v.reference.is_not(None),
+        _v.expires_at > now,
+        ~is_gone,
+    )
 
 
 def user(phone_key: str) -> Executable:

@@ -36,6 +36,7 @@ def to_row(verification: Verification, numbers: Numbers) -> dict[str, Any]:
         "flow": hashed(verification.flow),
         "phone": numbers.sealed(verification.phone),
         "phone_key": numbers.key(verification.phone),
+        "attempts": verification.attempts_left,
         "created_at": verification.sent_at,
     }
 
@@ -43,4 +44,5 @@ def to_row(verification: Verification, numbers: Numbers) -> dict[str, Any]:
 def from_row(row: RowMapping, numbers: Numbers, flow: Flow | None = None) -> Verification:
     """The verification of *flow*; where that is not known its hash must do."""
     phone = numbers.opened(row["phone"])
-    return Verification(**dict(row) | {"flow": flow or row["flow"], "phone": phone})
+    values = {column.name: row[column.name] for column in COLUMNS}
+    return Verification(**values | {"flow": flow or row["flow"], "phone": phone})

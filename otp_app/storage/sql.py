@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from sqlalchemy import false, insert
+from sqlalchemy import false, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
 from otp_app.storage import queries, statements
@@ -16,13 +16,13 @@ from otp_app.storage.rows import from_row, to_row
 from otp_app.storage.tables import users, verifications
 from otp_app.verification.audit import first_message, guess, message
 from otp_app.verification.events import TYPES
-from otp_app.verification.models import Flow, Status
+from otp_app.verification.models import Flow, Running, Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
-    from sqlalchemy import Delete, Executable, Update
+    from sqlalchemy import ColumnElement, Delete, Executable, Update
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from otp_app.phone import PhoneNumber
@@ -48,7 +48,7 @@ class SqlStore:
         """The audit, in the same database."""
         return SqlJournal(self.engine, self.numbers)
 
-    async def reserve(self, verification: Verification) -> bool:
+    async def reserve(self, verification: Verification, source: str = "") -> bool:
         """Make room and insert; the unique index refuses a second one, and all is undone."""
         row = to_row(verification, self.numbers)
 
@@ -59,7 +59,7 @@ class SqlStore:
             await connection.execute(others)
             await connection.execute(insert(verifications).values(row))
             question = first_message(verification)
-            await connection.execute(self.journal.asked(question, verification.sent_at))
+            await connection.execute(self.journal.asked(question, verification.sent_at, source))
 
         try:
             await transact(self.engine, work)
@@ -83,28 +83,41 @@ class SqlStore:
         self, phone: PhoneNumber, provider: str, flow: Flow, now: datetime
     ) -> bool:
         """One indexed query."""
-        query = queries.running(self.numbers.key(phone), provider, flow, now)
+        query = queries.running_elsewhere(self.numbers.key(phone), provider, flow, now)
         return bool(await rows(self.engine, query))
 
-    async def record_send(self, verification: Verification, send: Send) -> bool:
+    async def record_send(self, verification: Verification, send: Send, source: str = "") -> bool:
         """Count a message, if nobody was first."""
+        question = message(verification, send)
 
         async def work(connection: AsyncConnection) -> bool:
             recorded = await connection.execute(statements.record(verification, send))
             if recorded.rowcount != 1:
                 return False
-            await connection.execute(self.journal.asked(message(verification, send), send.at))
+            await connection.execute(self.journal.asked(question, send.at, source))
             return True
 
         return await transact(self.engine, work)
 
     async def settle_send(self, id_: str, send: Send, reference: Reference) -> bool:
         """Keep the reference; whether it is pending."""
-        return await self._makes_pending(statements.settle(id_, send, reference))
+        return await self._makes_pending(statements.settle(id_, send, reference), reference)
 
     async def adopt(self, verification: Verification, send: Send, reference: Reference) -> bool:
         """Keep a reference that was running already; whether it is ours and pending."""
-        return await self._makes_pending(statements.adopt(verification, send, reference))
+        adopting = statements.adopt(verification, send, reference)
+        return await self._makes_pending(adopting, reference)
+
+    async def running(
+        self, phone: PhoneNumber, provider: str, flow: Flow, now: datetime
+    ) -> Sequence[Running]:
+        """One for each reference."""
+        query = queries.running(self.numbers.key(phone), provider, flow, now)
+        by_reference = {row["reference"]: row for row in await rows(self.engine, query)}
+        return [
+            Running(from_row(row, self.numbers), row["room"], row["kept"])
+            for row in by_reference.values()
+        ]
 
     async def fail_send(self, id_: str, send: Send, status: Status) -> bool:
         """Record that *send* was not confirmed."""
@@ -122,6 +135,7 @@ class SqlStore:
         """Spend one guess; parallel callers never share one."""
 
         async def work(connection: AsyncConnection) -> Verification | None:
+            await _one_at_a_time(connection, queries.reference_of(id_))
             taken = await connection.execute(statements.take_attempt(id_, flow, now))
             row = taken.mappings().one_or_none()
             if row is None:
@@ -153,6 +167,14 @@ class SqlStore:
     async def close(self, id_: str, status: Status, reference: Reference | None) -> bool:
         """End it, unless another message has been sent meanwhile."""
         return await self._ends(statements.close(id_, status, reference), status)
+
+    async def close_used_up(self, id_: str, now: datetime) -> bool:
+        """End it, if nobody has a guess left at its reference."""
+        return await self._ends(statements.close_used_up(id_, now), Status.EXPIRED)
+
+    async def use_up(self, id_: str, reference: Reference) -> bool:
+        """End it, and count all guesses of its reference as made."""
+        return await self._ends(statements.use_up(id_, reference), Status.EXPIRED)
 
     async def expire(self, since: datetime, until: datetime) -> None:
         """Whoever's they are."""
@@ -204,9 +226,13 @@ class SqlStore:
     async def _changes(self, statement: Update | Delete) -> bool:
         return await execute(self.engine, statement) == 1
 
-    async def _makes_pending(self, statement: Update) -> bool:
-        settled = await rows(self.engine, statement)
-        return any(row["status"] is Status.PENDING for row in settled)
+    async def _makes_pending(self, statement: Update, reference: Reference) -> bool:
+        async def work(connection: AsyncConnection) -> bool:
+            await _one_at_a_time(connection, reference)
+            settled = await connection.execute(statement)
+            return Status.PENDING in settled.scalars().all()
+
+        return await transact(self.engine, work)
 
     def _proved(self, phone: PhoneNumber, now: datetime) -> Executable:
         """Make the number a user's, or prove and seal it anew."""
@@ -214,3 +240,12 @@ class SqlStore:
         user = anew | {"phone_key": self.numbers.key(phone), "created_at": now}
         insertion = insert_into(self.engine, users).values(user)
         return insertion.on_conflict_do_update(index_elements=["phone_key"], set_=anew)
+
+
+async def _one_at_a_time(
+    connection: AsyncConnection, reference: Reference | ColumnElement[str | None]
+) -> None:
+    """Let the flows that have one reference take of its guesses in turn, as they do on SQLite."""
+    if connection.dialect.name == "postgresql":
+        number = func.hashtextextended(reference, 0)
+        await connection.execute(select(func.pg_advisory_xact_lock(number)))

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import and_, case, delete, exists, false, func, literal, or_, select, true, update
 
+from otp_app.storage import shares
 from otp_app.storage.rows import COLUMNS, hashed, is_open
 from otp_app.storage.tables import verifications
-from otp_app.verification.models import Status
+from otp_app.verification.models import JOINED_ATTEMPTS, Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -61,15 +62,22 @@ def record(verification: Verification, send: Send) -> Update:
 def settle(id_: str, send: Send, reference: Reference) -> Update:
     """Keep the reference in any case, become pending only if still open; gives the status.
 
-    Twilio gives several browsers one reference, whose time began with the first.
+    Twilio gives several flows one reference, whose time began with the first. A flow that comes to
+    it gets what the others leave of its guesses.
     """
     other = verifications.alias("shared").c
     same = (other.provider == _v.provider, other.reference == reference, other.id != id_)
     sooner = and_(*same, other.expires_at < _v.expires_at)
+    joined = shares.joins(reference, _v.flow, send.at)
+    most = case((joined, JOINED_ATTEMPTS), else_=_v.attempts_left)
+    left = shares.least(_v.attempts_left, most, shares.room(reference, _v.flow, send.at))
     return (
         _update.where(_is_last(id_, send))
         .values(
             reference=reference,
+            attempts_left=shares.greatest(left, 0),
+            guesses=case((_v.reference == reference, _v.guesses), else_=0),
+            joined=joined,
             channel=send.channel,
             sent_at=send.at,
             resend_at=send.next_at,
@@ -133,7 +141,8 @@ def release(before: Verification, send: Send) -> Update:
 
 
 def take_attempt(id_: str, flow: Flow, now: datetime) -> Update:
-    """Spend one guess; gives the verification."""
+    """Spend one guess; gives the verification, with the guesses that its flow still has."""
+    room = shares.room(_v.reference, hashed(flow), now)
     return (
         _update.where(
             _v.id == id_,
@@ -142,10 +151,28 @@ def take_attempt(id_: str, flow: Flow, now: datetime) -> Update:
             _v.expires_at > now,
             _v.reference.is_not(None),
             _is_sent,
+            room > 0,
         )
-        .values(attempts_left=_v.attempts_left - 1)
+        .values(
+            attempts_left=shares.least(_v.attempts_left - 1, room - 1),
+            guesses=_v.guesses + 1,
+        )
         .returning(*COLUMNS)
     )
+
+
+def close_used_up(id_: str, now: datetime) -> Update:
+    """End it if it has guesses, but none that its reference has left or that another flow keeps."""
+    room = shares.room(_v.reference, _v.flow, now)
+    kept = shares.kept(_v.reference, _v.flow, now)
+    mine = (_v.id == id_, _is_open, _v.attempts_left > 0, _v.reference.is_not(None))
+    return _update.where(*mine, room <= 0, kept == 0).values(status=Status.EXPIRED)
+
+
+def use_up(id_: str, reference: Reference) -> Update:
+    """End it, and leave no guess at *reference*, whoever has it."""
+    mine = (_v.id == id_, _is_open, _v.reference == reference)
+    return _update.where(*mine).values(status=Status.EXPIRED, guesses=_v.attempts)
 
 
 def approve(id_: str, now: datetime) -> Update:

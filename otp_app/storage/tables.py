@@ -83,7 +83,16 @@ class VerificationRow(_Base, table=True):
     provider: str = Field(sa_type=String(32))
     channel: Channel = Field(sa_type=_by_value(Channel))
     status: Status = Field(sa_type=_by_value(Status))
+    attempts: int = Field(sa_column_kwargs={"server_default": "5"})
+    """Guesses it began with. Flows that share a reference have so many at it in all."""
+
     attempts_left: int
+    guesses: int = Field(sa_column_kwargs={"server_default": "0"})
+    """Guesses it has made at the reference that it has now."""
+
+    joined: bool = Field(sa_column_kwargs={"server_default": false()})
+    """Another flow had the reference first."""
+
     sends: int
     sent_at: datetime = Field(sa_type=Utc)
     resend_at: datetime = Field(sa_type=Utc)
@@ -204,6 +213,10 @@ class AuditRow(_Base, table=True):
 
     block: str = Field(sa_type=String(64))
     flow: str = Field(sa_type=String(64))
+    source: str | None = Field(sa_type=String(64))
+    """HMAC-SHA256 of the address or API key that asked for a message. None of guesses, and of rows
+    that were written before this column was there."""
+
     outcome: Outcome | None = Field(sa_type=_by_value(Outcome))
     detail: str | None = Field(sa_type=String(64))
     duration_ms: int | None

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from otp_app.verification.limits import PAUSED_BELOW, RIPE, Action, Spending
+from otp_app.verification.limits import COUNTED_BY_ADDRESS, PAUSED_BELOW, RIPE, Action, Spending
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -22,6 +22,9 @@ log = structlog.get_logger(__name__)
 @dataclass(frozen=True)
 class Breaker:
     """Spends all of the `PAUSE` limits of a country with too few successes.
+
+    Of one address, or API key, few verifications count: whoever wants a country to be paused needs
+    many addresses, as a pumper does.
 
     A pause lasts as long as the window that is looked at, so when it ends none of what led to it
     counts any more.
@@ -40,7 +43,8 @@ class Breaker:
 
     async def _look(self, limit: Limit) -> None:
         now = self.now()
-        found = await self.journal.countries(now - limit.window, now - RIPE)
+        span = (now - limit.window, now - RIPE)
+        found = await self.journal.countries(*span, COUNTED_BY_ADDRESS)
         for region, conversion in found.items():
             if conversion.sent >= limit.amount and conversion.share < PAUSED_BELOW:
                 await self._pause(limit, region, conversion.sent, conversion.approved)

@@ -13,6 +13,7 @@ from otp_app.verification.limits import (
     TRUSTED_FOR,
     TRUSTED_FROM,
     TRUSTED_SENDS,
+    UNCONFIRMED,
     Action,
     Scope,
     spendings,
@@ -33,7 +34,7 @@ ASKING = frozenset(
 """The caller pays these scopes for asking. They stay spent, whatever the vendor answers: a caller
 can provoke a refusal as often as it likes."""
 
-MESSAGES = frozenset({Scope.NUMBER, Scope.STRANGERS, Scope.PREFIX, Scope.COUNTRY, Scope.EVERYBODY})
+MESSAGES = frozenset(Scope) - ASKING
 """These scopes protect the owner of a number and the bill. A refused message harmed neither, so
 they are given back: a caller must not use up the messages of another person by refusals."""
 
@@ -87,13 +88,17 @@ class Allowance:
         """Whether no call has left."""
         return not self._made.total()
 
+    def pays_for(self, call: Call) -> bool:
+        """Whether the right to *call* is not used up."""
+        return self._made[call] < self.calls.count(call)
+
     def use(self, call: Call) -> None:
         """Use up the right to *call*, before it leaves.
 
         Raises:
             RuntimeError: the right was not counted or is used up, which is a bug of ours.
         """
-        if self._made[call] >= self.calls.count(call):
+        if not self.pays_for(call):
             raise RuntimeError(f"a call to a vendor that nothing pays for: {call}")
         self._made[call] += 1
 
@@ -119,10 +124,19 @@ class Budget:
         """
         uses = spendings(self.limits, Action.SEND, client, phone)
         self.limiter.recall([use for use in uses if use.limit.scope in ASKING], self.now())
-        paused = spendings(self.limits, Action.PAUSE, client, phone)
-        await self.limiter.require([*self._failures(client, phone), *paused], self.now())
-        limits = await self._of_send(client, phone)
-        uses = spendings(limits, Action.SEND, client, phone)
+        is_confirmed = await self.store.is_confirmed(phone)
+        is_known = is_confirmed or bool(client.key)
+        pauses = spendings(self.limits, Action.PAUSE, client, phone)
+        required = [*self._failures(client, phone), *([] if is_known else pauses)]
+        await self.limiter.require(required, self.now())
+        lifted = set(UNCONFIRMED) if is_known else set()
+        if not is_known or not await self._is_paused(pauses):
+            lifted.add(Scope.COUNTRY_CONFIRMED)
+        if not is_confirmed or client.has_proved(phone):
+            lifted.add(Scope.STRANGERS)
+        if await self._is_trusted(phone):
+            lifted.add(Scope.PREFIX)
+        uses = [use for use in uses if use.limit.scope not in lifted]
         return Allowance(PAID_BY_MESSAGE, await self.limiter.spend(uses, self.now()), uses)
 
     async def spend_refusal(self, client: Client, phone: PhoneNumber) -> None:
@@ -160,8 +174,7 @@ class Budget:
             use
             for use in allowance.spent
             if allowance.is_unused
-            or use.limit.scope in MESSAGES
-            and (at_once or use.limit.name != BURST)
+            or (use.limit.scope in MESSAGES and (at_once or use.limit.name != BURST))
         ]
         await self.limiter.refund(allowance.batch, given)
 
@@ -169,14 +182,10 @@ class Budget:
         """A success ends the number's row of failures, and no other count."""
         await self.limiter.forgive(self._failures(client, phone))
 
-    async def _of_send(self, client: Client, phone: PhoneNumber) -> list[Limit]:
-        """The limits that hold for this client and number."""
-        lifted: set[Scope] = set()
-        if client.proved == phone.e164 or not await self.store.is_confirmed(phone):
-            lifted.add(Scope.STRANGERS)
-        if await self._is_trusted(phone):
-            lifted.add(Scope.PREFIX)
-        return [limit for limit in self.limits if limit.scope not in lifted]
+    async def _is_paused(self, pauses: Sequence[Spending]) -> bool:
+        """Whether one of *pauses* is in force."""
+        now = self.now()
+        return any([not await self.limiter.has_room(pause, now) for pause in pauses])
 
     async def _is_trusted(self, phone: PhoneNumber) -> bool:
         """Whether the block of *phone* is known for people who confirm."""

@@ -9,6 +9,7 @@ from otp_app.errors import (
     AttemptsExhausted,
     CheckTimedOut,
     CodeMismatch,
+    CodeUsedUp,
     OtpError,
     ProviderError,
     ProviderTimedOut,
@@ -50,15 +51,24 @@ class Checker:
         allowance = await self.budget.spend_check(client, current.phone)
         attempt = await self.store.take_attempt(id_, client.flow, self.now())
         if attempt is None or attempt.reference is None:
-            raise await self.lookup.why_closed(client.flow)
+            raise await self._not_taken(current)
         try:
             checking = provider.check(allowance, attempt.reference, attempt.phone, code)
             outcome = await self.audit.answered(guess(attempt), checking)
         except ProviderError as exc:
             raise await self._unanswered(attempt, exc) from exc
+        if outcome is CheckOutcome.EXHAUSTED and provider.shares_codes and attempt.attempts_left:
+            await self.store.use_up(attempt.id, attempt.reference)
+            raise CodeUsedUp  # by guesses of others: this flow has some left
         approved = await self._answered(attempt, outcome)
         await self.budget.forgive_failures(client, approved.phone)
         return approved
+
+    async def _not_taken(self, current: Verification) -> OtpError:
+        """Why there was no guess to take."""
+        if await self.store.close_used_up(current.id, self.now()):
+            return CodeUsedUp()
+        return await self.lookup.why_closed(current.flow)
 
     async def _unanswered(self, attempt: Verification, error: ProviderError) -> OtpError:
         """The guess is spent all the same; with the last one it is over."""

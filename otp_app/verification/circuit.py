@@ -142,6 +142,11 @@ class Guarded:
         return self._provider.one_request_per_number
 
     @property
+    def shares_codes(self) -> bool:
+        """Whether all who verify one number at the same time get one reference."""
+        return self._provider.shares_codes
+
+    @property
     def failing(self) -> frozenset[Action]:
         """What it is not asked for just now, but for a try."""
         return frozenset(action for action, one in self._circuits.items() if one.is_open)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -39,6 +39,10 @@ TRUSTED_SENDS = 5
 TRUSTED_FOR = DAY
 """How far back a block's verifications count."""
 
+COUNTED_BY_ADDRESS = 2
+"""Verifications of one address that count towards a pause. A person needs one, and a second one
+after a mistyped number. More of them tell of one address, and not of a country."""
+
 
 class Action(StrEnum):
     """What is counted."""
@@ -58,21 +62,34 @@ class Scope(StrEnum):
     FAILURES = "failures"  # the number's, since its last success
     PREFIX = "prefix"  # the number without its last digits
     COUNTRY = "country"
+    COUNTRY_UNCONFIRMED = "country_unconfirmed"  # numbers that nobody has confirmed, and no API key
+    COUNTRY_CONFIRMED = "country_confirmed"  # the others, while the country is paused
     EVERYBODY = "everybody"
+    EVERYBODY_UNCONFIRMED = "everybody_unconfirmed"  # as COUNTRY_UNCONFIRMED, of all countries
     KEY = "key"  # an API key, in place of the address
     SESSION_NUMBERS = "session_numbers"  # different numbers of one session
     ADDRESS_NUMBERS = "address_numbers"
 
 
+UNCONFIRMED = frozenset({Scope.COUNTRY_UNCONFIRMED, Scope.EVERYBODY_UNCONFIRMED})
+"""Scopes that a confirmed number and an API key do not count towards."""
+
+
 @dataclass(frozen=True)
 class Limit:
-    """At most *amount* in any *window*."""
+    """At most *amount* in any *window*.
+
+    Attributes:
+        part_of: the row that this one is a part of. Where a setting changes that row and not this
+            one, this one changes in proportion.
+    """
 
     name: str
     action: Action
     scope: Scope
     amount: int
     window: timedelta
+    part_of: str = ""
 
 
 POLICY: tuple[Limit, ...] = (
@@ -83,6 +100,15 @@ POLICY: tuple[Limit, ...] = (
     Limit("LIMIT_SEND_NUMBER_DAY", Action.SEND, Scope.NUMBER, 10, DAY),
     # Of the five, strangers to a confirmed number leave two to whom it belongs, as login.gov does.
     Limit("LIMIT_SEND_NUMBER_STRANGERS", Action.SEND, Scope.STRANGERS, 3, HOUR),
+    # Of the ten of a day they leave four: three an hour would use up the ten in four hours.
+    Limit(
+        "LIMIT_SEND_NUMBER_UNPROVED_DAY",
+        Action.SEND,
+        Scope.STRANGERS,
+        6,
+        DAY,
+        part_of="LIMIT_SEND_NUMBER_DAY",
+    ),
     # One message at a time to a number, whoever asks: double clicks, tabs and browsers at once.
     Limit("LIMIT_SEND_NUMBER_BURST", Action.SEND, Scope.NUMBER, 1, timedelta(seconds=30)),
     Limit("LIMIT_SEND_ADDRESS_DAY", Action.SEND, Scope.ADDRESS, 20, DAY),
@@ -92,10 +118,47 @@ POLICY: tuple[Limit, ...] = (
     # Pumping: blocks of numbers, one country, the whole bill.
     Limit("LIMIT_SEND_PREFIX", Action.SEND, Scope.PREFIX, 10, HOUR),
     Limit("LIMIT_SEND_COUNTRY", Action.SEND, Scope.COUNTRY, 60, HOUR),
-    # So many in a window of which too few come to a success: the country is paused for the window.
-    Limit("LIMIT_SEND_COUNTRY_PAUSE", Action.PAUSE, Scope.COUNTRY, 20, HOUR),
     Limit("LIMIT_SEND_TOTAL", Action.SEND, Scope.EVERYBODY, 200, HOUR),
     Limit("LIMIT_SEND_TOTAL_DAY", Action.SEND, Scope.EVERYBODY, 1000, DAY),
+    # Messages to numbers that nobody has confirmed use four fifths of these at most. The last fifth
+    # is for confirmed numbers and API keys: new numbers cost an attacker nothing, so they alone
+    # must not be able to stop a country or everything.
+    Limit(
+        "LIMIT_SEND_COUNTRY_UNCONFIRMED",
+        Action.SEND,
+        Scope.COUNTRY_UNCONFIRMED,
+        48,
+        HOUR,
+        part_of="LIMIT_SEND_COUNTRY",
+    ),
+    Limit(
+        "LIMIT_SEND_TOTAL_UNCONFIRMED",
+        Action.SEND,
+        Scope.EVERYBODY_UNCONFIRMED,
+        160,
+        HOUR,
+        part_of="LIMIT_SEND_TOTAL",
+    ),
+    Limit(
+        "LIMIT_SEND_TOTAL_UNCONFIRMED_DAY",
+        Action.SEND,
+        Scope.EVERYBODY_UNCONFIRMED,
+        800,
+        DAY,
+        part_of="LIMIT_SEND_TOTAL_DAY",
+    ),
+    # So many in a window of which too few come to a success: the country is paused for the window.
+    Limit("LIMIT_SEND_COUNTRY_PAUSE", Action.PAUSE, Scope.COUNTRY, 20, HOUR),
+    # What confirmed numbers and API keys get of a paused country: the same fifth. A pumper can
+    # confirm the numbers that he rents, so a pause must have an end for them too.
+    Limit(
+        "LIMIT_SEND_COUNTRY_CONFIRMED",
+        Action.SEND,
+        Scope.COUNTRY_CONFIRMED,
+        12,
+        HOUR,
+        part_of="LIMIT_SEND_COUNTRY",
+    ),
     # A program with an API key speaks for many people from one address.
     Limit("LIMIT_SEND_KEY", Action.SEND, Scope.KEY, 200, HOUR),
     Limit("LIMIT_CHECK_KEY", Action.CHECK, Scope.KEY, 1000, HOUR),
@@ -111,14 +174,23 @@ POLICY: tuple[Limit, ...] = (
 )
 
 
+class Device(Protocol):
+    """What a browser keeps of its successes when its session is over."""
+
+    def has_proved(self, phone: PhoneNumber) -> bool:
+        """Whether one of the successes was with *phone*."""
+        ...
+
+
 @dataclass(frozen=True)
 class Client:
     """Who is asking: a browser's flow, and the address it comes from.
 
     Attributes:
-        proved: the number, in E.164, that this browser has proved to be its own; or empty.
+        proved: the number, in E.164, that this browser's session is for; or empty.
         key: the name of the API key, in place of the address; or empty.
         language: a BCP 47 tag, for messages; the provider's own choice, if there is none.
+        device: what this browser can show of earlier successes; None of an API key.
     """
 
     flow: Flow
@@ -126,6 +198,16 @@ class Client:
     proved: str = ""
     key: str = ""
     language: str = ""
+    device: Device | None = None
+
+    @property
+    def source(self) -> str:
+        """What a message counts under where places are compared: the API key, else the address."""
+        return f"key {self.key}" if self.key else self.address
+
+    def has_proved(self, phone: PhoneNumber) -> bool:
+        """Whether this browser has proved to hold *phone*: by its session, or before it."""
+        return self.proved == phone.e164 or bool(self.device and self.device.has_proved(phone))
 
 
 @dataclass(frozen=True)
@@ -173,13 +255,20 @@ def block_of(phone: PhoneNumber) -> str:
 
 
 def adjusted(policy: Sequence[Limit], rates: Mapping[str, tuple[int, timedelta]]) -> list[Limit]:
-    """*policy* with other rates for the rows named in *rates*."""
-    return [
-        replace(limit, amount=rates[limit.name][0], window=rates[limit.name][1])
-        if limit.name in rates
-        else limit
-        for limit in policy
-    ]
+    """*policy* with other rates for the rows named in *rates*, and for the parts of these rows."""
+    amounts = {limit.name: limit.amount for limit in policy}
+    return [_adjusted(limit, rates, amounts.get(limit.part_of, 1)) for limit in policy]
+
+
+def _adjusted(limit: Limit, rates: Mapping[str, tuple[int, timedelta]], whole: int) -> Limit:
+    """*limit* at its own rate, else at its part of the rate of the row that had *whole*."""
+    if limit.name in rates:
+        amount, window = rates[limit.name]
+        return replace(limit, amount=amount, window=window)
+    if limit.part_of in rates:
+        amount, window = rates[limit.part_of]
+        return replace(limit, amount=max(1, amount * limit.amount // whole), window=window)
+    return limit
 
 
 def _spending(limit: Limit, client: Client, phone: PhoneNumber) -> Spending:
@@ -191,7 +280,10 @@ def _spending(limit: Limit, client: Client, phone: PhoneNumber) -> Spending:
         Scope.FAILURES: phone.e164,
         Scope.PREFIX: block_of(phone),
         Scope.COUNTRY: phone.region,
+        Scope.COUNTRY_UNCONFIRMED: phone.region,
+        Scope.COUNTRY_CONFIRMED: phone.region,
         Scope.EVERYBODY: "",
+        Scope.EVERYBODY_UNCONFIRMED: "",
         Scope.KEY: client.key,
         Scope.SESSION_NUMBERS: client.flow,
         Scope.ADDRESS_NUMBERS: client.address,

@@ -52,6 +52,12 @@ class CheckOutcome(StrEnum):
     EXPIRED = "expired"  # gone: expired, used or never there
 
 
+JOINED_ATTEMPTS = 2
+"""Guesses of a browser that asks for a code while another browser waits for one to the same number.
+Twilio gives both the same code, and five guesses in all. Two forgive one typing mistake, and leave
+three to the browser that was first: wrong codes of one person do not use up those of another."""
+
+
 @dataclass(frozen=True)
 class Policy:
     """The numbers every verification lives under."""
@@ -107,6 +113,20 @@ class Verification:
     def is_locked(self, now: datetime) -> bool:
         """Whether wrong codes ended it and its time is not over: no new code until then."""
         return self.status is Status.EXHAUSTED and now < self.expires_at
+
+
+@dataclass(frozen=True)
+class Running:
+    """A verification of one number that a provider shares, as a new flow finds it.
+
+    Attributes:
+        room: guesses that a new flow can get.
+        kept: guesses that other flows keep.
+    """
+
+    verification: Verification
+    room: int
+    kept: int
 
 
 @dataclass(frozen=True)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         CheckOutcome,
         Flow,
         Reference,
+        Running,
         Send,
         Status,
         Verification,
@@ -45,6 +46,10 @@ class Provider(Protocol):
 
     one_request_per_number: bool
     """Whether it refuses to verify a number that it is verifying already, whoever asks."""
+
+    shares_codes: bool
+    """Whether all who verify one number at the same time get one reference, with one code and one
+    count of guesses."""
 
     async def open(self) -> None:
         """Make ready to work on the running event loop.
@@ -137,6 +142,10 @@ class Limiter(Protocol):
         """Refuse what is remembered to have no room. Asks no database. Raises `RateLimited`."""
         ...
 
+    async def has_room(self, spending: Spending, now: datetime) -> bool:
+        """Whether a limit has room. Counts nothing, and reports nothing to the operator."""
+        ...
+
     async def exhaust(self, spending: Spending, now: datetime) -> bool:
         """Use up all that is left of a limit.
 
@@ -177,8 +186,13 @@ class Journal(Protocol):
         """Answer `unknown` to what was asked between *since* and *until* and has no answer."""
         ...
 
-    async def countries(self, since: datetime, until: datetime) -> Mapping[str, Conversion]:
-        """What became of verifications that a provider sent in that time, by region."""
+    async def countries(
+        self, since: datetime, until: datetime, by_source: int
+    ) -> Mapping[str, Conversion]:
+        """What became of verifications that a provider sent in that time, by region.
+
+        At most *by_source* of one address or API key count. Chance decides which.
+        """
         ...
 
     async def block(self, phone: PhoneNumber, since: datetime, until: datetime) -> Conversion:
@@ -200,8 +214,10 @@ class VerificationStore(Protocol):
         """The audit, in the same database."""
         ...
 
-    async def reserve(self, verification: Verification) -> bool:
+    async def reserve(self, verification: Verification, source: str = "") -> bool:
         """Record a new verification before its first message; close the flow's open one.
+
+        The journal keeps *source*, the address or API key that asks, as a keyed hash.
 
         Returns:
             False if the flow has an open verification of the same number, which stays.
@@ -225,8 +241,10 @@ class VerificationStore(Protocol):
         """
         ...
 
-    async def record_send(self, verification: Verification, send: Send) -> bool:
+    async def record_send(self, verification: Verification, send: Send, source: str = "") -> bool:
         """Count a further message before it is sent, if it is still *verification*'s turn.
+
+        The journal keeps *source* as in `reserve`.
 
         Returns:
             False if it is not open, or another caller was first.
@@ -265,8 +283,35 @@ class VerificationStore(Protocol):
     async def take_attempt(self, id_: str, flow: Flow, now: datetime) -> Verification | None:
         """Spend one guess, and return the verification with what is left.
 
+        Flows that have one reference share its guesses: the first to have it keeps all but
+        `JOINED_ATTEMPTS`, and a flow that came later what it was given then.
+
         Returns:
             None if *flow* has no such open, sent verification with guesses and time left.
+        """
+        ...
+
+    async def running(
+        self, phone: PhoneNumber, provider: str, flow: Flow, now: datetime
+    ) -> Sequence[Running]:
+        """What *provider* runs for *phone*, as far as it is known here, whoever asked for it.
+
+        How much *flow* could use of each is counted as for a new verification.
+        """
+        ...
+
+    async def close_used_up(self, id_: str, now: datetime) -> bool:
+        """End an open verification as `EXPIRED` whose reference has no guess left for any flow.
+
+        Returns:
+            False if it has used its own guesses up, or another flow keeps some.
+        """
+        ...
+
+    async def use_up(self, id_: str, reference: Reference) -> bool:
+        """End an open verification as `EXPIRED`: its provider takes no more guesses.
+
+        No flow that has *reference* gets a guess after that.
         """
         ...
 

@@ -24,11 +24,12 @@ from otp_app.errors import (
     VerificationNotFound,
 )
 from otp_app.verification.audit import message
+from otp_app.verification.budget import Call
 from otp_app.verification.limits import Action
 from otp_app.verification.models import Reference, Send, Status, Verification
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from datetime import datetime
 
     from otp_app.phone import PhoneNumber
@@ -78,16 +79,17 @@ class Sender:
         client: Client,
         phone: PhoneNumber,
         channel: Channel,
-        over: Verification | None = None,
+        over: Sequence[Verification] = (),
     ) -> Verification:
         """Count, look at the number, end *over* at its provider, and only then start."""
         provider = self.providers[self.provider]
         provider.require(Action.SEND)
         await self._require_free(client, phone, self.provider)
+        over = [*await self._require_room(client, phone), *over]
         allowance = await self.budget.spend_send(client, phone)
         await self.screening.require_fit(allowance, phone, self.now())
-        if over:
-            await self._end(allowance, over)
+        for one in over:
+            await self._end(allowance, one)  # before the start, which could get the same code
         send = self._send(1, channel)
         verification = Verification(
             id=send.id,
@@ -102,7 +104,7 @@ class Sender:
             resend_at=send.next_at,
             expires_at=send.at + self.policy.lifetime,
         )
-        if not await self.store.reserve(verification):
+        if not await self.store.reserve(verification, client.source):
             raise ResendTooSoon(until=send.next_at)  # another tab was first, by milliseconds
         sending = provider.start(allowance, phone, channel, client.language)
         return await self._deliver(verification, send, sending, allowance)
@@ -131,21 +133,37 @@ class Sender:
         if current.is_locked(now):
             raise AttemptsExhausted(until=current.expires_at)
         if not self.lookup.can_go_on(current):
-            return await self._start_new(client, current.phone, channel, over=current)
+            return await self._start_new(client, current.phone, channel, over=[current])
         on_its_way = current.status is Status.PENDING and current.channel is channel
         if on_its_way and now < current.resend_at:
             return current
         return await self._send_again(client, current, channel)
 
+    async def _require_room(self, client: Client, phone: PhoneNumber) -> list[Verification]:
+        """Codes to *phone* that take no more guesses, where a new flow would get the same code.
+
+        Raises:
+            NumberBusy: all guesses that are left are those of other flows.
+        """
+        if not self.providers[self.provider].shares_codes:
+            return []
+        running = await self.store.running(phone, self.provider, client.flow, self.now())
+        full = [one for one in running if one.room <= 0]
+        if any(one.kept for one in full):
+            await self.budget.spend_refusal(client, phone)
+            raise NumberBusy
+        return [one.verification for one in full]
+
     async def _end(self, allowance: Allowance, over: Verification) -> None:
         """Close *over*, and cancel it at its provider if that has not happened.
 
         A cancel that fails stops nobody. If the provider still runs *over*, it refuses the start.
+        The allowance pays for one cancel; the sweeper makes any other.
         """
         await self.store.close(over.id, Status.EXPIRED, over.reference)
         provider = self.providers.get(over.provider)
         is_running = over.status is not Status.APPROVED and not over.canceled
-        if provider and over.reference and is_running:
+        if provider and over.reference and is_running and allowance.pays_for(Call.CANCEL):
             with suppress(ProviderError):
                 await provider.cancel(allowance, over.reference)
                 await self.store.mark_canceled(over.id, over.reference)
@@ -165,7 +183,7 @@ class Sender:
             await self._require_free(client, current.phone, current.provider)
         allowance = await self.budget.spend_send(client, current.phone)
         send = self._send(current.sends + 1, channel)
-        if not await self.store.record_send(current, send):
+        if not await self.store.record_send(current, send, client.source):
             raise ResendTooSoon(until=send.next_at)
         to, language = current.phone, client.language
         if running:

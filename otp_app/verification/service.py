@@ -134,7 +134,7 @@ class VerificationService:
 
         Raises:
             InvalidCode: it cannot be a code; costs nothing.
-            CodeMismatch, AttemptsExhausted, VerificationExpired, AlreadyVerified,
+            CodeMismatch, AttemptsExhausted, VerificationExpired, CodeUsedUp, AlreadyVerified,
             VerificationNotFound, VerificationReplaced, RateLimited, ProviderError,
             StoreUnavailable.
         """

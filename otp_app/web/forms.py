@@ -20,7 +20,13 @@ from starlette.templating import Jinja2Templates
 from structlog.contextvars import bind_contextvars
 
 from otp_app import i18n, routes, services
-from otp_app.errors import AlreadyVerified, OtpError, StoreUnavailable, Unexpected
+from otp_app.errors import (
+    AlreadyVerified,
+    CodeUsedUp,
+    OtpError,
+    StoreUnavailable,
+    Unexpected,
+)
 from otp_app.i18n.en import (
     CHANNELS,
     NOTHING_DONE,
@@ -139,7 +145,8 @@ async def _verify_otp(request: Request) -> Response:
     try:
         token = await _prove(request, text)
     except OtpError as exc:
-        return await _code_again(request, exc, "code", text)
+        field = "resend" if isinstance(exc, CodeUsedUp) else "code"  # where the person goes on
+        return await _code_again(request, exc, field, text)
     session = await services.current().sessions.find(token)
     if token is None or session is None:  # it is in the answer to a post before this one
         return see_other(request, routes.VERIFIED)

@@ -10,6 +10,7 @@ import pytest
 from reflex_base.registry import RegistrationContext
 
 from otp_app import services
+from otp_app.verification.models import CheckOutcome
 from tests.backend.client import HYDRATE, SIMULATED, STATE
 from tests.fakes import RIGHT, WRONG
 
@@ -269,6 +270,21 @@ def test_c20_the_time_is_told_and_nothing_else(tab: Socket, provider: FakeProvid
 
     assert set(told) == {"clock"}
     assert len(provider.sent) == 1
+
+
+def test_a_code_that_is_used_up_elsewhere_is_told_and_a_new_one_comes_at_once(
+    tab: Socket, provider: FakeProvider
+) -> None:
+    provider.shares_codes, provider.answers = True, [CheckOutcome.EXHAUSTED]
+    tab.send(f"{STATE}.request_code", {"form": PHONE})
+
+    told = tab.state(tab.send(f"{STATE}.check_code", {"form": {"code": RIGHT}}, "/code"))
+    after = tab.state(tab.send(f"{STATE}.send_again", {}, "/code"))
+
+    assert told["step"] == "expired"
+    assert told["error"].startswith("That code does not work any more: wrong codes")
+    assert (after["step"], after["error"]) == ("code", "")
+    assert len(provider.sent) == 2
 
 
 def test_c26_who_asks_for_a_code_in_a_lock_is_told_until_when(

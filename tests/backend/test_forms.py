@@ -12,7 +12,7 @@ from otp_app import services
 from otp_app.errors import ProviderUnavailable
 from otp_app.verification.limits import POLICY
 from otp_app.verification.looking import Concern, Insight, Screening
-from otp_app.verification.models import Channel
+from otp_app.verification.models import Channel, CheckOutcome
 from tests.backend.client import STATE
 from tests.emulator import Clock
 from tests.fakes import RIGHT, WRONG, FakeLook
@@ -352,6 +352,22 @@ def test_c23_an_expired_code_is_told_with_a_button_for_a_new_one(
 
     assert len(provider.sent) == 2
     assert "Security code" in see(browser).text
+
+
+def test_a_code_that_is_used_up_elsewhere_is_told_with_a_button_for_a_new_one(
+    browser: Browser, provider: FakeProvider
+) -> None:
+    provider.shares_codes, provider.answers = True, [CheckOutcome.EXHAUSTED]
+    post(browser, "/request-otp", NUMBER)
+
+    answer = post(browser, "/verify-otp", {"code": RIGHT})
+    again = post(browser, "/resend-otp", {})
+
+    assert answer.status_code == 410
+    assert '<a href="#resend">That code does not work any more: wrong codes' in answer.text
+    assert "Get a new code</button>" in answer.text
+    assert (again.status_code, again.headers["location"]) == (303, "/verify-otp")
+    assert len(provider.sent) == 2
 
 
 def test_c26_c27_a_lock_is_told_with_its_reason_its_end_and_the_time_zone(

@@ -748,7 +748,7 @@ CALLS: dict[str, Call] = {
     "is_confirmed": lambda store: store.is_confirmed(PENDING.phone),
     "answer": lambda store: store.journal.answer("first", Answer(Outcome.OK, "", 1), NOW),
     "give_up": lambda store: store.journal.give_up(NOW, NOW, NOW),
-    "countries": lambda store: store.journal.countries(NOW, NOW),
+    "countries": lambda store: store.journal.countries(NOW, NOW, 2),
     "block": lambda store: store.journal.block(PENDING.phone, NOW, NOW),
     "mark_canceled": lambda store: store.mark_canceled("first", REFERENCE),
 }

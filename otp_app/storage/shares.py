@@ -1,0 +1,99 @@
+"""Guesses at a reference that several flows have, as SQL expressions: which flow may use how many.
+
+A provider may give one code, and one count of guesses, to all flows that verify a number. A guess
+is taken from what the reference has left, and never from what another open flow keeps.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import Integer, and_, case, exists, func, select
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.functions import GenericFunction
+
+from otp_app.storage.rows import is_open
+from otp_app.storage.tables import verifications
+from otp_app.verification.models import JOINED_ATTEMPTS
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from sqlalchemy import Column, ColumnCollection, ColumnElement, Select
+    from sqlalchemy.sql.compiler import SQLCompiler
+
+    from otp_app.verification.models import Reference
+
+    Columns = ColumnCollection[str, Any]
+    Number = ColumnElement[int]
+
+_v = verifications.c
+_used, _other = verifications.alias("used").c, verifications.alias("other").c
+_first, _own = verifications.alias("first").c, verifications.alias("own").c
+
+
+class least(GenericFunction[int]):  # noqa: N801 - the name in SQL
+    """The least of several numbers."""
+
+    type = Integer()
+    inherit_cache = True
+
+
+class greatest(GenericFunction[int]):  # noqa: N801
+    """The greatest of several numbers."""
+
+    type = Integer()
+    inherit_cache = True
+
+
+@compiles(least, "sqlite")
+def _as_min(element: least, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
+    return f"min{compiler.process(element.clause_expr, **options)}"
+
+
+@compiles(greatest, "sqlite")
+def _as_max(element: greatest, compiler: SQLCompiler, **options: Any) -> str:  # noqa: ANN401
+    return f"max{compiler.process(element.clause_expr, **options)}"
+
+
+def room(
+    reference: Reference | ColumnElement[Any], flow: str | Column[Any], now: datetime
+) -> Number:
+    """Guesses at *reference* that *flow* may make: those that are neither used nor kept."""
+    used = _sum(_used.guesses).where(*_same(_used, reference))
+    return _v.attempts - used.scalar_subquery() - kept(reference, flow, now)
+
+
+def kept(
+    reference: Reference | ColumnElement[Any], flow: str | Column[Any], now: datetime
+) -> Number:
+    """Guesses at *reference* that the open flows but *flow* keep.
+
+    A flow that joined keeps all that it was given, the first one what the others may not have.
+    """
+    share = least(_other.attempts_left, _other.attempts - JOINED_ATTEMPTS - _other.guesses)
+    keeps = case((_other.joined, _other.attempts_left), else_=greatest(share, 0))
+    waiting = (_other.flow != flow, is_open(_other), _other.expires_at > now)
+    return _sum(keeps).where(*_same(_other, reference), *waiting).scalar_subquery()
+
+
+def joins(reference: Reference, flow: str | Column[Any], now: datetime) -> ColumnElement[bool]:
+    """Whether an open flow has *reference* already, and *flow* did not have it first."""
+    is_another = (_first.flow != flow, is_open(_first), _first.expires_at > now)
+    was_first = (_own.flow == flow, ~_own.joined)
+    return and_(
+        exists().where(*_same(_first, reference), *is_another),
+        ~exists().where(*_same(_own, reference), *was_first),
+    )
+
+
+def _sum(number: Number) -> Select[int]:
+    """The sum of *number*, 0 of no rows."""
+    return select(func.coalesce(func.sum(number), 0))
+
+
+def _same(
+    row: Columns, reference: Reference | ColumnElement[Any]
+) -> tuple[ColumnElement[bool], ...]:
+    """Whether *row* has *reference*, at the provider of the row that is asked about."""
+    return row.provider == _v.provider, row.reference == reference
