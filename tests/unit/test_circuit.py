@@ -180,14 +180,16 @@ async def test_five_refusals_of_one_caller_between_others_stop_nobody(
     assert not verifications.is_failing
 
 
-@pytest.mark.parametrize("sends", [1, 2])
-async def test_a_refused_language_can_be_tried_again_at_once_and_costs_no_limit(
+@pytest.mark.parametrize(("sends", "kept"), [(1, 7), (2, 3)])
+async def test_a_refused_language_can_be_tried_again_at_once_and_costs_its_caller_only(
     verifications: VerificationService,
     provider: FakeProvider,
     sql_store: SqlStore,
     clock: Clock,
     sends: int,
+    kept: int,
 ) -> None:
+    """The rows of session and address stay; a first message adds two lists of numbers to them."""
     service = replace(verifications, limits=POLICY)
     if sends > 1:
         await start(service)
@@ -196,7 +198,7 @@ async def test_a_refused_language_can_be_tried_again_at_once_and_costs_no_limit(
 
     provider.failures = [LanguageRefused()]
     assert await outcome(start(service)) is LanguageRefused
-    assert (await counted(sql_store))[2] == before
+    assert (await counted(sql_store))[2] == before + kept
 
     assert (await start(service)).sends == sends
     assert len(provider.sent) == sends
