@@ -30,7 +30,7 @@ _OWN = {
     Scope.SESSION_NUMBERS,
     Scope.ADDRESS_NUMBERS,
 }
-"""Scopes of the client alone: nothing that is known of a number lifts their limits."""
+"""Scopes of the client alone. Nothing that the store knows of a number lifts their limits."""
 
 
 @dataclass(frozen=True)
