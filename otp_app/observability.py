@@ -156,7 +156,7 @@ def _redacted(_logger: object, _method: str, event: EventDict) -> EventDict:
 def _safe(name: str, value: object) -> object:
     if value is None or isinstance(value, bool | int | float):
         return value
-    if isinstance(value, date):  # a `datetime` is one; a text that looks like one may be anything
+    if isinstance(value, date):  # or `datetime`: by its type, as a text of this form may be a code
         return value.isoformat()
     text = str(value)
     is_ours = _OURS.get(name)
@@ -164,7 +164,7 @@ def _safe(name: str, value: object) -> object:
 
 
 def _is_network(text: str) -> bool:
-    """Whether it is an IP address or network and nothing else. No phone number is written so."""
+    """Return True for an IP address or network. No phone number has this form."""
     try:
         ip_network(text)
     except ValueError:
@@ -177,7 +177,7 @@ _OURS: Mapping[str, Callable[[str], object]] = {
     "id": _ID.fullmatch,
     "address": _is_network,
 }
-"""Values that look like numbers and are none, by the key of a line: what form such a value has."""
+"""The form of values that look like secrets and are none, by their key in the line."""
 
 
 def _named(_logger: object, _method: str, event: EventDict) -> EventDict:

@@ -58,7 +58,13 @@ EXAMPLES: tuple[e.OtpError, ...] = (
 )
 """One of each code."""
 
-_CALL = (e.ApiKeyRefused, e.CallerUnknown, e.FieldsUnusable, e.StoreUnavailable)
+_CALL = (
+    e.ApiKeyRefused,
+    e.CallerUnknown,
+    e.FieldsUnusable,
+    e.RateLimited,  # by the rate of HTTP requests, whatever is called
+    e.StoreUnavailable,
+)
 _WRITE = (*_CALL, e.OriginRefused)
 _POST = (*_WRITE, e.BodyTooLong, e.NotJson)
 _ONCE = (e.IdempotencyKeyReused, e.IdempotencyKeyInUse)
@@ -78,7 +84,6 @@ _SEND = (
     e.ProviderRejected,
     e.ProviderTimedOut,
     e.AttemptsExhausted,
-    e.RateLimited,
     e.ResendTooSoon,
     e.SendsExhausted,
     e.VerificationExpired,
@@ -90,7 +95,6 @@ _CHECK = (
     e.CodeMismatch,
     e.CheckTimedOut,
     e.AttemptsExhausted,
-    e.RateLimited,
     e.AlreadyVerified,
     e.VerificationExpired,
     e.CodeUsedUp,

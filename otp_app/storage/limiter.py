@@ -1,7 +1,7 @@
 """Limits in the database: they survive a restart, and all rows of one use count or none does.
 
-Windows move. A use is a row, and its key names the limit and the subject in the notation of the
-library `limits`.
+Each row of `limit_hits` is one use. Its key names the limit and the subject, in the notation of the
+library `limits`. Windows move.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 ALARMS = (0.5, 0.8)
 """Parts of a limit on everybody at which the operator is told."""
 
-_ALONE = {  # Two transactions that count at once would both find the last place free.
+_ALONE = {  # two transactions that count at once would both find the last place free
     "sqlite": "BEGIN IMMEDIATE",
     "postgresql": "LOCK TABLE limit_hits IN SHARE ROW EXCLUSIVE MODE",
 }
@@ -52,9 +52,9 @@ class _Row(NamedTuple):
 
 
 class _Use(NamedTuple):
-    """A spending as the table has it.
+    """A spending as rows of the table.
 
-    `first` is the mark that a spending with `once` leaves. While it stands, the use is free.
+    A spending with `once` also writes the row `first`. While that row counts, the use is free.
     """
 
     limit: Limit
@@ -63,10 +63,12 @@ class _Use(NamedTuple):
 
 
 class _Window(NamedTuple):
-    """The uses that are counted now.
+    """The rows of a use that count now.
 
-    `full_since` is the time of the one whose end makes room, where the window is full; `is_free`
-    says that the use has left its mark already.
+    Attributes:
+        used: how many there are.
+        full_since: in a full window, the time of the row whose end makes room.
+        is_free: the row `first` of the use counts already.
     """
 
     used: int
@@ -97,7 +99,7 @@ class SqlLimiter:
     async def spend(self, spendings: Sequence[Spending], now: datetime) -> str:
         """Count all of *spendings*, or none; gives the name to take them back by.
 
-        No two of *spendings* are of one limit. A use without room is refused by a read alone.
+        Each of *spendings* is of another limit. A refusal writes nothing and takes no lock.
 
         Raises:
             RateLimited: with the moment from which all have room.
@@ -123,7 +125,7 @@ class SqlLimiter:
         await self._require_room(self._uses(spendings), now)
 
     def recall(self, spendings: Sequence[Spending], now: datetime) -> None:
-        """Refuse what is remembered to have no room, by the latest time that is remembered."""
+        """Refuse what is remembered to have no room; the latest time remembered is named."""
         self._recall(self._uses(spendings), now)
 
     async def has_room(self, spending: Spending, now: datetime) -> bool:
@@ -174,7 +176,7 @@ class SqlLimiter:
         return await transact(self.engine, work) if uses else []
 
     async def _require_room(self, uses: Sequence[_Use], now: datetime) -> None:
-        """Refuse by what is remembered, else by what the database holds."""
+        """Refuse from memory, else by one SELECT."""
         self._recall(uses, now)
         self._refuse_full(uses, await self._read(uses, now), now)
 
@@ -221,26 +223,26 @@ class SqlLimiter:
 
 
 def _named(use: _Use) -> tuple[str, str]:
-    """What a refusal of *use* is remembered under: with `once`, other values may still be free."""
+    """Return the key of a remembered refusal. With `once`, each value has a key of its own."""
     return use.row.key, use.first.key if use.first else ""
 
 
 def _until(use: _Use, window: _Window) -> datetime | None:
-    """The moment from which there is room again; None where there is room now."""
+    """Return the time from which there is room again; None if there is room now."""
     if window.full_since is None:
         return None
     return datetime.fromtimestamp(window.full_since + use.row.seconds, UTC)
 
 
 async def _lock(connection: AsyncConnection) -> None:
-    """From here to the end of the transaction nobody else counts."""
+    """Keep every other process from counting until the transaction ends."""
     await connection.execute(text(_ALONE[connection.dialect.name]))
 
 
 async def _windows(
     connection: AsyncConnection, uses: Sequence[_Use], now: datetime
 ) -> list[_Window]:
-    """The windows of *uses*, by one SELECT."""
+    """Read the windows of *uses* by one SELECT."""
     values: dict[str, str | float | int] = {}
     for place, use in enumerate(uses):
         since = now.timestamp() - use.row.seconds
@@ -254,7 +256,7 @@ async def _windows(
 
 @cache
 def _question(number: int) -> Select[*tuple[Any, ...]]:
-    """Three columns for each of so many uses: those of `_Window`."""
+    """Build the SELECT for *number* uses. It gives the three values of `_Window` for each."""
     return select(*[column for place in range(number) for column in _columns(place)])
 
 
@@ -277,7 +279,7 @@ async def _write(
     now: datetime,
     batch: str,
 ) -> None:
-    """Count each of *uses* that is not free."""
+    """Write the rows of each of *uses* that is not free."""
     counted = [use for use, window in zip(uses, windows, strict=True) if not window.is_free]
     rows = [row for use in counted for row in (use.first, use.row) if row]
     at = now.timestamp()
@@ -287,7 +289,7 @@ async def _write(
 
 
 def _alarm(uses: Sequence[_Use], before: Sequence[_Window]) -> None:
-    """Tell the operator that a limit on everybody has come to one of `ALARMS`."""
+    """Log that a limit on everybody has reached one of `ALARMS`."""
     for use, window in zip(uses, before, strict=True):
         limit, used = use.limit, window.used + 1
         marks = {max(1, round(part * limit.amount)) for part in ALARMS}

@@ -1,4 +1,4 @@
-"""Whether the database can be worked with, asked again and again by who sends traffic here."""
+"""The probe of the database behind `/ready`."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 TURN = 0.02
-"""Seconds of one wait. The waits are counted, and not the time: on a busy event loop each of them
-takes longer, so the time that the loop takes is not held against the database."""
+"""Seconds of one wait. The probe counts waits and not time. Each wait takes longer on a busy event
+loop, so a delay of the loop is not taken for a delay of the database."""
 
 PATIENCE = 0.2
-"""Seconds after which the database is busy: a page needs several statements, each as slow."""
+"""Seconds after which the database counts as busy: a page needs several statements."""
 
 GIVE_UP = 3.0
-"""Seconds without a success after which the database is failing. A try gives up on a lock or a
-connection after a second, so several have failed by then."""
+"""Seconds without a success after which the database counts as failing. One attempt waits a second
+for a lock or a connection, so several attempts have failed by then."""
 
-AGAIN = 0.1  # seconds between a try that failed and the next
-FRESH = 1.0  # seconds for which an answer is given again: a flood costs one look a second
-LONGEST = 1.0  # seconds that an answer takes at most: load balancers wait for one or two
+AGAIN = 0.1  # seconds between a failed attempt and the next
+FRESH = 1.0  # seconds for which a result is reused: a flood of requests costs one probe a second
+LONGEST = 1.0  # seconds that an answer takes at most: load balancers give up after one or two
 
 
 def now() -> float:
@@ -45,17 +45,17 @@ def now() -> float:
 
 
 class Database(StrEnum):
-    """What a look at the database finds."""
+    """The result of a probe."""
 
     OK = "ok"
-    BUSY = "busy"  # it does not answer in time now
+    BUSY = "busy"  # it has not answered within `PATIENCE`
     OTHER_VERSION = "other_version"  # its tables are not those of this version of the app
     FAILING = "failing"  # it has not answered, or could not be written, for `GIVE_UP`
 
 
 @dataclass
 class Probe:
-    """Looks at the database of *engine*. All who ask meanwhile get the answer of one look."""
+    """Probes the database of *engine*. Concurrent callers share one probe."""
 
     engine: AsyncEngine
     _looking: asyncio.Task[Database] | None = field(default=None, init=False)
@@ -63,9 +63,9 @@ class Probe:
     _ended: float = field(default=-FRESH, init=False)
 
     async def look(self) -> Database:
-        """See whether it takes what we would write. Changes nothing.
+        """Probe by a write that changes nothing.
 
-        While the look is not over, a database that was failing still is; any other is busy.
+        Until the probe ends, a database that was failing counts as failing, any other as busy.
         """
         if now() - self._ended < FRESH:
             return self._found
@@ -77,23 +77,23 @@ class Probe:
         return Database.FAILING if self._found is Database.FAILING else Database.BUSY
 
     async def _look(self) -> Database:
-        """Try until a try succeeds, for `GIVE_UP` at most."""
-        tries = asyncio.create_task(self._tries())
-        if await _within(GIVE_UP, tries):
-            self._found = tries.result()
+        """Repeat the attempt until it succeeds, for `GIVE_UP` at most."""
+        attempts = asyncio.create_task(self._attempts())
+        if await _within(GIVE_UP, attempts):
+            self._found = attempts.result()
         else:
-            tries.cancel()
+            attempts.cancel()
             self._found = Database.FAILING
         self._ended = now()
         return self._found
 
-    async def _tries(self) -> Database:
+    async def _attempts(self) -> Database:
         while True:
             with suppress(StoreUnavailable):
-                return await transact(self.engine, self._try)
+                return await transact(self.engine, self._attempt)
             await asyncio.sleep(AGAIN)
 
-    async def _try(self, connection: AsyncConnection) -> Database:
+    async def _attempt(self, connection: AsyncConnection) -> Database:
         # Of no row, and yet it needs the right to write and, on SQLite, its turn.
         await connection.execute(delete(limit_hits).where(limit_hits.c.key == ""))
         revision = await connection.run_sync(_revision)
@@ -105,7 +105,11 @@ class Probe:
 
 
 async def _within(seconds: float, task: asyncio.Task[Any], until: float = math.inf) -> bool:
-    """Wait for *task* for so many seconds' turns, no longer than *until*. Whether it is done."""
+    """Wait for *task*, for so many *seconds* in waits of `TURN` and not beyond *until*.
+
+    Returns:
+        True if the task is done.
+    """
     for _ in range(round(seconds / TURN)):
         if task.done() or now() > until:
             break

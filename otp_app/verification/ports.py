@@ -139,7 +139,7 @@ class Limiter(Protocol):
         ...
 
     def recall(self, spendings: Sequence[Spending], now: datetime) -> None:
-        """Refuse what is remembered to have no room. Asks no database. Raises `RateLimited`."""
+        """Refuse what is remembered to have no room, without the database. Raises `RateLimited`."""
         ...
 
     async def has_room(self, spending: Spending, now: datetime) -> bool:

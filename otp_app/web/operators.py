@@ -65,10 +65,10 @@ class Operators:
 
 
 async def _ready(request: Request) -> Response:  # noqa: ARG001 - Starlette's signature
-    """Whether traffic may come.
+    """Tell a load balancer whether to send traffic here.
 
-    Load is no reason to go elsewhere: the next server would get it. Nor is a failing provider: no
-    other server has a better one.
+    A busy database is no reason against it, as the next server would get the load. A failing
+    provider is none either, as every server has the same.
     """
     here = services.current()
     database = await here.database.look()

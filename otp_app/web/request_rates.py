@@ -1,7 +1,7 @@
-"""How fast one address may send HTTP requests, whatever they ask for.
+"""The rate of HTTP requests by address, in front of everything else.
 
-A request that is refused here costs a fraction of a millisecond: no body, cookie, database, span or
-line of the log. Sockets have rates of their own: `sockets.py`.
+A refusal here costs a fraction of a millisecond. It reads no body and no cookie, asks no database
+and writes no span. Sockets have rates of their own, in `sockets.py`.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 BURST = 3
-"""Seconds' worth of requests that may come at once: several pages open, or a class begins."""
+"""Seconds' worth of requests that may come at once, as when a browser restores its tabs."""
 
 WAIT = 1
-"""Seconds after which it is worth trying again: as many requests then pass as in any second."""
+"""Seconds until the next request, by `Retry-After`. A second's worth of requests then passes."""
 
 _READS = {"GET", "HEAD", "OPTIONS"}
 _FILES = {"GET", "HEAD"}
 _PROBES = {routes.HEALTH, routes.READY, routes.METRICS}
-"""Not counted: a load balancer that is refused takes the server out, as a flood is meant to."""
+"""Paths that are not counted. A load balancer takes a server out whose answer is 429."""
 
 log = structlog.get_logger(__name__)
 
 
 class RequestRates:
-    """Hands on what comes slowly enough, and everything that is a file or a probe.
+    """Refuses the requests of an address that exceed its rate. Files and probes are not counted.
 
     Args:
-        app: what is inside.
-        refusal: answers in its stead.
-        posts: requests a second that may change something. 0 counts none.
-        reads: the same of requests that only read.
+        app: the app inside.
+        refusal: the app that answers a refused request.
+        posts: requests a second of each address, of all methods but those of *reads*. 0: no limit.
+        reads: GET, HEAD and OPTIONS a second of each address. 0: no limit.
     """
 
     def __init__(self, app: ASGIApp, refusal: ASGIApp, *, posts: int, reads: int) -> None:
@@ -72,7 +72,7 @@ class RequestRates:
 
 
 async def too_fast(scope: Scope, receive: Receive, send: Send) -> None:
-    """ASGI: the refusal, in the API's own form for its callers."""
+    """Answer with 429, for callers of the API in the API's form. ASGI."""
     is_api = scope["path"].startswith(routes.API)
     await (_problem(scope) if is_api else _text())(scope, receive, send)
 
@@ -91,9 +91,9 @@ def _buckets(per_second: int) -> Buckets | None:
 
 
 def _is_exempt(scope: Scope) -> bool:
-    """Whether it asks for a probe, or by its path for a file of the build.
+    """Return True for a probe and for a file of the build, both by the path alone.
 
-    A path with a dot segment may lead to a page. What the API names may end as a file does.
+    A path with a dot segment may lead to a page, and a path of the API may end as a file does.
     """
     path = scope["path"]
     may_be_file = scope["method"] in _FILES and "/." not in path and not path.startswith(routes.API)

@@ -25,9 +25,9 @@ COUNTRIES = "US,GB"
 def settings(services: str, public: str) -> dict[str, str]:
     """Those of production, where they matter; *services* is where the emulator is.
 
-    The rates of HTTP stay loose, as an attack is to reach the limit that it is about:
-    `backend/test_request_rates.py` has the rates. `World.later` changes the rows of the limits, so
-    no refusal is remembered.
+    The rates of HTTP stay loose, so that an attack reaches the limit that it is about;
+    `backend/test_request_rates.py` covers those rates. No refusal is remembered, because
+    `World.later` changes the rows of the limits behind the server's back.
     """
     limits = {
         limit.name: f"{limit.amount}/{int(limit.window.total_seconds())} seconds"

@@ -34,7 +34,7 @@ SENT = {"provider": "fake", "channel": "sms", "country": "GB"}
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each question is a look of its own."""
+    """No result of a probe is reused."""
     monkeypatch.setattr(probe, "FRESH", 0.0)
 
 
@@ -108,7 +108,7 @@ def ready(browser: Browser) -> tuple[int, Mapping[str, Any]]:
 
 
 def settled(browser: Browser) -> tuple[int, Mapping[str, Any]]:
-    """The answer once the database is not said to be busy any more."""
+    """Ask until the database is not busy."""
     while (answer := ready(browser))[1]["database"] == "busy":
         continue
     return answer
@@ -133,7 +133,7 @@ def test_without_its_database_it_is_not_ready(browser: Browser) -> None:
 
 
 def test_nobody_waits_for_a_database_that_somebody_holds(browser: Browser) -> None:
-    """S11: for some seconds it is busy, as under load, and traffic may come."""
+    """S11: it counts as busy for some seconds, as it would under load."""
     database = services.current().database
     with closing(connect(database_file(), isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

@@ -69,7 +69,7 @@ def settings_of(provider: str, services: str, public: str) -> dict[str, str]:
         "SOCKETS_PER_ADDRESS": "1000",
         "HTTP_POSTS_PER_SECOND": "1000",
         "HTTP_READS_PER_SECOND": "1000",
-        "REFUSAL_MEMORY_SECONDS": "0",  # time passes by a change of the rows
+        "REFUSAL_MEMORY_SECONDS": "0",  # the tests let time pass by changing rows
     }
     common = {"OTP_PROVIDER": provider, "SECRET_KEY": SECRET_KEY, "PUBLIC_URL": public}
     return common | limits | own[provider]

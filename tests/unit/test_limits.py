@@ -345,7 +345,7 @@ def test_a_country_is_that_of_the_number_not_of_its_calling_code() -> None:
 
 @contextmanager
 def statements(engine: AsyncEngine) -> Iterator[list[str]]:
-    """What the database is asked meanwhile, without the beginnings and ends of transactions."""
+    """Collect the statements that run meanwhile, except implicit BEGIN and COMMIT."""
     found: list[str] = []
 
     def add(*arguments: object) -> None:
@@ -386,9 +386,7 @@ async def test_a_refused_use_reads_once_and_writes_nothing(
     assert await all_hits(sql_store) == before
 
 
-async def test_a_refused_use_does_not_wait_for_who_writes(
-    sql_store: SqlStore, clock: Clock
-) -> None:
+async def test_a_refused_use_does_not_wait_for_a_writer(sql_store: SqlStore, clock: Clock) -> None:
     """S3: another connection has SQLite's only lock for writing."""
     await SqlLimiter(sql_store.engine, SECRET).spend([ONE], clock.now())
 
@@ -399,7 +397,7 @@ async def test_a_refused_use_does_not_wait_for_who_writes(
     assert until == clock.now() + ONE.limit.window
 
 
-async def test_what_has_to_have_room_is_asked_by_one_select(
+async def test_a_requirement_is_checked_by_one_select(
     verifications: VerificationService, sql_store: SqlStore
 ) -> None:
     """S3."""
@@ -416,7 +414,7 @@ async def test_what_has_to_have_room_is_asked_by_one_select(
     assert [statement.startswith("SELECT") for statement in found] == [True]
 
 
-async def test_a_remembered_refusal_asks_nothing_and_names_the_same_time(
+async def test_a_remembered_refusal_runs_no_statement_and_names_the_same_time(
     sql_store: SqlStore, clock: Clock
 ) -> None:
     """S3."""
@@ -490,7 +488,7 @@ async def test_a_refusal_is_remembered_for_a_minute_and_no_longer_than_it_holds(
     await limiter.spend([ONE], clock.now())
 
 
-async def test_what_is_given_back_or_forgiven_here_has_room_at_once(
+async def test_a_refund_or_success_in_this_process_makes_room_at_once(
     sql_store: SqlStore, clock: Clock
 ) -> None:
     """S3."""

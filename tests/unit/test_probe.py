@@ -22,7 +22,7 @@ def probe(sql_store: SqlStore) -> Probe:
 
 
 async def settled(probe: Probe, before: Database = Database.BUSY) -> Database:
-    """What is found once it is something else than *before*."""
+    """Probe until the result is another one than *before*."""
     while (found := await probe.look()) is before:
         continue
     return found
@@ -33,9 +33,9 @@ async def test_a_migrated_database_that_can_be_written_is_ok(probe: Probe) -> No
 
 
 async def test_a_database_that_cannot_be_written_fails(probe: Probe) -> None:
-    """After it was tried again and again for some seconds."""
-    tries: list[object] = []
-    event.listen(probe.engine.sync_engine, "begin", tries.append)
+    """The probe repeats its attempt for some seconds first."""
+    attempts: list[object] = []
+    event.listen(probe.engine.sync_engine, "begin", attempts.append)
 
     @event.listens_for(probe.engine.sync_engine, "connect")
     def read_only(connection: object, _: object) -> None:
@@ -45,22 +45,22 @@ async def test_a_database_that_cannot_be_written_fails(probe: Probe) -> None:
     assert await probe.look() is Database.BUSY
     assert await settled(probe) is Database.FAILING
     assert time.monotonic() - began >= GIVE_UP
-    assert len(tries) > 2
+    assert len(attempts) > 2
     assert await probe.look() is Database.FAILING
 
 
-async def test_one_try_that_fails_is_no_failing_database(probe: Probe) -> None:
+async def test_one_failed_attempt_is_no_failing_database(probe: Probe) -> None:
     """S11."""
-    tries: list[object] = []
+    attempts: list[object] = []
 
     @event.listens_for(probe.engine.sync_engine, "begin")
     def fail_once(_: object) -> None:
-        tries.append(_)
-        if len(tries) == 1:
+        attempts.append(_)
+        if len(attempts) == 1:
             raise OSError
 
     assert await settled(probe) is Database.OK
-    assert len(tries) == 2
+    assert len(attempts) == 2
 
 
 async def test_a_database_that_somebody_holds_is_busy_then_failing_then_ok(
@@ -80,7 +80,7 @@ async def test_a_database_that_somebody_holds_is_busy_then_failing_then_ok(
 async def test_a_busy_event_loop_is_no_failing_database(
     probe: Probe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """S11: however long the loop takes for everything else, the look gets as many turns."""
+    """S11: a slow loop gives the probe as many turns as a fast one."""
     monkeypatch.setattr(probe_module, "GIVE_UP", 100 * TURN)
     loop, is_busy = asyncio.get_running_loop(), True
 
@@ -98,20 +98,20 @@ async def test_a_busy_event_loop_is_no_failing_database(
     assert time.monotonic() - began > PATIENCE
 
 
-async def test_an_answer_is_given_again_for_a_second(
+async def test_a_result_is_reused_for_a_second(
     probe: Probe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """S3: a flood of questions is one look a second."""
+    """S3: a flood of requests costs one probe a second."""
     moment = 1000.0
     monkeypatch.setattr(probe_module, "now", lambda: moment)
-    tries: list[object] = []
-    event.listen(probe.engine.sync_engine, "begin", tries.append)
+    attempts: list[object] = []
+    event.listen(probe.engine.sync_engine, "begin", attempts.append)
 
     assert [await probe.look() for _ in range(50)] == [Database.OK] * 50
-    assert len(tries) == 1
+    assert len(attempts) == 1
     moment += 1
     assert await probe.look() is Database.OK
-    assert len(tries) == 2
+    assert len(attempts) == 2
 
 
 @pytest.mark.parametrize(
