@@ -58,7 +58,7 @@ def _answer(answer: Answer | None, provider: str) -> str:
 
 
 def _about(provider: str, detail: str) -> Iterator[str]:
-    """What can be mended about Twilio's code at the end of *detail*, and its page."""
+    """The cure for Twilio's code at the end of *detail*, and the code's page."""
     code = detail.rpartition(" ")[2]
     if provider == "twilio" and code.isdecimal() and int(code) >= 1000:  # less is a status
         row = START.rows.get(int(code))

@@ -1,7 +1,9 @@
 """Lanes: how many calls to a provider may be under way at once, and for how long.
 
 A provider has one lane for sends and one for checks, so that neither starves the other. A call too
-many is refused at once: in a queue it would only wait to be late.
+many is refused at once: in a queue it would only wait to be late. A full lane is our own limit and
+no failure of the provider's, so the refusal has `for_everybody` False: a burst of a few callers
+opens no circuit. If the provider hangs, the calls under way time out, and the circuit counts those.
 """
 
 from __future__ import annotations
@@ -60,7 +62,7 @@ class Lane:
             ProviderTimedOut: the time is over.
         """
         if self._inside >= self._capacity:
-            raise ProviderNotReached
+            raise ProviderNotReached(for_everybody=False)
         self._inside += 1
         try:
             async with asyncio.timeout(self._seconds):
@@ -88,7 +90,7 @@ class ThreadLane:
             ProviderTimedOut: it was under way. Its thread is free again when its socket gives up.
         """
         if len(self._calls) >= self._capacity:
-            raise ProviderNotReached
+            raise ProviderNotReached(for_everybody=False)
         future = self._executor.submit(call)
         self._calls.add(future)
         future.add_done_callback(self._calls.discard)
@@ -96,7 +98,9 @@ class ThreadLane:
             async with asyncio.timeout_at(until):
                 return await asyncio.wrap_future(future)
         except TimeoutError as exc:
-            raise (ProviderNotReached if future.cancel() else ProviderTimedOut) from exc
+            if future.cancel():
+                raise ProviderNotReached(for_everybody=False) from exc
+            raise ProviderTimedOut from exc
 
     async def aclose(self) -> None:
         """Let nobody in any more, drop the calls that wait, and wait for those under way."""

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from otp_app.verification.models import Channel
 
 REMEMBERED = 3600.0
-"""Seconds. A template that was mended is used again after an hour at the latest; one that was not
-costs one person an hour a second try."""
+"""Seconds that a refusal counts. A mended template is used again within this time. While it is not
+mended, one person in this time has to try twice."""
 
 log = structlog.get_logger(__name__)
 
@@ -27,8 +27,8 @@ def _count_nothing(_provider: str, _channel: Channel, _language: str) -> None:
 class RefusedLanguages:
     """Remembers refusals for an hour, for this process.
 
-    Languages are the provider's own names. An adapter has a fixed list of them, so the memory is
-    bounded by that list for each channel, whatever callers ask for.
+    A language goes by the provider's own name for it. An adapter has a fixed list of these names,
+    so the list bounds the memory of each channel, whatever callers ask for.
 
     Attributes:
         fallback: the language of `OTP_LOCALE`.

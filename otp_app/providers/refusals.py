@@ -85,9 +85,9 @@ class RefusalTable:
     A row is a function where the body decides.
 
     Attributes:
-        unlisted: the meaning of a 4xx without a row. The provider has answered, so it does not
-            fail; the cause may be this request's number, country, channel or language, so it
-            counts for nobody else.
+        unlisted: the meaning of a 4xx without a row. The provider has answered, so it works. The
+            cause may be this request's number, country, channel or language, so the refusal
+            concerns this request alone.
     """
 
     operation: str

@@ -3,9 +3,9 @@
 The codes: https://www.twilio.com/docs/api/errors, each with a page of its own such as
 https://www.twilio.com/docs/api/errors/60203.
 
-Only what no choice of a caller changes is for everybody, and counts for the circuit: the account,
-its traffic, Twilio's own failures. A request of ours has a number, a channel, a locale and, for
-texts, a template; whatever may be about one of these is refused for that request alone.
+A row is for everybody, and counts for the circuit, if no choice of a caller changes it: the
+account, its traffic, Twilio's own failures. A request of ours has a number, a channel, a locale
+and, for texts, a template. A row that may be about one of these concerns that request alone.
 """
 
 from __future__ import annotations
@@ -63,8 +63,8 @@ START = RefusalTable(
     "twilio.start",
     {
         **_ANY,
-        # The locale, as Twilio answers one that it does not know with 404; or the Service, which
-        # would be for everybody. That cannot be told apart, so it counts for this request alone.
+        # Twilio answers a locale that it does not know with 404, and a Service that is gone too.
+        # The answer does not say which, so it concerns this request alone.
         NOT_FOUND: language(
             setting("check TWILIO_VERIFY_SERVICE_SID and OTP_LOCALE: Twilio does not know one")
         ),
@@ -90,7 +90,7 @@ START = RefusalTable(
         60204: rejected(Refusal.CHANNEL, _FEATURE),  # of our requests a channel or the template
         60214: rejected(Refusal.CHANNEL, _FEATURE),  # PSD2 does not call
         60217: rejected(Refusal.CHANNEL, _FEATURE),  # the channel is not set up, as with e-mail
-        60222: rejected(Refusal.CHANNEL, _FEATURE),  # the sender of a channel, here of e-mail
+        60222: rejected(Refusal.CHANNEL, _FEATURE),  # the channel's sender, documented for e-mail
         60223: rejected(Refusal.CHANNEL, _FEATURE),  # disabled in the Service
         60227: _NO_TEMPLATE,  # the template does not support it
         60228: _NO_TEMPLATE,  # no such template
@@ -103,14 +103,14 @@ START = RefusalTable(
         60224: _NO_TRANSLATION,  # its words want substitutions, which differ
         60229: _NO_TRANSLATION,  # no such translation
         60252: _NO_TRANSLATION,  # no template fits
-        60331: language(rejected(Refusal.CHANNEL, _SPOKEN)),  # it can be written, not spoken
+        60331: language(rejected(Refusal.CHANNEL, _SPOKEN)),  # a call cannot be spoken in it
         # The number, too often. After five messages, or five wrong codes, Twilio keeps it back
         # until the code expires, up to ten minutes. A wait of seconds would be a false promise.
         60202: BUSY,
         60203: BUSY,
         60212: BUSY,  # concurrent requests for the number
-        # A setting of the Service. The list of what is for everybody is short on purpose: none of
-        # these is an answer about the account.
+        # A setting of the Service. Both may concern all requests, yet neither is about the account,
+        # and Twilio's documents do not say that every channel and country gets it.
         60206: setting("switch PSD2 off in the Verify Service"),
         60243: setting("switch custom messages off in the Verify Service"),
     },

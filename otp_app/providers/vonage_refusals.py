@@ -3,9 +3,9 @@
 All of them: https://developer.vonage.com/en/api/verify.v2, in the form of RFC 9457. Their hosts and
 details vary, so the status counts, and the last word of `type` where that is not enough.
 
-Only what no choice of a caller changes is for everybody, and counts for the circuit: the account,
-its traffic, Vonage's own failures. A request of ours has a number, a channel, a locale and, for
-texts, a template; whatever may be about one of these is refused for that request alone.
+A row is for everybody, and counts for the circuit, if no choice of a caller changes it: the
+account, its traffic, Vonage's own failures. A request of ours has a number, a channel, a locale
+and, for texts, a template. A row that may be about one of these concerns that request alone.
 """
 
 from __future__ import annotations

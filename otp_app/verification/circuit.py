@@ -74,7 +74,7 @@ class Circuit:
     async def ask(self, question: Callable[[], Awaitable[_T]]) -> _T:
         """Ask *question* once, unless the circuit is open.
 
-        A refusal is an answer: the provider works. What fails for everybody is counted, and a
+        A refusal is an answer: the provider works. A failure for everybody is counted, and a
         refused account opens the circuit at once. A request that did not leave for a reason of its
         own says nothing about the provider.
 

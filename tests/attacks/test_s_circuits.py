@@ -1,4 +1,4 @@
-"""S9: what one caller chooses keeps nobody else from a code."""
+"""S9: the choices of one caller keep nobody else from a code."""
 
 from __future__ import annotations
 
@@ -35,19 +35,19 @@ def ask_in_german(who: Attacker, number: str) -> Told:
 
 
 def provider_is(world: World) -> str:
-    """What `/ready` says of the provider."""
+    """The provider's state by `/ready`."""
     return str(json.loads(world.stranger().get("/ready").text)["provider"])
 
 
 def gets_a_code(world: World) -> bool:
-    """Whether an honest person elsewhere is sent a code that works."""
+    """True if an honest person elsewhere is sent a code that works."""
     person, number = world.attacker(), world.number()
     status = person.ask(number.e164).status
     return status == 303 and person.guess(world.code(number)).is_yes
 
 
 def test_a_language_without_a_template_keeps_nobody_from_a_code(world: World) -> None:
-    """And who asked in it gets one by asking again: one post for each action."""
+    """The person who asked in that language gets one at the second try. Each action is one post."""
     me, number = world.attacker(), world.number()
 
     answer = ask_in_german(me, number.e164)
@@ -78,7 +78,7 @@ def test_a_language_without_a_template_keeps_nobody_from_a_code(world: World) ->
     ids=lambda one: f"{one.status} {one.body}"[:20],
 )
 def test_refusals_of_one_address_keep_nobody_from_a_code(world: World, refusal: Answer) -> None:
-    """As many in half a minute as an outage needs, each with a browser and a number of its own."""
+    """Five within half a minute, as in an outage, each with its own browser and number."""
     address = world.stranger().address
     world.emulator.fail("twilio.start", refusal, times=5)
 

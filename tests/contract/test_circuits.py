@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
-from itertools import count
+from itertools import count, islice
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,7 +24,7 @@ from otp_app.providers import twilio_refusals, vonage_refusals
 from otp_app.providers.answers import UNNAMED
 from otp_app.providers.languages import REMEMBERED, RefusedLanguages
 from otp_app.providers.refusals import ACCOUNT, THROTTLED, UNAVAILABLE
-from otp_app.providers.vonage import VonageProvider
+from otp_app.providers.vonage import THREADS, WAITING, VonageProvider
 from otp_app.storage.engine import migrate, open_engine
 from otp_app.storage.limiter import SqlLimiter
 from otp_app.storage.numbers import Numbers
@@ -35,7 +35,7 @@ from otp_app.verification.limits import POLICY, Action, Client
 from otp_app.verification.models import Channel, Flow
 from otp_app.verification.service import VerificationService
 from tests.contract.conftest import MAKERS
-from tests.emulator import TWILIO_ERRORS, Answer, Html, vonage_error
+from tests.emulator import TWILIO_ERRORS, Answer, Hang, Html, vonage_error
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator
@@ -236,7 +236,7 @@ async def test_no_number_of_refusals_of_one_caller_opens_a_circuit(
     vendor: str,
     answer: Answer,
 ) -> None:
-    """As many as an outage needs, at the same moment, from one address."""
+    """Five at the same moment, as in an outage, from one address."""
     service = await serve(vendor)
     emulator.fail(f"{vendor}.start", answer, times=FAILURES)
     for _ in range(FAILURES):
@@ -308,6 +308,25 @@ async def test_answers_about_another_number_open_no_circuit(
         await outcome(start(service, "de"))
 
     assert await outcome(start(service, "en")) is None
+
+
+@pytest.mark.parametrize("vendor", MAKERS)
+async def test_more_requests_than_fit_at_once_open_no_circuit(
+    serve: Serve, emulator: Emulator, vendor: str
+) -> None:
+    """The lane to the provider is full: that is our own limit, and no failure of the provider's."""
+    service = await serve(vendor)
+    room = 4 if vendor == "twilio" else THREADS + WAITING
+    emulator.fail(f"{vendor}.start", Hang(4), times=None)
+
+    starts = [outcome(start(service, "de")) for _ in range(room + FAILURES)]
+    outcomes = asyncio.as_completed(starts)
+
+    first = [await one for one in islice(outcomes, FAILURES)]
+    assert first == [ProviderNotReached] * FAILURES
+    assert not service.is_failing
+    for one in outcomes:
+        await one
 
 
 async def test_after_five_messages_the_number_alone_is_busy(
