@@ -215,6 +215,15 @@ class AnyOrder(RuleBasedStateMachine):
         self.oracle.is_busy = is_busy
         self.oracle.one_request_per_number = is_busy and says_so
 
+    @rule(first=people, second=people, number=numbers, says_so=st.booleans())
+    def ask_about_a_busy_number(
+        self, first: int, second: int, number: PhoneNumber, says_so: bool
+    ) -> None:
+        self.provider_refuses_seconds(is_busy=True, says_so=says_so)
+        self.ask(first, number, Channel.SMS, "form")
+        self.clock.tick(31)
+        self.keep_asking(second, number, times=8, seconds=2)
+
     @rule(person=people, number=numbers, kind=guesses)
     def without_a_database(self, person: int, number: PhoneNumber, kind: str) -> None:
         """I7: no store, no message and no approval."""
