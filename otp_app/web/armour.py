@@ -13,6 +13,7 @@ from otp_app.config import LOCAL, AppEnv, Settings
 from otp_app.theme.palette import AA
 from otp_app.web import csp
 from otp_app.web.bodies import BodyCap
+from otp_app.web.cookie_header import OneCookieHeader
 from otp_app.web.headers import SecurityHeaders
 from otp_app.web.hosts import OneHost
 from otp_app.web.log_context import LogContext
@@ -60,6 +61,7 @@ def armoured(
 
         app = RequestSpans(app)
     app = LogContext(app)
+    app = OneCookieHeader(app)
     return BehindProxies(app, hops=settings.trusted_proxy_hops, https=settings.is_https)
 
 
