@@ -55,7 +55,12 @@ def armoured(
     _report(style.palette)
     built = get_web_dir() / Dirs.STATIC
     policies = csp.pages(built, settings.own_origins, scripts, style.css)
-    app = SecurityHeaders(app, policies=policies, https=settings.is_https)
+    app = SecurityHeaders(
+        app,
+        policies=policies,
+        https=settings.is_https,
+        subdomains=settings.hsts_subdomains,
+    )
     if settings.otel_exporter_otlp_endpoint:
         from otp_app.web.request_spans import RequestSpans
 
