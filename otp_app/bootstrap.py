@@ -27,6 +27,7 @@ from otp_app.config import (
 from otp_app.errors import NumbersUnreadable, ProviderMisconfigured, StoreUnavailable
 from otp_app.flows import FlowCookies
 from otp_app.handles import Handles
+from otp_app.proofs import Proofs
 from otp_app.providers.languages import RefusedLanguages
 from otp_app.session_cookies import SessionCookies
 from otp_app.storage.deliveries import SqlDeliveries
@@ -124,6 +125,7 @@ async def running(settings: Settings) -> AsyncIterator[None]:
             Sessions(SqlSessions(engine, numbers), _now, settings.session_policy),
             SessionCookies(secure=settings.is_https),
             Handles(secret),
+            Proofs(secret),
             SqlIdempotency(engine, secret.encode()),
             Deliveries(SqlDeliveries(engine), _now, frozenset(map(str, settings.reporters))),
             limiter=limiter,

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 _BLANKS = " \t"  # RFC 6265 section 5.2; `str.strip` removes bytes that belong to a name, as 0xA0
+_COOKIE = b"cookie"
 
 
 def cookie_value(header: str, name: str) -> str:
@@ -15,3 +21,13 @@ def cookie_value(header: str, name: str) -> str:
     pairs = (pair.partition("=") for pair in header.split(";"))
     values = [value for key, equals, value in pairs if equals and key.strip(_BLANKS) == name]
     return values[0].strip(_BLANKS) if len(values) == 1 else ""
+
+
+def with_one_cookie_header(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+    """ASGI *headers* with all `Cookie` lines joined into one, by RFC 9113 section 8.2.3.
+
+    A reader that takes only one of several lines would not find a name that is there twice.
+    """
+    cookies = [value for name, value in headers if name.lower() == _COOKIE]
+    others = [pair for pair in headers if pair[0].lower() != _COOKIE]
+    return [*others, *([(_COOKIE, b"; ".join(cookies))] if cookies else [])]

@@ -10,8 +10,8 @@ import secrets
 from hashlib import sha256
 
 from itsdangerous import BadSignature, TimestampSigner
-from starlette.requests import cookie_parser
 
+from otp_app.cookies import cookie_value
 from otp_app.verification.models import Flow
 
 MAX_AGE = 24 * 60 * 60  # seconds; a verification takes minutes, a tab stays open for a day
@@ -60,4 +60,4 @@ class FlowCookies:
         return f"{self.name}={self._signer.sign(flow).decode()}"
 
     def _value(self, header: str) -> str:
-        return cookie_parser(header).get(self.name, "")
+        return cookie_value(header, self.name)

@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from starlette.requests import cookie_parser
-
 from otp_app import i18n, routes
+from otp_app.cookies import cookie_value
 from otp_app.i18n.languages import choose
 
 if TYPE_CHECKING:
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 class Preferences:
     """Read from a request's `Cookie` and `Accept-Language`, or a socket's."""
 
-    cookies: str
+    cookie_header: str
     accept_language: str = ""
 
     @classmethod
@@ -40,4 +39,4 @@ class Preferences:
         return i18n.time_zone(self._cookie(routes.TIME_ZONE_COOKIE))
 
     def _cookie(self, name: str) -> str:
-        return cookie_parser(self.cookies).get(name, "")
+        return cookie_value(self.cookie_header, name)

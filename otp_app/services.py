@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from otp_app.flows import FlowCookies
     from otp_app.handles import Handles
+    from otp_app.proofs import Proofs
     from otp_app.providers.simulated_phone import SimulatedPhone
     from otp_app.session_cookies import SessionCookies
     from otp_app.storage.idempotency import SqlIdempotency
@@ -33,6 +34,7 @@ class Services:
     sessions: Sessions
     session_cookies: SessionCookies
     handles: Handles
+    proofs: Proofs
     idempotency: SqlIdempotency
     deliveries: Deliveries
     limiter: SqlLimiter

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import re
 
-from starlette.requests import cookie_parser
-
+from otp_app.cookies import cookie_value
 from otp_app.verification.sessions import Token
 
 _TOKEN = re.compile(r"[\w-]{43}", re.ASCII)  # 256 bits in base64
@@ -23,7 +22,7 @@ class SessionCookies:
 
     def read(self, header: str) -> Token | None:
         """The token in a `Cookie` header, if it has the form of one."""
-        value = cookie_parser(header).get(self.name, "")
+        value = cookie_value(header, self.name)
         return Token(value) if _TOKEN.fullmatch(value) else None
 
     def set_cookie(self, token: Token) -> str:

@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 async def checked(caller: Caller, handle: str, code: str, request: Request) -> Verification:
     """The verification that *handle* names, approved by *code*.
 
-    All approvals of the API come by here. A browser gets its session, but only for what its cookie
-    stands for: a handle proves nothing about the browser that sends it.
+    All approvals of the API come by here. A browser gets its session, but only with the answer to
+    the check that approved, and only for what its cookie stands for: a handle proves nothing about
+    the browser that sends it.
 
     Raises:
         OtpError: as `VerificationService.check`.
@@ -28,6 +29,7 @@ async def checked(caller: Caller, handle: str, code: str, request: Request) -> V
         current = await here.verifications.current(client.flow)
         id_ = current.id if current else ""
     approved = await here.verifications.check(client, id_, code)
-    if client.flow == caller.flow and (token := await here.sessions.open(client.flow)):
+    is_of_the_browser = client.flow == caller.flow
+    if is_of_the_browser and (token := await here.sessions.open(client.flow, approved.id)):
         request.state.set_cookie = here.session_cookies.set_cookie(token)
     return approved

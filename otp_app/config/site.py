@@ -28,6 +28,7 @@ class SiteSettings(BaseSettings):
     app_env: AppEnv = Field(AppEnv.DEVELOPMENT, examples=["production"])
     port: int = Field(3000, ge=1, le=65535, examples=["3000"])
     public_url: Origin | None = Field(None, examples=["https://verify.example.com"])
+    hsts_subdomains: bool = Field(default=False, examples=["true"])
     trusted_proxy_hops: int = Field(0, ge=0, le=10, examples=["1"])
     sockets_per_address: int = Field(20, ge=1, le=1_000_000, examples=["20"])
     http_posts_per_second: int = Field(10, ge=0, le=1_000_000, examples=["10"])

@@ -22,6 +22,11 @@ WHAT_WAS_ENTERED = _(
 REFERENCE = _("If you ask for help, quote this reference: {reference}")
 PAGE_EXPIRED = _("This page has expired")
 NOTHING_DONE = _("Nothing was sent and nothing was changed.")
+NOT_CONFIRMED_HERE = _("We could not finish confirming your number")
+CODE_USED_ELSEWHERE = _(
+    "The code was entered in another tab, or sent twice, or this page was open for too long."
+)
+GO_ON_ELSEWHERE = _("If another tab is open, go on there. If not, start again to get a new code.")
 RESEND_TOO_SOON = plural(
     "You can get another code in {seconds} second",
     "You can get another code in {seconds} seconds",

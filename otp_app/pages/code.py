@@ -229,10 +229,15 @@ def _expired(channels: Sequence[Channel]) -> rx.Component:
 
 
 def _finishing() -> rx.Component:
-    """Goes for the session, which only a post can bring: a socket sets no cookies."""
+    """Goes for the session, which only a post can bring: a socket sets no cookies.
+
+    A tab that did not check the code has no proof. It posts all the same: if another tab has
+    finished, the browser has the session by now; if not, the answer says so.
+    """
     return rx.fragment(
         heading(FINISHING),
         rx.el.form(
+            rx.el.input(type="hidden", name="proof", value=VerifyState.proof),
             Go.create(),
             submit(say("Continue")),
             method="post",

@@ -116,6 +116,7 @@ class VerifyState(rx.State):
     expires_at: int = 0  # ms, as `clock`
     zone: str = ""  # the name of the one that times are shown in
     code_length: int = 6
+    proof: str = ""  # that this tab entered the right code: what `/finish` exchanges
     proved: str = ""  # the ending of the number that this browser's session is for
     resend_at: int = 0  # ms since 1970 by the server's clock, as is `clock`
     clock: int = 0
@@ -257,7 +258,10 @@ class VerifyState(rx.State):
 
     async def _check(self, form: CodeForm) -> Verification:
         client, id_ = await self._asked()
-        return await services.current().verifications.check(client, id_, _text(form, "code"))
+        here = services.current()
+        approved = await here.verifications.check(client, id_, _text(form, "code"))
+        self.proof = here.proofs.issue(client.flow, approved.id)  # to this tab and no other
+        return approved
 
     async def _resend(self, channel: Channel | None = None) -> Verification:
         client, id_ = await self._asked()
@@ -307,6 +311,8 @@ class VerifyState(rx.State):
     def _mirror(self, verification: Verification | None) -> None:
         self.step = _step(verification).value
         self.clock = _milliseconds(_now())
+        if verification is None or verification.id != self._request_id:
+            self.proof = ""
         if verification is None:
             self._request_id = ""
             return

@@ -17,7 +17,7 @@ from otp_app.verification.sessions import Session
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy import Delete, Executable, RowMapping
+    from sqlalchemy import Delete, Executable, RowMapping, Update
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from otp_app.storage.numbers import Numbers
@@ -39,17 +39,22 @@ class SqlSessions:
     numbers: Numbers
 
     async def exchange(
-        self, flow: Flow, since: datetime, token: Token, now: datetime, ends_at: datetime
+        self,
+        flow: Flow,
+        id_: str,
+        since: datetime,
+        token: Token,
+        now: datetime,
+        ends_at: datetime,
     ) -> bool:
         """Both happen or neither: the approval is used up, the session is there."""
 
         async def work(connection: AsyncConnection) -> bool:
-            approvals = (await connection.execute(_use_up(flow, since))).all()
-            if not approvals:
+            if (await connection.execute(_use_up(flow, id_, since))).rowcount == 0:
                 return False
+            await connection.execute(_use_up_others(flow))
             await connection.execute(delete(sessions).where(_s.ends_at <= now))
-            newest = max(approvals, key=lambda approval: approval.approved_at)
-            row = {"token": hashed(token), "verification": newest.id}
+            row = {"token": hashed(token), "verification": id_}
             times = {"seen_at": now, "ends_at": ends_at}
             await connection.execute(insert(sessions).values(row | times))
             return True
@@ -73,11 +78,16 @@ class SqlSessions:
         return await execute(self.engine, _end(token)) > 0
 
 
-def _use_up(flow: Flow, since: datetime) -> Executable:
-    """Gives the verifications whose approvals they were."""
-    fresh = (_v.status == Status.APPROVED, _v.approved_at > since, _v.exchanged == false())
-    mine = update(verifications).where(_v.flow == hashed(flow), *fresh)
-    return mine.values(exchanged=True).returning(_v.id, _v.approved_at)
+def _use_up(flow: Flow, id_: str, since: datetime) -> Update:
+    """Use up the approval of *id_*; no row if it is too old or was used up before."""
+    fresh = (_v.id == id_, _v.approved_at > since)
+    return _use_up_others(flow).where(*fresh)
+
+
+def _use_up_others(flow: Flow) -> Update:
+    """Use up every approval of *flow* that is left."""
+    left = (_v.status == Status.APPROVED, _v.exchanged == false())
+    return update(verifications).where(_v.flow == hashed(flow), *left).values(exchanged=True)
 
 
 def _find(token: Token, since: datetime, now: datetime) -> Executable:

@@ -398,12 +398,20 @@ class SessionStore(Protocol):
     """Remembers sessions, by the hashes of their tokens. All methods raise `StoreUnavailable`."""
 
     async def exchange(
-        self, flow: Flow, since: datetime, token: Token, now: datetime, ends_at: datetime
+        self,
+        flow: Flow,
+        id_: str,
+        since: datetime,
+        token: Token,
+        now: datetime,
+        ends_at: datetime,
     ) -> bool:
-        """Use up what *flow* got approved after *since*, and open a session for it until *ends_at*.
+        """Open a session until *ends_at* for the verification *id_*, approved after *since*.
+
+        Every approval of *flow* is used up then.
 
         Returns:
-            False if there is nothing, or it was used up before.
+            False if *flow* has no such approval, or it was used up before.
         """
         ...
 

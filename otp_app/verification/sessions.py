@@ -53,14 +53,17 @@ class Sessions:
     now: Callable[[], datetime]
     policy: SessionPolicy = SessionPolicy()
 
-    async def open(self, flow: Flow) -> Token | None:
-        """Exchange the approval of *flow* for a session: once, and soon after it.
+    async def open(self, flow: Flow, id_: str) -> Token | None:
+        """Exchange the approval of *id_* in *flow* for a session: once, and soon after it.
+
+        The caller knows that the browser entered the code itself: by a proof, or as it has just
+        checked the code.
 
         The token is new: what the browser had before it verified, somebody else may know.
         """
         token, now = Token(secrets.token_urlsafe(32)), self.now()
         since, ends_at = now - self.policy.exchange, now + self.policy.lifetime
-        if not await self.store.exchange(flow, since, token, now, ends_at):
+        if not await self.store.exchange(flow, id_, since, token, now, ends_at):
             return None
         log.info("session.opened")
         return token

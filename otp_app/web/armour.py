@@ -14,6 +14,7 @@ from otp_app.config import LOCAL, AppEnv, Settings
 from otp_app.theme.palette import AA
 from otp_app.web import csp
 from otp_app.web.bodies import BodyCap
+from otp_app.web.cookie_header import OneCookieHeader
 from otp_app.web.headers import SecurityHeaders
 from otp_app.web.hosts import OneHost
 from otp_app.web.log_context import LogContext
@@ -56,13 +57,19 @@ def armoured(
     _report(style.palette)
     built = get_web_dir() / Dirs.STATIC
     policies = csp.pages(built, settings.own_origins, scripts, style.css)
-    guarded = partial(SecurityHeaders, policies=policies, https=settings.is_https)
+    guarded = partial(
+        SecurityHeaders,
+        policies=policies,
+        https=settings.is_https,
+        subdomains=settings.hsts_subdomains,
+    )
     app = guarded(app)
     if settings.otel_exporter_otlp_endpoint:
         from otp_app.web.request_spans import RequestSpans
 
         app = RequestSpans(app)
     app = LogContext(app)
+    app = OneCookieHeader(app)
     posts, reads = settings.http_posts_per_second, settings.http_reads_per_second
     app = RequestRates(app, guarded(too_fast), posts=posts, reads=reads)
     return BehindProxies(app, hops=settings.trusted_proxy_hops, https=settings.is_https)

@@ -9,11 +9,11 @@ from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
 
 import structlog
 from markupsafe import Markup
 from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 from starlette.templating import Jinja2Templates
@@ -29,6 +29,9 @@ from otp_app.errors import (
 )
 from otp_app.i18n.en import (
     CHANNELS,
+    CODE_USED_ELSEWHERE,
+    GO_ON_ELSEWHERE,
+    NOT_CONFIRMED_HERE,
     NOTHING_DONE,
     OTHER_CHANNELS,
     PAGE_EXPIRED,
@@ -45,12 +48,12 @@ from otp_app.preferences import Preferences
 from otp_app.verification.inputs import parse_channel
 from otp_app.verification.models import Status
 from otp_app.web import sessions
-from otp_app.web.own_pages import require_own_page
+from otp_app.web.own_pages import own_form
 from otp_app.web.pages import language_of
 from otp_app.web.plain_code import is_told, standing
 from otp_app.web.problems import retry_after
 from otp_app.web.proxies import scope_key
-from otp_app.web.sessions import keep_session, see_other
+from otp_app.web.sessions import NOT_FINISHED, has_finished, keep_session, see_other
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,6 +95,7 @@ def build(brand: str, theme: Theme, allowed_origins: Sequence[str], words: Words
         exception_handlers={
             StoreUnavailable: _unavailable,
             FORBIDDEN: _refused,
+            NOT_FINISHED: _not_finished,
             Exception: _crashed,
         },
     )
@@ -102,7 +106,7 @@ def build(brand: str, theme: Theme, allowed_origins: Sequence[str], words: Words
 
 async def _request_otp(request: Request) -> Response:
     """Send a code to the `number` (or `phone`) in the form."""
-    form = await _form(request)
+    form = await own_form(request)
     text = form.get("number", form.get("phone", ""))
     try:
         phone = PhoneNumber.parse(text, form.get("country", ""))
@@ -117,22 +121,30 @@ async def _request_otp(request: Request) -> Response:
 
 
 async def _code(request: Request) -> Response:
-    """The code page, for who came without a script."""
+    """The code page, for a browser that runs no script.
+
+    Raises:
+        HTTPException: 409, the code was right, but the session went elsewhere.
+    """
     current = await _current(request)
-    if current is None or current.status is Status.APPROVED:
-        return see_other(request, routes.CODE if current else routes.PHONE)
-    return _code_page(request, current)
+    if current and current.status is not Status.APPROVED:
+        return _code_page(request, current)
+    if current is None:
+        return see_other(request, routes.PHONE)
+    if await has_finished(request):
+        return see_other(request, routes.VERIFIED)
+    raise HTTPException(NOT_FINISHED)
 
 
 async def _resend_otp(request: Request) -> Response:
     """Send the code once more, by the `channel` in the form."""
-    form, verifications = await _form(request), services.current().verifications
+    form, verifications = await own_form(request), services.current().verifications
     try:
         channel = parse_channel(form.get("channel", ""), verifications.channels)
         client, current = await _client(request), await _current(request)
         await verifications.resend(client, current.id if current else "", channel)
     except AlreadyVerified:
-        return see_other(request, routes.CODE)
+        return _to_the_code()
     except OtpError as exc:
         return await _code_again(request, exc, "resend")
     return _to_the_code()
@@ -140,16 +152,18 @@ async def _resend_otp(request: Request) -> Response:
 
 async def _verify_otp(request: Request) -> Response:
     """Check the `code` in the form, and answer with a session."""
-    form = await _form(request)
+    form = await own_form(request)
     text = form.get("code", "")
     try:
         token = await _prove(request, text)
+    except AlreadyVerified:  # a double click: the session may be in the answer to the first
+        return _to_the_code()
     except OtpError as exc:
         field = "resend" if isinstance(exc, CodeUsedUp) else "code"  # where the person goes on
         return await _code_again(request, exc, field, text)
     session = await services.current().sessions.find(token)
-    if token is None or session is None:  # it is in the answer to a post before this one
-        return see_other(request, routes.VERIFIED)
+    if token is None or session is None:
+        raise HTTPException(NOT_FINISHED)
     context = {
         "page": routes.VERIFIED,
         "ending": Markup("<bdi>{}</bdi>").format(session.phone.ending),
@@ -181,6 +195,14 @@ async def _crashed(request: Request, error: Exception) -> Response:
     return _problem(request, SERVICE_PROBLEM, sentences, 500)
 
 
+async def _not_finished(request: Request, _error: Exception) -> Response:
+    """The code was right, but this browser did not get the session for it."""
+    bind_contextvars(outcome="not_finished")
+    say = language_of(request.headers).say
+    sentences = [say(CODE_USED_ELSEWHERE), say(GO_ON_ELSEWHERE)]
+    return _problem(request, NOT_CONFIRMED_HERE, sentences, NOT_FINISHED, routes.START_AGAIN)
+
+
 async def _refused(request: Request, _error: Exception) -> Response:
     """A form that comes from no page of ours, as far as the browser tells."""
     nothing_done = language_of(request.headers).say(NOTHING_DONE)
@@ -192,11 +214,16 @@ def _what_to_quote(language: Language) -> list[str]:
     return [language.say(WHAT_WAS_ENTERED), quoted]
 
 
-def _problem(request: Request, what: str, sentences: list[str], status: int) -> Response:
-    """A page that needs no script, no socket and no database."""
+def _problem(
+    request: Request, what: str, sentences: list[str], status: int, start_again: str = ""
+) -> Response:
+    """A page that needs no script, no socket and no database.
+
+    "Start again" posts to *start_again*, if that is given; else it is a link to the phone page.
+    """
     frame = _frame(request)
     own = {"what": language_of(request.headers).say(what), "page": routes.PHONE}
-    context = frame | own | {"sentences": sentences}
+    context = frame | own | {"sentences": sentences, "start_again": start_again}
     return _pages.TemplateResponse(request, "problem.html", context, status)
 
 
@@ -218,7 +245,7 @@ def _later() -> datetime:
 
 async def _choose_language(request: Request) -> Response:
     """Keep the language that the person chose, and show the page again."""
-    form = await _form(request)
+    form = await own_form(request)
     tag, page = form.get("language", ""), form.get("page", "")
     answer = see_other(request, page if page in _OWN else routes.PHONE)
     if tag in languages():
@@ -238,16 +265,19 @@ async def _dev_cookie(request: Request) -> Response:
 async def _prove(request: Request, code: str) -> Token | None:
     """Check *code* for what this browser has open, and get a session for it.
 
-    A second post of the form brings the session already, in place of the flow.
+    A second post of the form brings the session already, in place of the flow. One that brings the
+    flow of before gets nothing: whoever knows the flow cookie can send such a post.
+
+    Raises:
+        OtpError: as `VerificationService.check`.
     """
     here, client = services.current(), await _client(request)
     current = await here.verifications.current(client.flow)
     token = here.session_cookies.read(request.headers.get("cookie", ""))
     if current is None and client.proved:
         return token
-    with suppress(AlreadyVerified):
-        await here.verifications.check(client, current.id if current else "", code)
-    return await here.sessions.open(client.flow)
+    approved = await here.verifications.check(client, current.id if current else "", code)
+    return await here.sessions.open(client.flow, approved.id)
 
 
 def _to_the_code() -> Response:
@@ -344,13 +374,6 @@ async def _current(request: Request) -> Verification | None:
     here = services.current()
     flow = here.flows.read(request.headers.get("cookie", ""))
     return await here.verifications.current(flow) if flow else None
-
-
-async def _form(request: Request) -> dict[str, str]:
-    """The fields of a urlencoded body, sent by a page of ours."""
-    require_own_page(request)
-    body = await request.body()
-    return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))
 
 
 async def _client(request: Request) -> Client:

@@ -41,16 +41,28 @@ _PAGES = {
     ),
 }
 """What means something for a document only: on a dozen files they would add 5 kB to a visit."""
-_HTTPS = {"Strict-Transport-Security": "max-age=31536000"}  # a year
+_HSTS = "Strict-Transport-Security"  # RFC 6797
+_A_YEAR = "max-age=31536000"  # seconds
 
 
 class SecurityHeaders:
-    """Adds its headers to every answer, whoever gives it."""
+    """Adds its headers to every answer, whoever gives it.
 
-    def __init__(self, app: ASGIApp, *, policies: Mapping[str, str], https: bool) -> None:
+    Args:
+        app: what is inside.
+        policies: the Content-Security-Policy of each page.
+        https: whether people come by https, and their browsers may insist on it.
+        subdomains: whether they insist on it for every subdomain too. A page of one that is open
+            by plain http can be replaced on the way and then sets cookies for all of the domain.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, policies: Mapping[str, str], https: bool, subdomains: bool = False
+    ) -> None:
         self.app = app
         self._policies = policies
-        self._always = _ALWAYS | (_HTTPS if https else {})
+        hsts = {_HSTS: _A_YEAR + "; includeSubDomains" * subdomains}
+        self._always = _ALWAYS | (hsts if https else {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from urllib.parse import parse_qsl
 
 from starlette.exceptions import HTTPException
 
@@ -27,3 +28,14 @@ def require_own_page(request: Request) -> None:
     allowed = _SAME_SITE | ({"same-site"} if named else set())
     if not (hidden or named or origin is None) or site not in allowed:
         raise HTTPException(403)
+
+
+async def own_form(request: Request) -> dict[str, str]:
+    """The fields of a urlencoded body, sent by a page of ours.
+
+    Raises:
+        HTTPException: 403.
+    """
+    require_own_page(request)
+    body = await request.body()
+    return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))

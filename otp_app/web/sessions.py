@@ -6,11 +6,13 @@ from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from otp_app import routes, services
-from otp_app.web.own_pages import require_own_page
+from otp_app.verification.models import Status
+from otp_app.web.own_pages import own_form, require_own_page
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
     from otp_app.verification.sessions import Token
 
+
+NOT_FINISHED = 409
+"""The status of an answer to a browser that did not get the session for a right code."""
 
 _Need = Callable[[str], Awaitable[bool]]
 """Whether the browser with these cookies may have a page."""
@@ -37,19 +42,40 @@ def see_other(request: Request, path: str) -> Response:
     return RedirectResponse(f"{base}{path}", 303)
 
 
+async def has_finished(request: Request) -> bool:
+    """Whether the browser has a session, and nothing approved for another number."""
+    here, cookies = services.current(), request.headers.get("cookie", "")
+    session, flow = await here.session(cookies), here.flows.read(cookies)
+    current = await here.verifications.current(flow) if flow else None
+    if session is None or current is None or current.status is not Status.APPROVED:
+        return session is not None
+    return session.phone == current.phone
+
+
 async def _finish(request: Request) -> Response:
-    """Exchange what this browser got approved for a session."""
-    require_own_page(request)
-    here, header = services.current(), request.headers.get("cookie", "")
-    flow = here.flows.read(header)
-    if flow and (token := await here.sessions.open(flow)):
+    """Exchange the `proof` in the form for a session.
+
+    Raises:
+        HTTPException: 409, this page did not check the code, or the exchange was made or is late.
+    """
+    form = await own_form(request)
+    here, cookies = services.current(), request.headers.get("cookie", "")
+    flow = here.flows.read(cookies)
+    id_ = here.proofs.open(form.get("proof", ""), flow) if flow else None
+    if flow and id_ and (token := await here.sessions.open(flow, id_)):
         answer = see_other(request, routes.VERIFIED)
         keep_session(answer, token)
         return answer
-    if await here.session(header):  # a second tab was first
+    if await has_finished(request):  # another tab was first
         return see_other(request, routes.VERIFIED)
+    raise HTTPException(NOT_FINISHED)
+
+
+async def _start_again(request: Request) -> Response:
+    """Give the browser a new flow: what the old one got approved cannot be exchanged any more."""
+    require_own_page(request)
     answer = see_other(request, routes.PHONE)
-    _renew_flow(answer)  # what this one got approved is worth nothing any more
+    _renew_flow(answer)
     return answer
 
 
@@ -71,6 +97,7 @@ def _renew_flow(answer: Response) -> None:
 
 ROUTES = [
     Route(routes.FINISH, _finish, methods=["POST"]),
+    Route(routes.START_AGAIN, _start_again, methods=["POST"]),
     Route(routes.SIGN_OUT, _sign_out, methods=["POST"]),
 ]
 

@@ -47,6 +47,7 @@ from otp_app.verification.models import Channel, Policy
 from otp_app.verification.service import VerificationService
 from otp_app.verification.sessions import Sessions
 from otp_app.verification.sweeper import Sweeper
+from otp_app.web.sessions import NOT_FINISHED
 from tests.backend.client import STATE, Socket
 from tests.backend.conftest import ORIGIN, Browser
 from tests.emulator import Clock
@@ -170,7 +171,8 @@ class AnyOrder(RuleBasedStateMachine):
     @rule(person=people, path=st.sampled_from(["/finish", "/finish", "/sign-out"]))
     def finish(self, person: int, path: str) -> None:
         with self._acting(person, most=0) as me:
-            self._post(me, path, {})
+            if self._post(me, path, {"proof": me.shown.get("proof", "")}) == NOT_FINISHED:
+                self._post(me, "/start-again", {})  # as the page says
             self._press(me, "show_verified", {})
 
     @rule(person=people, view=st.sampled_from(VIEWS), page=st.sampled_from(PAGES))
@@ -333,7 +335,7 @@ class AnyOrder(RuleBasedStateMachine):
     def _acting(self, person: int, most: int) -> Acting:
         return Acting(self, self.people[person], most)
 
-    def _post(self, me: Person, path: str, form: dict[str, str]) -> None:
+    def _post(self, me: Person, path: str, form: dict[str, str]) -> int:
         headers = {"cookie": me.browser.cookie}
         answer = me.browser.client.post(path, data=form, headers=headers, follow_redirects=False)
         assert answer.status_code in {200, 303, 404, 409, 410, 422, 429, 502, 503, 504}
@@ -344,6 +346,7 @@ class AnyOrder(RuleBasedStateMachine):
             self.claims.append((me, ending))
         if "set-cookie" in answer.headers:  # and a browser loads the page it is sent to
             self._give(me, me.browser.after(answer))
+        return answer.status_code
 
     def _give(self, me: Person, browser: Browser) -> None:
         flow = self.real.flows.read(browser.cookie)

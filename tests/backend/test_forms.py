@@ -66,10 +66,50 @@ def test_two_posts_of_a_code_at_once_both_lead_to_success(
     first = post(browser, "/verify-otp", {"code": RIGHT})
     second = post(browser, "/verify-otp", {"code": RIGHT})  # was on its way with the old cookies
 
-    assert (second.status_code, second.headers["location"]) == (303, "/verified")
+    assert (second.status_code, second.headers["location"]) == (303, "/verify-otp")
     assert "set-cookie" not in second.headers
-    assert "session=" in browser.after(first).cookie
+    after = browser.after(first)
+    assert "session=" in after.cookie
+    assert after.get("/verified").status_code == 404  # let in, to a page that is not built here
     assert len(provider.checked) == 1
+
+
+def test_a_second_post_that_has_the_session_too_is_led_to_success(browser: Browser) -> None:
+    post(browser, "/request-otp", NUMBER)
+    session = post(browser, "/verify-otp", {"code": RIGHT}).headers["set-cookie"].partition(";")[0]
+    both = replace(browser, cookie=f"{browser.cookie}; {session}")
+
+    assert post(both, "/verify-otp", {"code": RIGHT}).headers["location"] == "/verify-otp"
+    answer = see(both)
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/verified")
+
+
+def test_a_second_post_whose_first_answer_was_lost_is_told_what_happened(browser: Browser) -> None:
+    post(browser, "/request-otp", NUMBER)
+    post(browser, "/verify-otp", {"code": RIGHT})
+
+    post(browser, "/verify-otp", {"code": RIGHT})
+    answer = see(browser)
+
+    assert answer.status_code == 409
+    assert "set-cookie" not in answer.headers
+    assert "The code was entered in another tab, or sent twice" in answer.text
+    assert '<form method="post" action="/start-again">' in answer.text
+
+
+@pytest.mark.parametrize("code", [RIGHT, WRONG, "", "1"])
+def test_after_success_a_post_with_the_flow_cookie_of_before_gets_no_session(
+    browser: Browser, code: str
+) -> None:
+    post(browser, "/request-otp", NUMBER)
+    with browser.socket("/code") as tab:  # the person's own tab has the proof by then
+        tab.send(f"{STATE}.check_code", {"form": {"code": RIGHT}}, "/code")
+
+    answer = post(browser, "/verify-otp", {"code": code})
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/verify-otp")
+    assert "set-cookie" not in answer.headers
 
 
 def test_a_second_post_of_the_number_sends_nothing(
@@ -420,6 +460,8 @@ def test_a_number_that_is_confirmed_already_gets_no_other_code(
     with browser.socket("/code") as tab:
         tab.send(f"{STATE}.check_code", {"form": {"code": RIGHT}}, "/code")
 
-    for answer in (see(browser), post(browser, "/resend-otp", {"channel": "sms"})):
-        assert (answer.status_code, answer.headers["location"]) == (303, "/code")
+    answer = post(browser, "/resend-otp", {"channel": "sms"})
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/verify-otp")
+    assert see(browser).status_code == 409  # says that the code was entered elsewhere
     assert len(provider.sent) == 1

@@ -17,7 +17,7 @@ from starlette.testclient import TestClient, WebSocketDenialResponse
 
 from otp_app.config import LOCAL, Settings
 from otp_app.web import bodies, csp
-from otp_app.web.armour import allowed_hosts
+from otp_app.web.armour import allowed_hosts, armoured
 from otp_app.web.bodies import MAX_BODY, BodyCap
 from otp_app.web.headers import SecurityHeaders
 from otp_app.web.hosts import OneHost
@@ -209,6 +209,19 @@ def test_https_is_insisted_on_where_there_is_https(site: TestClient, browser: Br
     """E5: for a year; never for http, where it would lock a developer out."""
     assert site.get("/").headers["strict-transport-security"] == "max-age=31536000"
     assert "strict-transport-security" not in browser.client.get("/ping").headers
+
+
+@pytest.mark.parametrize(
+    ("is_set", "sent"), [(False, "max-age=31536000"), (True, "max-age=31536000; includeSubDomains")]
+)
+def test_s1_https_is_insisted_on_for_subdomains_where_the_operator_says_so(
+    browser: Browser, is_set: bool, sent: str
+) -> None:
+    url = "https://verify.example"
+    settings = Settings(public_url=url, hsts_subdomains=is_set, trusted_proxy_hops=1)
+    client = TestClient(armoured(browser.client.app, settings, handlers=()), base_url=url)
+
+    assert client.get("/ping").headers["strict-transport-security"] == sent
 
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "", "localhost, evil"])

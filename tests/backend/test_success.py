@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from otp_app import services
+from otp_app import routes, services
 from otp_app.storage.engine import open_engine
 from otp_app.storage.numbers import Numbers
 from otp_app.storage.sessions import SqlSessions
@@ -35,21 +35,29 @@ EVIL: list[dict[str, str]] = [
 ]
 
 
-def verify(browser: Browser, code: str = RIGHT, **phone: str) -> None:
+def verify(browser: Browser, code: str = RIGHT, **phone: str) -> str:
+    """Enter *code* in a tab; the proof that this tab has then."""
     with browser.socket(token="tab-that-verifies") as tab:
         tab.send(f"{STATE}.request_code", {"form": PHONE | phone})
-        tab.send(f"{STATE}.check_code", {"form": {"code": code}})
+        proof = proof_in(tab.send(f"{STATE}.check_code", {"form": {"code": code}}))
+        tab.leave(browser.client.portal)
+    return proof
 
 
-def finish(browser: Browser) -> tuple[Browser, Response]:
-    answer = browser.post("/finish")
+def proof_in(frames: list[str]) -> str:
+    """The last proof that a tab was given in *frames*."""
+    proofs: list[str] = re.findall(r'"proof_rx_state_":"([^"]*)"', "".join(frames))
+    return proofs[-1] if proofs else ""
+
+
+def finish(browser: Browser, proof: str = "") -> tuple[Browser, Response]:
+    answer = browser.post("/finish", {"proof": proof})
     return browser.after(answer), answer
 
 
 @pytest.fixture
 def verified(browser: Browser) -> Browser:
-    verify(browser)
-    return finish(browser)[0]
+    return finish(browser, verify(browser))[0]
 
 
 def is_let_in(browser: Browser) -> bool:
@@ -71,9 +79,7 @@ def ending_in(frames: list[str]) -> str:
 
 
 def test_an_approval_is_exchanged_for_new_cookies(browser: Browser) -> None:
-    verify(browser)
-
-    after, answer = finish(browser)
+    after, answer = finish(browser, verify(browser))
 
     assert (answer.status_code, answer.headers["location"]) == (303, "/verified")
     session, flow = answer.headers.get_list("set-cookie")
@@ -95,21 +101,127 @@ def test_a_socket_of_before_goes_for_the_session_and_is_not_told_more(browser: B
 
 @pytest.mark.parametrize("code", [WRONG, "12345", ""])
 def test_what_is_not_approved_is_exchanged_for_nothing(browser: Browser, code: str) -> None:
-    verify(browser, code)
+    proof = verify(browser, code)
 
-    after, answer = finish(browser)
+    after, answer = finish(browser, proof)
 
-    assert answer.headers["location"] == "/"
+    assert proof == ""
+    assert_is_told_to_start_again(answer)
     assert "session=" not in after.cookie
 
 
-def test_a_grant_works_once(browser: Browser, verified: Browser) -> None:
-    thief, answer = finish(browser)  # who knows the flow cookie of before
+def test_a_grant_works_once(browser: Browser) -> None:
+    proof = verify(browser)
+    verified, _ = finish(browser, proof)
+
+    thief, answer = finish(browser, proof)  # who knows the flow cookie of before, and the proof
 
     assert "session=" in verified.cookie
-    assert answer.headers["location"] == "/"
+    assert_is_told_to_start_again(answer)
     assert "session=" not in thief.cookie
     assert success_shown(browser, "the-thiefs-tab") == ""
+
+
+def assert_is_told_to_start_again(answer: Response) -> None:
+    assert answer.status_code == 409
+    assert "set-cookie" not in answer.headers
+    assert "We could not finish confirming your number" in answer.text
+    assert "start again to get a new code" in answer.text
+    assert '<form method="post" action="/start-again">' in answer.text
+
+
+def test_who_knows_the_flow_cookie_alone_gets_no_session(browser: Browser) -> None:
+    with browser.socket(token="tab-of-the-person") as tab:
+        tab.send(f"{STATE}.request_code", {"form": PHONE})
+        thief = type(browser)(browser.client, browser.cookie)
+        assert_gets_nothing(thief)
+        proof = proof_in(tab.send(f"{STATE}.check_code", {"form": {"code": RIGHT}}))
+        assert_gets_nothing(thief)
+
+    after, answer = finish(browser, proof)
+
+    assert answer.headers["location"] == "/verified"
+    assert success_shown(after) == "456"
+    assert_gets_nothing(thief)
+
+
+def assert_gets_nothing(thief: Browser) -> None:
+    """Neither a session nor a proof, whichever way *thief* tries."""
+    for form in ({}, {"proof": ""}, {"proof": "x"}, {"proof": services.current().flows.mint()}):
+        assert "set-cookie" not in thief.post("/finish", form).headers
+    for code in (WRONG, "", "12"):
+        assert "set-cookie" not in thief.post("/verify-otp", {"code": code}).headers
+    assert "set-cookie" not in thief.get("/verify-otp").headers
+    for path in (routes.TWILIO_CHECK, routes.VONAGE_CHECK):
+        checked = thief.client.post(path, json={"code": WRONG}, headers={"cookie": thief.cookie})
+        assert "set-cookie" not in checked.headers
+    with thief.socket(token="the-thiefs-tab") as tab:
+        for view in ("show_phone", "show_code", "show_verified", "show_delivery"):
+            tab.send(f"{STATE}.{view}", {})
+        tab.send(f"{STATE}.check_code", {"form": {"code": ""}})
+    assert proof_in(tab.frames) == ""
+    assert ending_in(tab.frames) == ""
+
+
+def test_a_tab_that_comes_back_still_has_its_proof(browser: Browser) -> None:
+    """A reload, or a connection that was lost, between the right code and the exchange."""
+    verify(browser)
+
+    with browser.socket("/code", token="tab-that-verifies") as tab:
+        tab.send(f"{STATE}.show_code", {}, "/code")
+
+    assert finish(browser, proof_in(tab.frames))[1].headers["location"] == "/verified"
+
+
+def test_a_tab_that_lost_its_state_is_told_so_and_starts_again(
+    browser: Browser, provider: FakeProvider
+) -> None:
+    """As after a restart of the server between the right code and the exchange."""
+    verify(browser)
+    with browser.socket("/code", token="a-tab-without-its-state") as tab:
+        shown = tab.state(tab.send(f"{STATE}.show_code", {}, "/code"))
+    assert shown["step"] == "verified"  # the page posts the proof that it has
+    assert proof_in(tab.frames) == ""
+
+    _, answer = finish(browser)
+    assert_is_told_to_start_again(answer)
+    answer = browser.post("/start-again")
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/")
+    anew = browser.after(answer)
+    assert anew.cookie != browser.cookie
+    assert finish(anew, verify(anew, phone="07400 123457"))[1].headers["location"] == "/verified"
+    assert len(provider.sent) == 2
+
+
+def test_a_proof_of_another_flow_is_worth_nothing(browser: Browser) -> None:
+    """The flow cookie was replaced between the right code and the exchange."""
+    proof = verify(browser)
+    other = type(browser)(browser.client, services.current().flows.mint())
+
+    assert_is_told_to_start_again(finish(other, proof)[1])
+
+
+def test_the_proof_of_one_number_does_not_finish_another(browser: Browser) -> None:
+    proof = verify(browser)
+    with browser.socket(token="tab-2") as tab:
+        frames = tab.send(f"{STATE}.request_code", {"form": PHONE | {"phone": "07400 123457"}})
+        frames += tab.send(f"{STATE}.check_code", {"form": {"code": RIGHT}})
+    with browser.socket("/code", token="tab-that-verifies") as tab:
+        tab.send(f"{STATE}.show_code", {}, "/code")
+
+    assert proof_in(tab.frames) == ""  # that tab shows the other number by now
+    assert success_shown(finish(browser, proof_in(frames))[0]) == "457"
+    assert_is_told_to_start_again(finish(browser, proof)[1])
+
+
+def test_a_session_for_another_number_does_not_hide_that_this_one_is_not_confirmed(
+    verified: Browser,
+) -> None:
+    verify(verified, phone="07400 123457")
+
+    for answer in (finish(verified)[1], verified.get("/verify-otp")):
+        assert_is_told_to_start_again(answer)
 
 
 def test_a_second_tab_finishes_too(verified: Browser) -> None:
@@ -159,9 +271,9 @@ def test_another_number_is_confirmed_beside_it_and_then_takes_its_place(verified
         assert "_redirect" not in "".join(tab.send(f"{STATE}.show_phone", {}))
         tab.send(f"{STATE}.request_code", {"form": PHONE | {"phone": "07400 123457"}})
         assert success_shown(verified) == "456"
-        tab.send(f"{STATE}.check_code", {"form": {"code": RIGHT}})
+        proof = proof_in(tab.send(f"{STATE}.check_code", {"form": {"code": RIGHT}}))
 
-    assert success_shown(finish(verified)[0]) == "457"
+    assert success_shown(finish(verified, proof)[0]) == "457"
 
 
 @pytest.mark.parametrize(("path", "page"), [("/", "show_phone"), ("/code", "show_code")])
@@ -178,8 +290,7 @@ def test_signing_out_ends_it_in_every_browser(
     browser: Browser, verified: Browser, provider: FakeProvider
 ) -> None:
     phone = type(browser)(browser.client, services.current().flows.mint())
-    verify(phone)
-    phone, _ = finish(phone)
+    phone, _ = finish(phone, verify(phone))
 
     answer = verified.post("/sign-out")
 
@@ -192,26 +303,29 @@ def test_signing_out_ends_it_in_every_browser(
 
 
 @pytest.mark.parametrize("headers", EVIL)
-@pytest.mark.parametrize("path", ["/finish", "/sign-out"])
+@pytest.mark.parametrize("path", ["/finish", "/start-again", "/sign-out"])
 def test_another_sites_page_can_neither_finish_nor_sign_out(
     verified: Browser, path: str, headers: dict[str, str]
 ) -> None:
-    assert verified.post(path, None, **headers).status_code == 403
+    answer = verified.post(path, None, **headers)
+
+    assert answer.status_code == 403
+    assert "set-cookie" not in answer.headers
     assert is_let_in(verified)
 
 
 def test_get_neither_finishes_nor_signs_out(verified: Browser) -> None:
-    for path in ("/finish", "/sign-out"):
+    for path in ("/finish", "/start-again", "/sign-out"):
         assert verified.get(path).status_code in {404, 405}
 
     assert is_let_in(verified)
 
 
 def test_under_two_ports_the_answer_leads_back_to_the_pages(browser: Browser) -> None:
-    verify(browser)
+    form = {"proof": verify(browser)}
     page = {"origin": "http://127.0.0.1:3000", "sec-fetch-site": "same-site"}
 
-    answer = browser.post("/finish", None, **page)
+    answer = browser.post("/finish", form, **page)
 
     assert answer.headers["location"] == "http://127.0.0.1:3000/verified"
 

@@ -36,10 +36,11 @@ def sessions(sql_store: SqlStore, clock: Clock) -> Sessions:
 
 async def verify(
     verifications: VerificationService, flow: Flow = FLOW, phone: PhoneNumber = PHONE
-) -> None:
+) -> str:
+    """The id of a verification that *flow* got approved."""
     client = Client(flow, "192.0.2.1")
     started = await verifications.start(client, phone, Channel.SMS)
-    await verifications.check(client, started.id, RIGHT)
+    return (await verifications.check(client, started.id, RIGHT)).id
 
 
 async def opened(
@@ -48,8 +49,7 @@ async def opened(
     flow: Flow = FLOW,
     phone: PhoneNumber = PHONE,
 ) -> Token:
-    await verify(verifications, flow, phone)
-    token = await sessions.open(flow)
+    token = await sessions.open(flow, await verify(verifications, flow, phone))
     assert token is not None
     return token
 
@@ -66,28 +66,52 @@ async def test_an_approval_buys_a_session_for_its_number(
 async def test_it_buys_one_session_however_many_ask_at_once(
     verifications: VerificationService, sessions: Sessions
 ) -> None:
-    await verify(verifications)
+    id_ = await verify(verifications)
 
-    tokens = await asyncio.gather(*(sessions.open(FLOW) for _ in range(20)))
+    tokens = await asyncio.gather(*(sessions.open(FLOW, id_) for _ in range(20)))
 
     assert len([token for token in tokens if token]) == 1
-    assert await sessions.open(FLOW) is None
+    assert await sessions.open(FLOW, id_) is None
 
 
 async def test_another_browser_cannot_exchange_it(
     verifications: VerificationService, sessions: Sessions
 ) -> None:
-    await verify(verifications)
+    id_ = await verify(verifications)
 
-    assert await sessions.open(OTHER_FLOW) is None
+    assert await sessions.open(OTHER_FLOW, id_) is None
+    assert await sessions.open(FLOW, id_) is not None
 
 
 async def test_what_is_not_approved_buys_nothing(
     verifications: VerificationService, sessions: Sessions
 ) -> None:
-    await verifications.start(Client(FLOW, "192.0.2.1"), PHONE, Channel.SMS)
+    started = await verifications.start(Client(FLOW, "192.0.2.1"), PHONE, Channel.SMS)
 
-    assert await sessions.open(FLOW) is None
+    assert await sessions.open(FLOW, started.id) is None
+
+
+async def test_one_verification_of_a_browser_does_not_buy_the_session_of_another(
+    verifications: VerificationService, sessions: Sessions
+) -> None:
+    await verify(verifications)
+    pending = await verifications.start(Client(FLOW, "192.0.2.1"), OTHER_PHONE, Channel.SMS)
+
+    for id_ in (pending.id, "", "an-id-of-nobody"):
+        assert await sessions.open(FLOW, id_) is None
+
+
+async def test_the_session_is_for_the_verification_that_is_exchanged(
+    verifications: VerificationService, sessions: Sessions, clock: Clock
+) -> None:
+    older = await verify(verifications, phone=OTHER_PHONE)
+    clock.tick(60)
+    await verify(verifications)
+
+    session = await sessions.find(await sessions.open(FLOW, older))
+
+    assert session is not None
+    assert session.phone == OTHER_PHONE
 
 
 @pytest.mark.parametrize(("late", "opens"), [(-A_SECOND, True), (timedelta(0), False)])
@@ -98,24 +122,24 @@ async def test_ten_minutes_after_the_approval_it_is_worth_nothing(
     late: timedelta,
     opens: bool,
 ) -> None:
-    await verify(verifications)
+    id_ = await verify(verifications)
 
     clock.tick((POLICY.exchange + late).total_seconds())
 
-    assert (await sessions.open(FLOW) is not None) is opens
+    assert (await sessions.open(FLOW, id_) is not None) is opens
 
 
 async def test_of_two_approvals_the_session_is_for_the_newer_and_both_are_used_up(
     verifications: VerificationService, sessions: Sessions, clock: Clock
 ) -> None:
-    await verify(verifications, phone=OTHER_PHONE)
+    older = await verify(verifications, phone=OTHER_PHONE)
     clock.tick(60)
 
     session = await sessions.find(await opened(verifications, sessions))
 
     assert session is not None
     assert session.phone == PHONE
-    assert await sessions.open(FLOW) is None
+    assert await sessions.open(FLOW, older) is None
 
 
 async def test_without_a_sign_of_life_it_ends_in_an_hour(

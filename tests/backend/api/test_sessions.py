@@ -60,3 +60,29 @@ def test_the_limits_are_told_whose_number_the_browser_has_proved(
     assert client.proved == number
     assert page.create(number).status_code == 201
     assert len(provider.sent) == 2
+
+
+def test_only_the_answer_to_the_check_that_approved_brings_the_session(
+    page: Caller, number: str
+) -> None:
+    id_, key = page.created(number), {"Idempotency-Key": "only-for-tests"}
+
+    first, replayed = (page.check(id_, RIGHT, **key) for _ in range(2))
+    again = page.check(id_, RIGHT)
+
+    assert "session=" in first.headers["set-cookie"]
+    assert (replayed.status_code, again.status_code) == (200, 409)
+    for answer in (replayed, again):
+        assert "set-cookie" not in answer.headers
+
+
+def test_what_a_handle_got_approved_is_exchanged_by_no_browser(
+    nobody: Caller, browser: Browser, number: str
+) -> None:
+    asked = nobody.post(routes.TWILIO_REQUEST, {"phoneNumber": number})
+    with_the_cookie = browser.after(asked)
+    handle = asked.json()["requestId"]
+    assert nobody.post(routes.TWILIO_CHECK, {"requestId": handle, "code": RIGHT}).is_success
+
+    for path, form in (("/finish", {}), ("/finish", {"proof": handle}), ("/verify-otp", {})):
+        assert "set-cookie" not in with_the_cookie.post(path, form).headers

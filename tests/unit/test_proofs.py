@@ -1,0 +1,46 @@
+"""Proofs: only what we issued, for exactly this flow and verification."""
+
+from __future__ import annotations
+
+import pytest
+
+from otp_app.handles import Handles
+from otp_app.proofs import Proofs
+from otp_app.verification.models import Flow
+
+SECRET = "s" * 48
+FLOW, OTHER_FLOW = Flow("flow-1"), Flow("flow-2")
+PROOF = Proofs(SECRET).issue(FLOW, "id-1")
+
+
+def test_a_proof_gives_the_verification_it_was_issued_for() -> None:
+    assert Proofs(SECRET).open(PROOF, FLOW) == "id-1"
+
+
+def test_in_another_flow_it_is_worth_nothing() -> None:
+    assert Proofs(SECRET).open(PROOF, OTHER_FLOW) is None
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        "",
+        ".",
+        "id-1",
+        "id-1.",
+        "id-2." + PROOF.partition(".")[2],
+        PROOF[:-1],
+        PROOF + "A",
+        "flow-1.id-1." + PROOF.partition(".")[2],
+        "id-1.\xff\u2028\0",
+        Proofs("t" * 48).issue(FLOW, "id-1"),
+        Handles(SECRET).issue(FLOW, "id-1"),
+    ],
+)
+def test_what_we_did_not_issue_is_no_proof(forged: str) -> None:
+    assert Proofs(SECRET).open(forged, FLOW) is None
+
+
+def test_a_proof_is_no_handle_and_does_not_hold_the_flow() -> None:
+    assert Handles(SECRET).open(PROOF) is None
+    assert FLOW not in PROOF
