@@ -33,6 +33,7 @@ for name in [*os.environ]:  # nor do settings of the shell
         "METRICS_TOKEN",
         "TRUSTED_PROXY_HOPS",
         "SOCKETS_PER_ADDRESS",
+        "SOCKETS_IN_ALL",
         "API_PUBLIC",
     }:
         del os.environ[name]

@@ -30,6 +30,7 @@ class SiteSettings(BaseSettings):
     public_url: Origin | None = Field(None, examples=["https://verify.example.com"])
     trusted_proxy_hops: int = Field(0, ge=0, le=10, examples=["1"])
     sockets_per_address: int = Field(20, ge=1, le=1_000_000, examples=["20"])
+    sockets_in_all: int = Field(2000, ge=1, le=1_000_000, examples=["2000"])
     secret_key: SecretStr | None = Field(
         None, min_length=MIN_SECRET, examples=["(48 random bytes)"]
     )
