@@ -1,4 +1,4 @@
-"""Who asks: the address behind the proxies in front of us, and what it is counted under."""
+"""The address of a client behind trusted proxies, and the keys that its limits count under."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 SUBSCRIBER = 64  # bits; one subscriber has at least all of an IPv6 /64 (RFC 6177) to change within
+SITE = 48  # bits; a hoster or tunnel broker gives one customer a /48 (RFC 6177), 65,536 times a /64
+_NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052 section 2.1
 UNKNOWN = "unknown"
 _FORWARDED = {"forwarded", "x-forwarded-for", "x-real-ip", "via"}  # RFC 7239, RFC 9110, and habit
 
@@ -27,14 +29,33 @@ def client_address(peer: str, forwarded_for: str, hops: int) -> str:
 
 
 def address_key(address: str) -> str:
-    """What the limits of *address* count under: an IPv4 address, the /64 of an IPv6 one."""
+    """The key that the limits of *address* count under: an IPv4 address, or the /64 of an IPv6 one.
+
+    An IPv6 address that holds the IPv4 address of its user counts as that IPv4 address.
+    """
     match _parsed(address):
         case IPv4Address() as found:
             return str(found)
         case IPv6Address() as found:
-            return str(IPv6Network((int(found), SUBSCRIBER), strict=False))
+            return str(_ipv4_inside(found) or _network(found, SUBSCRIBER))
         case _:
             return UNKNOWN
+
+
+def network_key(address: str) -> str:
+    """The /48 around *address*, which is an IPv6 address or its key; "" for every other address.
+
+    An IPv4 address is scarce enough to count alone.
+    """
+    found = _parsed(address.partition("/")[0])
+    if isinstance(found, IPv6Address) and not _ipv4_inside(found):
+        return str(_network(found, SITE))
+    return ""
+
+
+def client_keys(address: str) -> tuple[str, ...]:
+    """The keys that rates of *address* count under: its own, then its network's if it has one."""
+    return tuple(filter(None, (address_key(address), network_key(address))))
 
 
 def is_this_machine(address: str, headers: Iterable[str]) -> bool:
@@ -45,6 +66,17 @@ def is_this_machine(address: str, headers: Iterable[str]) -> bool:
     found = _parsed(address)
     is_forwarded = any(name.lower() in _FORWARDED for name in headers)
     return found is not None and found.is_loopback and not is_forwarded
+
+
+def _network(address: IPv6Address, bits: int) -> IPv6Network:
+    return IPv6Network((int(address), bits), strict=False)
+
+
+def _ipv4_inside(address: IPv6Address) -> IPv4Address | None:
+    """The IPv4 address of who uses *address* by 6to4 (RFC 3056), Teredo (RFC 4380) or NAT64."""
+    if address in _NAT64:
+        return IPv4Address(int(address) & 0xFFFF_FFFF)
+    return address.teredo[1] if address.teredo else address.sixtofour
 
 
 def _parsed(text: str) -> IPv4Address | IPv6Address | None:

@@ -36,6 +36,7 @@ for name in [*os.environ]:  # nor do settings of the shell
         "HTTP_POSTS_PER_SECOND",
         "HTTP_READS_PER_SECOND",
         "REFUSAL_MEMORY_SECONDS",
+        "SOCKETS_IN_ALL",
         "API_PUBLIC",
     }:
         del os.environ[name]

@@ -33,6 +33,7 @@ class SiteSettings(BaseSettings):
     sockets_per_address: int = Field(20, ge=1, le=1_000_000, examples=["20"])
     http_posts_per_second: int = Field(10, ge=0, le=1_000_000, examples=["10"])
     http_reads_per_second: int = Field(30, ge=0, le=1_000_000, examples=["30"])
+    sockets_in_all: int = Field(2000, ge=1, le=1_000_000, examples=["2000"])
     secret_key: SecretStr | None = Field(
         None, min_length=MIN_SECRET, examples=["(48 random bytes)"]
     )

@@ -302,7 +302,7 @@ def _told(scope: Scope) -> str:
     match scope:
         case Scope.NUMBER | Scope.STRANGERS | Scope.PREFIX | Scope.FAILURES:
             return "number"
-        case Scope.ADDRESS | Scope.ADDRESS_NUMBERS:
+        case Scope.ADDRESS | Scope.ADDRESS_NUMBERS | Scope.NETWORK:
             return "network"
         case _:
             return "other"

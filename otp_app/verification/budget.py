@@ -29,7 +29,14 @@ if TYPE_CHECKING:
     from otp_app.verification.ports import Limiter, VerificationStore
 
 ASKING = frozenset(
-    {Scope.SESSION, Scope.ADDRESS, Scope.KEY, Scope.SESSION_NUMBERS, Scope.ADDRESS_NUMBERS}
+    {
+        Scope.SESSION,
+        Scope.ADDRESS,
+        Scope.NETWORK,
+        Scope.KEY,
+        Scope.SESSION_NUMBERS,
+        Scope.ADDRESS_NUMBERS,
+    }
 )
 """The caller pays these scopes for asking. They stay spent, whatever the vendor answers: a caller
 can provoke a refusal as often as it likes."""

@@ -12,6 +12,8 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol
 
+from otp_app.addresses import network_key
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -57,6 +59,7 @@ class Scope(StrEnum):
 
     SESSION = "session"  # the flow cookie
     ADDRESS = "address"  # IPv4, or the /64 of an IPv6 address
+    NETWORK = "network"  # the /48 around an IPv6 address
     NUMBER = "number"
     STRANGERS = "strangers"  # a confirmed number, for those who have not proved that it is theirs
     FAILURES = "failures"  # the number's, since its last success
@@ -112,6 +115,10 @@ POLICY: tuple[Limit, ...] = (
     # One message at a time to a number, whoever asks: double clicks, tabs and browsers at once.
     Limit("LIMIT_SEND_NUMBER_BURST", Action.SEND, Scope.NUMBER, 1, timedelta(seconds=30)),
     Limit("LIMIT_SEND_ADDRESS_DAY", Action.SEND, Scope.ADDRESS, 20, DAY),
+    # Eight addresses' worth. One customer of a hoster has all 65,536 /64s of a /48, but a mobile
+    # network has thousands of phones in one. An IPv4 address has no such row: it costs money.
+    Limit("LIMIT_SEND_NETWORK", Action.SEND, Scope.NETWORK, 40, 15 * MINUTE),
+    Limit("LIMIT_SEND_NETWORK_DAY", Action.SEND, Scope.NETWORK, 160, DAY),
     # People mistype a number once or twice; lists of numbers are somebody else's business.
     Limit("LIMIT_SEND_SESSION_NUMBERS", Action.SEND, Scope.SESSION_NUMBERS, 3, DAY),
     Limit("LIMIT_SEND_ADDRESS_NUMBERS", Action.SEND, Scope.ADDRESS_NUMBERS, 5, DAY),
@@ -167,6 +174,8 @@ POLICY: tuple[Limit, ...] = (
     Limit("LIMIT_CHECK_SESSION", Action.CHECK, Scope.SESSION, 5, 5 * MINUTE),
     Limit("LIMIT_CHECK_ADDRESS", Action.CHECK, Scope.ADDRESS, 10, 5 * MINUTE),
     Limit("LIMIT_CHECK_ADDRESS_HOUR", Action.CHECK, Scope.ADDRESS, 50, HOUR),
+    Limit("LIMIT_CHECK_NETWORK", Action.CHECK, Scope.NETWORK, 80, 5 * MINUTE),
+    Limit("LIMIT_CHECK_NETWORK_HOUR", Action.CHECK, Scope.NETWORK, 400, HOUR),
     Limit("LIMIT_CHECK_NUMBER", Action.CHECK, Scope.NUMBER, 20, HOUR),
     Limit("LIMIT_CHECK_NUMBER_DAY", Action.CHECK, Scope.NUMBER, 50, DAY),
     Limit("LIMIT_CHECK_FAILURES", Action.CHECK, Scope.FAILURES, 100, 30 * DAY),
@@ -209,6 +218,11 @@ class Client:
         """Whether this browser has proved to hold *phone*: by its session, or before it."""
         return self.proved == phone.e164 or bool(self.device and self.device.has_proved(phone))
 
+    @property
+    def network(self) -> str:
+        """The wider network around the address, if it counts under one."""
+        return network_key(self.address)
+
 
 @dataclass(frozen=True)
 class Conversion:
@@ -236,7 +250,9 @@ def spendings(
     policy: Sequence[Limit], action: Action, client: Client, phone: PhoneNumber
 ) -> list[Spending]:
     """What *action* uses up."""
-    others = (Scope.ADDRESS, Scope.ADDRESS_NUMBERS) if client.key else (Scope.KEY,)
+    others = {Scope.ADDRESS, Scope.ADDRESS_NUMBERS, Scope.NETWORK} if client.key else {Scope.KEY}
+    if not client.network:
+        others.add(Scope.NETWORK)
     return [
         _spending(limit, client, phone)
         for limit in policy
@@ -275,6 +291,7 @@ def _spending(limit: Limit, client: Client, phone: PhoneNumber) -> Spending:
     subject = {
         Scope.SESSION: client.flow,
         Scope.ADDRESS: client.address,
+        Scope.NETWORK: client.network,
         Scope.NUMBER: phone.e164,
         Scope.STRANGERS: phone.e164,
         Scope.FAILURES: phone.e164,

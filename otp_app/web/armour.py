@@ -21,7 +21,7 @@ from otp_app.web.log_context import LogContext
 from otp_app.web.operators import Operators
 from otp_app.web.proxies import BehindProxies
 from otp_app.web.request_rates import RequestRates, too_fast
-from otp_app.web.sockets import FrameChecks, FrameRates, SocketCaps
+from otp_app.web.sockets import FrameChecks, FrameRates, SocketCaps, new_sockets
 
 if TYPE_CHECKING:
     from collections.abc import Container, Sequence
@@ -43,9 +43,10 @@ def armoured(
     if settings.is_https and not settings.trusted_proxy_hops:
         # Only a proxy can speak https for us, and all its visitors would share one address's rates.
         log.warning("proxy.not_trusted", setting="TRUSTED_PROXY_HOPS")
-    app = FrameChecks(app, handlers=handlers)
-    app = FrameRates(app, sockets_per_address=settings.sockets_per_address)
-    app = SocketCaps(app, per_address=settings.sockets_per_address)
+    per_address, new = settings.sockets_per_address, new_sockets(settings.sockets_per_address)
+    app = FrameChecks(app, handlers=handlers, new=new)
+    app = FrameRates(app, sockets_per_address=per_address)
+    app = SocketCaps(app, per_address=per_address, in_all=settings.sockets_in_all, new=new)
     app = BodyCap(app)
     if settings.has_simulated_phone:
         from otp_app.web.this_machine import ThisMachineOnly

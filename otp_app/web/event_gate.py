@@ -8,13 +8,15 @@ import structlog
 from reflex.middleware.middleware import Middleware
 from reflex.state import BaseState, StateUpdate
 
-from otp_app.addresses import address_key
+from otp_app.addresses import client_keys
 from otp_app.observability import begin
 from otp_app.web.log_context import session
-from otp_app.web.rates import Buckets, Rate
+from otp_app.web.rates import Buckets, ClientBuckets, Rate
 from otp_app.web.sockets import ONE_A_MINUTE
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from reflex.app import App
     from reflex.event import Event
 
@@ -29,19 +31,19 @@ class EventGate(Middleware):
     """Drops events that are too long, and reports of a browser's errors that are too many."""
 
     def __init__(self) -> None:
-        self._errors = Buckets(BROWSER_ERRORS)
+        self._errors = ClientBuckets(BROWSER_ERRORS)
         self._lines = Buckets(ONE_A_MINUTE)
 
     async def preprocess(self, app: App, state: BaseState, event: Event) -> StateUpdate | None:
         """Reflex's: an update in place of the event drops it."""
         del app
         begin(handler=event.name.rpartition(".")[2], **session(state.router.headers.cookie))
-        key = address_key(state.router.session.client_ip)
-        if len(repr(event.payload)) <= MAX_PAYLOAD and self._is_in_time(event, key):
+        keys = client_keys(state.router.session.client_ip)
+        if len(repr(event.payload)) <= MAX_PAYLOAD and self._is_in_time(event, keys):
             return None
         if self._lines.take(state.router.session.session_id):
-            log.warning("event.dropped", address=key)
+            log.warning("event.dropped", address=keys[0])
         return StateUpdate()
 
-    def _is_in_time(self, event: Event, key: str) -> bool:
-        return not event.name.endswith(_BROWSER_ERROR) or self._errors.take(key)
+    def _is_in_time(self, event: Event, keys: Sequence[str]) -> bool:
+        return not event.name.endswith(_BROWSER_ERROR) or self._errors.take(keys)

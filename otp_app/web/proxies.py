@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
 
-from otp_app.addresses import address_key, client_address
+from otp_app.addresses import address_key, client_address, client_keys
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -45,8 +45,13 @@ class BehindProxies:
 
 
 def scope_key(scope: Scope) -> str:
-    """What the limits of the client in *scope* count under."""
+    """The key that the limits of the client in *scope* count under."""
     return address_key(_peer(scope))
+
+
+def scope_keys(scope: Scope) -> tuple[str, ...]:
+    """The keys that rates of the client in *scope* count under: address first, then network."""
+    return client_keys(_peer(scope))
 
 
 def _peer(scope: Scope) -> str:

@@ -7,7 +7,12 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NETWORK_SHARE = 8  # times what one address may: the share of the IPv6 /48 around it
 _ROUNDING = 1e-6  # tokens
 _FEW = 1000  # buckets, some 100 bytes each, that nobody need look through
 
@@ -23,6 +28,10 @@ class Rate:
 
     per_second: float
     burst: float
+
+    def times(self, number: float) -> Rate:
+        """The rate of so many together."""
+        return Rate(self.per_second * number, self.burst * number)
 
 
 class Bucket:
@@ -61,3 +70,17 @@ class Buckets:
             self._buckets = {name: one for name, one in self._buckets.items() if not one.is_full}
             self._many = 2 * len(self._buckets) + _FEW
         return self._buckets.setdefault(key, Bucket(self._rate)).take()
+
+
+class ClientBuckets:
+    """A bucket for each address, and a larger one for each network around addresses."""
+
+    def __init__(self, rate: Rate) -> None:
+        self._buckets = (Buckets(rate), Buckets(rate.times(NETWORK_SHARE)))
+
+    def take(self, keys: Sequence[str]) -> bool:
+        """Take a token of each of *keys*, the `client_keys` of an address, if all have one.
+
+        The address comes first: one that is refused uses up nothing of its network's.
+        """
+        return all(bucket.take(key) for bucket, key in zip(self._buckets, keys, strict=False))

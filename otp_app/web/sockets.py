@@ -1,9 +1,10 @@
-"""How many sockets an address may have, how fast each may speak, and what it may say."""
+"""Limits of sockets: their number, the rate of their frames, and the packets they may send."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections import Counter
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -12,12 +13,13 @@ import structlog
 from starlette.responses import PlainTextResponse
 
 from otp_app.metrics import OPEN_SOCKETS
-from otp_app.web.proxies import scope_key
-from otp_app.web.rates import Bucket, Buckets, Rate
+from otp_app.web.proxies import scope_keys
+from otp_app.web.rates import NETWORK_SHARE, Bucket, Buckets, ClientBuckets, Rate
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Container, Iterator, Sequence
 
+    from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 LONGEST_FRAME = 16 * 1024  # bytes; Reflex ends a socket that sends a longer one
@@ -29,45 +31,73 @@ JOIN_WITHIN = 10.0  # seconds; a page joins with its first frame, milliseconds a
 BAD_FRAMES = 20  # that a socket may send; ours send none, a browser's extension perhaps one
 
 _JOIN, _LEAVE, _EVENT, _PONG, _CLOSE = "40/_event,", "41/_event,", "42/_event,", "3", "1"
+_EVERYBODY = ""  # the key of all sockets
+_LATER = {"Retry-After": "60"}  # seconds
 _OVER: Message = {"type": "websocket.disconnect", "code": 1008}  # RFC 6455, "policy violation"
 
 log = structlog.get_logger(__name__)
 
 
-class SocketCaps:
-    """Refuses the handshake to an address that has too many sockets, or opens them too fast.
+def new_sockets(per_address: int) -> ClientBuckets:
+    """The buckets that each new socket takes a token from."""
+    return ClientBuckets(NEW_PER_SOCKET.times(per_address))
 
-    Every open socket costs 180 kB here, and a closed one its state for some minutes.
+
+class SocketCaps:
+    """Refuses the handshake where too many sockets are open, or too many were just opened.
+
+    An open socket costs about 200 kB here, and a closed one its state for some minutes.
+
+    Args:
+        app: what is inside.
+        per_address: how many sockets an address may have; a network may have `NETWORK_SHARE` times
+            as many.
+        in_all: how many sockets there may be in this process.
+        new: the buckets of new sockets.
     """
 
-    def __init__(self, app: ASGIApp, *, per_address: int) -> None:
+    def __init__(self, app: ASGIApp, *, per_address: int, in_all: int, new: ClientBuckets) -> None:
         self.app = app
-        self._most = per_address
+        self._most = (per_address, NETWORK_SHARE * per_address)
+        self._in_all = in_all
         self._open: Counter[str] = Counter()
-        self._new = Buckets(_times(NEW_PER_SOCKET, per_address))
-        self._lines = Buckets(ONE_A_MINUTE)
+        self._new = new
+        self._lines, self._full_lines = Buckets(ONE_A_MINUTE), Bucket(ONE_A_MINUTE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        key = scope_key(scope) if scope["type"] == "websocket" else None
-        if key is None:
+        if scope["type"] != "websocket":
             await self.app(scope, receive, send)
-        elif self._open[key] < self._most and self._new.take(key):
-            with self._counted(key), OPEN_SOCKETS.track_inprogress():
-                await self.app(scope, receive, send)
-        else:
-            if self._lines.take(key):
-                log.warning("socket.refused", address=key, open=self._open[key])
-            refusal = PlainTextResponse("Too many sockets", 429, {"Retry-After": "60"})
+            return
+        keys = scope_keys(scope)
+        if refusal := self._refusal(keys):
             await refusal(scope, receive, send)
+            return
+        with self._counted((_EVERYBODY, *keys)), OPEN_SOCKETS.track_inprogress():
+            await self.app(scope, receive, send)
+
+    def _refusal(self, keys: Sequence[str]) -> Response | None:
+        """The answer to a client that gets no socket now."""
+        if self._open[_EVERYBODY] >= self._in_all:
+            if self._full_lines.take():
+                log.error("socket.full", setting="SOCKETS_IN_ALL", open=self._in_all)
+            return PlainTextResponse("Too many sockets", 503, _LATER)
+        if self._has_room(keys) and self._new.take(keys):
+            return None
+        if self._lines.take(keys[-1]):
+            log.warning("socket.refused", address=keys[0], open=self._open[keys[0]])
+        return PlainTextResponse("Too many sockets", 429, _LATER)
+
+    def _has_room(self, keys: Sequence[str]) -> bool:
+        return all(self._open[key] < most for key, most in zip(keys, self._most, strict=False))
 
     @contextmanager
-    def _counted(self, key: str) -> Iterator[None]:
-        self._open[key] += 1
+    def _counted(self, keys: Sequence[str]) -> Iterator[None]:
+        self._open.update(keys)
         try:
             yield
         finally:
-            self._open[key] -= 1
+            self._open.subtract(keys)
             self._open += Counter()  # forgets those at zero
 
 
@@ -80,15 +110,15 @@ class FrameRates:
 
     def __init__(self, app: ASGIApp, *, sockets_per_address: int) -> None:
         self.app = app
-        self._of_address = Buckets(_times(FRAMES_PER_SOCKET, sockets_per_address))
+        self._of_client = ClientBuckets(FRAMES_PER_SOCKET.times(sockets_per_address))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         if scope["type"] == "websocket":
-            receive = self._slowed(scope_key(scope), receive)
+            receive = self._slowed(scope_keys(scope), receive)
         await self.app(scope, receive, send)
 
-    def _slowed(self, key: str, receive: Receive) -> Receive:
+    def _slowed(self, keys: Sequence[str], receive: Receive) -> Receive:
         of_socket, lines = Bucket(FRAMES), Bucket(ONE_A_MINUTE)
 
         async def receive_some() -> Message:
@@ -96,10 +126,10 @@ class FrameRates:
                 message = await receive()
                 if message["type"] != "websocket.receive":
                     return message
-                if of_socket.take() and self._of_address.take(key):
+                if of_socket.take() and self._of_client.take(keys):
                     return message
                 if lines.take():
-                    log.warning("socket.flooded", address=key)
+                    log.warning("socket.flooded", address=keys[0])
                 await asyncio.sleep(0)  # everybody else's turn
 
         return receive_some
@@ -109,21 +139,23 @@ class FrameChecks:
     """Drops what is no packet of Reflex's protocol; ends a socket that keeps at it, or never joins.
 
     Inside, each such frame would be an exception in the log, whole, as would be an event that is in
-    none of *handlers*; and a socket that answers pings but joins nothing would stay for ever.
+    none of *handlers*; and a socket that answers pings but joins nothing would stay for ever. A
+    socket that leaves and joins again costs as much as a new one, so it takes a token of *new*.
     https://socket.io/docs/v4/socket-io-protocol/
     """
 
-    def __init__(self, app: ASGIApp, *, handlers: Container[str]) -> None:
+    def __init__(self, app: ASGIApp, *, handlers: Container[str], new: ClientBuckets) -> None:
         self.app = app
         self._handlers = handlers
+        self._new = new
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         if scope["type"] == "websocket":
-            receive = self._checked(scope_key(scope), receive)
+            receive = self._checked(scope_keys(scope), receive)
         await self.app(scope, receive, send)
 
-    def _checked(self, key: str, receive: Receive) -> Receive:
+    def _checked(self, keys: Sequence[str], receive: Receive) -> Receive:
         bad = 0
         join_by: float | None = asyncio.get_running_loop().time() + JOIN_WITHIN
 
@@ -134,16 +166,21 @@ class FrameChecks:
                     async with asyncio.timeout_at(join_by):
                         message = await receive()
                 except TimeoutError:
-                    log.info("socket.never_joined", address=key)
+                    log.info("socket.never_joined", address=keys[0])
                     return _OVER
                 if message["type"] != "websocket.receive":
                     return message
                 text = message.get("text") or ""  # no page sends bytes
-                if self._is_packet(text):
-                    join_by = None if text.startswith(_JOIN) else join_by
-                    return message
-                bad += 1
-            log.warning("socket.talks_nonsense", address=key)
+                if not self._is_packet(text):
+                    bad += 1
+                    continue
+                if text.startswith(_JOIN):
+                    if join_by is None and not self._new.take(keys):
+                        log.warning("socket.refused", address=keys[0])
+                        return _OVER
+                    join_by = None
+                return message
+            log.warning("socket.talks_nonsense", address=keys[0])
             return _OVER
 
         return receive_good
@@ -152,12 +189,35 @@ class FrameChecks:
         """Whether a page of ours could have sent it, or it is too long to look at."""
         if len(text) > LONGEST_FRAME:
             return True
-        match _parsed(text, _EVENT):
-            case ["event", {"name": str() as name}]:
-                return name in self._handlers
-            case ["client_error", dict()]:
+        match _parsed(text, _EVENT), _parsed(text, _JOIN):
+            case ["event", event], _:
+                return self._is_event(event)
+            case ["client_error", dict()], _:
                 return True
-        return text in {_LEAVE, _PONG, _CLOSE} or isinstance(_parsed(text, _JOIN), dict)
+            case _, dict() as join:
+                return self._is_join(join)
+        return text in {_LEAVE, _PONG, _CLOSE}
+
+    def _is_join(self, join: dict[str, object]) -> bool:
+        """Whether a page sends *join*, the data of a CONNECT packet: `connect` of `state.js`.
+
+        Reflex does not check its event, which is the first one that it runs.
+        """
+        event, schema = join.pop("event", None), join.pop("state_schema", None)
+        is_event = event is None or self._is_event(event)
+        return is_event and (schema is None or _is_schema(schema)) and not join
+
+    def _is_event(self, event: object) -> bool:
+        """Whether *event* is for a handler that a page can call."""
+        match event:
+            case {"name": str() as name}:
+                return name in self._handlers
+        return False
+
+
+def _is_schema(text: object) -> bool:
+    """Whether it names a build of the pages: a hash, by which Reflex has old pages load again."""
+    return isinstance(text, str) and re.fullmatch("[0-9a-f]{1,64}", text) is not None
 
 
 def _parsed(text: str, kind: str) -> object:
@@ -168,7 +228,3 @@ def _parsed(text: str, kind: str) -> object:
         return json.loads(text.removeprefix(kind))
     except (ValueError, RecursionError):
         return None
-
-
-def _times(rate: Rate, number: int) -> Rate:
-    return Rate(rate.per_second * number, rate.burst * number)

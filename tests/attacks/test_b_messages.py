@@ -171,6 +171,16 @@ def test_addresses_within_one_ipv6_network_are_one(world: World) -> None:
     assert statuses == [303] * 5 + [429]
 
 
+def test_many_64s_of_one_48_get_forty_messages_in_fifteen_minutes(world: World) -> None:
+    """S8."""
+    statuses = [
+        world.attacker(f"2001:db8:8:{place:x}::1").ask(world.number().e164).status
+        for place in range(45)
+    ]
+
+    assert statuses == [303] * 40 + [429] * 5
+
+
 def test_what_is_no_address_is_the_proxys_own(world: World) -> None:
     """B9: a thousand words are not a thousand addresses."""
     junk = ["not-an-ip", "1.2.3.4.5", "<script>", "unknown", "fe80::1%eth0", "0x7f.1"]

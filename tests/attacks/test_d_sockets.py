@@ -13,8 +13,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from tests.attacks.attacker import PATIENCE, Refused
 from tests.attacks.test_c_binding import is_verified
-from tests.backend.client import PONG, SETVAR, STATE, frame
-from tests.backend.test_frames import has_ended
+from tests.backend.client import PONG, SETVAR, STATE, frame, has_ended
 
 if TYPE_CHECKING:
     from tests.attacks.attacker import Wire

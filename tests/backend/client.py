@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from anyio import wait_all_tasks_blocked
+from starlette.websockets import WebSocketDisconnect
 
 from otp_app.state.simulated_phone import SimulatedPhoneState
 from otp_app.state.verify import VerifyState
@@ -84,6 +85,16 @@ class Socket:
             self.session.send_text(PONG)
         self.frames.append(frame)
         return frame
+
+
+def has_ended(session: Session) -> bool:
+    """Whether the server closes *session*; reads until then."""
+    try:
+        while session.receive_text():
+            continue
+    except WebSocketDisconnect:
+        return True
+    return False
 
 
 def frame(event: str, payload: object, page: str = "/") -> str:

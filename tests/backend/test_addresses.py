@@ -10,8 +10,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.testclient import TestClient
 
-from otp_app.addresses import address_key, client_address
+from otp_app.addresses import address_key, client_address, client_keys, is_this_machine
 from otp_app.config import Settings
+from otp_app.verification.limits import Client
+from otp_app.verification.models import Flow
 from otp_app.web.armour import armoured
 from otp_app.web.proxies import BehindProxies
 from tests.backend.client import Socket
@@ -66,11 +68,46 @@ def test_only_what_a_trusted_proxy_has_added_counts(
         ("", "unknown"),
         ("not-an-ip", "unknown"),
         ("fe80::1%eth0", "unknown"),
+        ("2002:cb00:7107:1::1", "203.0.113.7"),
+        ("2002:cb00:7107:ffff::2", "203.0.113.7"),
+        ("2001:0:53aa:64c:0:7fff:34ff:8ef8", "203.0.113.7"),
+        ("64:ff9b::cb00:7107", "203.0.113.7"),
+        ("64:ff9b:1::cb00:7107", "64:ff9b:1::/64"),
     ],
 )
 def test_limits_count_ipv4_addresses_and_ipv6_networks(address: str, key: str) -> None:
     """B9: one subscriber cannot change addresses within its /64."""
     assert address_key(address) == key
+
+
+@pytest.mark.parametrize(
+    ("address", "keys"),
+    [
+        ("2001:db8:1:2::1", ("2001:db8:1:2::/64", "2001:db8:1::/48")),
+        ("2001:db8:1:ffff::1", ("2001:db8:1:ffff::/64", "2001:db8:1::/48")),
+        ("203.0.113.7", ("203.0.113.7",)),
+        ("::ffff:203.0.113.7", ("203.0.113.7",)),
+        ("2002:cb00:7107:1::1", ("203.0.113.7",)),
+        ("2001:0:53aa:64c:0:7fff:34ff:8ef8", ("203.0.113.7",)),
+        ("64:ff9b::cb00:7107", ("203.0.113.7",)),
+        ("not-an-ip", ("unknown",)),
+    ],
+)
+def test_an_ipv6_address_counts_under_its_64_and_its_48(
+    address: str, keys: tuple[str, ...]
+) -> None:
+    """S8: one customer of a hoster has all /64s of a /48."""
+    client = Client(Flow("flow"), address_key(address))
+
+    assert client_keys(address) == keys
+    assert client.network == "".join(keys[1:])
+
+
+@pytest.mark.parametrize("address", ["2002:7f00:1::1", "64:ff9b::7f00:1"])
+def test_an_address_that_holds_a_loopback_address_is_not_this_machine(address: str) -> None:
+    """S8: only the keys of limits look at the IPv4 address inside."""
+    assert address_key(address) == "127.0.0.1"
+    assert not is_this_machine(address, {})
 
 
 @pytest.mark.parametrize(

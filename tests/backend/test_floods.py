@@ -8,18 +8,26 @@ from typing import TYPE_CHECKING
 
 import pytest
 from anyio import wait_all_tasks_blocked
-from starlette.testclient import WebSocketDenialResponse, WebSocketTestSession
+from starlette.testclient import TestClient, WebSocketDenialResponse, WebSocketTestSession
 from starlette.websockets import WebSocketDisconnect
 
 from otp_app.web import rates
-from otp_app.web.rates import Buckets, Rate
-from tests.backend.client import SETVAR, STATE
+from otp_app.web.rates import Buckets, ClientBuckets, Rate
+from otp_app.web.sockets import SocketCaps, new_sockets
+from tests.backend.client import SETVAR, STATE, has_ended
 from tests.backend.conftest import HOURS, SOCKET
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
+    from starlette.types import Receive, Scope, Send
+
     from tests.backend.client import Socket
     from tests.backend.conftest import Browser
     from tests.fakes import FakeProvider
+
+    Opened = Callable[[str], AbstractContextManager[WebSocketTestSession]]
 
 BURST = 20  # frames of a socket
 OPENING = 3  # frames that a tab sends to be there
@@ -194,6 +202,91 @@ def test_an_address_opens_sixty_sockets_at_once_and_then_one_a_second(
     assert capfd.readouterr().out.count("socket.refused") == 1
 
 
+def test_who_leaves_and_joins_again_opens_a_new_socket(
+    browser: Browser, clock: Clock, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """S10: on the same connection, by the same rate: sixty at once and then one a second."""
+    written = ""
+    with handshake(browser) as session:
+        joins = 0
+        while "socket.refused" not in written and joins < 100:
+            joins += 1
+            clock.tick(0.2)
+            session.send_text("40/_event,{}")
+            session.send_text("41/_event,")
+            session.portal.call(wait_all_tasks_blocked)
+            written += capfd.readouterr().out
+        assert has_ended(session)
+    assert refusal(browser) == 429
+
+    assert joins - 1 == 60 + int(0.2 * joins)
+
+
+@pytest.fixture
+def capped() -> Opened:
+    """Opens a socket from an address. An address may have two, all together may have twenty."""
+
+    async def accept(_scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "websocket.accept"})
+        while (await receive())["type"] != "websocket.disconnect":
+            continue
+
+    app = SocketCaps(accept, per_address=2, in_all=20, new=new_sockets(100))
+
+    def opened(address: str) -> AbstractContextManager[WebSocketTestSession]:
+        client = TestClient(app, client=(address, 1))
+        return client.websocket_connect("/")
+
+    return opened
+
+
+def test_the_64s_of_one_48_have_eight_times_the_sockets_of_an_address(capped: Opened) -> None:
+    """S8."""
+    with ExitStack() as stack:
+        for place in range(16):
+            stack.enter_context(capped(f"2001:db8:1:{place:x}::1"))
+
+        for place in range(3):
+            assert status_of(capped(f"2001:db8:1:{place:x}::1")) == 429
+        stack.enter_context(capped("2001:db8:2::1"))
+
+
+def test_when_all_sockets_are_taken_nobody_gets_one(
+    capped: Opened, clock: Clock, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """S8: whoever asks, until one is closed; a line of the log a minute."""
+    with ExitStack() as stack:
+        for place in range(19):
+            stack.enter_context(capped(f"198.51.100.{place}"))
+        with capped("203.0.113.1"):
+            for place in range(2, 9):
+                assert status_of(capped(f"203.0.113.{place}")) == 503
+            assert capfd.readouterr().out.count("socket.full") == 1
+            clock.tick(60)
+            with pytest.raises(WebSocketDenialResponse) as refused, capped("2001:db8::1"):
+                pass
+            assert refused.value.headers["retry-after"] == "60"
+        stack.enter_context(capped("2001:db8::1"))
+
+    assert capfd.readouterr().out.count("socket.full") == 1
+
+
+def test_a_network_has_eight_times_the_rate_of_an_address(clock: Clock) -> None:
+    """S8: and an address that is refused takes nothing of it."""
+    buckets = ClientBuckets(Rate(1, burst=2))
+    network = "2001:db8::/48"
+    for _ in range(20):
+        buckets.take(("2001:db8::/64", network))
+
+    taken = [buckets.take((f"2001:db8:0:{place}::/64", network)) for place in range(1, 20)]
+
+    assert taken.count(True) == 16 - 2
+    clock.tick(1)
+    assert [buckets.take((f"2001:db8:0:{place}::/64", network)) for place in range(9)] == (
+        [True] * 8 + [False]
+    )
+
+
 def test_full_buckets_are_forgotten(clock: Clock) -> None:
     """D9: addresses are many, memory is not."""
     buckets = Buckets(Rate(1, burst=1))
@@ -207,7 +300,12 @@ def test_full_buckets_are_forgotten(clock: Clock) -> None:
 
 def refusal(browser: Browser) -> int:
     """The status that the handshake is refused with."""
-    with pytest.raises(WebSocketDenialResponse) as refused, handshake(browser):
+    return status_of(handshake(browser))
+
+
+def status_of(opened: AbstractContextManager[WebSocketTestSession]) -> int:
+    """The status that a socket is refused with."""
+    with pytest.raises(WebSocketDenialResponse) as refused, opened:
         pass
     status: int = refused.value.status_code
     return status

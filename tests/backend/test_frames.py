@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING
 
 import pytest
-from starlette.websockets import WebSocketDisconnect
+from reflex.state import State
 
 from otp_app.web import sockets
-from otp_app.web.sockets import FrameChecks
-from tests.backend.client import PONG, STATE
+from otp_app.web.sockets import FrameChecks, new_sockets
+from tests.backend.client import HYDRATE, PONG, STATE, Socket, has_ended
 from tests.backend.test_floods import handshake
 
 if TYPE_CHECKING:
@@ -43,14 +44,19 @@ NONSENSE: list[str | bytes] = [
     "\ufffd\x00",
 ]
 
-
-def has_ended(session: Session) -> bool:
-    try:
-        while session.receive_text():
-            continue
-    except WebSocketDisconnect:
-        return True
-    return False
+EVENTS = [f for f in NONSENSE if isinstance(f, str) and f.startswith('42/_event,["event",')]
+KNOWN = {"name": HYDRATE, "payload": {}, "router_data": {"pathname": "/", "asPath": "/"}}
+JOINS = [
+    *({"event": json.loads(f.removeprefix("42/_event,"))[1]} for f in EVENTS),
+    *({"event": frame} for frame in NONSENSE if isinstance(frame, str)),
+    {"event": {}},
+    {"event": ["event", KNOWN]},
+    {"event": KNOWN, "state_schema": "f" * 65},
+    {"event": KNOWN, "state_schema": "no hash\n"},
+    {"event": KNOWN, "state_schema": ["f"]},
+    {"event": KNOWN, "token": "x"},
+    {"name": HYDRATE},
+]
 
 
 def send(session: Session, frame: str | bytes) -> None:
@@ -74,6 +80,43 @@ def test_a_frame_that_no_page_sends_is_dropped(
         assert tab.state(tab.send(f"{STATE}.request_code", {"form": form}))["step"] == "code"
 
     assert len(provider.sent) == 1
+
+
+@pytest.mark.parametrize("join", JOINS, ids=repr)
+async def test_a_frame_that_no_page_sends_is_dropped_inside_a_connect_packet_too(
+    join: dict[str, object],
+) -> None:
+    """S10: Reflex runs the event in that packet before any other."""
+    good = json.dumps({"event": KNOWN, "state_schema": "0123456789abcdef"})
+
+    got = await let_through(f"40/_event,{json.dumps(join)}", f"40/_event,{good}")
+
+    assert got == [f"40/_event,{good}"]
+
+
+def test_an_event_inside_a_connect_packet_that_no_page_sends_is_not_logged(
+    browser: Browser, caplog: pytest.LogCaptureFixture
+) -> None:
+    """S10."""
+    with handshake(browser, token="unknown-event") as session:
+        session.send_text('40/_event,{"event":{"name":"no.such_handler"}}')
+        tab = Socket(session)
+        tab.open()
+        tab.flush()
+
+    assert "no.such" not in caplog.text
+
+
+def test_a_page_joins_with_its_first_event(browser: Browser) -> None:
+    """S10: as `state.js` of Reflex sends it."""
+    join = {"event": KNOWN, "state_schema": State._to_frontend_schema()}
+    with handshake(browser) as session:
+        session.send_text("40/_event," + json.dumps(join))
+        tab = Socket(session)
+        tab.flush()
+
+    assert tab.state(tab.frames)["step"] == "phone"
+    assert "state_mismatch" not in "".join(tab.frames)
 
 
 def test_after_twenty_of_them_the_socket_ends(
@@ -122,6 +165,27 @@ async def test_a_socket_that_has_joined_may_be_silent(monkeypatch: pytest.Monkey
     async def send(_message: Message) -> None:
         raise AssertionError("Nobody has to say anything")
 
-    await FrameChecks(app, handlers=())({"type": "websocket"}, receive, send)
+    await FrameChecks(app, handlers=(), new=new_sockets(1))({"type": "websocket"}, receive, send)
 
     assert got == ["40/_event,{}", PONG]
+
+
+async def let_through(*frames: str) -> list[str]:
+    """Those of *frames* that reach what is inside of `FrameChecks`."""
+    said: list[Message] = [{"type": "websocket.receive", "text": frame} for frame in frames]
+    said.append({"type": "websocket.disconnect"})
+    got: list[str] = []
+
+    async def receive() -> Message:
+        return said.pop(0)
+
+    async def app(_scope: Scope, receive: Receive, _send: Send) -> None:
+        while (message := await receive())["type"] == "websocket.receive":
+            got.append(message["text"])
+
+    async def send(_message: Message) -> None:
+        raise AssertionError("Nothing has to be sent")
+
+    checks = FrameChecks(app, handlers={HYDRATE}, new=new_sockets(1))
+    await checks({"type": "websocket"}, receive, send)
+    return got

@@ -102,6 +102,53 @@ async def test_the_guides_limit_by_address_holds_over_sessions(
     assert sent == [True] * 5 + [False]
 
 
+async def test_a_48_gets_forty_messages_in_fifteen_minutes_over_all_its_64s(
+    limited: VerificationService, provider: FakeProvider, clock: Clock
+) -> None:
+    """S8."""
+    clients = [Client(Flow(f"flow-{i}"), f"2001:db8:1:{i:x}::/64") for i in range(100)]
+
+    sent = [await sends(limited, who, number(i)) for i, who in enumerate(clients)]
+    assert sent == [True] * 40 + [False] * 60
+
+    clock.tick(15 * 60)
+    assert await sends(limited, clients[0], number(200))
+    assert len(provider.sent) == 41
+
+
+async def test_a_48_gets_eighty_guesses_in_five_minutes_over_all_its_64s(
+    verifications: VerificationService, provider: FakeProvider
+) -> None:
+    """S8."""
+    service = replace(verifications, limits=only("LIMIT_CHECK_NETWORK"))
+    clients = [Client(Flow(f"flow-{i}"), f"2001:db8:1:{i:x}::/64") for i in range(100)]
+
+    for index, who in enumerate(clients):
+        started = await service.start(who, number(index), Channel.SMS)
+        with pytest.raises(CodeMismatch if index < 80 else RateLimited):
+            await service.check(who, started.id, WRONG)
+
+    assert len(provider.checked) == 80
+
+
+async def test_ipv4_addresses_share_no_network(verifications: VerificationService) -> None:
+    """S8."""
+    service = replace(verifications, limits=only("LIMIT_SEND_NETWORK"))
+
+    assert all([await sends(service, client(i), number(i)) for i in range(50)])
+
+
+def test_a_program_with_a_key_is_not_counted_by_its_network() -> None:
+    """S8."""
+    program = Client(Flow("flow"), "2001:db8::/64", key="shop")
+
+    scopes = {
+        spending.limit.scope for spending in spendings(POLICY, Action.SEND, program, number(1))
+    }
+    assert Scope.KEY in scopes
+    assert not scopes & {Scope.ADDRESS, Scope.ADDRESS_NUMBERS, Scope.NETWORK}
+
+
 async def test_the_guides_limit_by_number_holds_over_sessions_and_addresses(
     verifications: VerificationService, provider: FakeProvider, clock: Clock
 ) -> None:
@@ -305,7 +352,8 @@ async def test_without_the_database_nothing_is_sent(
 
 
 async def test_no_number_stands_in_a_key(limited: VerificationService, sql_store: SqlStore) -> None:
-    await limited.start(ME, number(1), Channel.SMS)
+    me = replace(ME, address="2001:db8::/64")
+    await limited.start(me, number(1), Channel.SMS)
 
     async with sql_store.engine.connect() as connection:
         rows = (await connection.exec_driver_sql("SELECT * FROM limit_hits")).all()
@@ -313,7 +361,7 @@ async def test_no_number_stands_in_a_key(limited: VerificationService, sql_store
     elsewhere = {Scope.KEY, Scope.STRANGERS, Scope.COUNTRY_CONFIRMED}
     sends = [one for one in POLICY if one.action is Action.SEND and one.scope not in elsewhere]
     assert len(rows) >= len(sends)
-    assert not any(secret in str(rows) for secret in (number(1).digits, ME.flow, ME.address))
+    assert not any(secret in str(rows) for secret in (number(1).digits, me.flow, me.address))
 
 
 async def test_old_uses_are_swept_away(sql_store: SqlStore, clock: Clock) -> None:
