@@ -79,8 +79,8 @@ class Sender:
         provider.require(Action.SEND)
         used_up = await self._require_room(client, phone)
         batch = await self.budget.spend_send(client, phone)
-        for one in used_up:
-            await self._end(one)  # before the start, which would get the same code again
+        if used_up:
+            await self._end(used_up)  # else the start would get its code again
         await self.screening.require_fit(phone, self.now())  # counted: a look costs money too
         send = self._send(1, channel)
         verification = Verification(
@@ -117,19 +117,20 @@ class Sender:
             return current
         return await self._send_again(client, current, channel)
 
-    async def _require_room(self, client: Client, phone: PhoneNumber) -> list[Verification]:
-        """Codes to *phone* that take no more guesses, where a new flow would get the same code.
+    async def _require_room(self, client: Client, phone: PhoneNumber) -> Verification | None:
+        """The verification of *phone* that a new flow would share, if it takes no more guesses.
 
         Raises:
             NumberBusy: all guesses that are left are those of other flows.
         """
         if not self.providers[self.provider].shares_codes:
-            return []
+            return None
         running = await self.store.running(phone, self.provider, client.flow, self.now())
         full = [one for one in running if one.room <= 0]
         if any(one.kept for one in full):
             raise NumberBusy
-        return [one.verification for one in full]
+        found = [one.verification for one in full]
+        return max(found, key=lambda one: one.sent_at, default=None)  # a number has one at a time
 
     async def _end(self, over: Verification) -> None:
         """End it at the provider, before a new one. If that fails, the new start tells."""
