@@ -24,6 +24,7 @@ from otp_app.config import (
     Settings,
     SettingsError,
 )
+from otp_app.devices import DeviceCookies
 from otp_app.errors import NumbersUnreadable, ProviderMisconfigured, StoreUnavailable
 from otp_app.flows import FlowCookies
 from otp_app.handles import Handles
@@ -130,6 +131,7 @@ async def running(settings: Settings) -> AsyncIterator[None]:
             Deliveries(SqlDeliveries(engine), _now, frozenset(map(str, settings.reporters))),
             limiter=limiter,
             database=Probe(engine),
+            devices=DeviceCookies(secret, secure=settings.is_https),
             tracer=tracer,
             simulated_phone=phone,
         )

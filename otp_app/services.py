@@ -12,6 +12,7 @@ from otp_app.verification.limits import Client
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
+    from otp_app.devices import DeviceCookies
     from otp_app.flows import FlowCookies
     from otp_app.handles import Handles
     from otp_app.proofs import Proofs
@@ -39,6 +40,7 @@ class Services:
     deliveries: Deliveries
     limiter: SqlLimiter
     database: Probe
+    devices: DeviceCookies
     tracer: Tracer | None = None
     draining: asyncio.Event = field(default_factory=asyncio.Event)
     """Set once no more traffic should come: the app is stopping."""
@@ -56,7 +58,7 @@ class Services:
             raise FlowMissing
         session = await self.session(cookies)
         proved = session.phone.e164 if session else ""
-        return Client(flow, address, proved, language=language)
+        return Client(flow, address, proved, language=language, device=self.devices.read(cookies))
 
     async def session(self, cookies: str) -> Session | None:
         """The session that a `Cookie` header proves."""

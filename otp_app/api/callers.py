@@ -11,6 +11,7 @@ from fastapi import Depends, Request
 
 from otp_app import services
 from otp_app.api import keys
+from otp_app.api.cookies import keep_cookie
 from otp_app.errors import (
     ApiKeyRefused,
     CallerUnknown,
@@ -28,6 +29,7 @@ from otp_app.web.sockets import ONE_A_MINUTE
 
 if TYPE_CHECKING:
     from otp_app.config import Settings
+    from otp_app.verification.limits import Device
 
 log = structlog.get_logger(__name__)
 _lines = Buckets(ONE_A_MINUTE)  # of an address
@@ -43,6 +45,8 @@ class Caller:
         address: what limits by address count under.
         flow: of the browser that brings our cookie.
         proved: the number that this browser's session is for, in E.164, or nothing.
+        device: what this browser can show of earlier successes. None of an API key: a program
+            speaks for many people, and each of its calls may be about somebody else's number.
         key: the name of the API key, or nothing.
         language: a BCP 47 tag, for messages; or nothing, if it asked for none that we speak.
     """
@@ -52,10 +56,11 @@ class Caller:
     proved: str = ""
     key: str = ""
     language: str = ""
+    device: Device | None = None
 
     def client(self, flow: Flow) -> Client:
         """What the limits know of it, in *flow*."""
-        return Client(flow, self.address, self.proved, self.key, self.language)
+        return Client(flow, self.address, self.proved, self.key, self.language, self.device)
 
     def name(self, flow: Flow, id_: str) -> str:
         """What it holds *id_* by: that alone where its cookie stands for *flow*, else a handle."""
@@ -99,7 +104,8 @@ async def anybody(request: Request) -> Caller:
         raise CallerUnknown
     session = await here.session(cookies)
     proved = session.phone.e164 if session else ""
-    return Caller(address, flow, proved, language=language)
+    device = here.devices.read(cookies)
+    return Caller(address, flow, proved, language=language, device=device)
 
 
 async def somebody(caller: Anybody) -> Caller:
@@ -118,7 +124,7 @@ def new_browser(request: Request) -> Flow:
     """The flow of a cookie that goes out with the answer, whatever that is."""
     flows = services.current().flows
     cookie = flows.mint()
-    request.state.set_cookie = flows.set_cookie(cookie)
+    keep_cookie(request, flows.set_cookie(cookie))
     flow = flows.read(cookie)
     if flow is None:
         raise FlowMissing

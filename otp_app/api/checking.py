@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otp_app import services
+from otp_app.api.cookies import keep_cookie
 
 if TYPE_CHECKING:
     from fastapi import Request
@@ -31,5 +32,7 @@ async def checked(caller: Caller, handle: str, code: str, request: Request) -> V
     approved = await here.verifications.check(client, id_, code)
     is_of_the_browser = client.flow == caller.flow
     if is_of_the_browser and (token := await here.sessions.open(client.flow, approved.id)):
-        request.state.set_cookie = here.session_cookies.set_cookie(token)
+        keep_cookie(request, here.session_cookies.set_cookie(token))
+        cookies = request.headers.get("cookie", "")
+        keep_cookie(request, here.devices.set_cookie(cookies, approved.phone))
     return approved

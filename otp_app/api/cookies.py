@@ -7,11 +7,20 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import MutableHeaders
 
 if TYPE_CHECKING:
+    from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
+_STATE = "set_cookies"  # of the request: `Set-Cookie` headers
+
+
+def keep_cookie(request: Request, header: str) -> None:
+    """Send the `Set-Cookie` *header* with the answer to *request*, whatever that is."""
+    request.scope["state"].setdefault(_STATE, []).append(header)
+
+
 class SetCookie:
-    """Sends what is in `request.state.set_cookie`.
+    """Sends the cookies that `keep_cookie` was called with.
 
     A failure needs it as well: who asks again after a start without an answer must be found to be
     the one who asked before.
@@ -25,8 +34,9 @@ class SetCookie:
         state = scope.setdefault("state", {})
 
         async def send_with_cookie(message: Message) -> None:
-            if message["type"] == "http.response.start" and "set_cookie" in state:
-                MutableHeaders(scope=message).append("set-cookie", state["set_cookie"])
+            if message["type"] == "http.response.start":
+                for header in state.get(_STATE, ()):
+                    MutableHeaders(scope=message).append("set-cookie", header)
             await send(message)
 
         await self.app(scope, receive, send_with_cookie)

@@ -64,8 +64,8 @@ def reference_of(id_: str) -> ColumnElement[str | None]:
     return select(_v.reference).where(_v.id == id_).scalar_subquery()
 
 
-def running(phone_key: str, provider: str, flow: Flow, now: datetime) -> Executable:
-    """What *provider* has for the number and has not ended, and what *flow* could have of it."""
+def shared(phone_key: str, provider: str, flow: Flow, now: datetime) -> Executable:
+    """What *provider* has for the number and has not ended, and the guesses *flow* could get."""
     gone = verifications.alias("gone").c
     same = (gone.provider == _v.provider, gone.reference == _v.reference)
     is_gone = exists().where(*same, or_(gone.canceled, gone.status == Status.APPROVED))

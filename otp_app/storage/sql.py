@@ -112,7 +112,7 @@ class SqlStore:
         self, phone: PhoneNumber, provider: str, flow: Flow, now: datetime
     ) -> Sequence[Running]:
         """One for each reference."""
-        query = queries.running(self.numbers.key(phone), provider, flow, now)
+        query = queries.shared(self.numbers.key(phone), provider, flow, now)
         by_reference = {row["reference"]: row for row in await rows(self.engine, query)}
         return [
             Running(from_row(row, self.numbers), row["room"], row["kept"])

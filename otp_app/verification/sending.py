@@ -29,7 +29,7 @@ from otp_app.verification.limits import Action
 from otp_app.verification.models import Reference, Send, Status, Verification
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping
     from datetime import datetime
 
     from otp_app.phone import PhoneNumber
@@ -79,17 +79,18 @@ class Sender:
         client: Client,
         phone: PhoneNumber,
         channel: Channel,
-        over: Sequence[Verification] = (),
+        over: Verification | None = None,
     ) -> Verification:
         """Count, look at the number, end *over* at its provider, and only then start."""
         provider = self.providers[self.provider]
         provider.require(Action.SEND)
         await self._require_free(client, phone, self.provider)
-        over = [*await self._require_room(client, phone), *over]
+        used_up = await self._require_room(client, phone)
         allowance = await self.budget.spend_send(client, phone)
         await self.screening.require_fit(allowance, phone, self.now())
-        for one in over:
-            await self._end(allowance, one)  # before the start, which could get the same code
+        for one in (used_up, over):
+            if one:
+                await self._end(allowance, one)  # before the start, which could get the same code
         send = self._send(1, channel)
         verification = Verification(
             id=send.id,
@@ -133,26 +134,27 @@ class Sender:
         if current.is_locked(now):
             raise AttemptsExhausted(until=current.expires_at)
         if not self.lookup.can_go_on(current):
-            return await self._start_new(client, current.phone, channel, over=[current])
+            return await self._start_new(client, current.phone, channel, over=current)
         on_its_way = current.status is Status.PENDING and current.channel is channel
         if on_its_way and now < current.resend_at:
             return current
         return await self._send_again(client, current, channel)
 
-    async def _require_room(self, client: Client, phone: PhoneNumber) -> list[Verification]:
-        """Codes to *phone* that take no more guesses, where a new flow would get the same code.
+    async def _require_room(self, client: Client, phone: PhoneNumber) -> Verification | None:
+        """The verification of *phone* that a new flow would share, if it takes no more guesses.
 
         Raises:
             NumberBusy: all guesses that are left are those of other flows.
         """
         if not self.providers[self.provider].shares_codes:
-            return []
+            return None
         running = await self.store.running(phone, self.provider, client.flow, self.now())
         full = [one for one in running if one.room <= 0]
         if any(one.kept for one in full):
             await self.budget.spend_refusal(client, phone)
             raise NumberBusy
-        return [one.verification for one in full]
+        found = [one.verification for one in full]
+        return max(found, key=lambda one: one.sent_at, default=None)  # a number has one at a time
 
     async def _end(self, allowance: Allowance, over: Verification) -> None:
         """Close *over*, and cancel it at its provider if that has not happened.

@@ -170,7 +170,7 @@ async def _verify_otp(request: Request) -> Response:
         "sign_out": routes.SIGN_OUT,
     }
     answer = _pages.TemplateResponse(request, "verified.html", _frame(request) | context)
-    keep_session(answer, token)
+    await keep_session(request, answer, token)
     return answer
 
 

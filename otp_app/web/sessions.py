@@ -28,10 +28,16 @@ _Need = Callable[[str], Awaitable[bool]]
 """Whether the browser with these cookies may have a page."""
 
 
-def keep_session(answer: Response, token: Token) -> None:
-    """Give the browser its session, and a flow that nobody knows in place of the one it used."""
+async def keep_session(request: Request, answer: Response, token: Token) -> None:
+    """Give the browser its session, and a flow that nobody knows in place of the one it used.
+
+    The device cookie comes along: it is there when the session is over.
+    """
     here = services.current()
     answer.headers.append("set-cookie", here.session_cookies.set_cookie(token))
+    if session := await here.sessions.find(token):
+        device = here.devices.set_cookie(request.headers.get("cookie", ""), session.phone)
+        answer.headers.append("set-cookie", device)
     _renew_flow(answer)
 
 
@@ -64,7 +70,7 @@ async def _finish(request: Request) -> Response:
     id_ = here.proofs.open(form.get("proof", ""), flow) if flow else None
     if flow and id_ and (token := await here.sessions.open(flow, id_)):
         answer = see_other(request, routes.VERIFIED)
-        keep_session(answer, token)
+        await keep_session(request, answer, token)
         return answer
     if await has_finished(request):  # another tab was first
         return see_other(request, routes.VERIFIED)
@@ -80,7 +86,7 @@ async def _start_again(request: Request) -> Response:
 
 
 async def _sign_out(request: Request) -> Response:
-    """End the session everywhere."""
+    """End the session everywhere. The device cookie stays: it is worth nothing but messages."""
     require_own_page(request)
     here = services.current()
     await here.sessions.end(here.session_cookies.read(request.headers.get("cookie", "")))

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from otp_app import routes, services
+from otp_app.phone import PhoneNumber
 from otp_app.storage.engine import open_engine
 from otp_app.storage.numbers import Numbers
 from otp_app.storage.sessions import SqlSessions
@@ -82,8 +83,10 @@ def test_an_approval_is_exchanged_for_new_cookies(browser: Browser) -> None:
     after, answer = finish(browser, verify(browser))
 
     assert (answer.status_code, answer.headers["location"]) == (303, "/verified")
-    session, flow = answer.headers.get_list("set-cookie")
+    session, device, flow = answer.headers.get_list("set-cookie")
     assert re.fullmatch(r"session=[\w-]{43}; Path=/; HttpOnly; SameSite=Lax", session)
+    assert device.startswith("device=")
+    assert device.endswith("; Max-Age=31536000; Path=/; HttpOnly; SameSite=Lax")
     assert flow.startswith("flow=")
     assert browser.cookie not in after.cookie
     assert is_let_in(after)
@@ -300,6 +303,33 @@ def test_signing_out_ends_it_in_every_browser(
         assert not is_let_in(old)
         assert success_shown(old, "after") == ""
     assert len(provider.sent) == 2
+
+
+def test_the_device_is_known_after_the_session_and_opens_nothing(
+    browser: Browser, verified: Browser
+) -> None:
+    portal, here = browser.client.portal, services.current()
+    assert portal is not None
+
+    after = verified.after(verified.post("/sign-out"))
+    client = portal.call(here.client, after.cookie, "192.0.2.1", "en")
+
+    assert re.search(r"\bdevice=", after.cookie)
+    assert client.has_proved(PhoneNumber("+447400123456"))
+    assert not client.has_proved(PhoneNumber("+447400123457"))
+    assert client.proved == ""
+    assert not is_let_in(after)
+    assert success_shown(after, "after") == ""
+
+
+def test_a_second_success_is_remembered_beside_the_first(verified: Browser) -> None:
+    portal, here = verified.client.portal, services.current()
+    assert portal is not None
+    again, _ = finish(verified, verify(verified, phone="07400 123457"))
+    client = portal.call(here.client, again.cookie, "192.0.2.1", "en")
+
+    numbers = ("+447400123456", "+447400123457")
+    assert all(client.has_proved(PhoneNumber(number)) for number in numbers)
 
 
 @pytest.mark.parametrize("headers", EVIL)

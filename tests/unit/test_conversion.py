@@ -12,7 +12,7 @@ from otp_app.config import AppEnv, Settings
 from otp_app.errors import ProviderRejected, ProviderTimedOut, RateLimited
 from otp_app.phone import PhoneNumber
 from otp_app.verification.breaker import Breaker
-from otp_app.verification.limits import POLICY, Client, Limit
+from otp_app.verification.limits import POLICY, Client, Conversion, Limit, Scope, adjusted
 from otp_app.verification.models import Channel, Flow, Status
 from tests.fakes import RIGHT, FakeProvider
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 BRITISH, DUTCH = "+4474{:04}0000", "+31612{:06}"
 ONE_BLOCK = "+44740012{:04}"
 STRANGER = Client(Flow("stranger"), "203.0.113.7")
+OWNER = Client(Flow("owner"), "203.0.113.8")
+CONFIRMED, NEW = PhoneNumber("+447700900123"), PhoneNumber("+447700900124")
 RIPE = 5 * 60  # seconds
 HOUR = 3600
 
@@ -92,6 +94,162 @@ async def test_a_country_of_too_few_successes_is_paused(
     await breaker.look()
 
     assert await is_sent(service) is goes_on
+
+
+@pytest.mark.parametrize(
+    ("addresses", "sent", "goes_on"), [(4, 20, True), (4, 60, True), (9, 60, True), (10, 20, False)]
+)
+async def test_of_one_address_two_verifications_count_towards_a_pause(
+    service: VerificationService,
+    breaker: Breaker,
+    clock: Clock,
+    addresses: int,
+    sent: int,
+    *,
+    goes_on: bool,
+) -> None:
+    for index in range(sent):
+        who = replace(client(index), address=f"198.51.100.{index % addresses}")
+        await service.start(who, PhoneNumber(BRITISH.format(index)), Channel.SMS)
+    clock.tick(RIPE)
+
+    await breaker.look()
+
+    assert await is_sent(service) is goes_on
+
+
+async def test_an_api_key_counts_as_one_address(
+    service: VerificationService, breaker: Breaker, clock: Clock
+) -> None:
+    for index in range(20):
+        program = replace(client(index), key="shop")
+        await service.start(program, PhoneNumber(BRITISH.format(index)), Channel.SMS)
+    clock.tick(RIPE)
+
+    await breaker.look()
+
+    assert await is_sent(service)
+
+
+async def test_of_an_address_that_is_counted_in_part_chance_decides_what_counts(
+    service: VerificationService, clock: Clock
+) -> None:
+    """Whoever could choose would confirm those that count, and pump with the others."""
+    for index in range(200):
+        who = replace(client(index), address=f"198.51.100.{index // 10}")
+        started = await service.start(who, PhoneNumber(BRITISH.format(index)), Channel.SMS)
+        if index % 10 < 5:
+            await service.check(who, started.id, RIGHT)
+    now = clock.now()
+
+    found = await service.store.journal.countries(now - timedelta(hours=1), now, 2)
+
+    assert found["GB"].sent == 40
+    assert 5 < found["GB"].approved < 35  # of 40, each with one chance in two
+
+
+async def test_a_message_that_is_sent_again_from_elsewhere_is_the_same_verification(
+    service: VerificationService, clock: Clock
+) -> None:
+    started = await service.start(client(1), PhoneNumber(BRITISH.format(1)), Channel.SMS)
+    clock.tick(31)
+    moved = replace(client(1), address="203.0.113.99")
+    await service.resend(moved, started.id, Channel.SMS)
+    now = clock.now()
+
+    found = await service.store.journal.countries(now - timedelta(hours=1), now, 2)
+
+    assert found == {"GB": Conversion(1, 0)}
+
+
+@pytest.fixture
+async def paused(verifications: VerificationService, clock: Clock) -> VerificationService:
+    """The service in a pause of Great Britain, where one number was confirmed before."""
+    names = ("LIMIT_SEND_COUNTRY_PAUSE", "LIMIT_SEND_COUNTRY_CONFIRMED")
+    service = replace(verifications, limits=only(*names))
+    mine = await service.start(OWNER, CONFIRMED, Channel.SMS)
+    await service.check(OWNER, mine.id, RIGHT)
+    clock.tick(24 * HOUR)
+    await verify(service, 20, approved=0)
+    clock.tick(RIPE)
+    await breaker_of(service).look()
+    assert not await is_sent(service)
+    return service
+
+
+@pytest.mark.parametrize(
+    ("who", "phone"),
+    [
+        (Client(Flow("owner without a cookie"), "203.0.113.8"), CONFIRMED),
+        (Client(Flow("program"), "203.0.113.9", key="shop"), NEW),
+    ],
+    ids=["a confirmed number", "an API key"],
+)
+async def test_in_a_pause_a_confirmed_number_and_an_api_key_still_get_a_code(
+    paused: VerificationService,
+    clock: Clock,
+    who: Client,
+    phone: PhoneNumber,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    capsys.readouterr()
+
+    sent = await paused.start(who, phone, Channel.SMS)
+    clock.tick(30)
+    await paused.resend(who, sent.id, Channel.SMS)
+
+    assert (await paused.check(who, sent.id, RIGHT)).status is Status.APPROVED
+    assert "limit.reached" not in capsys.readouterr().out
+
+
+async def test_in_a_pause_confirmed_numbers_and_api_keys_get_twelve_messages_an_hour(
+    paused: VerificationService, clock: Clock
+) -> None:
+    def asks(index: int) -> Client:
+        return replace(client(100 + index), key="shop" if index % 2 else "")
+
+    assert [await _sends(paused, asks(i), CONFIRMED) for i in range(14)] == [True] * 12 + [
+        False
+    ] * 2
+
+    clock.tick(HOUR)
+    assert all([await _sends(paused, asks(i), CONFIRMED) for i in range(20, 40)])  # it is over
+
+
+async def test_without_a_pause_confirmed_numbers_have_the_whole_limit(
+    paused: VerificationService, clock: Clock
+) -> None:
+    clock.tick(HOUR)
+
+    assert all([await _sends(paused, client(100 + i), CONFIRMED) for i in range(20)])
+
+
+@pytest.mark.parametrize(
+    ("whole", "most", "window"),
+    [
+        ("LIMIT_SEND_COUNTRY", 60, timedelta(hours=1)),
+        ("LIMIT_SEND_TOTAL", 200, timedelta(hours=1)),
+        ("LIMIT_SEND_TOTAL_DAY", 1000, timedelta(days=1)),
+    ],
+)
+async def test_new_numbers_leave_a_fifth_to_confirmed_numbers_and_api_keys(
+    verifications: VerificationService, whole: str, most: int, window: timedelta
+) -> None:
+    rows = [limit for limit in POLICY if whole in (limit.name, limit.part_of)]
+    rows = [limit for limit in rows if limit.scope is not Scope.COUNTRY_CONFIRMED]
+    assert [(row.amount, row.window) for row in rows] == [(most, window), (most * 4 // 5, window)]
+    service = replace(verifications, limits=())
+    mine = await service.start(OWNER, CONFIRMED, Channel.SMS)
+    await service.check(OWNER, mine.id, RIGHT)
+    service = replace(service, limits=adjusted(rows, {whole: (10, window)}))
+
+    new = [await _sends(service, client(i), PhoneNumber(BRITISH.format(i))) for i in range(10)]
+    confirmed = await _sends(service, client(100), CONFIRMED)
+    program = await _sends(service, replace(client(101), key="shop"), NEW)
+
+    assert new == [True] * 8 + [False] * 2
+    assert (confirmed, program) == (True, True)
+    assert not await _sends(service, client(102), CONFIRMED)  # ten in all, as ever
 
 
 async def test_other_countries_go_on(

@@ -575,3 +575,26 @@ def test_of_too_many_refusals_the_oldest_is_forgotten(clock: Clock) -> None:
     known = [key for key in "abcd" if refusals.until(key, clock.now())]
 
     assert known == ["a", "c", "d"]
+
+
+def test_a_part_of_a_limit_follows_the_limit_unless_it_is_set_itself() -> None:
+    hour, names = timedelta(hours=1), ("LIMIT_SEND_COUNTRY", "LIMIT_SEND_COUNTRY_UNCONFIRMED")
+    rows = only(*names)
+
+    for rates, amounts in (
+        ({}, [60, 48]),
+        ({names[0]: (600, hour)}, [600, 480]),
+        ({names[0]: (1, hour)}, [1, 1]),
+        ({names[1]: (5, hour)}, [60, 5]),
+        ({names[0]: (600, hour), names[1]: (5, hour)}, [600, 5]),
+    ):
+        assert [limit.amount for limit in adjusted(rows, rates)] == amounts
+
+
+def test_every_part_of_a_limit_is_part_of_one_of_the_same_window() -> None:
+    by_name = {limit.name: limit for limit in POLICY}
+
+    for limit in POLICY:
+        if limit.part_of:
+            assert limit.amount < by_name[limit.part_of].amount
+            assert limit.window == by_name[limit.part_of].window

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
 from otp_app import i18n
+from otp_app.devices import DeviceCookies
 from otp_app.errors import RateLimited
 from otp_app.phone import PhoneNumber
-from otp_app.verification.limits import POLICY, Client
+from otp_app.verification.limits import POLICY, Client, Scope
 from otp_app.verification.models import Channel, Flow
 from tests.fakes import RIGHT
 
@@ -20,7 +23,11 @@ if TYPE_CHECKING:
 
 PHONE = PhoneNumber("+447400123456")
 NAMES = {"LIMIT_SEND_NUMBER", "LIMIT_SEND_NUMBER_STRANGERS"}
+OF_THE_NUMBER = {Scope.NUMBER, Scope.STRANGERS}
 OWNER = Client(Flow("owner"), "203.0.113.7", proved=PHONE.e164)
+DEVICES = DeviceCookies("s" * 48, secure=False)
+DEVICE = DEVICES.read(DEVICES.set_cookie("", PHONE).partition(";")[0])
+OWNER_BY_DEVICE = replace(OWNER, proved="", device=DEVICE)
 
 
 @pytest.fixture
@@ -97,3 +104,69 @@ async def test_after_the_hour_strangers_have_three_again(
     assert await sent(confirmed, *map(stranger, range(4))) == 3
     clock.tick(3600)
     assert await sent(confirmed, *map(stranger, range(10, 14))) == 3
+
+
+async def strangers_at_full_speed(
+    service: VerificationService, clock: Clock, until: datetime
+) -> int:
+    """New browsers that ask at every moment at which a limit lets them; how many got a message."""
+    count = 0
+    for index in itertools.count():
+        if clock.now() >= until:
+            return count
+        try:
+            await service.start(stranger(index), PHONE, Channel.SMS)
+        except RateLimited as refused:
+            moment = refused.params["until"]
+            assert isinstance(moment, datetime)
+            clock.tick(min((moment - clock.now()).total_seconds(), 3600))
+        else:
+            count += 1
+    return count
+
+
+@pytest.mark.parametrize("owner", [OWNER, OWNER_BY_DEVICE], ids=["session", "device cookie only"])
+@pytest.mark.parametrize("hour", range(1, 25))
+async def test_at_every_hour_of_a_day_of_strangers_the_owner_gets_a_message(
+    confirmed: VerificationService, clock: Clock, owner: Client, hour: int
+) -> None:
+    limits = [limit for limit in POLICY if limit.scope in OF_THE_NUMBER]
+    service, began = replace(confirmed, limits=limits), clock.now()
+
+    count = await strangers_at_full_speed(service, clock, began + timedelta(hours=hour))
+    clock.tick(31)  # one message at a time to a number
+
+    assert count >= min(3 * hour, 6)
+    assert await sent(service, replace(owner, flow=Flow("the owner is back"))) == 1
+
+
+async def test_of_the_ten_of_a_day_strangers_leave_four_to_the_owner(
+    confirmed: VerificationService, clock: Clock
+) -> None:
+    limits = [limit for limit in POLICY if limit.scope in OF_THE_NUMBER]
+    service = replace(confirmed, limits=limits)
+    count = await strangers_at_full_speed(service, clock, clock.now() + timedelta(hours=20))
+
+    back = [replace(OWNER_BY_DEVICE, flow=Flow(f"back-{index}")) for index in range(5)]
+    answers = []
+    for client in back:
+        clock.tick(31)
+        answers.append(await sent(service, client))
+
+    assert (count, answers) == (6, [1, 1, 1, 1, 0])
+
+
+async def test_a_device_of_another_number_makes_nobody_less_strange(
+    confirmed: VerificationService,
+) -> None:
+    other = DEVICES.read(DEVICES.set_cookie("", PhoneNumber("+447400123457")).partition(";")[0])
+    others = [replace(stranger(index), device=other) for index in range(10)]
+
+    assert await sent(confirmed, *others) == 3
+
+
+async def test_an_api_key_owns_no_number(confirmed: VerificationService) -> None:
+    """Whoever stands before the program's page may ask for any number."""
+    programs = [replace(stranger(index), key="shop") for index in range(10)]
+
+    assert await sent(confirmed, *programs) == 3

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from otp_app import routes, services
+from otp_app.phone import PhoneNumber
+from tests.backend.api.conftest import limit
 from tests.fakes import RIGHT, WRONG
 
 if TYPE_CHECKING:
@@ -31,7 +33,8 @@ def test_the_guides_route_gives_it_too(page: Caller, number: str) -> None:
     right = page.post(routes.TWILIO_CHECK, {"code": RIGHT})
 
     assert "set-cookie" not in wrong.headers
-    assert right.headers["set-cookie"].startswith("session=")
+    cookies = right.headers.get_list("set-cookie")
+    assert [cookie.partition("=")[0] for cookie in cookies] == ["session", "device"]
 
 
 def test_a_handle_proves_nothing_about_the_browser_that_sends_it(
@@ -58,6 +61,8 @@ def test_the_limits_are_told_whose_number_the_browser_has_proved(
     client = browser.client.portal.call(here.client, owner.cookie, "192.0.2.1", "en")
 
     assert client.proved == number
+    assert client.device
+    assert client.device.has_proved(PhoneNumber(number))
     assert page.create(number).status_code == 201
     assert len(provider.sent) == 2
 
@@ -86,3 +91,19 @@ def test_what_a_handle_got_approved_is_exchanged_by_no_browser(
 
     for path, form in (("/finish", {}), ("/finish", {"proof": handle}), ("/verify-otp", {})):
         assert "set-cookie" not in with_the_cookie.post(path, form).headers
+
+
+def test_a_page_that_calls_the_api_is_known_by_its_device_and_a_program_is_not(
+    page: Caller, shop: Caller, browser: Browser, number: str
+) -> None:
+    owner = browser.after(page.check(page.created(number), RIGHT))
+    (device,) = [one for one in owner.cookie.split("; ") if one.startswith("device=")]
+    limit(LIMIT_SEND_NUMBER_UNPROVED_DAY=1)
+
+    def asks(caller: Caller) -> int:
+        """The answer to the first start of a browser that was closed in between."""
+        caller.headers["cookie"] = f"{services.current().flows.mint()}; {device}"
+        return caller.create(number).status_code
+
+    assert [asks(page) for _ in range(3)] == [201] * 3
+    assert [asks(shop) for _ in range(2)] == [201, 429]
