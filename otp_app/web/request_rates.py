@@ -73,8 +73,11 @@ class RequestRates:
 
 async def too_fast(scope: Scope, receive: Receive, send: Send) -> None:
     """Answer with 429, for callers of the API in the API's form. ASGI."""
-    is_api = scope["path"].startswith(routes.API)
-    await (_problem(scope) if is_api else _text())(scope, receive, send)
+    answer = _problem(scope) if scope["path"].startswith(routes.API) else _text()
+    if scope["method"] not in _READS:
+        # The server closes a connection with an unread body. A proxy must not reuse it.
+        answer.headers["Connection"] = "close"
+    await answer(scope, receive, send)
 
 
 def _problem(scope: Scope) -> Response:

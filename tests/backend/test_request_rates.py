@@ -105,6 +105,16 @@ def test_a_refusal_tells_when_to_try_again_and_has_the_headers(flooder: Browser)
     assert_guarded(answers[-1])
 
 
+def test_only_a_refusal_that_leaves_a_body_unread_ends_the_connection(flooder: Browser) -> None:
+    """A proxy uses one connection for several people, and must know that it ends."""
+    posts = [flooder.post("/request-otp", {"number": "12"}) for _ in range(BURST * POSTS + 1)]
+    reads = [flooder.get("/nowhere") for _ in range(BURST * READS + 1)]
+
+    assert [answer.headers.get("connection") for answer in posts[-2:]] == [None, "close"]
+    assert [answer.headers.get("connection") for answer in reads[-2:]] == [None, None]
+    assert is_refused(reads[-1])
+
+
 @pytest.mark.parametrize(
     ("path", "media_type", "words"),
     [
