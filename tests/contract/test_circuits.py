@@ -30,7 +30,7 @@ from otp_app.storage.limiter import SqlLimiter
 from otp_app.storage.numbers import Numbers
 from otp_app.storage.sql import SqlStore
 from otp_app.storage.tables import Stage, audit
-from otp_app.verification.circuit import FAILURES
+from otp_app.verification.circuit import FAILURES, Circuit
 from otp_app.verification.limits import POLICY, Action, Client
 from otp_app.verification.models import Channel, Flow
 from otp_app.verification.service import VerificationService
@@ -199,7 +199,9 @@ def ids(value: object) -> str:
     return f"{value.status} {str(value.body)[-40:]}" if isinstance(value, Answer) else str(value)
 
 
-@pytest.mark.parametrize(("vendor", "name", "row"), CASES, ids=lambda value: str(value)[:40])
+@pytest.mark.parametrize(
+    ("vendor", "name", "row"), CASES, ids=[f"{vendor} {name}" for vendor, name, _ in CASES]
+)
 async def test_what_a_german_caller_is_refused_keeps_no_english_one_from_a_code(
     serve: Serve,
     emulator: Emulator,
@@ -312,21 +314,26 @@ async def test_answers_about_another_number_open_no_circuit(
 
 @pytest.mark.parametrize("vendor", MAKERS)
 async def test_more_requests_than_fit_at_once_open_no_circuit(
-    serve: Serve, emulator: Emulator, vendor: str
+    emulator: Emulator, vendor: str
 ) -> None:
     """The lane to the provider is full: that is our own limit, and no failure of the provider's."""
-    service = await serve(vendor)
+    provider = MAKERS[vendor](emulator.url)
+    await provider.open()
+    circuit = Circuit(vendor, Action.SEND, emulator.clock.now)
+    emulator.fail(f"{vendor}.start", Hang(2), times=None)
     room = 4 if vendor == "twilio" else THREADS + WAITING
-    emulator.fail(f"{vendor}.start", Hang(4), times=None)
 
-    starts = [outcome(start(service, "de")) for _ in range(room + FAILURES)]
-    outcomes = asyncio.as_completed(starts)
+    def ask() -> Awaitable[object]:
+        return circuit.ask(lambda: provider.start(PhoneNumber("+14155552671"), SMS))
 
+    outcomes = asyncio.as_completed([outcome(ask()) for _ in range(room + FAILURES)])
     first = [await one for one in islice(outcomes, FAILURES)]
+
     assert first == [ProviderNotReached] * FAILURES
-    assert not service.is_failing
+    assert not circuit.is_open
     for one in outcomes:
         await one
+    await provider.aclose()
 
 
 async def test_after_five_messages_the_number_alone_is_busy(
