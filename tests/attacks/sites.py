@@ -32,8 +32,10 @@ def https_in_front_of(port: int, host: str, folder: Path) -> Iterator[int]:
         server = portal.call(
             partial(asyncio.start_server, partial(_relay, port), LOOPBACK, 0, ssl=tls)
         )
-        yield server.sockets[0].getsockname()[1]
-        portal.call(server.close)
+        try:
+            yield server.sockets[0].getsockname()[1]
+        finally:
+            portal.call(server.close)
 
 
 @contextmanager
@@ -53,9 +55,11 @@ def site_that_sets(cookie: str) -> Iterator[int]:
     with ThreadingHTTPServer((LOOPBACK, 0), Planting) as server:
         thread = Thread(target=server.serve_forever)
         thread.start()
-        yield server.server_port
-        server.shutdown()
-        thread.join()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 async def _relay(port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

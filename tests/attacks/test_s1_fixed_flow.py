@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.attacks.world import World
 
 APP, SIBLING = "app.example.test", "evil.example.test"
-STRIPPED = [b"\xa0", b"\x85", b"\x1c", b"\x1f", b"\x0b", b"\x0c"]  # by Python's `str.strip`
+STRIPPED = [b"\xa0", b"\x85"]  # by `str.strip`, of those that the server takes in a header
 POLLS = 5
 
 
@@ -72,13 +72,13 @@ def test_who_knows_the_flow_cookie_gets_no_session_of_a_live_page(world: World) 
         tab.send(f"{STATE}.request_code", {"form": form})
         before = sessions_of(world, flow)
         code = {"form": {"code": world.code(number)}}
-        proof = tab.state(tab.send(f"{STATE}.check_code", code, "/code"))["proof"]
+        proof = tab.state(tab.send(f"{STATE}.check_code", code, "/code")).get("proof", "")
         between = sessions_of(world, flow)
 
+    assert before == between == 0
     mine = me.exchange(finishing(me, proof))
-
     assert has_session(mine)
-    assert before == between == sessions_of(world, flow) == 0
+    assert sessions_of(world, flow) == 0
     again = in_other_hands(world, flow)
     assert not has_session(again.exchange(finishing(again, proof)))
     assert world.log().count("session.opened") == 1
@@ -152,12 +152,14 @@ def test_a_sibling_site_gets_no_session_of_a_person_in_a_browser(
         tab.page.goto(site)
         tab.request_code(number)
         tab.wait_for(Step.CODE)
-        tab.enter_code(world.code(number))
+        with tab.page.expect_response("**/finish"):
+            tab.enter_code(world.code(number))
+        assert stolen == [0]
         tab.wait_for(Step.VERIFIED)
     stolen.append(sessions_of(world, thief.cookie, Origin=site))
 
     assert [cookies.count("__Host-flow=") for cookies in sent] == [2]
-    assert stolen == [0, 0]
+    assert stolen[1:] == [0]
     assert world.log().count("session.opened") == 1
 
 
