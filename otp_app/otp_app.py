@@ -146,9 +146,9 @@ _add(routes.PROBLEM, problem.PROBLEM_TITLE, problem.problem_page)
 
 if settings.has_simulated_phone:  # elsewhere nothing of it is even imported
     from otp_app.pages import simulated_phone
-    from otp_app.state.simulated_phone import SimulatedPhoneState, ThisMachineOnly
+    from otp_app.state.simulated_phone import SimulatedPhoneGate, SimulatedPhoneState
 
-    app.add_middleware(ThisMachineOnly())
+    app.add_middleware(SimulatedPhoneGate())
     _add(
         routes.SIMULATED_PHONE,
         simulated_phone.TITLE,
