@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
 SUBSCRIBER = 64  # bits; one subscriber has at least all of an IPv6 /64 (RFC 6177) to change within
 SITE = 48  # bits; a hoster or tunnel broker gives one customer a /48 (RFC 6177), 65,536 times a /64
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052 section 2.1
 UNKNOWN = "unknown"
-_FORWARDED = {"forwarded", "x-forwarded-for", "x-real-ip", "via"}  # RFC 7239, RFC 9110, and habit
+_BY_A_PROXY = re.compile(  # RFC 7239, RFC 8586, RFC 9110, and the habits of vendors
+    r"forwarded|via|cdn-loop|x-scheme"
+    r"|x-(forwarded|original|proxy|nginx|envoy|amz|amzn|azure|arr|appengine|vercel|nf|tunnel)\b.*"
+    r"|(cf|fly|ngrok)-.*|.*(client|connecting|peer|real|remote|source|user)-?(ip|addr|address)",
+    re.IGNORECASE,
+)
+_THIS_MACHINE = re.compile(r"(localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\])(:\d+)?", re.IGNORECASE)
 
 
 def client_address(peer: str, forwarded_for: str, hops: int) -> str:
@@ -58,14 +65,17 @@ def client_keys(address: str) -> tuple[str, ...]:
     return tuple(filter(None, (address_key(address), network_key(address))))
 
 
-def is_this_machine(address: str, headers: Iterable[str]) -> bool:
-    """Whether a request from *address* with *headers*, their names, was made on this machine.
+def is_this_machine(address: str, headers: Mapping[str, str]) -> bool:
+    """Whether a request from *address* with *headers* was made on this machine, as far as it shows.
 
-    A tunnel or a proxy on it brings strangers from a loopback address, and says so in a header.
+    A proxy on this machine brings strangers from a loopback address. Most proxies add a header, and
+    strangers name another host. A tunnel that only passes bytes on shows nothing. *headers* has its
+    names in lower case.
     """
     found = _parsed(address)
-    is_forwarded = any(name.lower() in _FORWARDED for name in headers)
-    return found is not None and found.is_loopback and not is_forwarded
+    is_local = found is not None and found.is_loopback
+    names_it = _THIS_MACHINE.fullmatch(headers.get("host", "")) is not None
+    return is_local and names_it and not any(map(_BY_A_PROXY.fullmatch, headers))
 
 
 def _network(address: IPv6Address, bits: int) -> IPv6Network:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from otp_app import metrics, services
+from otp_app import metrics, routes, services
 from otp_app.config import (
     DATABASE_EXAMPLE,
     LookName,
@@ -301,7 +301,12 @@ def _simulated_phone(settings: Settings) -> SimulatedPhone | None:
         return None
     from otp_app.providers.simulated_phone import SimulatedPhone
 
-    return SimulatedPhone(_now)
+    phone = SimulatedPhone(_now)
+    address = f"{settings.origin}{routes.SIMULATED_PHONE}"
+    sys.stdout.write(f"\n  ☎  Simulated phone: {address}\n")
+    sys.stdout.write(f"     through a proxy: {address}?token={phone.token}\n\n")
+    sys.stdout.flush()
+    return phone
 
 
 def _provider(

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING
 import reflex as rx
 import structlog
 from reflex.config import get_config
+from reflex.constants import Dirs
 from reflex.event import EventSpec  # noqa: TC002 - Reflex evaluates it
 from reflex.utils.exec import is_prod_mode
+from reflex.utils.prerequisites import get_web_dir
+from reflex_base.environment import environment
 from reflex_base.registry import RegistrationContext
 from starlette.middleware.gzip import GZipMiddleware
 
@@ -66,6 +69,8 @@ class App(rx.App):
     def __call__(self) -> ASGIApp:
         """What the server runs. It has set up its own loggers by now."""
         configure_logging(production=settings.app_env is AppEnv.PRODUCTION)
+        if environment.REFLEX_MOUNT_FRONTEND_COMPILED_APP.get():  # pages that are served from here
+            words.learn(get_web_dir() / Dirs.STATIC)
         app = ApiFirst(super().__call__(), api.build(settings))
         handlers = RegistrationContext.get().event_handlers
         return armoured(app, settings, handlers, [words.script])
@@ -141,9 +146,9 @@ _add(routes.PROBLEM, problem.PROBLEM_TITLE, problem.problem_page)
 
 if settings.has_simulated_phone:  # elsewhere nothing of it is even imported
     from otp_app.pages import simulated_phone
-    from otp_app.state.simulated_phone import SimulatedPhoneState, ThisMachineOnly
+    from otp_app.state.simulated_phone import SimulatedPhoneGate, SimulatedPhoneState
 
-    app.add_middleware(ThisMachineOnly())
+    app.add_middleware(SimulatedPhoneGate())
     _add(
         routes.SIMULATED_PHONE,
         simulated_phone.TITLE,

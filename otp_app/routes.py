@@ -1,5 +1,7 @@
 """Paths of pages, forms, webhooks, probes and the API; names of what a browser brings along."""
 
+from posixpath import normpath
+
 PHONE = "/"
 CODE = "/code"
 VERIFIED = "/verified"
@@ -34,3 +36,14 @@ ICON = "/favicon.svg"
 DEV_COOKIE = "/_flow.js"
 TIME_ZONE_COOKIE = "tz"  # set by the pages' script: an IANA name
 LANGUAGE_COOKIE = "language"  # a BCP 47 tag, set where the person chooses
+PHONE_COOKIE = "simulated_phone"  # has the token of the simulated phone
+
+
+def page_at(path: str) -> str:
+    """The path of the page that the server of files serves at *path*.
+
+    The server finds `/code` at `//code`, `/./code/`, `/x/../code`, `/code.html` and
+    `/code/index.html` too, and at `/CODE` on a file system that ignores case.
+    """
+    first = normpath(f"/{path.lstrip('/')}").split("/")[1]
+    return f"/{first.partition('.')[0].lower()}"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 import reflex as rx
+from reflex_components_core.el.element import Element
 from reflex_components_core.el.elements.inline import A
 
 from otp_app.components.words import COUNTRIES, COUNTRY, say
@@ -68,7 +69,7 @@ def field(
 
 
 def country_select(id_: str, label: Text) -> rx.Component:
-    """A labelled native select of the countries, on the one that the person is likely in."""
+    """A labelled native select of the countries, at the one that the person is likely in."""
     return rx.el.div(
         rx.el.label(label, html_for=id_),
         rx.el.select(
@@ -77,8 +78,16 @@ def country_select(id_: str, label: Text) -> rx.Component:
             name=id_,
             default_value=COUNTRY,
         ),
+        LikelyCountry.create(),
         class_name="field",
     )
+
+
+class LikelyCountry(Element):
+    """Selects the likely country in the select before it, as soon as the browser has read that."""
+
+    tag = "OtpCountry"
+    alias = "otp-country"
 
 
 def choices(

@@ -60,6 +60,12 @@ class SiteSettings(BaseSettings):
         return self.origin.startswith("https://")
 
     @property
+    def is_behind_proxy(self) -> bool:
+        """Whether the settings say that people reach the app through something in front of it."""
+        port = urlsplit(self.origin).port or 80
+        return self.trusted_proxy_hops > 0 or self.is_https or port != self.port
+
+    @property
     def own_origins(self) -> tuple[str, ...]:
         """The pages that may open our socket; a browser sends theirs with the handshake."""
         if self.public_url:

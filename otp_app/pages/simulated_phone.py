@@ -58,7 +58,7 @@ def simulated_phone_page(brand: str) -> rx.Component:
         Ticker.create(on_tick=SimulatedPhoneState.look),
         rx.el.div(
             heading(TITLE),
-            rx.el.p("What the app sends to any number arrives here, and on this machine only."),
+            rx.el.p("What the app sends to any number arrives here."),
             rx.el.div(_handset(brand), _switches(), class_name="bench"),
             lang="en",
             dir="ltr",

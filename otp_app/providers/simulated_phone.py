@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections import deque
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
+from hmac import compare_digest
 from itertools import count
 from typing import TYPE_CHECKING
 
+from otp_app import routes
+from otp_app.cookies import cookie_value
 from otp_app.errors import (
     ProviderRejected,
     ProviderThrottled,
@@ -67,6 +71,7 @@ class SimulatedPhone:
     Attributes:
         trouble: what goes wrong from now on.
         delay: seconds, for `Trouble.LATE`.
+        token: opens the phone's page to a browser that is not plainly on this machine.
     """
 
     def __init__(
@@ -76,10 +81,19 @@ class SimulatedPhone:
     ) -> None:
         self.trouble = Trouble.NONE
         self.delay = DELAYS[0]
+        self.token = secrets.token_urlsafe(24)
         self._now = now
         self._sleep = sleep
         self._numbers = count(1)
         self._messages: deque[Message] = deque(maxlen=KEPT)
+
+    def is_token(self, given: str) -> bool:
+        """Whether *given* is the token."""
+        return compare_digest(given.encode(), self.token.encode())
+
+    def is_opened_by(self, cookies: str) -> bool:
+        """Whether the `Cookie` header *cookies* has the token."""
+        return self.is_token(cookie_value(cookies, routes.PHONE_COOKIE))
 
     @property
     def messages(self) -> list[Message]:

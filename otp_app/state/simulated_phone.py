@@ -85,14 +85,17 @@ class SimulatedPhoneState(rx.State):
             self.reset()  # type: ignore[no-untyped-call]
 
 
-class ThisMachineOnly(Middleware):
-    """Drops the phone's events of everybody else, and what a token of theirs has found."""
+class SimulatedPhoneGate(Middleware):
+    """Drops the phone's events of who may not see it, and empties what they find in its state."""
 
     async def preprocess(self, app: App, state: BaseState, event: Event) -> StateUpdate | None:
         """Reflex's: an update in place of the event drops it."""
         del app
         router = state.router
-        if is_this_machine(router.session.client_ip, router.headers.raw_headers):
+        is_direct = not settings_or_exit().is_behind_proxy
+        if is_direct and is_this_machine(router.session.client_ip, router.headers.raw_headers):
+            return None
+        if _phone().is_opened_by(router.headers.cookie):
             return None
         (await state.get_state(SimulatedPhoneState))._forget()  # noqa: SLF001 - no handler
         is_the_phones = event.name.startswith(SimulatedPhoneState.get_full_name())

@@ -49,9 +49,9 @@ def armoured(
     app = SocketCaps(app, per_address=per_address, in_all=settings.sockets_in_all, new=new)
     app = BodyCap(app)
     if settings.has_simulated_phone:
-        from otp_app.web.this_machine import ThisMachineOnly
+        from otp_app.web.simulated_phone import SimulatedPhoneGate
 
-        app = ThisMachineOnly(app)
+        app = SimulatedPhoneGate(app, settings)
     app = OneHost(app, allowed_hosts(settings), www_redirect=False)
     app = Operators(app, settings)
     style = settings.theme.style

@@ -37,7 +37,7 @@ def coding_of(accept: str) -> Coding:
 
 
 def compress(text: bytes, coding: Coding) -> bytes:
-    """*text* in *coding*. By brotli that takes 10 to 30 ms: keep what you get."""
+    """*text* in *coding*. Brotli takes 10 to 30 ms, without Python's lock: keep what you get."""
     match coding:
         case Coding.BROTLI:
             return _BROTLI(text, brotli.MODE_TEXT, BROTLI_QUALITY)

@@ -13,11 +13,11 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route, Router
 
 from otp_app import metrics, routes, services
-from otp_app.addresses import is_this_machine
-from otp_app.config import LOCAL, AppEnv
+from otp_app.config import AppEnv
 from otp_app.errors import StoreUnavailable
 from otp_app.storage.probe import Database
 from otp_app.verification.limits import of_everybody
+from otp_app.web.proxies import is_from_this_machine
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -34,7 +34,8 @@ class Operators:
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app = app
-        self._is_development = settings.app_env is AppEnv.DEVELOPMENT
+        is_development = settings.app_env is AppEnv.DEVELOPMENT
+        self._is_open_here = is_development and not settings.is_behind_proxy
         self._token = settings.metrics_token.get_secret_value() if settings.metrics_token else ""
         self._routes = Router(
             [Route(routes.READY, _ready), Route(routes.METRICS, self._metrics)],
@@ -56,12 +57,12 @@ class Operators:
         return Response(text, media_type=media_type)
 
     def _may_read(self, request: Request) -> bool:
-        """Who knows the token; where there is none, this machine, unless there may be a proxy."""
+        """Whether it brings the token; where there is none, whether it comes from this machine."""
         if self._token:
             scheme, _, given = request.headers.get("authorization", "").partition(" ")
             is_right = compare_digest(given.encode(), self._token.encode())
             return scheme.lower() == "bearer" and is_right
-        return self._is_development and _is_local(request)
+        return self._is_open_here and is_from_this_machine(request.scope)
 
 
 async def _ready(request: Request) -> Response:  # noqa: ARG001 - Starlette's signature
@@ -80,12 +81,6 @@ async def _ready(request: Request) -> Response:  # noqa: ARG001 - Starlette's si
         "provider": "failing" if here.verifications.is_failing else "ok",
     }
     return JSONResponse(body, 200 if is_ready else 503)
-
-
-def _is_local(request: Request) -> bool:
-    """Whether it comes from this machine itself, by no proxy, and from no page of another site."""
-    host = request.client.host if request.client else ""
-    return is_this_machine(host, request.headers) and request.url.hostname in LOCAL
 
 
 async def _look_around(here: Services) -> None:

@@ -7,9 +7,10 @@ which the script says the same when it takes over. And the brand's colours.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
-from functools import lru_cache
+from hashlib import sha256
 from html import escape, unescape
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ from otp_app.web.headers import is_file
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
+    from pathlib import Path
 
     from starlette.requests import Request
     from starlette.responses import Response
@@ -31,8 +33,8 @@ if TYPE_CHECKING:
 
     from otp_app.i18n.languages import Language
 
-KEPT = 8192  # all pages in all languages and countries, so that nobody can keep us compressing
-
+_ROOT, _HEAD_ENDS = '<html dir="ltr" lang="en"', "</head>"
+_LIST = "index.html"  # the page that has the list of countries
 # It leaves no element behind that React would stumble over.
 _DEV_SCRIPT = """globalThis.WORDS = %s;
 Object.assign(document.documentElement, { lang: "%s", dir: "%s" });
@@ -53,7 +55,10 @@ def language_of(headers: Headers) -> Language:
 
 
 class Words:
-    """What the pages say, by who asks: their browser's cookie and `Accept-Language`.
+    """The words of the pages, in the language of the browser's cookie or `Accept-Language`.
+
+    Each page is translated and compressed once for each language and coding, when it is first asked
+    for. What is kept is bounded by the pages that were built: no header adds to it.
 
     Attributes:
         script: what every page runs before it is shown.
@@ -70,56 +75,75 @@ class Words:
         self.script = script
         self._said, self._served, self._default_country = said, served, default_country
         self._style = style or Style()
-        self._compressed = lru_cache(KEPT)(self._compress)
+        self._built: dict[bytes, str] = {}
+        self._kept: dict[tuple[bytes, str, Coding], bytes] = {}
+        self._turn = asyncio.Lock()
 
-    def page(self, html: str, headers: Headers) -> tuple[bytes, Coding]:
-        """The prerendered *html* in the person's language, as their browser takes it."""
-        coding = coding_of(headers.get("accept-encoding", ""))
-        has_countries = _COUNTRIES.search(html) is not None
-        country = self.country(headers) if has_countries else ""  # others are all the same
-        version = (html, language_of(headers), country)
-        if coding is Coding.IDENTITY:  # that of tools, which would take the most memory
-            return self._translate(*version).encode(), coding
-        return self._compressed(*version, coding), coding
+    def learn(self, built: Path) -> None:
+        """Read the pages that were built into the folder *built*: only these are translated.
+
+        Raises:
+            RuntimeError: a page lacks a mark that words or countries replace, or has one too many.
+        """
+        for path in sorted(built.rglob("*.html")):
+            html = path.read_text()
+            _require_marks(path.relative_to(built).as_posix(), html)
+            self._built[sha256(html.encode()).digest()] = html
+
+    async def page(self, body: bytes, headers: Headers) -> tuple[bytes, Coding] | None:
+        """The prerendered page *body* in the person's language, in the best coding of the browser.
+
+        None for what is not one of the pages that were built.
+        """
+        digest, coding = sha256(body).digest(), coding_of(headers.get("accept-encoding", ""))
+        if digest not in self._built:
+            return None
+        language = language_of(headers)
+        key = (digest, language.tag, coding)
+        if key not in self._kept:
+            async with self._turn:  # whoever waited for it finds it
+                if key not in self._kept:
+                    await asyncio.to_thread(self._keep, digest, language, coding)
+        return self._kept[key], coding
+
+    def _keep(self, digest: bytes, language: Language, coding: Coding) -> None:
+        whole = compress(self._translate(self._built[digest], language).encode(), coding)
+        self._kept[digest, language.tag, coding] = whole
 
     async def serve_countries(self, request: Request) -> Response:
         """What `assets/countries.js` asks for where it does not find it in the page."""
-        return JSONResponse(self._countries(request.headers))
+        return JSONResponse(self._countries(language_of(request.headers)))
 
     def dev_script(self, headers: Headers) -> str:
         """Gives the words to a page that does not come from us: see `components.layout.head`."""
         language = language_of(headers)
-        data = _json(self._data(language) | self._countries(headers))
+        data = _json(self._data(language) | self._countries(language))
         script = _DEV_SCRIPT % (data, language.tag, language.direction)
         return script + (_DEV_STYLE % json.dumps(css) if (css := self._style.css) else "")
 
     def country(self, headers: Headers) -> str:
-        """The code of the country that the person is likely in."""
+        """The code of the country that the person is likely in, for a page without scripts."""
         accept = headers.get("accept-language", "")
         return likely_country(accept, self._served, self._default_country)
 
-    def _countries(self, headers: Headers) -> dict[str, object]:
-        names = self.countries(language_of(headers))
-        return {"countries": names, "country": self.country(headers)}
-
-    def _compress(self, html: str, language: Language, country: str, coding: Coding) -> bytes:
-        return compress(self._translate(html, language, country).encode(), coding)
+    def _countries(self, language: Language) -> dict[str, object]:
+        return {"countries": self.countries(language), "country": self._default_country}
 
     def countries(self, language: Language) -> list[tuple[str, str]]:
         """(code, name) pairs of those that are served, in the order of *language*."""
         return language.countries(self._served)
 
-    def _translate(self, html: str, language: Language, country: str) -> str:
-        options = _options(self.countries(language), country)
+    def _translate(self, html: str, language: Language) -> str:
+        options = _options(self.countries(language), self._default_country)
         html = _COUNTRIES.sub(lambda _: options, html)
         html = _MARK.sub(lambda mark: escape(_say(unescape(mark[1]), language)), html)
         root = f'<html dir="{language.direction}" lang="{language.tag}"'
         data = _json(self._data(language))
         head = (
             f'{self._style.markup}<script id="words" type="application/json">{data}</script>'
-            f"<script>{self.script}</script></head>"
+            f"<script>{self.script}</script>{_HEAD_ENDS}"
         )
-        return html.replace('<html dir="ltr" lang="en"', root, 1).replace("</head>", head, 1)
+        return html.replace(_ROOT, root, 1).replace(_HEAD_ENDS, head, 1)
 
     def _data(self, language: Language) -> dict[str, object]:
         """What `say.js` reads."""
@@ -154,11 +178,16 @@ class PagesInLanguage:
             else:
                 body.extend(message.get("body", b""))
                 if not message.get("more_body"):
-                    whole, coding = self._words.page(body.decode(), headers)
-                    await send(_rewritten(start, len(whole), coding))
-                    await send({"type": "http.response.body", "body": whole})
+                    await self._send_whole(bytes(body), headers, start, send)
 
         return send_translated
+
+    async def _send_whole(self, body: bytes, headers: Headers, start: Message, send: Send) -> None:
+        if found := await self._words.page(body, headers):
+            body, coding = found
+            start = _rewritten(start, len(body), coding)
+        await send(start)
+        await send({"type": "http.response.body", "body": body})
 
 
 def _is_html(start: Message) -> bool:
@@ -182,6 +211,18 @@ def _rewritten(start: Message, size: int, coding: Coding) -> Message:
     if coding is not Coding.IDENTITY:
         headers["content-encoding"] = coding
     return {**start, "headers": headers.raw}
+
+
+def _require_marks(name: str, html: str) -> None:
+    """See that the page *name* has all that is replaced in it, as Reflex and React write it now."""
+    wanted = {_ROOT: 1, _HEAD_ENDS: 1}
+    found = {mark: html.count(mark) for mark in wanted}
+    if name == _LIST:
+        wanted["countries"], found["countries"] = 1, len(_COUNTRIES.findall(html))
+    if found != wanted:
+        raise RuntimeError(
+            f"{name}: has marks {found} and not {wanted}. Delete .web and build anew"
+        )
 
 
 def _json(data: dict[str, object]) -> str:

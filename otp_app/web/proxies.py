@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from starlette.datastructures import Headers
 
-from otp_app.addresses import address_key, client_address, client_keys
+from otp_app.addresses import address_key, client_address, client_keys, is_this_machine
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
@@ -52,6 +52,15 @@ def scope_key(scope: Scope) -> str:
 def scope_keys(scope: Scope) -> tuple[str, ...]:
     """The keys that rates of the client in *scope* count under: address first, then network."""
     return client_keys(_peer(scope))
+
+
+def is_from_this_machine(scope: Scope) -> bool:
+    """Whether the request in *scope* was made on this machine, as far as it shows.
+
+    nginx speaks HTTP/1.0 to us unless it is told otherwise, and adds no header. No browser does.
+    """
+    is_direct = scope["http_version"] not in {"1.0", "1"}  # the latter by granian
+    return is_direct and is_this_machine(_peer(scope), Headers(scope=scope))
 
 
 def _peer(scope: Scope) -> str:

@@ -126,8 +126,8 @@ class PageGate:
 
 
 def _need_of(path: str) -> _Need | None:
-    """What the page at *path* needs, under whichever name its file goes by."""
-    return next((need for page, need in _NEEDS.items() if f"{path}/".startswith(f"{page}/")), None)
+    """What the page at *path* needs."""
+    return _NEEDS.get(routes.page_at(path))
 
 
 async def _has_session(cookie_header: str) -> bool:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
+import threading
 from dataclasses import replace
 from html import escape
 from typing import TYPE_CHECKING
 
 import pytest
 from starlette.applications import Starlette
-from starlette.responses import FileResponse, PlainTextResponse
+from starlette.datastructures import Headers
+from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
 from otp_app.components.words import SAID
 from otp_app.i18n.languages import languages
+from otp_app.web.codings import Coding, compress
 from otp_app.web.pages import PagesInLanguage, Words
 from tests.backend.client import STATE
 
@@ -43,27 +47,39 @@ HTML = f"""<html dir="ltr" lang="en"><head></head><body>
 <select><option value="{mark("countries")}"></option></select>
 </body></html>"""
 
+FOREIGN = f'<html dir="ltr" lang="en"><head></head>{mark(["Send code", {}])}</html>'
 NUMBER = {"number": "07400 123456", "country": "GB"}
 PHONE = {"phone": "07400 123456", "country": "GB", "channel": "sms"}
 ACCEPT = {"accept-language": "es-MX"}
+REGIONS = ("AT", "CH", "EG", "IN", "MX", "SG", "TW")
 
 
 @pytest.fixture
-def pages(tmp_path: Path) -> TestClient:
+def words(tmp_path: Path) -> Words:
+    """What the only page says."""
+    (tmp_path / "index.html").write_text(HTML)
+    served = frozenset({"MX", "GB", "EG"})
+    words = Words({"Enter your phone number"}, served, "GB", script="go()")
+    words.learn(tmp_path)
+    return words
+
+
+@pytest.fixture
+def pages(tmp_path: Path, words: Words) -> TestClient:
     """One prerendered page, as a server of files hands it out."""
-    file = tmp_path / "index.html"
-    file.write_text(HTML)
 
     async def page(request: Request) -> Response:
         del request
-        return FileResponse(file)
+        return FileResponse(tmp_path / "index.html")
 
     async def text(request: Request) -> Response:
         return PlainTextResponse(f"\u27e6kept\u27e7 {request.headers.get('accept-encoding')}")
 
-    app = Starlette(routes=[Route("/", page), Route("/ping", text)])
-    served = frozenset({"MX", "GB", "EG"})
-    words = Words({"Enter your phone number"}, served, "GB", script="go()")
+    async def foreign(request: Request) -> Response:
+        del request
+        return HTMLResponse(FOREIGN)
+
+    app = Starlette(routes=[Route("/", page), Route("/ping", text), Route("/foreign", foreign)])
     return TestClient(PagesInLanguage(app, words))
 
 
@@ -83,13 +99,14 @@ def test_a_page_comes_in_the_language_that_was_chosen(pages: TestClient) -> None
     assert '<html dir="rtl" lang="ar">' in answer.text
 
 
-def test_the_countries_come_by_name_and_the_likely_one_is_selected(pages: TestClient) -> None:
+def test_the_countries_come_by_name_and_the_operators_is_selected(pages: TestClient) -> None:
+    """S12: the likely one is selected in the browser, so that it is in nothing that is kept."""
     options = re.findall("<option.*?>", pages.get("/", headers=ACCEPT).text)
 
     assert options == [
         '<option value="EG">',
-        '<option value="MX" selected>',
-        '<option value="GB">',
+        '<option value="MX">',
+        '<option value="GB" selected>',
     ]
 
 
@@ -116,17 +133,66 @@ def test_a_page_is_compressed_as_the_browser_takes_it(pages: TestClient, coding:
     assert answer.headers["vary"] == "Accept-Encoding, Accept-Language, Cookie"
 
 
-def test_a_page_is_compressed_once_for_all_of_a_language_and_country(
+def test_a_page_is_compressed_once_for_all_of_a_language(
     pages: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = pages.get("/", headers=ACCEPT)
     monkeypatch.delattr("otp_app.web.pages.compress")
 
-    again = pages.get("/", headers={"accept-language": "es-MX, en;q=0.5"})
-
-    assert again.content == first.content
+    for accept in ("es-MX, en;q=0.5", "es-EG", "es"):
+        assert pages.get("/", headers={"accept-language": accept}).content == first.content
     with pytest.raises(NameError):
-        pages.get("/", headers={"accept-language": "es-EG"})
+        pages.get("/", headers={"accept-language": "de"})
+
+
+async def test_no_header_makes_what_is_kept_of_a_page_grow(words: Words) -> None:
+    """S12: whatever is accepted, there are so many languages and codings."""
+    tags = [*languages(), *(f"{tag}-{region}" for tag in languages() for region in REGIONS)]
+    codings = ["br", "gzip", "identity", "br;q=0.5, x", "*"]
+
+    for place in range(1000):
+        tag, coding = tags[place % len(tags)], codings[place % len(codings)]
+        accept = {"accept-language": f"{tag}, x-{place}", "accept-encoding": f"{coding}, {place}"}
+        assert await words.page(HTML.encode(), Headers(accept))
+
+    assert len(words._kept) == len(languages()) * len(Coding)
+
+
+async def test_who_asks_at_once_waits_for_one_compression(
+    words: Words, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S12: and it is done beside the event loop."""
+    threads: list[int] = []
+
+    def compressed(text: bytes, coding: Coding) -> bytes:
+        threads.append(threading.get_ident())
+        return compress(text, coding)
+
+    monkeypatch.setattr("otp_app.web.pages.compress", compressed)
+    headers = Headers({"accept-encoding": "br"})
+
+    answers = await asyncio.gather(*(words.page(HTML.encode(), headers) for _ in range(20)))
+
+    assert len(set(answers)) == 1
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
+
+
+@pytest.mark.parametrize(
+    "lost", ['<html dir="ltr" lang="en"', "</head>", f'<option value="{mark("countries")}">']
+)
+def test_a_page_without_a_mark_stops_the_start(tmp_path: Path, words: Words, lost: str) -> None:
+    """S12: and is named."""
+    (tmp_path / "index.html").write_text(HTML.replace(lost, ""))
+
+    with pytest.raises(RuntimeError, match=r"^index\.html: "):
+        words.learn(tmp_path)
+
+
+def test_a_page_that_was_not_built_is_left_alone(pages: TestClient, words: Words) -> None:
+    """S12."""
+    assert pages.get("/foreign", headers=ACCEPT).text == FOREIGN
+    assert words._kept == {}
 
 
 def test_who_comes_to_the_phone_page_from_another_can_ask_for_the_countries(
@@ -136,7 +202,7 @@ def test_who_comes_to_the_phone_page_from_another_can_ask_for_the_countries(
 
     told = answer.json()
     assert ["EG", "Egipto (+20)"] in told["countries"]
-    assert told["country"] == "MX"
+    assert told["country"] == "US"
     assert answer.headers["content-encoding"] == "gzip"
 
 
@@ -246,5 +312,5 @@ def test_under_reflex_run_a_script_brings_the_words(browser: Browser) -> None:
     assert found
     data = json.loads(found[1])
     assert data["words"]["Send code"] == "إرسال الرمز"
-    assert data["country"] == "EG"
+    assert data["country"] == "US"
     assert dict(data["countries"])["EG"].startswith("مصر")

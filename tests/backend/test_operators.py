@@ -291,6 +291,10 @@ def test_metrics_name_nobody(browser: Browser, local: Browser) -> None:
         ("127.0.0.1", {"forwarded": "for=127.0.0.1"}),
         ("127.0.0.1", {"x-real-ip": "127.0.0.1"}),
         ("127.0.0.1", {"via": "1.1 proxy"}),
+        ("127.0.0.1", {"x-forwarded-proto": "https"}),
+        ("127.0.0.1", {"x-forwarded-host": "a.example"}),
+        ("127.0.0.1", {"cf-connecting-ip": "127.0.0.1"}),
+        ("127.0.0.1", {"true-client-ip": "127.0.0.1"}),
         ("127.0.0.1", {"host": "rebound.example"}),
     ],
 )
@@ -350,6 +354,15 @@ def test_who_has_the_token_may_read(guarded: Browser, authorization: str, status
 
 def test_with_a_token_this_machine_needs_it_too(guarded: Browser) -> None:
     assert guarded.get("/metrics").status_code == 401
+
+
+def test_behind_a_proxy_nobody_reads_without_a_token(
+    local: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """S13: where only a setting tells of it."""
+    put_in_front(local, monkeypatch, Settings(trusted_proxy_hops=1))
+
+    assert local.get("/metrics").status_code == 401
 
 
 def test_in_production_nobody_reads_without_a_token(

@@ -1,10 +1,11 @@
-"""Who sees the simulated phone: this machine, and nobody who comes through something on it."""
+"""The simulated phone is open on this machine, and elsewhere to who brings the token."""
 
 from __future__ import annotations
 
 import os
 import subprocess
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +14,11 @@ from starlette.testclient import TestClient
 
 from otp_app import services
 from otp_app.addresses import is_this_machine
+from otp_app.config import Settings
 from otp_app.phone import PhoneNumber
 from otp_app.providers.simulated_phone import DELAYS, SimulatedPhone, Trouble
 from otp_app.verification.models import Channel
+from otp_app.web.simulated_phone import SimulatedPhoneGate
 from tests.backend.client import SIMULATED, Socket
 from tests.backend.conftest import ORIGIN, SOCKET
 from tests.backend.test_events import JSON
@@ -23,11 +26,37 @@ from tests.backend.test_events import JSON
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from starlette.types import Receive, Scope, Send
+
     from tests.backend.conftest import Browser
 
 PHONE = PhoneNumber("+447400123456")
+BROWSER = {"host": "localhost:3000", "cookie": "a=b", "accept": "*/*", "user-agent": "Mozilla/5.0"}
 HERE, NEIGHBOUR = "127.0.0.1", "192.168.1.7"
-TUNNELS = [{"x-forwarded-for": "203.0.113.7"}, {"forwarded": "for=203.0.113.7"}]
+SIGNS = [
+    "X-Forwarded-For",
+    "X-Forwarded-Proto",
+    "X-Forwarded-Host",
+    "X-Forwarded",
+    "X-Original-Host",
+    "X-Real-IP",
+    "Forwarded",
+    "Via",
+    "CDN-Loop",
+    "CF-Connecting-IP",
+    "CF-Ray",
+    "True-Client-IP",
+    "X-Client-IP",
+    "X-Cluster-Client-IP",
+    "Fly-Client-IP",
+    "X-Azure-ClientIP",
+    "X-Amzn-Trace-Id",
+    "X-Envoy-External-Address",
+    "X-AppEngine-User-IP",
+    "X-ProxyUser-Ip",
+    "X-Remote-Addr",
+]
+PATHS = ["/phone", "/phone/", "//phone", "/phone/index.html", "/%2e/phone.html", "/x/%2e%2e/PHONE"]
 IMPORTS = """
 import sys
 from reflex_base.registry import RegistrationContext
@@ -64,40 +93,152 @@ def at(browser: Browser, address: str) -> Browser:
     return replace(browser, client=client)
 
 
+@contextmanager
+def through_a_tunnel(browser: Browser, sign: str, cookie: str = "") -> Iterator[Socket]:
+    """A tab of the simulated phone whose handshake has the header *sign*."""
+    headers = {"upgrade": "websocket", "connection": "Upgrade", "origin": ORIGIN, sign: "x"}
+    headers |= {"cookie": cookie} if cookie else {}
+    with browser.client.websocket_connect(SOCKET + f"by-{sign}", headers=headers) as session:
+        tab = Socket(session)
+        tab.open("/phone")
+        yield tab
+
+
+async def nothing(_scope: Scope, _receive: Receive, send: Send) -> None:
+    """Answers with an empty page."""
+    await send({"type": "http.response.start", "status": 204, "headers": []})
+    await send({"type": "http.response.body"})
+
+
 def look(tab: Socket) -> dict[str, Any]:
     return tab.state(tab.send(f"{SIMULATED}.look", {}, "/phone"), SIMULATED)
 
 
 @pytest.mark.parametrize(
-    ("address", "headers", "is_here"),
+    ("address", "is_here"),
     [
-        ("127.0.0.1", [], True),
-        ("127.8.8.8", ["host", "cookie"], True),
-        ("::1", [], True),
-        ("::ffff:127.0.0.1", [], True),
-        ("127.0.0.1", ["X-Forwarded-For"], False),
-        ("127.0.0.1", ["forwarded"], False),
-        ("192.168.1.7", [], False),
-        ("203.0.113.7", [], False),
-        ("localhost", [], False),
-        ("", [], False),
+        ("127.0.0.1", True),
+        ("127.8.8.8", True),
+        ("::1", True),
+        ("::ffff:127.0.0.1", True),
+        ("192.168.1.7", False),
+        ("203.0.113.7", False),
+        ("localhost", False),
+        ("", False),
     ],
 )
-def test_this_machine_is_who_comes_from_it_and_through_nothing(
-    address: str, headers: list[str], *, is_here: bool
+def test_this_machine_is_who_comes_from_a_loopback_address(address: str, *, is_here: bool) -> None:
+    assert is_this_machine(address, BROWSER) is is_here
+
+
+@pytest.mark.parametrize("sign", SIGNS)
+def test_who_comes_with_any_sign_of_a_proxy_is_not_on_this_machine(sign: str) -> None:
+    """S13."""
+    assert not is_this_machine(HERE, BROWSER | {sign.lower(): "x"})
+    assert not is_this_machine(HERE, BROWSER | {sign: "x"})
+
+
+@pytest.mark.parametrize(
+    ("host", "is_here"),
+    [
+        ("localhost:3000", True),
+        ("LOCALHOST", True),
+        ("127.0.0.1:3000", True),
+        ("[::1]:3000", True),
+        ("0.0.0.0:3000", True),
+        ("app.example.com", False),
+        ("localhost.evil.example", False),
+        ("localhost:1@evil.example", False),
+        ("192.168.1.7:3000", False),
+        ("", False),
+    ],
+)
+def test_who_names_another_host_is_not_on_this_machine(host: str, *, is_here: bool) -> None:
+    """S13."""
+    assert is_this_machine(HERE, BROWSER | {"host": host}) is is_here
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_the_page_opens_on_this_machine_and_asks_for_the_token_elsewhere(
+    browser: Browser, path: str
 ) -> None:
-    assert is_this_machine(address, headers) is is_here
-
-
-@pytest.mark.parametrize("path", ["/phone", "/phone/", "//phone", "/phone/index.html"])
-def test_only_this_machine_gets_the_page(browser: Browser, path: str) -> None:
-    """B9: pages do not exist here: 404 takes its place."""
+    """B9, S13: pages do not exist here: 404 takes its place."""
     url = ORIGIN + path
+    here, neighbour = at(browser, HERE).client, at(browser, NEIGHBOUR).client
 
-    assert at(browser, HERE).client.get(url, follow_redirects=False).status_code in {307, 404}
-    assert at(browser, NEIGHBOUR).client.get(url, follow_redirects=False).status_code == 403
-    for claim in TUNNELS:
-        assert at(browser, HERE).client.get(url, headers=claim).status_code == 403
+    assert here.get(url, follow_redirects=False).status_code in {307, 404}
+    for answer in (
+        neighbour.get(url, follow_redirects=False),
+        here.get(url, headers={"X-Forwarded-Proto": "https"}),
+        here.get(url + "?token=", headers={"Via": "1.1 proxy"}),
+        here.get(url + "?token=wrong", headers={"CF-Connecting-IP": "203.0.113.7"}),
+        here.get(url, headers={"Via": "1.1 proxy", "cookie": "simulated_phone=wrong"}),
+    ):
+        assert answer.status_code == 403
+        assert '<input id="token" name="token"' in answer.text
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Settings(trusted_proxy_hops=1),
+        Settings(public_url="https://localhost"),
+        Settings(public_url="http://localhost:8080"),
+    ],
+    ids=["TRUSTED_PROXY_HOPS", "https", "another port"],
+)
+def test_a_setting_that_tells_of_a_proxy_is_a_sign(browser: Browser, settings: Settings) -> None:
+    """S13."""
+    del browser
+    gate = SimulatedPhoneGate(nothing, settings)
+
+    assert TestClient(gate, ORIGIN, client=(HERE, 1)).get("/phone").status_code == 403
+
+
+def test_a_proxy_that_speaks_http_1_0_is_one(browser: Browser) -> None:
+    """S13: nginx, if it is told nothing."""
+    del browser
+    gate = SimulatedPhoneGate(nothing, Settings())
+
+    async def by_nginx(scope: Scope, receive: Receive, send: Send) -> None:
+        await gate({**scope, "http_version": "1.0"}, receive, send)
+
+    assert TestClient(gate, ORIGIN, client=(HERE, 1)).get("/phone").status_code == 204
+    assert TestClient(by_nginx, ORIGIN, client=(HERE, 1)).get("/phone").status_code == 403
+
+
+def test_the_token_is_exchanged_for_a_cookie_and_leaves_the_address(
+    browser: Browser, phone: SimulatedPhone
+) -> None:
+    """S13."""
+    client = at(browser, HERE).client
+
+    answer = client.get(
+        f"/phone?token={phone.token}", headers={"Via": "1.1 proxy"}, follow_redirects=False
+    )
+
+    assert (answer.status_code, answer.headers["location"]) == (303, "/phone")
+    cookie, _, flags = answer.headers["set-cookie"].partition(";")
+    assert cookie == f"simulated_phone={phone.token}"
+    assert "HttpOnly" in flags
+    assert "samesite=lax" in flags.lower()
+    shown = client.get("/phone", headers={"Via": "1.1 proxy", "cookie": cookie})
+    assert shown.status_code == 404
+
+
+@pytest.mark.parametrize("address", [HERE, NEIGHBOUR])
+def test_who_has_the_token_sees_what_arrives_from_elsewhere(
+    browser: Browser, phone: SimulatedPhone, address: str
+) -> None:
+    """S13: events of the socket obey the same rule as the page."""
+    cookie = f"{browser.cookie}; simulated_phone={phone.token}"
+    with through_a_tunnel(at(browser, address), "X-Real-IP", cookie=cookie) as tab:
+        look(tab)
+        tab.send(f"{SIMULATED}.go_wrong", {"trouble": "late"})
+
+    assert "493027" in "".join(tab.frames)
+    assert phone.token not in "".join(tab.frames)
+    assert phone.trouble is Trouble.LATE
 
 
 def test_this_machine_sees_what_arrives_but_not_the_number(
@@ -177,19 +318,17 @@ def test_the_neighbour_sees_nothing_and_switches_nothing(
     assert (phone.trouble, phone.delay) == (Trouble.NONE, DELAYS[0])
 
 
-@pytest.mark.parametrize("claim", TUNNELS)
+@pytest.mark.parametrize("sign", SIGNS)
 def test_who_comes_through_a_tunnel_sees_nothing(
-    browser: Browser, phone: SimulatedPhone, claim: dict[str, str]
+    browser: Browser, phone: SimulatedPhone, sign: str
 ) -> None:
-    del phone
-    headers = {"upgrade": "websocket", "connection": "Upgrade", "origin": ORIGIN, **claim}
-    client = at(browser, HERE).client
-    with client.websocket_connect(SOCKET + "tunnel", headers=headers) as session:
-        tab = Socket(session)
-        tab.open("/phone")
+    """S13."""
+    with through_a_tunnel(at(browser, HERE), sign) as tab:
         look(tab)
+        tab.send(f"{SIMULATED}.go_wrong", {"trouble": "down"})
 
     assert "493027" not in "".join(tab.frames)
+    assert phone.trouble is Trouble.NONE
 
 
 def test_a_token_stolen_from_this_machine_shows_nothing(

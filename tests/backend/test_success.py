@@ -15,6 +15,7 @@ from otp_app.storage.engine import open_engine
 from otp_app.storage.numbers import Numbers
 from otp_app.storage.sessions import SqlSessions
 from tests.backend.client import STATE
+from tests.backend.conftest import ORIGIN
 from tests.fakes import RIGHT, WRONG
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from tests.fakes import FakeProvider
 
 PHONE = {"phone": "07400 123456", "country": "GB", "channel": "sms"}
+ODD = ["//{}", "/%2e/{}", "/x/%2e%2e/{}/", "/{}.html", "/%2e/{}.html", "/{}/index.html"]
 EVIL: list[dict[str, str]] = [
     {"origin": "https://evil.example"},
     {"origin": "null"},
@@ -236,8 +238,8 @@ def test_a_second_tab_finishes_too(verified: Browser) -> None:
 
 def test_the_success_page_is_for_the_session_only(browser: Browser, verified: Browser) -> None:
     for stranger in (browser, type(browser)(browser.client, "session=" + "x" * 43)):
-        for path in ("/verified", "/verified/", "/verified/index.html", "/%76erified"):
-            answer = stranger.get(path)
+        for path in ("/verified", "/verified/", "/verified/index.html", "/%76erified", *ODD):
+            answer = stranger.get(ORIGIN + path.replace("{}", "verified"))
             assert (answer.status_code, answer.headers["location"]) == (303, "/"), path
 
     assert is_let_in(verified)
@@ -247,8 +249,9 @@ def test_the_code_page_is_for_who_waits_for_a_code(browser: Browser, verified: B
     """Anybody else would load two pages to see one. It does not exist here either."""
     newcomer = type(browser)(browser.client, services.current().flows.mint())
     for other, path in ((newcomer, "/"), (verified, "/verified")):
-        answer = other.get("/code")
-        assert (answer.status_code, answer.headers["location"]) == (303, path)
+        for spelling in ("/code", *ODD):
+            answer = other.get(ORIGIN + spelling.replace("{}", "code"))
+            assert (answer.status_code, answer.headers["location"]) == (303, path), spelling
 
     with newcomer.socket(token="newcomer") as tab:
         tab.send(f"{STATE}.request_code", {"form": PHONE | {"phone": "07400 654321"}})

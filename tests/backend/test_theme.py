@@ -39,9 +39,12 @@ async def page(_request: Request) -> HTMLResponse:
     return HTMLResponse(PAGE)
 
 
-def served(theme: Theme) -> TestClient:
-    """A prerendered page, a plain one and the icon, of *theme*."""
+def served(theme: Theme, built: Path | None = None) -> TestClient:
+    """A plain page and the icon, of *theme*, and a prerendered page that is put into *built*."""
     words = Words(set(), frozenset(), "GB", style=theme.style)
+    if built:
+        (built / "code.html").write_text(PAGE)
+        words.learn(built)
     app = Starlette(routes=[Route("/", page)])
     app.mount("/plain", forms.build("Acme", theme, ["http://testserver"], words))
     colours = theme.style.palette
@@ -57,8 +60,8 @@ def plain(client: TestClient) -> str:
     return client.post("/plain/request-otp").text
 
 
-def test_a_page_has_the_style_behind_the_sheets() -> None:
-    html = served(YELLOW.theme).get("/").text
+def test_a_page_has_the_style_behind_the_sheets(tmp_path: Path) -> None:
+    html = served(YELLOW.theme, tmp_path).get("/").text
 
     assert style_of(html) == YELLOW.theme.style.css
     assert html.index("stylesheet") < html.index("<style>") < html.index("</head>")
@@ -78,8 +81,8 @@ def test_the_apis_page_has_it_too() -> None:
     assert style_of(html) == settings.theme.style.css
 
 
-def test_a_page_without_a_brand_has_no_style() -> None:
-    client = served(ThemeSettings().theme)
+def test_a_page_without_a_brand_has_no_style(tmp_path: Path) -> None:
+    client = served(ThemeSettings().theme, tmp_path)
 
     assert "<style>" not in client.get("/").text + plain(client)
 

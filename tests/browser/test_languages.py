@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from otp_app.i18n.languages import languages
+from otp_app.i18n.languages import languages, likely_country
 from tests.browser.inbox import ConsoleInbox
 from tests.browser.journey import TIME_ZONE, Journey
 from tests.browser.providers import console_only, settings_of
 from tests.browser.pseudo import TAG, copy_with_pseudo
 from tests.browser.server import Server
-from tests.browser.tab import LIVE, Tab
+from tests.browser.tab import LIVE, Step, Tab
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -82,6 +82,81 @@ def test_the_country_is_the_likely_one(start_journey: Callable[..., Journey], lo
     page.locator(LIVE).wait_for()
 
     expect(page.locator("#country")).to_have_value(locale[-2:])
+
+
+def test_the_likely_country_is_selected_before_any_file_has_come(
+    start_journey: Callable[..., Journey],
+) -> None:
+    """S12: it is not in the HTML, which is kept for everybody who speaks the language."""
+    journey = start_journey(locale="de-AT")
+    journey.expect("net::ERR_FAILED", "csp")
+    page = journey.context.new_page()
+    page.route("**/assets/*.js", lambda route: route.abort())
+
+    page.goto(journey.server.site.url, wait_until="domcontentloaded")
+
+    assert page.evaluate("document.querySelector('#country').value") == "AT"
+    assert page.evaluate("document.querySelector('#country [selected]').value") == "US"
+
+
+@pytest.mark.parametrize(
+    "tags",
+    [
+        ["de-AT", "en-US"],
+        ["de"],
+        ["zh-Hant"],
+        ["zh-Hans-SG"],
+        ["es-419", "es-MX"],
+        ["eo", "pl"],
+        ["x-nothing", "no tag", "fr-BE"],
+        ["en-001", "ar"],
+        ["sr-Latn", "ja"],
+        ["en-XX", "hi"],
+        [],
+    ],
+)
+def test_the_browser_finds_the_country_that_the_server_would(
+    journey: Journey, tags: list[str]
+) -> None:
+    """S12: for plain forms the server has to find it."""
+    page = journey.open().page
+
+    found = page.evaluate(
+        """(languages) => {
+          Object.defineProperty(navigator, "languages", { value: languages });
+          const options = [...document.querySelectorAll("#country option")];
+          return likelyCountry(options.map(({ value }) => value));
+        }""",
+        tags,
+    )
+
+    assert (found or "US") == likely_country(",".join(tags), frozenset(), "US")
+
+
+def test_the_country_is_the_likely_one_for_who_comes_from_another_page(
+    start_journey: Callable[..., Journey],
+) -> None:
+    journey = start_journey(locale="en-GB")
+    tab = journey.open()
+    tab.phone.fill(journey.number.e164)
+    tab.send.click()
+    tab.wait_for(Step.CODE)
+    tab.page.reload()
+    tab.wait_for(Step.CODE)
+
+    tab.change_number.click()
+
+    tab.wait_for(Step.PHONE)
+    expect(tab.country).to_have_value("GB")
+
+
+def test_without_scripts_the_country_is_the_operators(
+    start_journey: Callable[..., Journey],
+) -> None:
+    journey = start_journey(locale="en-GB", java_script_enabled=False)
+    journey.expect("csp http")  # the scripts that are not run
+
+    expect(journey.open().country).to_have_value("US")
 
 
 def test_a_chosen_language_keeps_the_step_and_stays(journey: Journey) -> None:

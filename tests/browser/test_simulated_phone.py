@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import expect
 
+from tests.browser.journey import PATIENCE
 from tests.browser.providers import console_only, services_only
 from tests.browser.tab import PhoneTab, Step
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from playwright.sync_api import Browser
 
@@ -162,6 +165,50 @@ def test_the_phone_fits_a_narrow_screen(browser: Browser, server: Server, scheme
         page.get_by_role("radio", name="Nothing").wait_for()
 
         assert page.evaluate("document.documentElement.scrollWidth") == 320
+
+
+@console_only
+def test_behind_a_proxy_the_phone_asks_for_the_token_of_the_terminal(
+    start_journey: Callable[..., Journey], browser: Browser, server: Server
+) -> None:
+    """S13: where only TRUSTED_PROXY_HOPS tells of it."""
+    since = server.log.size
+    server.restart(TRUSTED_PROXY_HOPS="1")
+    journey, context = start_journey(), browser.new_context()
+    try:
+        page = context.new_page()
+        page.goto(f"{server.site.url}/phone")
+        page.get_by_label("Token").fill("wrong")
+        page.get_by_role("button", name="Open the simulated phone").click()
+        [token] = re.findall(r"\?token=(\S+)", server.log.text(since))
+        page.get_by_label("Token").fill(token)
+        page.get_by_role("button", name="Open the simulated phone").click()
+
+        phone = PhoneTab(page)
+        expect(phone.nothing).to_be_checked()
+        assert page.url.rstrip("/") == f"{server.site.url}/phone"
+        tab = journey.at_the_code_page()
+        tab.enter_code(phone.read(journey.number.ending))
+        tab.wait_for(Step.VERIFIED)
+    finally:
+        context.close()
+        server.restart(TRUSTED_PROXY_HOPS="0")
+
+
+@console_only
+def test_stock_nginx_does_not_lend_its_address(server: Server) -> None:
+    """S13: it speaks HTTP/1.0, with our own host and no header."""
+    for path in ("/phone", "/metrics"):
+        statuses = [asked(server, path, version) for version in ("1.1", "1.0")]
+        assert statuses in ([307, 403], [200, 401])
+
+
+def asked(server: Server, path: str, version: str) -> int:
+    """The status of a request by HTTP of this *version*."""
+    request = f"GET {path} HTTP/{version}\r\nHost: localhost:{server.site.port}\r\n"
+    with socket.create_connection(("127.0.0.1", server.site.port), PATIENCE) as connection:
+        connection.sendall(f"{request}Connection: close\r\n\r\n".encode())
+        return int(connection.makefile("rb").readline().split()[1])
 
 
 @console_only

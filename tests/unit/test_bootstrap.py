@@ -78,6 +78,23 @@ def _surroundings(
     structlog.reset_defaults()
 
 
+async def test_the_terminal_shows_where_the_simulated_phone_is_and_its_token_once(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """S13."""
+    tokens = set[str]()
+    for _ in range(2):
+        async with running(load_settings(None)):
+            phone = services.current().simulated_phone
+            assert phone is not None
+        written = capsys.readouterr().out
+        assert written.count(f"http://localhost:3000/phone?token={phone.token}\n") == 1
+        assert written.count(phone.token) == 1
+        tokens.add(phone.token)
+
+    assert [len(token) for token in tokens] == [32, 32]
+
+
 async def start() -> Status:
     return (await services.current().verifications.start(CLIENT, PHONE, Channel.SMS)).status
 

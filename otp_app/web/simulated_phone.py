@@ -1,0 +1,63 @@
+"""The page of the simulated phone: open on this machine, elsewhere behind a token.
+
+Imported only where there is a simulated phone: development, the console.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from otp_app import routes, services
+from otp_app.web.proxies import is_from_this_machine
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from otp_app.config import Settings
+    from otp_app.providers.simulated_phone import SimulatedPhone
+
+_PATH = routes.SIMULATED_PHONE
+_ASKING = Path(__file__).with_name("templates") / "phone_token.html"
+
+
+class SimulatedPhoneGate:
+    """Asks for the token where anything shows that a request may come from elsewhere.
+
+    `?token=` in the address is exchanged for a cookie. The page itself shows nothing yet: the state
+    of the simulated phone asks for the same.
+    """
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self.app = app
+        self._is_behind_proxy = settings.is_behind_proxy
+        self._is_https = settings.is_https
+        self._asking = _ASKING.read_text()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        is_asked = scope["type"] == "http" and routes.page_at(scope["path"]) == _PATH
+        answer = self._answer(Request(scope)) if is_asked else None
+        await (answer or self.app)(scope, receive, send)
+
+    def _answer(self, request: Request) -> Response | None:
+        """The answer in place of the page; None for who may have the page."""
+        phone = services.current().simulated_phone
+        if phone is None:
+            return None
+        if phone.is_token(request.query_params.get("token", "")):
+            return self._exchange(phone)
+        is_here = not self._is_behind_proxy and is_from_this_machine(request.scope)
+        if is_here or phone.is_opened_by(request.headers.get("cookie", "")):
+            return None
+        return HTMLResponse(self._asking, 403)
+
+    def _exchange(self, phone: SimulatedPhone) -> Response:
+        answer = RedirectResponse(_PATH, 303)  # takes the token out of the address
+        answer.set_cookie(
+            routes.PHONE_COOKIE, phone.token, secure=self._is_https, httponly=True, samesite="lax"
+        )
+        return answer
