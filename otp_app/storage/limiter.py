@@ -156,7 +156,7 @@ class SqlLimiter:
         await transact(self.engine, work)
 
     async def has_room(self, spending: Spending, now: datetime) -> bool:
-        """Whether *spending* would be counted."""
+        """True if *spending* would be counted now."""
         (standing,) = await self.standings([spending], now)
         return standing.until is None
 
