@@ -1,9 +1,9 @@
 """The device cookie: a browser's own record of the numbers that it has confirmed.
 
-It outlives the session, so that the owner of a number is known when they come back to confirm it
-again. It is worth one thing: the part of a confirmed number's messages that other clients may not
-use up. It opens no session, and holds no number: a random id, a keyed hash of the id with each
-number, and our signature over all of them.
+The cookie outlives the session, so that the owner of a number is known when they come back to
+confirm the number again. The cookie is worth one thing: the part of a confirmed number's messages
+that other clients may not use up. The cookie opens no session and contains no number: its value is
+a random id, a keyed hash of the id with each number, and our signature over all of them.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ if TYPE_CHECKING:
     from otp_app.phone import PhoneNumber
 
 MAX_AGE = 365 * 24 * 60 * 60  # seconds, from the last success
-MOST_NUMBERS = 3  # a person has one or two; more of them show that a browser is shared
+MOST_NUMBERS = 3  # a person has one or two
 
-_MARK = 16  # bytes of a hash: nobody finds another number with the same one
+_MARK = 16  # bytes of a hash: no second number has the same one
 
 
 @dataclass(frozen=True)
 class KnownDevice:
-    """What one browser's cookie says.
+    """The content of one browser's cookie.
 
     Attributes:
-        marks: what stands for the numbers, the last one first.
+        marks: the keyed hashes of the numbers, the last one first.
     """
 
     id: str
@@ -40,7 +40,7 @@ class KnownDevice:
     key: bytes = field(repr=False)
 
     def has_proved(self, phone: PhoneNumber) -> bool:
-        """Whether *phone* is one of the numbers."""
+        """True if *phone* is one of the numbers."""
         return self._mark(phone) in self.marks
 
     def remembering(self, phone: PhoneNumber) -> KnownDevice:
@@ -50,14 +50,14 @@ class KnownDevice:
         return KnownDevice(self.id, marks[:MOST_NUMBERS], self.key)
 
     def _mark(self, phone: PhoneNumber) -> str:
-        """Of another device, the same number has another mark."""
+        """The keyed hash of *phone*. Another device has another one for the same number."""
         labelled = f"otp_app.device mark\0{self.id}\0{phone.e164}".encode()
         digest = hmac.digest(self.key, labelled, "sha256")[:_MARK]
         return urlsafe_b64encode(digest).decode().rstrip("=")
 
 
 class DeviceCookies:
-    """Writes and reads the cookie. `__Host-` and `Secure` where people come by https."""
+    """Writes and reads the cookie. With https, it has the prefix `__Host-` and is `Secure`."""
 
     def __init__(self, secret: str, *, secure: bool) -> None:
         self.name = "__Host-device" if secure else "device"

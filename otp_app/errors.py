@@ -238,7 +238,7 @@ class VerificationExpired(VerificationError):
 
 
 class CodeUsedUp(VerificationError):
-    """The code takes no more guesses, because of guesses in other browsers. It can be replaced."""
+    """Guesses in other browsers have used the code up. A new code can be sent at once."""
 
     code = "code_used_up"
     status = 410

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from otp_app.verification.events import Event
 
 RIGHT, WRONG = "123456", "000000"
+LIFETIME = timedelta(minutes=10)
 
 
 @dataclass
@@ -96,9 +98,9 @@ class FakeProvider:
 
 @dataclass
 class SharingProvider(FakeProvider):
-    """As Twilio: all who verify a number get one reference, one code and five guesses in all.
+    """A provider like Twilio: all flows of a number get one reference, one code and five guesses.
 
-    A guess after them ends the verification, and the number gets no other.
+    A sixth guess ends the verification, and the number gets no other one.
     """
 
     shares_codes: bool = True
@@ -116,7 +118,7 @@ class SharingProvider(FakeProvider):
     async def resend(
         self, reference: Reference, to: PhoneNumber, channel: Channel, language: str = ""
     ) -> Reference:
-        """As a start."""
+        """Do the same as a start."""
         del reference
         return await self.start(to, channel, language)
 
@@ -257,6 +259,58 @@ class Oracle(FakeProvider):
         if self.loses_answers:
             self.loses_answers = False
             raise ProviderTimedOut
+
+
+@dataclass
+class SharingOracle(Oracle):
+    """An oracle that can be like Twilio, as `SharingProvider`, and then allows five guesses."""
+
+    over: set[Reference] = field(default_factory=set)
+    """References that were approved or canceled."""
+
+    async def start(self, to: PhoneNumber, channel: Channel, language: str = "") -> Reference:
+        """Send the code of a pending verification once more, if codes are shared."""
+        pending = self.running.get(to.e164)
+        if not self.shares_codes or pending is None or not self._lives(pending):
+            return await super().start(to, channel, language)
+        return await self.resend(pending, to, channel, language)
+
+    async def check(self, reference: Reference, to: PhoneNumber, code: str) -> CheckOutcome:
+        """Report a reference that is gone or used up, as Twilio does."""
+        before, is_gone = len(self.log), self.shares_codes and not self._lives(reference)
+        is_used_up = self.shares_codes and self.guesses(reference) >= self.max_attempts
+        if is_gone or is_used_up:
+            code = ""
+        try:
+            outcome = await super().check(reference, to, code)
+        finally:
+            if len(self.log) > before and self.codes[reference] == code:
+                self.over.add(reference)
+        if is_gone:
+            return CheckOutcome.EXPIRED
+        return CheckOutcome.EXHAUSTED if is_used_up else outcome
+
+    async def cancel(self, reference: Reference) -> None:
+        """Take no more guesses either."""
+        await super().cancel(reference)
+        self.over.add(reference)
+
+    def guesses(self, reference: Reference) -> int:
+        """The number of guesses at *reference*."""
+        asked = [one.action for one in self.log if one.reference == reference]
+        return asked.count(Action.CHECK)
+
+    def _lives(self, reference: Reference) -> bool:
+        began = next(one.at for one in self.log if one.reference == reference)
+        return reference not in self.over and self.clock.now() < began + LIFETIME
+
+    def _send(self, reference: Reference, to: PhoneNumber) -> Reference:
+        code = self.codes.get(reference)
+        try:
+            return super()._send(reference, to)
+        finally:
+            if self.shares_codes and code:
+                self.codes[reference] = code
 
 
 @dataclass

@@ -45,8 +45,8 @@ class Caller:
         address: what limits by address count under.
         flow: of the browser that brings our cookie.
         proved: the number that this browser's session is for, in E.164, or nothing.
-        device: what this browser can show of earlier successes. None of an API key: a program
-            speaks for many people, and each of its calls may be about somebody else's number.
+        device: the browser's record of earlier successes. None for an API key: a program speaks
+            for many people, and each of its calls may be about another person's number.
         key: the name of the API key, or nothing.
         language: a BCP 47 tag, for messages; or nothing, if it asked for none that we speak.
     """

@@ -26,7 +26,15 @@ from otp_app.operations.installation import (
 from otp_app.storage.limiter import SqlLimiter, Standing
 from otp_app.storage.sql import SqlStore
 from otp_app.verification.channels import reaching
-from otp_app.verification.limits import Action, Client, Limit, Scope, Spending, spendings
+from otp_app.verification.limits import (
+    UNCONFIRMED,
+    Action,
+    Client,
+    Limit,
+    Scope,
+    Spending,
+    spendings,
+)
 from otp_app.verification.models import Flow
 
 if TYPE_CHECKING:
@@ -39,7 +47,9 @@ if TYPE_CHECKING:
 MOST = 20  # verifications
 _BY_NUMBER = {Scope.NUMBER, Scope.STRANGERS, Scope.FAILURES, Scope.PREFIX} | {
     Scope.COUNTRY,
+    Scope.COUNTRY_CONFIRMED,
     Scope.EVERYBODY,
+    *UNCONFIRMED,
 }
 _NOBODY = Client(Flow(""), "")
 
@@ -126,4 +136,4 @@ def _limit(standing: Standing) -> str:
     limit, until = standing.limit, standing.until
     mark = "full" if until else "room"
     room = f", room from {until:%Y-%m-%d %H:%M:%S} UTC" if until else ""
-    return f"  {mark}  {limit.name:<28}{standing.used} of {rate(limit)}{room}"
+    return f"  {mark}  {limit.name:<34}{standing.used} of {rate(limit)}{room}"

@@ -129,7 +129,7 @@ class SqlLimiter:
         self._recall(self._uses(spendings), now)
 
     async def has_room(self, spending: Spending, now: datetime) -> bool:
-        """Whether *spending* would be counted."""
+        """True if *spending* would be counted now."""
         (standing,) = await self.standings([spending], now)
         return standing.until is None
 

@@ -65,7 +65,7 @@ def reference_of(id_: str) -> ColumnElement[str | None]:
 
 
 def shared(phone_key: str, provider: str, flow: Flow, now: datetime) -> Executable:
-    """What *provider* has for the number and has not ended, and the guesses *flow* could get."""
+    """Verifications of the number that *provider* has not ended, with the guesses for *flow*."""
     gone = verifications.alias("gone").c
     same = (gone.provider == _v.provider, gone.reference == _v.reference)
     is_gone = exists().where(*same, or_(gone.canceled, gone.status == Status.APPROVED))

@@ -69,7 +69,8 @@ def kept(
 ) -> Number:
     """Guesses at *reference* that the open flows but *flow* keep.
 
-    A flow that joined keeps all that it was given, the first one what the others may not have.
+    A flow that joined keeps all guesses that it was given. The first flow keeps those that a flow
+    which joins cannot get.
     """
     share = least(_other.attempts_left, _other.attempts - JOINED_ATTEMPTS - _other.guesses)
     keeps = case((_other.joined, _other.attempts_left), else_=greatest(share, 0))
@@ -78,7 +79,7 @@ def kept(
 
 
 def joins(reference: Reference, flow: str | Column[Any], now: datetime) -> ColumnElement[bool]:
-    """Whether an open flow has *reference* already, and *flow* did not have it first."""
+    """True if another open flow has *reference* already, and *flow* did not have it first."""
     is_another = (_first.flow != flow, is_open(_first), _first.expires_at > now)
     was_first = (_own.flow == flow, ~_own.joined)
     return and_(
@@ -95,5 +96,5 @@ def _sum(number: Number) -> Select[int]:
 def _same(
     row: Columns, reference: Reference | ColumnElement[Any]
 ) -> tuple[ColumnElement[bool], ...]:
-    """Whether *row* has *reference*, at the provider of the row that is asked about."""
+    """True if *row* has *reference*, at the provider of the row that the statement is about."""
     return row.provider == _v.provider, row.reference == reference

@@ -23,8 +23,8 @@ log = structlog.get_logger(__name__)
 class Breaker:
     """Spends all of the `PAUSE` limits of a country with too few successes.
 
-    Of one address, or API key, few verifications count: whoever wants a country to be paused needs
-    many addresses, as a pumper does.
+    Only a few verifications of one address, or API key, count. An attacker who wants to pause a
+    country needs many addresses, as a pumper has them.
 
     A pause lasts as long as the window that is looked at, so when it ends none of what led to it
     counts any more.

@@ -190,7 +190,7 @@ class Budget:
         await self.limiter.forgive(self._failures(client, phone))
 
     async def _is_paused(self, pauses: Sequence[Spending]) -> bool:
-        """Whether one of *pauses* is in force."""
+        """True if one of *pauses* is in force."""
         now = self.now()
         return any([not await self.limiter.has_room(pause, now) for pause in pauses])
 

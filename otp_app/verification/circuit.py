@@ -143,7 +143,7 @@ class Guarded:
 
     @property
     def shares_codes(self) -> bool:
-        """Whether all who verify one number at the same time get one reference."""
+        """True if all flows that verify one number at the same time get one reference."""
         return self._provider.shares_codes
 
     @property

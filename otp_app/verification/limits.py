@@ -43,7 +43,7 @@ TRUSTED_FOR = DAY
 
 COUNTED_BY_ADDRESS = 2
 """Verifications of one address that count towards a pause. A person needs one, and a second one
-after a mistyped number. More of them tell of one address, and not of a country."""
+after a mistyped number. Further ones say something about the address, not about the country."""
 
 
 class Action(StrEnum):
@@ -83,7 +83,7 @@ class Limit:
     """At most *amount* in any *window*.
 
     Attributes:
-        part_of: the row that this one is a part of. Where a setting changes that row and not this
+        part_of: the row that this one is a part of. If a setting changes that row and not this
             one, this one changes in proportion.
     """
 
@@ -103,7 +103,7 @@ POLICY: tuple[Limit, ...] = (
     Limit("LIMIT_SEND_NUMBER_DAY", Action.SEND, Scope.NUMBER, 10, DAY),
     # Of the five, strangers to a confirmed number leave two to whom it belongs, as login.gov does.
     Limit("LIMIT_SEND_NUMBER_STRANGERS", Action.SEND, Scope.STRANGERS, 3, HOUR),
-    # Of the ten of a day they leave four: three an hour would use up the ten in four hours.
+    # And four of the ten a day: without this row, three an hour use up the day in four hours.
     Limit(
         "LIMIT_SEND_NUMBER_UNPROVED_DAY",
         Action.SEND,
@@ -127,9 +127,9 @@ POLICY: tuple[Limit, ...] = (
     Limit("LIMIT_SEND_COUNTRY", Action.SEND, Scope.COUNTRY, 60, HOUR),
     Limit("LIMIT_SEND_TOTAL", Action.SEND, Scope.EVERYBODY, 200, HOUR),
     Limit("LIMIT_SEND_TOTAL_DAY", Action.SEND, Scope.EVERYBODY, 1000, DAY),
-    # Messages to numbers that nobody has confirmed use four fifths of these at most. The last fifth
-    # is for confirmed numbers and API keys: new numbers cost an attacker nothing, so they alone
-    # must not be able to stop a country or everything.
+    # Numbers that nobody has confirmed get four fifths of these at most. The last fifth is for
+    # confirmed numbers and API keys: new numbers cost an attacker nothing, so messages to them must
+    # not be able to stop a country or everything.
     Limit(
         "LIMIT_SEND_COUNTRY_UNCONFIRMED",
         Action.SEND,
@@ -156,8 +156,8 @@ POLICY: tuple[Limit, ...] = (
     ),
     # So many in a window of which too few come to a success: the country is paused for the window.
     Limit("LIMIT_SEND_COUNTRY_PAUSE", Action.PAUSE, Scope.COUNTRY, 20, HOUR),
-    # What confirmed numbers and API keys get of a paused country: the same fifth. A pumper can
-    # confirm the numbers that he rents, so a pause must have an end for them too.
+    # Confirmed numbers and API keys get the same fifth of a paused country. A pumper can confirm
+    # rented numbers, so the messages to confirmed numbers must have an end too.
     Limit(
         "LIMIT_SEND_COUNTRY_CONFIRMED",
         Action.SEND,
@@ -184,10 +184,10 @@ POLICY: tuple[Limit, ...] = (
 
 
 class Device(Protocol):
-    """What a browser keeps of its successes when its session is over."""
+    """A browser's record of its successes, for the time after its session."""
 
     def has_proved(self, phone: PhoneNumber) -> bool:
-        """Whether one of the successes was with *phone*."""
+        """True if one of the successes was with *phone*."""
         ...
 
 
@@ -199,7 +199,7 @@ class Client:
         proved: the number, in E.164, that this browser's session is for; or empty.
         key: the name of the API key, in place of the address; or empty.
         language: a BCP 47 tag, for messages; the provider's own choice, if there is none.
-        device: what this browser can show of earlier successes; None of an API key.
+        device: the browser's record of earlier successes; None for an API key.
     """
 
     flow: Flow
@@ -211,11 +211,11 @@ class Client:
 
     @property
     def source(self) -> str:
-        """What a message counts under where places are compared: the API key, else the address."""
+        """The origin of a message: the API key, else the address."""
         return f"key {self.key}" if self.key else self.address
 
     def has_proved(self, phone: PhoneNumber) -> bool:
-        """Whether this browser has proved to hold *phone*: by its session, or before it."""
+        """True if this browser has proved to hold *phone*: by its session, or earlier."""
         return self.proved == phone.e164 or bool(self.device and self.device.has_proved(phone))
 
     @property

@@ -54,8 +54,8 @@ class CheckOutcome(StrEnum):
 
 JOINED_ATTEMPTS = 2
 """Guesses of a browser that asks for a code while another browser waits for one to the same number.
-Twilio gives both the same code, and five guesses in all. Two forgive one typing mistake, and leave
-three to the browser that was first: wrong codes of one person do not use up those of another."""
+Twilio gives both the same code, and five guesses in all. Two guesses forgive one typing mistake and
+leave three to the first browser: wrong codes of one person use up no guess of another person."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class Verification:
 
 @dataclass(frozen=True)
 class Running:
-    """A verification of one number that a provider shares, as a new flow finds it.
+    """A verification that a provider runs for a number, seen by a new flow for the same number.
 
     Attributes:
         room: guesses that a new flow can get.

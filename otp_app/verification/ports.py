@@ -48,8 +48,8 @@ class Provider(Protocol):
     """Whether it refuses to verify a number that it is verifying already, whoever asks."""
 
     shares_codes: bool
-    """Whether all who verify one number at the same time get one reference, with one code and one
-    count of guesses."""
+    """True if all flows that verify one number at the same time get one reference, with one code
+    and one count of guesses."""
 
     async def open(self) -> None:
         """Make ready to work on the running event loop.
@@ -143,7 +143,7 @@ class Limiter(Protocol):
         ...
 
     async def has_room(self, spending: Spending, now: datetime) -> bool:
-        """Whether a limit has room. Counts nothing, and reports nothing to the operator."""
+        """True if a limit has room. Counts nothing, and reports nothing to the operator."""
         ...
 
     async def exhaust(self, spending: Spending, now: datetime) -> bool:
@@ -189,9 +189,9 @@ class Journal(Protocol):
     async def countries(
         self, since: datetime, until: datetime, by_source: int
     ) -> Mapping[str, Conversion]:
-        """What became of verifications that a provider sent in that time, by region.
+        """The conversion of the verifications that a provider sent in that time, by region.
 
-        At most *by_source* of one address or API key count. Chance decides which.
+        At most *by_source* verifications of one address or API key count. Chance decides which.
         """
         ...
 
@@ -294,9 +294,9 @@ class VerificationStore(Protocol):
     async def running(
         self, phone: PhoneNumber, provider: str, flow: Flow, now: datetime
     ) -> Sequence[Running]:
-        """What *provider* runs for *phone*, as far as it is known here, whoever asked for it.
+        """The verifications that *provider* runs for *phone*, one for each reference.
 
-        How much *flow* could use of each is counted as for a new verification.
+        Their room is counted for a new verification of *flow*.
         """
         ...
 

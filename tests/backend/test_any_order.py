@@ -36,14 +36,15 @@ from otp_app.phone import PhoneNumber
 from otp_app.storage.engine import migrate, open_engine
 from otp_app.storage.limiter import SqlLimiter
 from otp_app.storage.numbers import Numbers
+from otp_app.storage.rows import hashed
 from otp_app.storage.sessions import SqlSessions
 from otp_app.storage.sql import SqlStore
-from otp_app.storage.tables import Stage, audit
+from otp_app.storage.tables import Stage, audit, sessions, verifications
 from otp_app.verification.audit import Outcome
 from otp_app.verification.budget import CANCELS, PAID_BY_GUESS, PAID_BY_MESSAGE, Call
-from otp_app.verification.limits import POLICY, Action, Client, Scope, spendings
+from otp_app.verification.limits import POLICY, UNCONFIRMED, Action, Client, Scope, spendings
 from otp_app.verification.looking import Screening
-from otp_app.verification.models import Channel, Policy
+from otp_app.verification.models import JOINED_ATTEMPTS, OPEN, Channel, Policy
 from otp_app.verification.service import VerificationService
 from otp_app.verification.sessions import Sessions
 from otp_app.verification.sweeper import Sweeper
@@ -51,7 +52,7 @@ from otp_app.web.sessions import NOT_FINISHED
 from tests.backend.client import STATE, Socket
 from tests.backend.conftest import ORIGIN, Browser
 from tests.emulator import Clock
-from tests.fakes import Asked, Oracle
+from tests.fakes import Asked, SharingOracle
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -59,6 +60,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Row
 
     from otp_app.verification.limits import Limit, Spending
+    from otp_app.verification.models import Flow, Reference
 
 T = TypeVar("T")
 
@@ -70,7 +72,12 @@ VIEWS = ["show_phone", "show_code", "show_verified"]
 PAGES = ["/", "/code", "/verified", "/request-otp?number=%2B447400123456", "/verify-otp?code=1"]
 LIFETIME = Policy().lifetime
 LISTS = (Scope.SESSION_NUMBERS, Scope.ADDRESS_NUMBERS)  # count from each number's first use
-SOME = (*LISTS, Scope.STRANGERS)  # holds for confirmed numbers only
+SOME = (
+    *LISTS,
+    Scope.STRANGERS,
+    Scope.COUNTRY_CONFIRMED,
+    *UNCONFIRMED,
+)  # hold for some numbers only
 SECRET = b"secret of the tests"
 REACHED = {Outcome.OK, Outcome.REJECTED, Outcome.UNKNOWN}  # what the provider has in its log, too
 QUARTER = timedelta(minutes=15)
@@ -112,6 +119,8 @@ class Person:
     shown: dict[str, Any] = field(default_factory=dict)
     proved: set[str] = field(default_factory=set)
     """The endings of the numbers that the provider said yes to, for this browser."""
+    flows: set[Flow] = field(default_factory=set)
+    """All flows that this browser has had."""
 
 
 class AnyOrder(RuleBasedStateMachine):
@@ -132,7 +141,7 @@ class AnyOrder(RuleBasedStateMachine):
     def begin(self) -> None:
         folder = Path(self.stack.enter_context(tempfile.TemporaryDirectory()))
         self.clock = Clock(datetime(2026, 3, 1, 12, tzinfo=UTC))
-        self.oracle = Oracle(clock=self.clock)
+        self.oracle = SharingOracle(clock=self.clock)
         self.real = services.current()
         self.stack.callback(services.install, self.real)
         self.working = self._service(f"sqlite:///{shutil.copy(self.template, folder)}")
@@ -219,6 +228,26 @@ class AnyOrder(RuleBasedStateMachine):
             self.clock.tick(31)
             self.keep_asking(second, number, times=7, seconds=2)
 
+    @rule(shares=st.booleans())
+    def provider_shares_codes(self, shares: bool) -> None:
+        self.oracle.shares_codes = shares
+
+    @rule(first=people, second=people, number=numbers, times=st.integers(1, 6))
+    def guess_at_a_shared_code(
+        self, first: int, second: int, number: PhoneNumber, times: int
+    ) -> None:
+        self.provider_shares_codes(shares=True)
+        self.ask(first, number, Channel.SMS, "form")
+        self.clock.tick(31)
+        self.ask_and_guess(second, number, ["wrong"] * times, "form")
+        self.guess(first, ["right"], "form")
+
+    @rule(owner=people, other=people, number=numbers)
+    def use_up_the_messages_of_an_owner(self, owner: int, other: int, number: PhoneNumber) -> None:
+        self.ask_and_guess(owner, number, ["right"], "form")
+        self.clock.tick(3601)
+        self.keep_asking(other, number, times=4, seconds=121)
+
     @rule(person=people, number=numbers, kind=guesses)
     def without_a_database(self, person: int, number: PhoneNumber, kind: str) -> None:
         """I7: no store, no message and no approval."""
@@ -247,6 +276,8 @@ class AnyOrder(RuleBasedStateMachine):
         self._no_limit_was_passed()
         self._no_call_left_unpaid()
         self._guesses_are_for_the_browser_that_asked_in_time_and_few()
+        self._every_browser_can_use_the_guesses_that_it_keeps()
+        self._the_owner_of_a_number_keeps_a_share_of_its_messages()
         self._only_the_providers_yes_verifies()
         self._nothing_leaks()
         self._all_is_in_the_audit_once()
@@ -288,12 +319,50 @@ class AnyOrder(RuleBasedStateMachine):
             check = self.oracle.log[place]
             if check.action is Action.CHECK:
                 earlier = [a for a in self.oracle.log[:place] if a.reference == check.reference]
-                assert earlier[0].by.flow == check.by.flow
+                asked = [one.by.flow for one in earlier if one.action is Action.SEND]
+                assert check.by.flow in asked
                 assert earlier[0].to == check.to
                 assert check.at < earlier[0].at + LIFETIME
-                assert not any(one.is_yes for one in earlier)
+                is_alone = len(set(asked)) == 1
+                assert not any(one.is_yes for one in earlier if is_alone or check.is_yes)
                 before = sum(one.action is Action.CHECK for one in earlier)
                 assert before < Policy().max_attempts
+
+    def _every_browser_can_use_the_guesses_that_it_keeps(self) -> None:
+        """I10: the provider takes as many guesses as all flows that share a code keep together."""
+        kept: Counter[Reference] = Counter()
+        waiting: Counter[Reference] = Counter()
+        for row in self._call(self._waiting):
+            of_first = max(0, min(row.attempts_left, row.attempts - JOINED_ATTEMPTS - row.guesses))
+            kept[row.reference] += row.attempts_left if row.joined else of_first
+            waiting[row.reference] += 1
+        self.seen["shared codes"] += sum(flows > 1 for flows in waiting.values())
+        for reference, guesses in kept.items():
+            left = Policy().max_attempts - self.oracle.guesses(reference)
+            assert guesses <= left, (reference, guesses, left)
+
+    def _the_owner_of_a_number_keeps_a_share_of_its_messages(self) -> None:
+        """I11: a browser that never confirmed a confirmed number gets a part of its messages."""
+        for place in range(self.judged, len(self.oracle.log)):
+            asked = self.oracle.log[place]
+            for limit in POLICY:
+                if limit.scope is Scope.STRANGERS and self._is_unproved(place):
+                    start = asked.at - limit.window
+                    used = sum(
+                        one.to == asked.to and one.at > start and self._is_unproved(index)
+                        for index, one in enumerate(self.oracle.log[: place + 1])
+                    )
+                    assert used <= limit.amount, (limit.name, asked)
+                    self.seen[f"all of {limit.name}"] += used == limit.amount
+
+    def _is_unproved(self, place: int) -> bool:
+        """True for a message to a confirmed number by a browser that has never confirmed it."""
+        asked = self.oracle.log[place]
+        flows = next(person.flows for person in self.people if asked.by.flow in person.flows)
+        owners = [
+            one.by.flow for one in self.oracle.log[:place] if one.is_yes and one.to == asked.to
+        ]
+        return asked.action is Action.SEND and bool(owners) and not flows & set(owners)
 
     def _only_the_providers_yes_verifies(self) -> None:
         """I4: whatever is shown, to whom the provider has said yes, for that number."""
@@ -320,6 +389,24 @@ class AnyOrder(RuleBasedStateMachine):
         heard = Counter(row.event for row in rows if row.outcome in REACHED)
         assert heard == Counter(one.action for one in self.oracle.log)
 
+    async def _waiting(self) -> Sequence[Row[Any]]:
+        """All open verifications that have a reference."""
+        its = verifications.c
+        is_open = (its.status.in_(sorted(OPEN)), its.expires_at > self.clock.now())
+        query = select(verifications).where(*is_open, its.reference.is_not(None))
+        async with self.working.store.engine.connect() as connection:  # type: ignore[attr-defined]
+            found: Sequence[Row[Any]] = (await connection.execute(query)).all()
+        return found
+
+    async def _sessions(self) -> Sequence[Row[Any]]:
+        """All sessions that are not over, with their flow and number."""
+        columns = (sessions.c.token, verifications.c.flow, verifications.c.phone_key)
+        same = sessions.c.verification == verifications.c.id
+        query = select(*columns).where(same, sessions.c.ends_at > self.clock.now())
+        async with self.working.store.engine.connect() as connection:  # type: ignore[attr-defined]
+            found: Sequence[Row[Any]] = (await connection.execute(query)).all()
+        return found
+
     async def _audited(self) -> Sequence[Row[Any]]:
         async with self.working.store.engine.connect() as connection:  # type: ignore[attr-defined]
             found: Sequence[Row[Any]] = (await connection.execute(select(audit))).all()
@@ -345,6 +432,7 @@ class AnyOrder(RuleBasedStateMachine):
         flow = self.real.flows.read(browser.cookie)
         assert flow is not None
         me.browser, me.client, me.shown = browser, replace(me.client, flow=flow), {}
+        me.flows.add(flow)
         me.tab = self.stack.enter_context(browser.socket(token=f"{id(self)}-{flow}"))
         self.oracle.by = me.client
 
@@ -419,7 +507,7 @@ class AnyOrder(RuleBasedStateMachine):
         browser = Browser(client, cookie)
         token = f"{id(self)}-{place}"
         tab = self.stack.enter_context(browser.socket(token=token))
-        return Person(browser, Client(flow, address), tab)
+        return Person(browser, Client(flow, address), tab, flows={flow})
 
     def _call(self, work: Callable[[], Awaitable[T]]) -> T:
         assert self.backend.portal is not None
@@ -428,23 +516,51 @@ class AnyOrder(RuleBasedStateMachine):
 
 @dataclass
 class Acting:
-    """I2: one person's action, which may send *most* messages."""
+    """I2: one person's action, which may send *most* messages.
+
+    I12: it takes no guess, no message and no session from a browser that did not act.
+    """
 
     machine: AnyOrder
     person: Person
     most: int
     before: int = 0
+    waiting: dict[str, Row[Any]] = field(default_factory=dict)
+    """The open verifications of the others, by their ids."""
+    sessions: dict[str, str] = field(default_factory=dict)
+    """The keyed hash of the number of each session of the others, by the hash of its token."""
+    own: set[str] = field(default_factory=set)
+    """The keyed hashes of the numbers of the person's own sessions."""
 
     def __enter__(self) -> Person:
         self.before = len(self.machine.oracle.log)
         self.machine.oracle.by = self.person.client
+        self.waiting, self.sessions, self.own = self._look()
         return self.person
 
-    def __exit__(self, *exc: object) -> None:
+    def __exit__(self, error: type[BaseException] | None, *exc: object) -> None:
+        if error is None:
+            self._the_others_have_what_they_had()
         done = self.machine.oracle.log[self.before :]
         assert sum(asked.action is Action.SEND for asked in done) <= self.most
         self.person.proved |= {asked.to.ending for asked in done if asked.is_yes}
         self.machine.seen["yes"] += sum(asked.is_yes for asked in done)
+
+    def _the_others_have_what_they_had(self) -> None:
+        waiting, sessions, own = self._look()
+        assert waiting == self.waiting
+        lost = {number for token, number in self.sessions.items() if token not in sessions}
+        assert lost <= self.own - own  # signing out of a number ends all sessions for it
+
+    def _look(self) -> tuple[dict[str, Row[Any]], dict[str, str], set[str]]:
+        mine = {hashed(flow) for flow in self.person.flows}
+        waiting = self.machine._call(self.machine._waiting)
+        found = self.machine._call(self.machine._sessions)
+        return (
+            {row.id: row for row in waiting if row.flow not in mine},
+            {row.token: row.phone_key for row in found if row.flow not in mine},
+            {row.phone_key for row in found if row.flow in mine},
+        )
 
 
 def _subject(limit: Limit, asked: Asked) -> str:
@@ -483,5 +599,7 @@ def test_whatever_is_done_in_whatever_order(seen: Counter[str]) -> None:
         "/verify-otp 429",
         "/verify-otp 409",
         "all send calls",
+        "all of LIMIT_SEND_NUMBER_STRANGERS",
+        "shared codes",
     ):
         assert seen[reached] > 0, reached

@@ -27,7 +27,7 @@ BRITISH, DUTCH = "+4474{:04}0000", "+31612{:06}"
 ONE_BLOCK = "+44740012{:04}"
 STRANGER = Client(Flow("stranger"), "203.0.113.7")
 OWNER = Client(Flow("owner"), "203.0.113.8")
-CONFIRMED, NEW = PhoneNumber("+447700900123"), PhoneNumber("+447700900124")
+CONFIRMED, NEW = PhoneNumber("+447500123456"), PhoneNumber("+447500123457")
 RIPE = 5 * 60  # seconds
 HOUR = 3600
 
@@ -134,7 +134,7 @@ async def test_an_api_key_counts_as_one_address(
 async def test_of_an_address_that_is_counted_in_part_chance_decides_what_counts(
     service: VerificationService, clock: Clock
 ) -> None:
-    """Whoever could choose would confirm those that count, and pump with the others."""
+    """A pumper who could choose would confirm those that count, and pump with the others."""
     for index in range(200):
         who = replace(client(index), address=f"198.51.100.{index // 10}")
         started = await service.start(who, PhoneNumber(BRITISH.format(index)), Channel.SMS)

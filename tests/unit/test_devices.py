@@ -1,4 +1,4 @@
-"""The device cookie: what a browser keeps of its successes, and what nobody can make of it."""
+"""The device cookie: a browser's record of its successes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def cookies() -> DeviceCookies:
 
 
 def cookie_of(cookies: DeviceCookies, *numbers: PhoneNumber, cookie: str = "") -> str:
-    """What a browser has, as `name=value`, after a success with each of *numbers*."""
+    """A browser's cookie, as `name=value`, after a success with each of *numbers*."""
     for phone in numbers:
         cookie = cookies.set_cookie(cookie, phone).partition(";")[0]
     return cookie

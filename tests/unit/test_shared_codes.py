@@ -1,4 +1,4 @@
-"""Twilio gives all browsers that verify a number one code: each keeps its own guesses at it."""
+"""Twilio gives all browsers that verify a number one code. Each browser keeps its own guesses."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from tests.emulator import Clock
 
 PHONE = PhoneNumber("+447400123456")
-VICTIM, STRANGER, THIRD = (Client(Flow(name), "203.0.113.7") for name in ("a", "b", "c"))
+VICTIM, OTHER, THIRD = (Client(Flow(name), "203.0.113.7") for name in ("a", "b", "c"))
 
 
 @pytest.fixture
@@ -49,13 +49,13 @@ async def start(service: VerificationService, who: Client) -> Verification:
 
 
 async def guess(service: VerificationService, who: Client, code: str) -> Verification:
-    """Type *code* into whatever the browser has open."""
+    """Enter *code* for the verification that the browser has open."""
     current = await service.current(who.flow)
     return await service.check(who, current.id if current else "", code)
 
 
 async def miss(service: VerificationService, who: Client) -> OtpError:
-    """What a wrong code comes to."""
+    """The error after a wrong code."""
     with pytest.raises(OtpError) as caught:
         await guess(service, who, WRONG)
     return caught.value
@@ -74,9 +74,9 @@ async def test_wrong_codes_of_another_browser_end_no_verification_but_its_own(
     verifications: VerificationService, provider: SharingProvider
 ) -> None:
     await start(verifications, VICTIM)
-    await start(verifications, STRANGER)
+    await start(verifications, OTHER)
 
-    assert await misses(verifications, STRANGER, 5) == [1, *["attempts_exhausted"] * 4]
+    assert await misses(verifications, OTHER, 5) == [1, *["attempts_exhausted"] * 4]
 
     assert (await guess(verifications, VICTIM, RIGHT)).status is Status.APPROVED
     assert len(provider.checked) == 3
@@ -86,8 +86,8 @@ async def test_the_first_browser_keeps_three_guesses_and_is_told_so(
     verifications: VerificationService, provider: SharingProvider
 ) -> None:
     await start(verifications, VICTIM)
-    await start(verifications, STRANGER)
-    await misses(verifications, STRANGER, 2)
+    await start(verifications, OTHER)
+    await misses(verifications, OTHER, 2)
 
     assert await misses(verifications, VICTIM, 2) == [2, 1]
     assert (await guess(verifications, VICTIM, RIGHT)).status is Status.APPROVED
@@ -97,10 +97,10 @@ async def test_the_first_browser_keeps_three_guesses_and_is_told_so(
 async def test_a_browser_that_comes_later_keeps_two_guesses(
     verifications: VerificationService, provider: SharingProvider
 ) -> None:
-    await start(verifications, STRANGER)
+    await start(verifications, OTHER)
     await start(verifications, VICTIM)
 
-    assert await misses(verifications, STRANGER, 4) == [2, 1, *["attempts_exhausted"] * 2]
+    assert await misses(verifications, OTHER, 4) == [2, 1, *["attempts_exhausted"] * 2]
     assert await misses(verifications, VICTIM, 1) == [1]
 
     assert (await guess(verifications, VICTIM, RIGHT)).status is Status.APPROVED
@@ -114,10 +114,10 @@ async def test_guesses_that_were_made_before_another_browser_came_stay_made(
     await start(verifications, VICTIM)
     assert await misses(verifications, VICTIM, used) == [4, 3, 2, 1][:used]
 
-    await start(verifications, STRANGER)
-    theirs = [one for one in await misses(verifications, STRANGER, 3) if isinstance(one, int)]
+    await start(verifications, OTHER)
+    theirs = [one for one in await misses(verifications, OTHER, 3) if isinstance(one, int)]
 
-    assert len(theirs) == (0 if used == 4 else 1)  # the last one is told as used up
+    assert len(theirs) == (0 if used == 4 else 1)  # the last one ends it
     assert provider.guesses.total() == used + (1 if used == 4 else 2)
     if used < 3:
         assert (await guess(verifications, VICTIM, RIGHT)).status is Status.APPROVED
@@ -136,13 +136,13 @@ async def test_a_third_browser_takes_no_guess_of_the_two_and_gets_no_message(
     verifications: VerificationService, provider: SharingProvider
 ) -> None:
     await start(verifications, VICTIM)
-    await start(verifications, STRANGER)
+    await start(verifications, OTHER)
 
     with pytest.raises(NumberBusy):
         await start(verifications, THIRD)
 
     assert len(provider.sent) == 2
-    assert await misses(verifications, STRANGER, 1) == [1]
+    assert await misses(verifications, OTHER, 1) == [1]
     assert (await guess(verifications, VICTIM, RIGHT)).status is Status.APPROVED
     assert (await start(verifications, THIRD)).attempts_left == 5
 
@@ -150,23 +150,23 @@ async def test_a_third_browser_takes_no_guess_of_the_two_and_gets_no_message(
 async def test_a_code_that_another_browser_has_used_up_is_replaced_before_the_next_message(
     verifications: VerificationService, provider: SharingProvider
 ) -> None:
-    await start(verifications, STRANGER)
-    await misses(verifications, STRANGER, 5)
+    await start(verifications, OTHER)
+    await misses(verifications, OTHER, 5)
 
     await start(verifications, VICTIM)
 
     assert len(provider.canceled) == 1
     assert await misses(verifications, VICTIM, 4) == [4, 3, 2, 1]
     assert (await guess(verifications, VICTIM, RIGHT)).status is Status.APPROVED
-    assert isinstance(await miss(verifications, STRANGER), AttemptsExhausted)
+    assert isinstance(await miss(verifications, OTHER), AttemptsExhausted)
 
 
 async def test_a_browser_that_gives_up_leaves_its_guesses_to_the_next(
     verifications: VerificationService, provider: SharingProvider
 ) -> None:
-    await start(verifications, STRANGER)
-    await misses(verifications, STRANGER, 1)
-    await verifications.cancel(STRANGER.flow)
+    await start(verifications, OTHER)
+    await misses(verifications, OTHER, 1)
+    await verifications.cancel(OTHER.flow)
 
     assert (await start(verifications, VICTIM)).attempts_left == 4
     assert await misses(verifications, VICTIM, 3) == [3, 2, 1]
@@ -178,11 +178,11 @@ async def test_who_was_first_stays_first_after_starting_again(
     verifications: VerificationService, provider: SharingProvider
 ) -> None:
     await start(verifications, VICTIM)
-    await start(verifications, STRANGER)
+    await start(verifications, OTHER)
     await verifications.cancel(VICTIM.flow)
 
     assert (await start(verifications, VICTIM)).attempts_left == 3
-    assert await misses(verifications, STRANGER, 2) == [1, "attempts_exhausted"]
+    assert await misses(verifications, OTHER, 2) == [1, "attempts_exhausted"]
     assert await misses(verifications, VICTIM, 2) == [2, 1]
     assert (await guess(verifications, VICTIM, RIGHT)).status is Status.APPROVED
     assert provider.held_back == set()
@@ -192,11 +192,11 @@ async def test_a_new_message_gives_no_browser_more_guesses(
     verifications: VerificationService, clock: Clock
 ) -> None:
     mine = await start(verifications, VICTIM)
-    theirs = await start(verifications, STRANGER)
-    await misses(verifications, STRANGER, 1)
+    theirs = await start(verifications, OTHER)
+    await misses(verifications, OTHER, 1)
     clock.tick(30)
 
-    again = await verifications.resend(STRANGER, theirs.id, Channel.SMS)
+    again = await verifications.resend(OTHER, theirs.id, Channel.SMS)
     assert again.attempts_left == 1
     assert (await verifications.resend(VICTIM, mine.id, Channel.SMS)).attempts_left == 3
 
@@ -220,10 +220,10 @@ async def test_a_code_that_was_used_up_elsewhere_locks_nobody_and_a_new_one_come
 async def test_no_other_browser_is_asked_for_a_guess_at_a_code_that_is_used_up(
     verifications: VerificationService, provider: SharingProvider
 ) -> None:
-    await start(verifications, STRANGER)
+    await start(verifications, OTHER)
     await start(verifications, VICTIM)
     provider.answers = [CheckOutcome.EXHAUSTED]
-    await miss(verifications, STRANGER)
+    await miss(verifications, OTHER)
     before = len(provider.checked)
 
     with pytest.raises(CodeUsedUp):
@@ -253,10 +253,10 @@ async def test_what_was_approved_or_canceled_stands_in_nobodys_way(
     verifications: VerificationService, provider: SharingProvider, clock: Clock
 ) -> None:
     await start(verifications, VICTIM)
-    await start(verifications, STRANGER)
+    await start(verifications, OTHER)
     await misses(verifications, VICTIM, 1)
-    await misses(verifications, STRANGER, 1)
-    await guess(verifications, STRANGER, RIGHT)
+    await misses(verifications, OTHER, 1)
+    await guess(verifications, OTHER, RIGHT)
 
     assert (await start(verifications, THIRD)).attempts_left == 5
     await misses(verifications, THIRD, 5)
@@ -265,19 +265,19 @@ async def test_what_was_approved_or_canceled_stands_in_nobodys_way(
         verifications.store, verifications.limiter, {provider.name: provider}, clock.now
     )
     await sweeper.sweep()
-    assert (await start(verifications, STRANGER)).attempts_left == 5
+    assert (await start(verifications, OTHER)).attempts_left == 5
 
 
 async def test_guesses_of_two_browsers_at_once_are_five_in_all_and_each_has_its_own(
     verifications: VerificationService, sql_store: SqlStore
 ) -> None:
-    first, later = [(await start(verifications, who)).id for who in (VICTIM, STRANGER)]
+    first, later = [(await start(verifications, who)).id for who in (VICTIM, OTHER)]
     second = open_engine(f"sqlite:///{sql_store.engine.url.database}")
     stores = [sql_store, SqlStore(second, Numbers(SECRET))]  # two processes
     taken: list[str] = []
 
     async def take(turn: int) -> None:
-        id_, flow = ((first, VICTIM.flow), (later, STRANGER.flow))[turn % 2]
+        id_, flow = ((first, VICTIM.flow), (later, OTHER.flow))[turn % 2]
         with suppress(StoreUnavailable):  # a busy machine; then nothing is taken
             if await stores[turn // 2 % 2].take_attempt(id_, flow, verifications.now()):
                 taken.append(id_)
@@ -296,7 +296,7 @@ async def test_of_two_browsers_that_come_at_once_one_gets_the_guesses(
     await start(verifications, VICTIM)
 
     class Blind(SqlStore):
-        """Sees nothing of what is running, as a process that looked a moment too early."""
+        """Finds nothing running, as a process that asked a moment too early."""
 
         async def running(
             self, phone: PhoneNumber, provider: str, flow: Flow, now: datetime
@@ -307,7 +307,7 @@ async def test_of_two_browsers_that_come_at_once_one_gets_the_guesses(
     store = verifications.store
     assert isinstance(store, SqlStore)
     blind = replace(verifications, store=Blind(store.engine, store.numbers))
-    assert (await start(blind, STRANGER)).attempts_left == 2
+    assert (await start(blind, OTHER)).attempts_left == 2
     assert (await start(blind, THIRD)).attempts_left == 0
 
-    assert (await guess(verifications, STRANGER, RIGHT)).status is Status.APPROVED
+    assert (await guess(verifications, OTHER, RIGHT)).status is Status.APPROVED

@@ -106,10 +106,8 @@ async def test_after_the_hour_strangers_have_three_again(
     assert await sent(confirmed, *map(stranger, range(10, 14))) == 3
 
 
-async def strangers_at_full_speed(
-    service: VerificationService, clock: Clock, until: datetime
-) -> int:
-    """New browsers that ask at every moment at which a limit lets them; how many got a message."""
+async def attack_at_full_speed(service: VerificationService, clock: Clock, until: datetime) -> int:
+    """Ask from new browsers as often as the limits allow; gives the number of messages."""
     count = 0
     for index in itertools.count():
         if clock.now() >= until:
@@ -127,25 +125,25 @@ async def strangers_at_full_speed(
 
 @pytest.mark.parametrize("owner", [OWNER, OWNER_BY_DEVICE], ids=["session", "device cookie only"])
 @pytest.mark.parametrize("hour", range(1, 25))
-async def test_at_every_hour_of_a_day_of_strangers_the_owner_gets_a_message(
+async def test_at_every_hour_of_a_day_of_attack_the_owner_gets_a_message(
     confirmed: VerificationService, clock: Clock, owner: Client, hour: int
 ) -> None:
     limits = [limit for limit in POLICY if limit.scope in OF_THE_NUMBER]
     service, began = replace(confirmed, limits=limits), clock.now()
 
-    count = await strangers_at_full_speed(service, clock, began + timedelta(hours=hour))
+    count = await attack_at_full_speed(service, clock, began + timedelta(hours=hour))
     clock.tick(31)  # one message at a time to a number
 
     assert count >= min(3 * hour, 6)
     assert await sent(service, replace(owner, flow=Flow("the owner is back"))) == 1
 
 
-async def test_of_the_ten_of_a_day_strangers_leave_four_to_the_owner(
+async def test_an_attack_leaves_the_owner_four_of_the_ten_messages_of_a_day(
     confirmed: VerificationService, clock: Clock
 ) -> None:
     limits = [limit for limit in POLICY if limit.scope in OF_THE_NUMBER]
     service = replace(confirmed, limits=limits)
-    count = await strangers_at_full_speed(service, clock, clock.now() + timedelta(hours=20))
+    count = await attack_at_full_speed(service, clock, clock.now() + timedelta(hours=20))
 
     back = [replace(OWNER_BY_DEVICE, flow=Flow(f"back-{index}")) for index in range(5)]
     answers = []
@@ -156,7 +154,7 @@ async def test_of_the_ten_of_a_day_strangers_leave_four_to_the_owner(
     assert (count, answers) == (6, [1, 1, 1, 1, 0])
 
 
-async def test_a_device_of_another_number_makes_nobody_less_strange(
+async def test_a_device_cookie_for_another_number_makes_nobody_the_owner(
     confirmed: VerificationService,
 ) -> None:
     other = DEVICES.read(DEVICES.set_cookie("", PhoneNumber("+447400123457")).partition(";")[0])
@@ -166,7 +164,7 @@ async def test_a_device_of_another_number_makes_nobody_less_strange(
 
 
 async def test_an_api_key_owns_no_number(confirmed: VerificationService) -> None:
-    """Whoever stands before the program's page may ask for any number."""
+    """A person in front of the program may ask for any number."""
     programs = [replace(stranger(index), key="shop") for index in range(10)]
 
     assert await sent(confirmed, *programs) == 3

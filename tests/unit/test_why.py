@@ -82,7 +82,7 @@ async def test_of_a_number_that_nobody_asked_for_there_is_nothing_to_tell(out: C
 
     assert "newest first, at most 20\n  none\n" in told
     assert "full" not in told
-    assert len(re.findall(r"  room  LIMIT_\w+ +0 of", told)) == 13
+    assert len(re.findall(r"  room  LIMIT_\w+ +0 of", told)) == 18
 
 
 async def test_the_number_is_found_in_any_form(limited: VerificationService, out: Capture) -> None:
@@ -108,9 +108,9 @@ async def test_a_message_on_its_way_and_the_limits_it_used_are_told(
     line = "call by fake: sent, waits for its code, 1 message, 5 guesses left, good until"
     assert f"  {at(clock.now())}  {line} {until}\n" in told
     room = at(clock.now() + timedelta(seconds=30))
-    assert f"full  LIMIT_SEND_NUMBER_BURST     1 of 1 in 0:00:30, room from {room}\n" in told
-    assert "room  LIMIT_SEND_NUMBER           1 of 5 in 1:00:00\n" in told
-    assert "room  LIMIT_SEND_TOTAL_DAY        1 of 1000 in 1 day\n" in told
+    assert f"full  LIMIT_SEND_NUMBER_BURST           1 of 1 in 0:00:30, room from {room}\n" in told
+    assert "room  LIMIT_SEND_NUMBER                 1 of 5 in 1:00:00\n" in told
+    assert "room  LIMIT_SEND_TOTAL_DAY              1 of 1000 in 1 day\n" in told
     assert "SESSION" not in told
 
 
@@ -193,8 +193,8 @@ async def test_wrong_codes_lock_the_browser_until_a_time_that_is_told(
         f"ended by wrong codes, 1 message, 0 guesses left, its browser gets no new code until {end}"
         in told
     )
-    assert "room  LIMIT_CHECK_NUMBER          5 of 20 in 1:00:00" in told
-    assert "room  LIMIT_CHECK_FAILURES        5 of 100 in 30 days" in told
+    assert "room  LIMIT_CHECK_NUMBER                5 of 20 in 1:00:00" in told
+    assert "room  LIMIT_CHECK_FAILURES              5 of 100 in 30 days" in told
 
 
 async def test_a_limit_that_is_full_comes_first_and_says_when_there_is_room(
@@ -211,7 +211,9 @@ async def test_a_limit_that_is_full_comes_first_and_says_when_there_is_room(
     told = (await out.why(PHONE.e164)).partition("Limits")[2].splitlines()
 
     room = at(begun + timedelta(hours=1))
-    assert told[1] == f"  full  LIMIT_SEND_NUMBER           5 of 5 in 1:00:00, room from {room}"
+    assert (
+        told[1] == f"  full  LIMIT_SEND_NUMBER                 5 of 5 in 1:00:00, room from {room}"
+    )
     assert not any(line.startswith("  full") for line in told[2:])
 
 
