@@ -231,8 +231,8 @@ def _expired(channels: Sequence[Channel]) -> rx.Component:
 def _finishing() -> rx.Component:
     """Goes for the session, which only a post can bring: a socket sets no cookies.
 
-    A tab that did not check the code has no proof. It posts all the same: if another tab has
-    finished, the browser has the session by now; if not, the answer says so.
+    A tab that did not check the code has no proof and posts the form all the same. If another tab
+    has finished, the browser has the session by now; if not, the answer says so.
     """
     return rx.fragment(
         heading(FINISHING),

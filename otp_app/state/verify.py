@@ -116,7 +116,7 @@ class VerifyState(rx.State):
     expires_at: int = 0  # ms, as `clock`
     zone: str = ""  # the name of the one that times are shown in
     code_length: int = 6
-    proof: str = ""  # that this tab entered the right code: what `/finish` exchanges
+    proof: str = ""  # only in the tab that entered the right code; `/finish` exchanges it
     proved: str = ""  # the ending of the number that this browser's session is for
     resend_at: int = 0  # ms since 1970 by the server's clock, as is `clock`
     clock: int = 0
@@ -260,7 +260,7 @@ class VerifyState(rx.State):
         client, id_ = await self._asked()
         here = services.current()
         approved = await here.verifications.check(client, id_, _text(form, "code"))
-        self.proof = here.proofs.issue(client.flow, approved.id)  # to this tab and no other
+        self.proof = here.proofs.issue(client.flow, approved.id)  # no other tab gets it
         return approved
 
     async def _resend(self, channel: Channel | None = None) -> Verification:

@@ -56,8 +56,8 @@ class Sessions:
     async def open(self, flow: Flow, id_: str) -> Token | None:
         """Exchange the approval of *id_* in *flow* for a session: once, and soon after it.
 
-        The caller knows that the browser entered the code itself: by a proof, or as it has just
-        checked the code.
+        The caller has made sure that this browser entered the code: by a proof, or by the check
+        that has just approved *id_*.
 
         The token is new: what the browser had before it verified, somebody else may know.
         """

@@ -265,8 +265,8 @@ async def _dev_cookie(request: Request) -> Response:
 async def _prove(request: Request, code: str) -> Token | None:
     """Check *code* for what this browser has open, and get a session for it.
 
-    A second post of the form brings the session already, in place of the flow. One that brings the
-    flow of before gets nothing: whoever knows the flow cookie can send such a post.
+    A second post of the form brings the session already, in place of the flow. A post with the
+    flow of before gets no session: anybody who knows the flow cookie can send it.
 
     Raises:
         OtpError: as `VerificationService.check`.

@@ -49,7 +49,7 @@ def see_other(request: Request, path: str) -> Response:
 
 
 async def has_finished(request: Request) -> bool:
-    """Whether the browser has a session, and nothing approved for another number."""
+    """True if the browser has a session and no approval for another number."""
     here, cookies = services.current(), request.headers.get("cookie", "")
     session, flow = await here.session(cookies), here.flows.read(cookies)
     current = await here.verifications.current(flow) if flow else None

@@ -29,7 +29,7 @@ POLLS = 5
 
 
 def has_session(answer: Answer) -> bool:
-    """Whether *answer* brings a session."""
+    """True if *answer* brings a session."""
     return any("session=" in cookie for cookie in answer.headers.get_all("Set-Cookie") or [])
 
 
@@ -46,7 +46,7 @@ def in_other_hands(world: World, cookie: str) -> Attacker:
 
 
 def sessions_of(world: World, cookie: str, **headers: str) -> int:
-    """How many sessions somebody gets who knows *cookie* alone, by every way there is."""
+    """The number of sessions that somebody who knows *cookie* alone gets, by every way."""
     answers = []
     for _ in range(POLLS):
         thief = in_other_hands(world, cookie)
@@ -85,7 +85,7 @@ def test_who_knows_the_flow_cookie_gets_no_session_of_a_live_page(world: World) 
 
 
 def test_who_knows_the_flow_cookie_gets_no_session_of_a_plain_form(world: World) -> None:
-    """Nor by a post that arrives while the code of the person is being checked."""
+    """A post that arrives while the code of the person is being checked gets none either."""
     me, number = world.attacker(), world.number()
     me.ask(number.e164)
     thieves = [in_other_hands(world, me.cookie) for _ in range(POLLS)]
@@ -116,7 +116,7 @@ def test_a_planted_cookie_does_not_pass_for_ours(world: World, byte: bytes) -> N
 
 @pytest.fixture
 def site(world: World) -> Iterator[str]:
-    """Where people open the app: by https."""
+    """The address by which people open the app: https."""
     url = f"https://{APP}"
     world.server.restart(PUBLIC_URL=url)
     yield url

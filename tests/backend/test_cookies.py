@@ -23,7 +23,7 @@ def get(browser: Browser, path: str, *lines: bytes) -> Response:
 
 
 def is_known(browser: Browser, *lines: bytes) -> bool:
-    """Whether the browser that sends *lines* keeps the flow cookie that it has."""
+    """True if the browser that sends *lines* keeps the flow cookie that it has."""
     return "set-cookie" not in get(browser, "/_flow.js", *lines).headers
 
 
@@ -42,7 +42,7 @@ def test_a_second_line_cannot_hide_that_a_cookie_is_there_twice(browser: Browser
         assert not is_known(browser, *lines)
 
 
-# Of ASCII only: the test client would send others in UTF-8. `attacks/` sends them as they are.
+# ASCII only: the test client would send other bytes in UTF-8. `attacks/` sends raw bytes.
 @pytest.mark.parametrize("byte", [b"\x0b", b"\x0c", b"\x1c", b"\x1f"])
 def test_a_cookie_whose_name_begins_with_another_byte_is_not_ours(
     browser: Browser, byte: bytes

@@ -181,7 +181,7 @@ def test_a_tab_that_comes_back_still_has_its_proof(browser: Browser) -> None:
 def test_a_tab_that_lost_its_state_is_told_so_and_starts_again(
     browser: Browser, provider: FakeProvider
 ) -> None:
-    """As after a restart of the server between the right code and the exchange."""
+    """The server may have restarted between the right code and the exchange."""
     verify(browser)
     with browser.socket("/code", token="a-tab-without-its-state") as tab:
         shown = tab.state(tab.send(f"{STATE}.show_code", {}, "/code"))

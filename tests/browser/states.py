@@ -27,6 +27,7 @@ NEW_CODE = "main > .actions .primary"
 EXPIRED = "h1 + #problem + p + .actions"
 LOCKED = "h1 + p + p + .actions"
 FINISHING = "form:has(otp-go) .primary"
+START_AGAIN = "form[action='/start-again'] .primary"
 CHANGE_NUMBER = "main p > a"
 CONNECTION = "otp-connection[said]"
 SOCKET = "**/_event/**"
@@ -147,6 +148,14 @@ def finishing(journey: Journey) -> Page:
     with page.expect_response("**/finish"):  # it would cut off where somebody goes meanwhile
         _send(page, "code", journey.sent_code())
     return _shown(page, FINISHING)
+
+
+@_state()
+def not_finished(journey: Journey) -> Page:
+    """The code was entered in another tab, whose session is on its way."""
+    journey.expect("409")
+    finishing(journey)
+    return _open(journey, "/code", START_AGAIN)
 
 
 @_state()

@@ -23,6 +23,7 @@ class Step(Enum):
     EXPIRED = "/code", "That code has expired", False
     LOCKED = "/code", "You cannot enter a code until", False
     VERIFIED = "/verified", "Your number is confirmed", False
+    NOT_FINISHED = "/.*", "We could not finish confirming your number", False
     NOT_FOUND = "/.*", "Page not found", False
 
 
@@ -48,6 +49,7 @@ class Tab:
         self.call_me = page.get_by_role("button", name="Call me instead")
         self.get_new_code = page.get_by_role("button", name="Get a new code")
         self.use_different_number = page.get_by_role("button", name="Use a different number")
+        self.start_again = page.get_by_role("button", name="Start again")
         self.confirm_another = page.get_by_role("button", name="Confirm another number")
         self.sign_out = page.get_by_role("button", name="Sign out")
         self.change_number = page.get_by_role("link", name="Change the number")
