@@ -14,7 +14,7 @@ const find = async () => globalThis.WORDS ?? fromPage() ?? (await fromServer());
 const prerendered = { countries: [[`\u27e6${JSON.stringify("countries")}\u27e7`, ""]] };
 
 const { countries = [], country = "" } = globalThis.document ? await find() : prerendered;
-const likely = globalThis.likelyCountry?.(countries.map(([code]) => code)); // the script in the head has it
+const likely = globalThis.likelyCountry?.(countries.map(([code]) => code)); // defined by the script in the head
 
 // (code, name) pairs, in the order of the language, and the likely one, else the operator's.
 export const COUNTRIES = countries;

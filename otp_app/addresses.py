@@ -66,11 +66,11 @@ def client_keys(address: str) -> tuple[str, ...]:
 
 
 def is_this_machine(address: str, headers: Mapping[str, str]) -> bool:
-    """Whether a request from *address* with *headers* was made on this machine, as far as it shows.
+    """True if a request from *address* with *headers* seems to be made on this machine.
 
-    A proxy on this machine brings strangers from a loopback address. Most proxies add a header, and
-    strangers name another host. A tunnel that only passes bytes on shows nothing. *headers* has its
-    names in lower case.
+    A proxy on this machine passes on requests of other machines from a loopback address. Most
+    proxies add a header, and most such requests name another host. A tunnel that only passes bytes
+    on cannot be seen. The names in *headers* are in lower case.
     """
     found = _parsed(address)
     is_local = found is not None and found.is_loopback
@@ -83,7 +83,7 @@ def _network(address: IPv6Address, bits: int) -> IPv6Network:
 
 
 def _ipv4_inside(address: IPv6Address) -> IPv4Address | None:
-    """The IPv4 address of who uses *address* by 6to4 (RFC 3056), Teredo (RFC 4380) or NAT64."""
+    """The IPv4 address of the user of *address* by 6to4 (RFC 3056), Teredo (RFC 4380) or NAT64."""
     if address in _NAT64:
         return IPv4Address(int(address) & 0xFFFF_FFFF)
     return address.teredo[1] if address.teredo else address.sixtofour

@@ -84,7 +84,7 @@ def country_select(id_: str, label: Text) -> rx.Component:
 
 
 class LikelyCountry(Element):
-    """Selects the likely country in the select before it, as soon as the browser has read that."""
+    """Selects the likely country in the select before it, while the browser parses the page."""
 
     tag = "OtpCountry"
     alias = "otp-country"

@@ -61,7 +61,7 @@ class SiteSettings(BaseSettings):
 
     @property
     def is_behind_proxy(self) -> bool:
-        """Whether the settings say that people reach the app through something in front of it."""
+        """True if the settings show that people reach the app through something in front of it."""
         port = urlsplit(self.origin).port or 80
         return self.trusted_proxy_hops > 0 or self.is_https or port != self.port
 

@@ -71,7 +71,7 @@ class SimulatedPhone:
     Attributes:
         trouble: what goes wrong from now on.
         delay: seconds, for `Trouble.LATE`.
-        token: opens the phone's page to a browser that is not plainly on this machine.
+        token: opens the page of the phone to a browser that may be on another machine.
     """
 
     def __init__(
@@ -88,11 +88,11 @@ class SimulatedPhone:
         self._messages: deque[Message] = deque(maxlen=KEPT)
 
     def is_token(self, given: str) -> bool:
-        """Whether *given* is the token."""
+        """True if *given* is the token. Compares in constant time."""
         return compare_digest(given.encode(), self.token.encode())
 
     def is_opened_by(self, cookies: str) -> bool:
-        """Whether the `Cookie` header *cookies* has the token."""
+        """True if the `Cookie` header *cookies* has the token."""
         return self.is_token(cookie_value(cookies, routes.PHONE_COOKIE))
 
     @property

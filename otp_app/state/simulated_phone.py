@@ -86,7 +86,7 @@ class SimulatedPhoneState(rx.State):
 
 
 class SimulatedPhoneGate(Middleware):
-    """Drops the phone's events of who may not see it, and empties what they find in its state."""
+    """Drops the phone's events of clients that may not see codes, and empties their state of it."""
 
     async def preprocess(self, app: App, state: BaseState, event: Event) -> StateUpdate | None:
         """Reflex's: an update in place of the event drops it."""

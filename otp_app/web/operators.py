@@ -57,7 +57,7 @@ class Operators:
         return Response(text, media_type=media_type)
 
     def _may_read(self, request: Request) -> bool:
-        """Whether it brings the token; where there is none, whether it comes from this machine."""
+        """True if *request* has the token; if none is set, true if it comes from this machine."""
         if self._token:
             scheme, _, given = request.headers.get("authorization", "").partition(" ")
             is_right = compare_digest(given.encode(), self._token.encode())

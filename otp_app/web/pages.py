@@ -80,7 +80,7 @@ class Words:
         self._turn = asyncio.Lock()
 
     def learn(self, built: Path) -> None:
-        """Read the pages that were built into the folder *built*: only these are translated.
+        """Read the pages in the folder *built*. No other HTML is translated.
 
         Raises:
             RuntimeError: a page lacks a mark that words or countries replace, or has one too many.
@@ -101,7 +101,7 @@ class Words:
         language = language_of(headers)
         key = (digest, language.tag, coding)
         if key not in self._kept:
-            async with self._turn:  # whoever waited for it finds it
+            async with self._turn:  # another request may have made it meanwhile
                 if key not in self._kept:
                     await asyncio.to_thread(self._keep, digest, language, coding)
         return self._kept[key], coding
@@ -214,7 +214,7 @@ def _rewritten(start: Message, size: int, coding: Coding) -> Message:
 
 
 def _require_marks(name: str, html: str) -> None:
-    """See that the page *name* has all that is replaced in it, as Reflex and React write it now."""
+    """Check that the page *name* has each mark that `Words` replaces, as Reflex writes it now."""
     wanted = {_ROOT: 1, _HEAD_ENDS: 1}
     found = {mark: html.count(mark) for mark in wanted}
     if name == _LIST:

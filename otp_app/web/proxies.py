@@ -55,11 +55,11 @@ def scope_keys(scope: Scope) -> tuple[str, ...]:
 
 
 def is_from_this_machine(scope: Scope) -> bool:
-    """Whether the request in *scope* was made on this machine, as far as it shows.
+    """True if the request in *scope* seems to be made on this machine.
 
-    nginx speaks HTTP/1.0 to us unless it is told otherwise, and adds no header. No browser does.
+    Many versions of nginx speak HTTP/1.0 by default and add no header. No browser speaks it.
     """
-    is_direct = scope["http_version"] not in {"1.0", "1"}  # the latter by granian
+    is_direct = scope["http_version"] not in {"1.0", "1"}  # granian writes the latter
     return is_direct and is_this_machine(_peer(scope), Headers(scope=scope))
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-NETWORK_SHARE = 8  # times what one address may: the share of the IPv6 /48 around it
+NETWORK_SHARE = 8  # shares of an address that the IPv6 /48 around it gets
 _ROUNDING = 1e-6  # tokens
 _FEW = 1000  # buckets, some 100 bytes each, that nobody need look through
 
@@ -30,7 +30,7 @@ class Rate:
     burst: float
 
     def times(self, number: float) -> Rate:
-        """The rate of so many together."""
+        """This rate *number* times."""
         return Rate(self.per_second * number, self.burst * number)
 
 
@@ -81,6 +81,6 @@ class ClientBuckets:
     def take(self, keys: Sequence[str]) -> bool:
         """Take a token of each of *keys*, the `client_keys` of an address, if all have one.
 
-        The address comes first: one that is refused uses up nothing of its network's.
+        The address comes first, so an address that is refused takes nothing from its network.
         """
         return all(bucket.take(key) for bucket, key in zip(self._buckets, keys, strict=False))

@@ -126,7 +126,7 @@ class PageGate:
 
 
 def _need_of(path: str) -> _Need | None:
-    """What the page at *path* needs."""
+    """The condition for the page at *path*, if it has one."""
     return _NEEDS.get(routes.page_at(path))
 
 

@@ -1,4 +1,4 @@
-"""The page of the simulated phone: open on this machine, elsewhere behind a token.
+"""The page of the simulated phone: open on this machine, and with a token from elsewhere.
 
 Imported only where there is a simulated phone: development, the console.
 """
@@ -25,10 +25,10 @@ _ASKING = Path(__file__).with_name("templates") / "phone_token.html"
 
 
 class SimulatedPhoneGate:
-    """Asks for the token where anything shows that a request may come from elsewhere.
+    """Asks for the token if there is any sign that a request comes from elsewhere.
 
-    `?token=` in the address is exchanged for a cookie. The page itself shows nothing yet: the state
-    of the simulated phone asks for the same.
+    `?token=` in the address is exchanged for a cookie. The page itself holds no code. The state
+    of the phone does, and has the same rule.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
@@ -44,7 +44,7 @@ class SimulatedPhoneGate:
         await (answer or self.app)(scope, receive, send)
 
     def _answer(self, request: Request) -> Response | None:
-        """The answer in place of the page; None for who may have the page."""
+        """The answer in place of the page; None if the client may open the page."""
         phone = services.current().simulated_phone
         if phone is None:
             return None

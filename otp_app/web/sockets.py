@@ -199,16 +199,16 @@ class FrameChecks:
         return text in {_LEAVE, _PONG, _CLOSE}
 
     def _is_join(self, join: dict[str, object]) -> bool:
-        """Whether a page sends *join*, the data of a CONNECT packet: `connect` of `state.js`.
+        """True if a page can send *join* in a CONNECT packet: see `connect` of Reflex's `state.js`.
 
-        Reflex does not check its event, which is the first one that it runs.
+        Reflex runs the event in it before any other, and does not check it.
         """
         event, schema = join.pop("event", None), join.pop("state_schema", None)
         is_event = event is None or self._is_event(event)
         return is_event and (schema is None or _is_schema(schema)) and not join
 
     def _is_event(self, event: object) -> bool:
-        """Whether *event* is for a handler that a page can call."""
+        """True if *event* is for a handler that a page can call."""
         match event:
             case {"name": str() as name}:
                 return name in self._handlers
@@ -216,7 +216,7 @@ class FrameChecks:
 
 
 def _is_schema(text: object) -> bool:
-    """Whether it names a build of the pages: a hash, by which Reflex has old pages load again."""
+    """True for a hash, by which Reflex tells pages of an older build to load again."""
     return isinstance(text, str) and re.fullmatch("[0-9a-f]{1,64}", text) is not None
 
 

@@ -88,7 +88,7 @@ class Socket:
 
 
 def has_ended(session: Session) -> bool:
-    """Whether the server closes *session*; reads until then."""
+    """True once the server has closed *session*. Reads until then."""
     try:
         while session.receive_text():
             continue

@@ -202,7 +202,7 @@ def test_an_address_opens_sixty_sockets_at_once_and_then_one_a_second(
     assert capfd.readouterr().out.count("socket.refused") == 1
 
 
-def test_who_leaves_and_joins_again_opens_a_new_socket(
+def test_a_socket_that_joins_again_counts_as_a_new_one(
     browser: Browser, clock: Clock, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """S10: on the same connection, by the same rate: sixty at once and then one a second."""

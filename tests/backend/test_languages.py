@@ -56,7 +56,7 @@ REGIONS = ("AT", "CH", "EG", "IN", "MX", "SG", "TW")
 
 @pytest.fixture
 def words(tmp_path: Path) -> Words:
-    """What the only page says."""
+    """The words of the only page."""
     (tmp_path / "index.html").write_text(HTML)
     served = frozenset({"MX", "GB", "EG"})
     words = Words({"Enter your phone number"}, served, "GB", script="go()")
@@ -158,7 +158,7 @@ async def test_no_header_makes_what_is_kept_of_a_page_grow(words: Words) -> None
     assert len(words._kept) == len(languages()) * len(Coding)
 
 
-async def test_who_asks_at_once_waits_for_one_compression(
+async def test_requests_at_once_wait_for_one_compression(
     words: Words, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """S12: and it is done beside the event loop."""

@@ -359,7 +359,7 @@ def test_with_a_token_this_machine_needs_it_too(guarded: Browser) -> None:
 def test_behind_a_proxy_nobody_reads_without_a_token(
     local: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """S13: where only a setting tells of it."""
+    """S13: only a setting shows it."""
     put_in_front(local, monkeypatch, Settings(trusted_proxy_hops=1))
 
     assert local.get("/metrics").status_code == 401

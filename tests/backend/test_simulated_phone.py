@@ -1,4 +1,4 @@
-"""The simulated phone is open on this machine, and elsewhere to who brings the token."""
+"""The simulated phone is open on this machine, and from elsewhere with the token."""
 
 from __future__ import annotations
 
@@ -127,12 +127,12 @@ def look(tab: Socket) -> dict[str, Any]:
         ("", False),
     ],
 )
-def test_this_machine_is_who_comes_from_a_loopback_address(address: str, *, is_here: bool) -> None:
+def test_this_machine_has_a_loopback_address(address: str, *, is_here: bool) -> None:
     assert is_this_machine(address, BROWSER) is is_here
 
 
 @pytest.mark.parametrize("sign", SIGNS)
-def test_who_comes_with_any_sign_of_a_proxy_is_not_on_this_machine(sign: str) -> None:
+def test_a_request_with_any_sign_of_a_proxy_is_not_from_this_machine(sign: str) -> None:
     """S13."""
     assert not is_this_machine(HERE, BROWSER | {sign.lower(): "x"})
     assert not is_this_machine(HERE, BROWSER | {sign: "x"})
@@ -153,7 +153,7 @@ def test_who_comes_with_any_sign_of_a_proxy_is_not_on_this_machine(sign: str) ->
         ("", False),
     ],
 )
-def test_who_names_another_host_is_not_on_this_machine(host: str, *, is_here: bool) -> None:
+def test_a_request_for_another_host_is_not_from_this_machine(host: str, *, is_here: bool) -> None:
     """S13."""
     assert is_this_machine(HERE, BROWSER | {"host": host}) is is_here
 
@@ -195,8 +195,8 @@ def test_a_setting_that_tells_of_a_proxy_is_a_sign(browser: Browser, settings: S
     assert TestClient(gate, ORIGIN, client=(HERE, 1)).get("/phone").status_code == 403
 
 
-def test_a_proxy_that_speaks_http_1_0_is_one(browser: Browser) -> None:
-    """S13: nginx, if it is told nothing."""
+def test_http_1_0_is_a_sign_of_a_proxy(browser: Browser) -> None:
+    """S13: nginx by default, in many versions."""
     del browser
     gate = SimulatedPhoneGate(nothing, Settings())
 
@@ -227,7 +227,7 @@ def test_the_token_is_exchanged_for_a_cookie_and_leaves_the_address(
 
 
 @pytest.mark.parametrize("address", [HERE, NEIGHBOUR])
-def test_who_has_the_token_sees_what_arrives_from_elsewhere(
+def test_a_browser_with_the_token_sees_what_arrives_from_elsewhere(
     browser: Browser, phone: SimulatedPhone, address: str
 ) -> None:
     """S13: events of the socket obey the same rule as the page."""
@@ -319,7 +319,7 @@ def test_the_neighbour_sees_nothing_and_switches_nothing(
 
 
 @pytest.mark.parametrize("sign", SIGNS)
-def test_who_comes_through_a_tunnel_sees_nothing(
+def test_a_tab_behind_a_tunnel_sees_nothing(
     browser: Browser, phone: SimulatedPhone, sign: str
 ) -> None:
     """S13."""

@@ -133,7 +133,7 @@ def test_the_browser_finds_the_country_that_the_server_would(
     assert (found or "US") == likely_country(",".join(tags), frozenset(), "US")
 
 
-def test_the_country_is_the_likely_one_for_who_comes_from_another_page(
+def test_the_country_is_the_likely_one_after_another_page_too(
     start_journey: Callable[..., Journey],
 ) -> None:
     journey = start_journey(locale="en-GB")

@@ -171,7 +171,7 @@ def test_the_phone_fits_a_narrow_screen(browser: Browser, server: Server, scheme
 def test_behind_a_proxy_the_phone_asks_for_the_token_of_the_terminal(
     start_journey: Callable[..., Journey], browser: Browser, server: Server
 ) -> None:
-    """S13: where only TRUSTED_PROXY_HOPS tells of it."""
+    """S13: only TRUSTED_PROXY_HOPS shows it."""
     since = server.log.size
     server.restart(TRUSTED_PROXY_HOPS="1")
     journey, context = start_journey(), browser.new_context()

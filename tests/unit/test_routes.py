@@ -1,4 +1,4 @@
-"""Which page a path is."""
+"""The page of a path."""
 
 from __future__ import annotations
 
