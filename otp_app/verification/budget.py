@@ -41,7 +41,18 @@ ASKING = frozenset(
 """The caller pays these scopes for asking. They stay spent, whatever the vendor answers: a caller
 can provoke a refusal as often as it likes."""
 
-MESSAGES = frozenset(Scope) - ASKING
+MESSAGES = frozenset(
+    {
+        Scope.NUMBER,
+        Scope.STRANGERS,
+        Scope.PREFIX,
+        Scope.COUNTRY,
+        Scope.COUNTRY_UNCONFIRMED,
+        Scope.COUNTRY_CONFIRMED,
+        Scope.EVERYBODY,
+        Scope.EVERYBODY_UNCONFIRMED,
+    }
+)
 """These scopes protect the owner of a number and the bill. A refused message harmed neither, so
 they are given back: a caller must not use up the messages of another person by refusals."""
 

@@ -82,7 +82,7 @@ async def test_wrong_codes_of_another_browser_end_no_verification_but_its_own(
     assert len(provider.checked) == 3
 
 
-async def test_the_first_browser_keeps_three_guesses_and_is_told_so(
+async def test_the_first_browser_keeps_three_guesses_and_they_are_what_it_counts_from(
     verifications: VerificationService, provider: SharingProvider
 ) -> None:
     await start(verifications, VICTIM)
