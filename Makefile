@@ -6,11 +6,13 @@ BIN := .venv/bin
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export REFLEX_TELEMETRY_ENABLED := false
 export REFLEX_CHECK_LATEST_VERSION := false
+# The tests start some fifty processes that import the app: bytecode has to be kept.
+unexport PYTHONDONTWRITEBYTECODE
 
 # What says of itself that it is no secret: an example, or made up for a test.
 MADE_UP := canary|-tests-|for-tests|not-?a-?real|^(password|secret|abcd1234)$$
 
-.PHONY: run dev test lint secure format check lighthouse gallery lock clean
+.PHONY: run dev test nightly coverage lint secure format check lighthouse gallery lock clean
 
 run: .venv/run  ## build and serve the app, on http://localhost:3000 or PORT
 	$(BIN)/reflex run --env prod
@@ -18,9 +20,16 @@ run: .venv/run  ## build and serve the app, on http://localhost:3000 or PORT
 dev: .venv/run  ## the same with hot reload
 	$(BIN)/reflex run
 
-test: .venv/dev  ## every test, the browser's included
+test: .venv/dev  ## every behaviour, the browser's included, in some six minutes
 	$(BIN)/python -m tests.browser.install
-	$(BIN)/python -m pytest
+	$(BIN)/python -m tests.side_by_side
+
+nightly: .venv/dev  ## the full matrix: every look, width and provider, and more examples
+	$(BIN)/python -m tests.browser.install
+	$(BIN)/python -m tests.side_by_side --nightly
+
+coverage: .venv/dev  ## which branches the tests that run in one process take
+	$(BIN)/python -m pytest -q --cov --cov-report=term tests/unit tests/contract tests/backend
 
 lint: .venv/dev secure  ## format, lint, types, layers, weaknesses
 	$(BIN)/ruff format --check .

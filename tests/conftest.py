@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import os
+import random
 import tempfile
+from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +15,9 @@ import pytest
 from tests.logs import Lines, in_production
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+
+    from tests.browser.server import Site
 
 _FOLDER = tempfile.TemporaryDirectory(prefix="otp-app-tests-")  # gone when the process ends
 
@@ -58,6 +63,47 @@ os.environ |= {
     "API_KEYS": ",".join(f"{name}:{hashed}" for name, hashed in _HASHES.items()),
     "HYPOTHESIS_STORAGE_DIRECTORY": _FOLDER.name,  # it keeps nothing that a run could depend on
 }
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Two options of ours."""
+    parser.addoption("--nightly", action="store_true", help="the full matrix, and more examples")
+    parser.addoption("--shuffle", type=int, metavar="SEED", help="folders, files, tests at random")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is for the night, and shuffle what is left if that is asked for."""
+    if not config.getoption("nightly") and not any("::" in name for name in config.args):
+        left_out = [item for item in items if item.get_closest_marker("nightly")]
+        items[:] = [item for item in items if not item.get_closest_marker("nightly")]
+        config.hook.pytest_deselected(items=left_out)
+    if (seed := config.getoption("shuffle")) is not None:
+        items[:] = shuffled(items, random.Random(seed))
+
+
+def shuffled(items: Iterable[pytest.Item], chance: random.Random) -> list[pytest.Item]:
+    """The same *items*: a folder's files stay together, and a file's tests, but in any order."""
+    files = [list(tests) for _, tests in groupby(items, key=lambda item: item.path)]
+    folders = [list(group) for _, group in groupby(files, key=lambda tests: tests[0].path.parent)]
+    chance.shuffle(folders)
+    for folder in folders:
+        chance.shuffle(folder)
+        for tests in folder:
+            chance.shuffle(tests)
+    return [test for folder in folders for tests in folder for test in tests]
+
+
+@pytest.fixture(scope="session")
+def sites() -> Iterator[dict[str, Site]]:
+    """By provider, where pages are built: those of Twilio and Vonage are the same."""
+    from tests.browser.server import Site  # it imports the app
+
+    with tempfile.TemporaryDirectory(prefix="otp_app-") as folder:
+        for name in ("console", "services"):
+            Path(folder, name).mkdir()
+        services = Site.new(Path(folder, "services"))
+        console = Site.new(Path(folder, "console"))
+        yield {"console": console, "twilio": services, "vonage": services}
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from tests.browser.install import NoBrowser, find_browser
 from tests.browser.numbers import Number, new_numbers
 from tests.browser.providers import settings_of
-from tests.browser.server import BIN, Server, Site, free_port
+from tests.browser.server import BIN, Server, Site
 from tests.emulator import Emulator
 
 if TYPE_CHECKING:
@@ -82,7 +82,7 @@ def main() -> None:
 def places() -> Iterator[tuple[str, Number]]:
     """The address of the running app, and a number to send to: once for each round."""
     with tempfile.TemporaryDirectory(prefix="otp_app-") as folder, Emulator() as emulator:
-        site = Site(Path(folder), free_port())
+        site = Site.new(Path(folder))
         server = Server("twilio", site, settings_of("twilio", emulator.url, site.url))
         server.start()
         try:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,13 +9,14 @@ import pytest
 from otp_app.verification.limits import POLICY
 from tests.attacks.world import MONTH, World, addresses, scattered_numbers
 from tests.browser.providers import settings_of
-from tests.browser.server import Server, Site, free_port
+from tests.browser.server import Server
 from tests.emulator import Emulator, vonage_public_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.browser.numbers import Number
+    from tests.browser.server import Site
 
 COUNTRIES = "US,GB"
 
@@ -50,13 +49,12 @@ def emulator() -> Iterator[Emulator]:
 
 
 @pytest.fixture(scope="package")
-def server(emulator: Emulator) -> Iterator[Server]:
-    with tempfile.TemporaryDirectory(prefix="otp_app-") as folder:
-        site = Site(Path(folder), free_port())
-        server = Server("twilio", site, settings(emulator.url, site.url))
-        server.start()
-        yield server
-        server.stop()
+def server(emulator: Emulator, sites: dict[str, Site]) -> Iterator[Server]:
+    site = sites["twilio"]
+    server = Server("attacked", site, settings(emulator.url, site.url))
+    server.start()
+    yield server
+    server.stop()
 
 
 @pytest.fixture(scope="package")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,13 +15,18 @@ from tests.browser.install import find_browser
 from tests.browser.journey import PATIENCE, TIME_ZONE, Journey
 from tests.browser.numbers import Number, new_numbers
 from tests.browser.providers import PROVIDERS, settings_of
-from tests.browser.server import Server, Site, free_port
+from tests.browser.server import Server
+from tests.browser.shown import SMALL, Shown
+from tests.browser.states import STATES
 from tests.emulator import Emulator, vonage_public_key
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from playwright.sync_api import Browser
+
+    from tests.browser.server import Site
 
 _HERE = Path(__file__).parent
 
@@ -35,19 +39,46 @@ _FLAGS = (
 )
 
 
-@pytest.hookimpl(trylast=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One provider after the other, so that each server starts once."""
+@pytest.hookimpl(wrapper=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
+    """Mark each test by its provider; then one after the other, so that each server starts once.
+
+    A state of a page is visited once, too, for all the tests that look at it.
+    """
+    for item in items:
+        if _HERE in item.path.parents:
+            _mark(item)
+    yield
     places = [place for place, item in enumerate(items) if _HERE in item.path.parents]
     ordered = sorted((items[place] for place in places), key=_turn)
     for place, item in zip(places, ordered, strict=True):
         items[place] = item
 
 
-def _turn(item: pytest.Item) -> int:
+def _mark(item: pytest.Item) -> None:
+    """What differs by provider is behind one port, so most tests need no more than the first."""
+    provider = _parameter(item, "provider")
+    if provider == "console":
+        item.add_marker("console")
+    chosen = [
+        mark.args[1] for mark in item.iter_markers("parametrize") if mark.args[0] == "provider"
+    ]
+    first = (chosen[0] if chosen else PROVIDERS)[0]
+    if provider not in ("", first) and not item.get_closest_marker("every_provider"):
+        item.add_marker("nightly")
+
+
+def _turn(item: pytest.Item) -> tuple[int, int]:
+    provider, state = _parameter(item, "provider"), _parameter(item, "state")
+    return (
+        PROVIDERS.index(provider) if provider else len(PROVIDERS),
+        list(STATES).index(state) if state else -1,
+    )
+
+
+def _parameter(item: pytest.Item, name: str) -> str:
     callspec = getattr(item, "callspec", None)
-    provider = callspec and callspec.params.get("provider")
-    return PROVIDERS.index(provider) if provider else len(PROVIDERS)
+    return str(callspec.params.get(name, "")) if callspec else ""
 
 
 # The scope is the package, not the session: Playwright's event loop has to be gone before the
@@ -69,15 +100,8 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="package")
 def emulator() -> Iterator[Emulator]:
     """Both services."""
-    with Emulator(vonage_public_key=vonage_public_key()) as emulator:
+    with Emulator(port=free_port(), vonage_public_key=vonage_public_key()) as emulator:
         yield emulator
-
-
-@pytest.fixture(scope="package")
-def site() -> Iterator[Site]:
-    """Where the pages are built, and the address that is built into them."""
-    with tempfile.TemporaryDirectory(prefix="otp_app-") as folder:
-        yield Site(Path(folder), free_port())
 
 
 @pytest.fixture(scope="package", params=PROVIDERS)
@@ -85,6 +109,12 @@ def provider(request: pytest.FixtureRequest) -> str:
     """Who sends the codes."""
     name: str = request.param
     return name
+
+
+@pytest.fixture(scope="package")
+def site(provider: str, sites: dict[str, Site]) -> Site:
+    """Where the pages are built, and the address that is built into them."""
+    return sites[provider]
 
 
 @pytest.fixture(scope="package", name="front_end")
@@ -144,3 +174,27 @@ def start_journey(
 def journey(start_journey: Callable[..., Journey]) -> Journey:
     """A person with a browser of their own."""
     return start_journey()
+
+
+@pytest.fixture(scope="package", params=STATES)
+def state(
+    request: pytest.FixtureRequest,
+    browser: Browser,
+    server: Server,
+    emulator: Emulator,
+    numbers: Iterator[Number],
+) -> Iterator[Shown]:
+    """Each in turn, in a small window, visited once for all tests that look at it."""
+    bring, options = STATES[request.param]
+    with journeys(browser, server, emulator, numbers) as start:
+        page = bring(start(viewport=SMALL, **options))
+        has_scripts = options.get("java_script_enabled", True)
+        yield Shown(request.param, page, has_scripts=has_scripts)
+
+
+@pytest.fixture
+def shown(state: Shown) -> Iterator[Shown]:
+    """The page in the state; what a test changes of its looks is undone."""
+    state.page.bring_to_front()
+    yield state
+    state.restore()

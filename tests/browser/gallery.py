@@ -23,7 +23,7 @@ from tests.browser.install import NoBrowser, find_browser
 from tests.browser.journey import PATIENCE, TIME_ZONE, Journey
 from tests.browser.numbers import new_numbers
 from tests.browser.providers import settings_of
-from tests.browser.server import ROOT, Server, Site, free_port
+from tests.browser.server import ROOT, Server, Site
 from tests.browser.states import STATES
 from tests.emulator import Emulator
 
@@ -92,7 +92,7 @@ def people(stack: ExitStack) -> Start:
     path = find_browser()
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="otp_app-")))
     emulator = stack.enter_context(Emulator())
-    site = Site(folder, free_port())
+    site = Site.new(folder)
     server = Server("console", site, settings_of("console", emulator.url, site.url))
     stack.callback(server.stop)
     server.start()

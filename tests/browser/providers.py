@@ -27,6 +27,9 @@ twilio_only = pytest.mark.parametrize("provider", ["twilio"], indirect=True)
 services_only = pytest.mark.parametrize("provider", ["twilio", "vonage"], indirect=True)
 """For what takes a network."""
 
+every_provider = pytest.mark.every_provider
+"""For journeys that `make test` makes with each provider. The others it makes with the first."""
+
 
 def credentials() -> list[str]:
     """What no browser and no log may see."""

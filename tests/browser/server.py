@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from otp_app.config import Settings
 from tests.browser.store import Store
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,14 +33,6 @@ _BUILT = {  # what makes the app serve the pages that are there
 
 START = 180.0  # seconds; the first start of a new machine downloads packages
 STOP = 10.0
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 def copy_app(folder: Path) -> None:
@@ -75,10 +67,25 @@ def _is_inherited(name: str) -> bool:
 
 
 class Site(NamedTuple):
-    """Where pages are built, and the port of this machine that is built into them."""
+    """Where pages are built, and the port of this machine that is built into them.
+
+    Servers may share a site and the pages that the first of them builds. One serves at a time, and
+    what is built into the pages is the same for all: the brand, the channels, whether the provider
+    is the console.
+    """
 
     folder: Path
     port: int
+
+    @classmethod
+    def new(cls, folder: Path) -> Site:
+        """A site in *folder* at a port of its own."""
+        return cls(folder, free_port())
+
+    @property
+    def is_built(self) -> bool:
+        """Whether the pages are there."""
+        return (self.folder / "web/build/client/index.html").exists()
 
     @property
     def url(self) -> str:
@@ -125,8 +132,11 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Build the pages and serve them, as `make run` does."""
-        self._run(BUILD_AND_RUN, self._environment)
+        """Build the pages and serve them, as `make run` does, or serve those that are there."""
+        if self.site.is_built:
+            self.restart()
+        else:
+            self._run(BUILD_AND_RUN, self._environment)
 
     def restart(self, **settings: str) -> None:
         """Stop, forget what Reflex kept of its clients, and serve the same pages again.

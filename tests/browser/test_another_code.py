@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from playwright.sync_api import expect
 
-from tests.browser.providers import services_only
+from tests.browser.providers import every_provider, services_only
 from tests.browser.tab import Step
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def test_asking_again_too_early_sends_nothing_and_says_when(journey: Journey) ->
     assert len(journey.deliveries()) == 1
 
 
+@every_provider
 def test_after_the_wait_one_new_message_comes_and_its_code_works(journey: Journey) -> None:
     tab = journey.at_the_code_page()
 
@@ -40,6 +41,7 @@ def test_after_the_wait_one_new_message_comes_and_its_code_works(journey: Journe
     assert [delivery.channel for delivery in journey.deliveries()] == ["sms", "sms"]
 
 
+@every_provider
 def test_a_call_can_follow_a_message_that_did_not_come(journey: Journey) -> None:
     tab = journey.at_the_code_page()
 
@@ -76,6 +78,7 @@ def test_the_code_of_one_number_does_not_verify_another(journey: Journey) -> Non
     expect(tab.sent).to_contain_text(f"number ending {journey.other_number.ending}")
 
 
+@every_provider
 @services_only
 def test_what_the_service_does_for_a_number_that_was_left_is_canceled(journey: Journey) -> None:
     tab = journey.at_the_code_page()

@@ -12,10 +12,10 @@ import pytest
 from axe_playwright_python.base import AXE_SCRIPT
 
 from tests.browser.providers import console_only
-from tests.browser.states import STATES
+from tests.browser.shown import Shown
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from playwright.sync_api import Page
 
@@ -29,11 +29,12 @@ COLOURS: dict[str, dict[str, Any]] = {
     "dark": {"color_scheme": "dark", "forced_colors": "none"},
     "forced": {"color_scheme": "light", "forced_colors": "active"},
 }
-EVERY_LOOK = tuple(product(COLOURS, WIDTHS))
+SOME_LOOKS = tuple(zip(COLOURS, WIDTHS, strict=True))
+"""Contrast does not depend on the width, nor what has a name on the colours."""
+
+OTHER_LOOKS = tuple(look for look in product(COLOURS, WIDTHS) if look not in SOME_LOOKS)
 TAGS = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
 
-# A page that updates by itself can be between the old colours and the new.
-_DRAWN = "new Promise(drawn => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
 _RUN = """(async () => {{
     const {{ violations }} = await axe.run(document, {{
         runOnly: {{ type: "tag", values: {tags} }}, resultTypes: ["violations"],
@@ -48,12 +49,15 @@ _WITHOUT_TIMERS = (
 """Where a page's scripts are off no timer comes, no callback of `queueMicrotask`, no file."""
 
 
-@pytest.mark.parametrize("name", STATES)
-def test_a1_axe_finds_nothing(start_journey: Callable[..., Journey], name: str) -> None:
-    state = STATES[name]
-    page = state.bring(start_journey(**state.options))
-
-    assert_axe_finds_nothing(page, scripted=state.options.get("java_script_enabled", True))
+@pytest.mark.parametrize(
+    "looks",
+    [
+        pytest.param(SOME_LOOKS, id="some looks"),
+        pytest.param(OTHER_LOOKS, id="other looks", marks=pytest.mark.nightly),
+    ],
+)
+def test_a1_axe_finds_nothing(shown: Shown, looks: Iterable[tuple[str, int]]) -> None:
+    assert_axe_finds_nothing(shown, looks)
 
 
 @pytest.mark.parametrize("path", ["/phone", "/api/docs"])
@@ -61,24 +65,21 @@ def test_a1_axe_finds_nothing_on_the_pages_for_developers(journey: Journey, path
     page = journey.open(path).page
     page.wait_for_load_state("networkidle")
 
-    assert_axe_finds_nothing(page, zip(COLOURS, WIDTHS, strict=True))
+    assert_axe_finds_nothing(Shown(path, page), SOME_LOOKS)
 
 
-def assert_axe_finds_nothing(
-    page: Page, looks: Iterable[tuple[str, int]] = EVERY_LOOK, *, scripted: bool = True
-) -> None:
+def assert_axe_finds_nothing(shown: Shown, looks: Iterable[tuple[str, int]]) -> None:
     """In none of these *looks*: colours and a width."""
-    if not scripted:
+    page = shown.page
+    if not shown.has_scripts:
         evaluate(page, _WITHOUT_TIMERS)
     evaluate(page, AXE_SCRIPT)
-    run = _RUN.format(tags=TAGS, preload=str(scripted).lower())
+    run = _RUN.format(tags=TAGS, preload=str(shown.has_scripts).lower())
 
     found: list[str] = []
     for colours, width in looks:
-        page.emulate_media(reduced_motion="reduce", **COLOURS[colours])
-        page.set_viewport_size({"width": width, "height": 800})
-        if scripted:
-            evaluate(page, _DRAWN)
+        shown.resize(width, 800)
+        shown.emulate(reduced_motion="reduce", **COLOURS[colours])
         found += (f"{colours}, {width} px: {violation}" for violation in evaluate(page, run))
 
     assert not found, "\n".join(found)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import Route, expect
 
-from tests.browser.providers import console_only, twilio_only
+from tests.browser.providers import console_only, every_provider, twilio_only
 from tests.browser.tab import Step, Tab
 from tests.emulator import Hang
 
@@ -450,6 +450,7 @@ def test_c21_after_another_message_focus_and_what_was_typed_stay(journey: Journe
     expect(tab.code).to_have_value("12")
 
 
+@every_provider
 def test_c22_a_code_from_before_is_taken_or_the_newest_is_asked_for(journey: Journey) -> None:
     tab = journey.at_the_code_page()
     earlier = journey.sent_code()

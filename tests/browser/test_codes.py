@@ -9,6 +9,7 @@ from playwright.sync_api import expect
 
 from otp_app.i18n.en import TEXTS
 from otp_app.i18n.languages import english
+from tests.browser.providers import every_provider
 from tests.browser.tab import Step
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 FORGIVEN = {"console": 5, "twilio": 5, "vonage": 3}  # wrong codes
 
 
+@every_provider
 @pytest.mark.parametrize("channel", ["sms", "voice"])
 def test_the_code_that_came_confirms_the_number(journey: Journey, channel: str) -> None:
     tab = journey.at_the_code_page(by=channel)
@@ -27,6 +29,7 @@ def test_the_code_that_came_confirms_the_number(journey: Journey, channel: str) 
     assert [delivery.channel for delivery in journey.deliveries()] == [channel]
 
 
+@every_provider
 def test_after_a_wrong_code_the_right_one_still_works(journey: Journey) -> None:
     tab = journey.at_the_code_page()
 
@@ -81,6 +84,7 @@ def test_a_used_code_cannot_be_entered_again(journey: Journey) -> None:
     expect(again.code).to_have_count(0)
 
 
+@every_provider
 def test_too_many_wrong_codes_lock_the_number_until_a_time_that_is_named(journey: Journey) -> None:
     tab, other_tab = journey.at_the_code_page(), journey.open("/code")
     other_tab.wait_for(Step.CODE)

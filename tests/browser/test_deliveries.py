@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from playwright.sync_api import expect
 
-from tests.browser.providers import console_only, services_only, twilio_only
+from tests.browser.providers import console_only, every_provider, services_only, twilio_only
 from tests.browser.tab import Step
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ NO_MESSAGE = "The text message could not be delivered. Choose “Call me instead
 WAIT = 31.0  # seconds; a first message may be followed by another after 30
 
 
+@every_provider
 @services_only
 def test_a_message_that_could_not_be_delivered_is_followed_by_a_call(journey: Journey) -> None:
     tab = journey.at_the_code_page()

@@ -7,32 +7,24 @@ A28, D3: `test_for_everybody.py`; C32: `test_coming_back.py`.
 from __future__ import annotations
 
 import re
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.conftest import journeys
 from tests.browser.providers import console_only
+from tests.browser.shown import SMALL, Shown
 from tests.browser.states import ALERT, REFERENCE, SOCKET, STATES
 from tests.browser.tab import Step, Tab
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from playwright.sync_api import Browser, Page, ViewportSize
-
     from tests.browser.journey import Journey
-    from tests.browser.numbers import Number
-    from tests.browser.server import Server
-    from tests.emulator import Emulator
 
 pytestmark = console_only
 
 BRAND = "MyApp"
-ASK = Path(__file__).with_name("every_page.js").read_text()
-SMALL: ViewportSize = {"width": 320, "height": 640}  # 1280 px at 400 %
 LARGEST_SHIFT = 0.02
 SLOW = 10_000  # ms; then the page gives up on its socket
 AN_HOUR = 3_600_000  # ms
@@ -51,62 +43,6 @@ SHIFT = """new Promise(resolve => {
 
 STOPS = 40  # more than any page has
 COLOURS = "({ color, backgroundColor }) => [color, backgroundColor]"
-
-
-class Shown(NamedTuple):
-    """A page in one of its states."""
-
-    name: str
-    page: Page
-
-    def ask(self, question: str) -> Any:  # noqa: ANN401 - JSON
-        """What `every_page.js` answers."""
-        return self.page.evaluate(f"ask.{question}")
-
-    def restyle(self, css: str) -> None:
-        """Lay *css* over the page's own, as a person's browser does."""
-        self.page.evaluate(
-            """css => {
-                const sheet = new CSSStyleSheet();
-                sheet.replaceSync(css);
-                document.adoptedStyleSheets = [sheet];
-            }""",
-            css,
-        )
-
-
-@pytest.fixture(scope="module", params=STATES)
-def state(
-    request: pytest.FixtureRequest,
-    browser: Browser,
-    server: Server,
-    emulator: Emulator,
-    numbers: Iterator[Number],
-) -> Iterator[Shown]:
-    """Each in turn, in a small window."""
-    bring, options = STATES[request.param]
-    with journeys(browser, server, emulator, numbers) as start:
-        page = bring(start(viewport=SMALL, **options))
-        page.evaluate(ASK)
-        yield Shown(request.param, page)
-
-
-@pytest.fixture
-def shown(state: Shown) -> Iterator[Shown]:
-    """The page in the state; what a test changes of its looks is undone."""
-    page = state.page
-    page.bring_to_front()
-    yield state
-    page.set_viewport_size(SMALL)
-    page.emulate_media(
-        media="null",
-        color_scheme="null",
-        forced_colors="null",
-        reduced_motion="null",
-        contrast="null",
-    )
-    state.restyle("")
-    page.evaluate("document.documentElement.dir = 'ltr'")
 
 
 def test_a5_b16_the_title_is_the_heading_after_the_word_error_if_there_is_one(
@@ -130,7 +66,7 @@ def test_a7_at_320_pixels_nothing_is_cut_off_or_covered(shown: Shown) -> None:
 
 
 def test_a8_text_of_twice_the_size_fits(shown: Shown) -> None:
-    shown.page.set_viewport_size({"width": 640, "height": 640})
+    shown.resize(640, 640)
     shown.restyle(":root { font-size: 200% !important }")
 
     assert shown.ask("crowded()") == []
@@ -150,7 +86,7 @@ def test_a10_every_target_is_large_enough(shown: Shown) -> None:
 def test_a11_every_stop_of_the_tabulator_shows_that_it_has_the_focus(
     shown: Shown, forced_colors: Literal["none", "active"]
 ) -> None:
-    shown.page.emulate_media(forced_colors=forced_colors)
+    shown.emulate(forced_colors=forced_colors)
 
     assert [stop["name"] for stop in stops(shown) if not stop["isSeen"]] == []
 
@@ -170,13 +106,13 @@ def test_a16_every_field_has_a_label_that_can_be_seen_and_no_placeholder(shown: 
 
 
 def test_a17_nothing_moves_for_who_wants_that(shown: Shown) -> None:
-    shown.page.emulate_media(reduced_motion="reduce")
+    shown.emulate(reduced_motion="reduce")
 
     assert shown.ask("moving()") == []
 
 
 def test_a18_a_dark_room_gets_a_dark_page(shown: Shown) -> None:
-    shown.page.emulate_media(color_scheme="dark")
+    shown.emulate(color_scheme="dark")
 
     color, ground = shown.page.evaluate(f"({COLOURS})(getComputedStyle(document.documentElement))")
     assert shown.ask(f"contrast('{ground}', 'rgb(0, 0, 0)')") < 2
@@ -186,7 +122,7 @@ def test_a18_a_dark_room_gets_a_dark_page(shown: Shown) -> None:
 
 
 def test_a19_forced_colours_leave_borders_and_errors(shown: Shown) -> None:
-    shown.page.emulate_media(forced_colors="active")
+    shown.emulate(forced_colors="active")
 
     assert shown.ask("borderless()") == []
 
@@ -194,13 +130,13 @@ def test_a19_forced_colours_leave_borders_and_errors(shown: Shown) -> None:
 def test_a20_more_contrast_is_given_to_who_asks(shown: Shown) -> None:
     colours = f"all => all.map(one => ({COLOURS})(getComputedStyle(one))[0])"
     text = shown.page.evaluate(f"({COLOURS})(getComputedStyle(document.documentElement))")[0]
-    shown.page.emulate_media(contrast="more")
+    shown.emulate(contrast="more")
 
     assert set(shown.page.locator(".hint").evaluate_all(colours)) <= {text}
 
 
 def test_a21_from_right_to_left_nothing_is_cut_off_and_numbers_stay(shown: Shown) -> None:
-    shown.page.evaluate("document.documentElement.dir = 'rtl'")
+    shown.mirror()
 
     assert shown.ask("crowded()") == []
     assert shown.ask("rightToLeft()") == []
@@ -216,7 +152,7 @@ def test_d9_no_host_port_or_trace_is_shown(shown: Shown) -> None:
 
 
 def test_on_paper_a_page_is_black_on_white_without_its_buttons(shown: Shown) -> None:
-    shown.page.emulate_media(media="print", color_scheme="dark")
+    shown.emulate(media="print", color_scheme="dark")
 
     look = shown.page.evaluate(f"({COLOURS})(getComputedStyle(document.documentElement))")
     assert look == ["rgb(0, 0, 0)", "rgb(255, 255, 255)"]
@@ -259,7 +195,6 @@ def test_a12_the_banner_covers_nothing_that_has_the_focus(
     start_journey: Callable[..., Journey], name: str
 ) -> None:
     page = STATES[name].bring(start_journey(viewport={"width": 360, "height": 400}))
-    page.evaluate(ASK)
     shown = Shown(name, page)
 
     assert [covered for _ in stops(shown) for covered in shown.ask("covered()")] == []

@@ -9,7 +9,7 @@ from playwright.sync_api import expect
 
 from otp_app.i18n.en import TEXTS
 from otp_app.i18n.languages import english
-from tests.browser.providers import services_only
+from tests.browser.providers import every_provider, services_only
 from tests.browser.tab import Step
 from tests.emulator import Drop, Emulator
 
@@ -58,6 +58,7 @@ def test_a_lost_answer_is_told_as_such_and_the_start_is_not_repeated(journey: Jo
     assert journey.emulator.count(start) == before + 1
 
 
+@every_provider
 def test_after_a_lost_answer_the_person_can_try_again_and_confirm(journey: Journey) -> None:
     journey.emulator.fail(f"{journey.server.name}.start", Drop())
     tab = journey.open()

@@ -11,7 +11,7 @@ from playwright.sync_api import expect
 from otp_app.theme.colours import Colour, contrast, parse
 from otp_app.theme.palette import AA, palette
 from tests.browser.journey import PATIENCE
-from tests.browser.server import Server, Site, copy_app, free_port
+from tests.browser.server import Server, Site, copy_app
 from tests.browser.tab import LIVE
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def kestrel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     (copy / "assets/theme.css").write_text(SHEET)
     (copy / "texts").mkdir()
     (copy / "texts/en.po").write_text(TEXTS)
-    site = Site(tmp_path_factory.mktemp("site"), free_port())
+    site = Site.new(tmp_path_factory.mktemp("site"))
     server = Server("kestrel", site, SETTINGS, copy)
     server.start()
     yield server

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from otp_app.errors import OtpError, ProviderError, ProviderTimedOut, ProviderUnavailable
 from otp_app.verification.models import Channel, CheckOutcome, Reference
-from tests.contract.conftest import HASTY
 from tests.contract.numbers import PHONE
-from tests.contract.observing import arrived, words_of
+from tests.contract.observing import SOON, arrived, words_of
 from tests.emulator import (
     Answer,
     Drop,
@@ -32,8 +30,6 @@ from tests.emulator import (
 
 if TYPE_CHECKING:
     from otp_app.verification.ports import Provider
-
-MARGIN = 0.4  # seconds that a busy machine may add
 
 PERHAPS_SENT: dict[str, Fault] = {
     "dropped": Drop(),
@@ -90,12 +86,11 @@ async def test_a_start_that_takes_too_long_may_have_sent_and_is_not_repeated(
     hasty: Provider, emulator: Emulator, fault: Fault
 ) -> None:
     emulator.fail(start(hasty), fault, times=None)
-    began = time.monotonic()
 
-    with pytest.raises(ProviderTimedOut):
-        await hasty.start(PHONE, Channel.SMS)
+    async with asyncio.timeout(SOON):
+        with pytest.raises(ProviderTimedOut):
+            await hasty.start(PHONE, Channel.SMS)
 
-    assert time.monotonic() - began < HASTY.send + MARGIN
     assert emulator.count(start(hasty)) == 1
 
 
@@ -144,12 +139,11 @@ async def test_a_check_that_takes_too_long_approves_nothing(
 ) -> None:
     reference = await hasty.start(PHONE, Channel.SMS)
     emulator.fail(f"{hasty.name}.check", fault, times=None)
-    began = time.monotonic()
 
-    with pytest.raises(ProviderTimedOut):
-        await hasty.check(reference, PHONE, emulator.messages[0].code)
+    async with asyncio.timeout(SOON):
+        with pytest.raises(ProviderTimedOut):
+            await hasty.check(reference, PHONE, emulator.messages[0].code)
 
-    assert time.monotonic() - began < HASTY.check + MARGIN
     assert emulator.count(f"{hasty.name}.check") == 1
 
 
@@ -189,7 +183,7 @@ async def test_a_start_that_nobody_waits_for_any_longer_is_not_repeated(
 
     with pytest.raises(asyncio.CancelledError):
         await sending
-    await asyncio.sleep(0.4)
+    await vendor.aclose()  # waits for the thread that sends, if there is one
     assert emulator.count(start(vendor)) == 1
 
 

@@ -63,18 +63,24 @@ class Server(ThreadingHTTPServer):
         self.stopping = Event()
         self._connections: set[socket.socket] = set()
         super().__init__(("127.0.0.1", port), Handler)
-        self._thread = Thread(target=self.serve_forever, args=(0.02,), name="emulator", daemon=True)
+        self._thread = Thread(target=self._accept, name="emulator", daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
         """Refuse new connections and cut those that are open."""
         self.stopping.set()
-        self.shutdown()
-        self.server_close()
+        with suppress(OSError):  # the backlog may be full, and then `accept` returns anyway
+            socket.create_connection(("127.0.0.1", self.server_port), timeout=1).close()
         self._thread.join()
+        self.server_close()
         for connection in list(self._connections):
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
+
+    def _accept(self) -> None:
+        """Until `stop` connects: the loop of `serve_forever` looks for its end at intervals."""
+        while not self.stopping.is_set():
+            self.handle_request()
 
     def get_request(self) -> tuple[socket.socket, Any]:
         connection, address = super().get_request()

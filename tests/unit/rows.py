@@ -31,6 +31,14 @@ class Rows(NamedTuple):
         """In the document's order."""
         return [id_ for id_, _, _ in self.rows]
 
+    def without_a_test_or(self, *openings: str) -> list[str]:
+        """The ids of rows that name no test and whose note begins with none of *openings*."""
+        return [
+            id_
+            for id_, tests, note in self.rows
+            if "::" not in tests and not note.strip().startswith(openings)
+        ]
+
 
 def expected_ids(sections: dict[str, int]) -> list[str]:
     """Those of *sections*: how many rows each letter has."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from otp_app import routes, services
 from otp_app.verification.limits import POLICY
 from tests.backend.api.serving import served
 from tests.conftest import API_KEYS
+from tests.ports import free_port as unused_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -128,10 +128,3 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def free_port() -> int:
     """A port that nobody listens on."""
     return unused_port()
-
-
-def unused_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

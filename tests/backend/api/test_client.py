@@ -25,10 +25,11 @@ from otp_app.client import (
     Verification,
 )
 from otp_app.verification import models
-from tests.backend.api.conftest import NUMBER, OTHER_NUMBER, unused_port
+from tests.backend.api.conftest import NUMBER, OTHER_NUMBER
 from tests.backend.api.stranger import http, stranger
 from tests.conftest import API_KEYS
 from tests.fakes import RIGHT, WRONG
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -203,7 +204,7 @@ def test_an_id_cannot_lead_elsewhere(client: Client) -> None:
 
 def test_where_nobody_listens_certainly_nothing_was_done(connect: Callable[..., Client]) -> None:
     with pytest.raises(NotReached):
-        connect(f"http://127.0.0.1:{unused_port()}").start(NUMBER)
+        connect(f"http://127.0.0.1:{free_port()}").start(NUMBER)
 
 
 @pytest.mark.parametrize("call", ["start", "check", "resend"])
@@ -223,7 +224,7 @@ def test_a_lost_answer_is_not_asked_for_again_but_can_be(
 
 def test_silence_is_no_answer(connect: Callable[..., Client]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        client = connect(f"http://127.0.0.1:{server.getsockname()[1]}", timeout=0.05)
+        client = connect(f"http://127.0.0.1:{server.getsockname()[1]}", timeout=0.5)
         with pytest.raises(NoAnswer) as caught:
             client.start(NUMBER)
 
