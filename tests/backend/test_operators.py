@@ -15,6 +15,7 @@ from pydantic import SecretStr
 from otp_app import services
 from otp_app.config import AppEnv, Settings
 from otp_app.errors import ProviderMisconfigured, ProviderRejected, ProviderTimedOut
+from otp_app.storage import probe
 from otp_app.verification.limits import POLICY
 from otp_app.web.operators import Operators
 from tests.fakes import RIGHT, WRONG
@@ -117,7 +118,10 @@ def test_without_its_database_it_is_not_ready(browser: Browser) -> None:
     assert ready(browser)[0] == 200
 
 
-def test_nobody_waits_for_a_database_that_somebody_holds(browser: Browser) -> None:
+def test_nobody_waits_for_a_database_that_somebody_holds(
+    browser: Browser, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probe, "PATIENCE", 0.2)
     database = services.current().database
     with closing(connect(database_file(), isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")

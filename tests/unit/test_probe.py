@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import event, text
 
+from otp_app import storage
 from otp_app.storage.probe import Database, Probe
 
 if TYPE_CHECKING:
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def probe(sql_store: SqlStore) -> Probe:
+def probe(sql_store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> Probe:
+    monkeypatch.setattr(storage.probe, "PATIENCE", 10.0)  # the machine may be busy
     return Probe(sql_store.engine)
 
 
