@@ -13,6 +13,8 @@ from otp_app.state.simulated_phone import SimulatedPhoneState
 from otp_app.state.verify import VerifyState
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from anyio.from_thread import BlockingPortal
 
 STATE = VerifyState.get_full_name()
@@ -55,6 +57,12 @@ class Socket:
         self.session.send_text(frame(event, payload, page))
         self.flush()
         return self.frames[before:]
+
+    def send_all(self, event: str, payloads: Iterable[object]) -> None:
+        """Send one event with each of *payloads*, and wait until the last is done."""
+        for payload in payloads:
+            self.session.send_text(frame(event, payload))
+        self.flush()
 
     def flush(self) -> None:
         """Wait until the server has nothing more to say: events of one tab are done in order."""

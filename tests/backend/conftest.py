@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from otp_app import services
+from otp_app.storage import probe
 from otp_app.web import rates
 from tests.backend.client import Socket
 from tests.emulator import Clock
@@ -43,6 +44,12 @@ REFERENCES = count(1)  # the database is that of all tests, and a provider gives
 def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever is done takes an hour, so that no rate is reached."""
     monkeypatch.setattr(rates, "now", lambda: next(HOURS))
+
+
+@pytest.fixture(autouse=True)
+def _busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine a healthy database may take longer to answer than a load balancer waits."""
+    monkeypatch.setattr(probe, "PATIENCE", 10.0)
 
 
 @pytest.fixture(scope="session")

@@ -350,11 +350,14 @@ def test_a_token_stolen_from_this_machine_shows_nothing(
 @pytest.mark.parametrize(
     "settings",
     [
-        PRODUCTION,
-        PRODUCTION | {"APP_ENV": "development"},
-        {"PUBLIC_URL": "http://192.168.1.2:3000"},
+        pytest.param(PRODUCTION, id="production", marks=pytest.mark.nightly),
+        pytest.param(PRODUCTION | {"APP_ENV": "development"}, id="real provider"),
+        pytest.param(
+            {"PUBLIC_URL": "http://192.168.1.2:3000"},
+            id="other machines",
+            marks=pytest.mark.nightly,
+        ),
     ],
-    ids=["production", "real provider", "other machines"],
 )
 def test_elsewhere_there_is_no_trace_of_it(settings: dict[str, str]) -> None:
     answer = subprocess.run(

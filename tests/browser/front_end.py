@@ -26,7 +26,7 @@ def front_end() -> Iterator[list[str]]:
     """Its origins, while it is served."""
     folder = Path(__file__).parent
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=folder)) as server:
-        thread = Thread(target=server.serve_forever)
+        thread = Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         yield [f"http://{host}:{server.server_port}" for host in HOSTS]
         server.shutdown()

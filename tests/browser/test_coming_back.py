@@ -12,7 +12,7 @@ from tests.browser.tab import Step
 
 if TYPE_CHECKING:
     from tests.browser.journey import Journey
-from tests.browser.tab import Tab
+    from tests.browser.tab import Tab
 
 
 def test_a_reload_changes_nothing(journey: Journey) -> None:

@@ -18,6 +18,8 @@ from tests.emulator.contract import answer_problems
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+pytestmark = pytest.mark.nightly
+
 NUMBER = "+447700900123"
 LOOKUP = f"/v2/PhoneNumbers/{NUMBER}"
 INSIGHTS = "/identity-insights/v1/requests"

@@ -23,7 +23,7 @@ from sqlalchemy.exc import StatementError
 
 from otp_app.errors import StoreUnavailable
 from otp_app.phone import PhoneNumber
-from otp_app.storage.engine import migrate, open_engine
+from otp_app.storage.engine import PATIENCE, migrate, open_engine
 from otp_app.storage.numbers import Numbers
 from otp_app.storage.rows import hashed
 from otp_app.storage.sql import SqlStore
@@ -842,21 +842,19 @@ async def test_a_database_locked_for_ever_is_reported_after_a_second(
         other.execute("BEGIN IMMEDIATE")
         began = time.monotonic()
 
-        with pytest.raises(StoreUnavailable):
-            await CALLS[name](store)
+        async with asyncio.timeout(4):  # SQLite by itself would give up after five seconds
+            with pytest.raises(StoreUnavailable):
+                await CALLS[name](store)
 
-        assert 0.8 < time.monotonic() - began < 2
+        assert time.monotonic() - began > 0.8
 
 
 @pytest.mark.parametrize("name", ["latest", "ended"])
 async def test_a_locked_database_can_be_read(store: SqlStore, path: Path, name: str) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        began = time.monotonic()
 
-        await CALLS[name](store)
-
-        assert time.monotonic() - began < 0.5
+        await CALLS[name](store)  # raises if it waits for the lock
 
 
 async def test_many_who_wait_for_a_locked_database_all_hear_of_it(
@@ -864,15 +862,14 @@ async def test_many_who_wait_for_a_locked_database_all_hear_of_it(
 ) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        began = time.monotonic()
 
-        heard = await asyncio.gather(
-            *(store.reserve(replace(VERIFICATION, id=f"{n}")) for n in range(30)),
-            return_exceptions=True,
-        )
+        async with asyncio.timeout(5):  # four connections, one after the other, would take eight
+            heard = await asyncio.gather(
+                *(store.reserve(replace(VERIFICATION, id=f"{n}")) for n in range(30)),
+                return_exceptions=True,
+            )
 
         assert {type(error) for error in heard} == {StoreUnavailable}
-        assert time.monotonic() - began < 2.5
     assert await store.reserve(VERIFICATION)
 
 
@@ -880,7 +877,7 @@ async def test_a_short_lock_is_waited_for(store: SqlStore, path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         waiting = asyncio.create_task(store.reserve(VERIFICATION))
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(PATIENCE / 5)  # nothing shows that a lock is waited for
         other.execute("COMMIT")
 
         assert await waiting

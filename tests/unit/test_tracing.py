@@ -66,7 +66,7 @@ class _Taking(BaseHTTPRequestHandler):
 
 @contextmanager
 def serving(collector: Collector) -> Iterator[Collector]:
-    thread = Thread(target=collector.serve_forever)
+    thread = Thread(target=collector.serve_forever, args=(0.02,))
     thread.start()
     yield collector
     collector.shutdown()

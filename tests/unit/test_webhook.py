@@ -25,6 +25,7 @@ from otp_app.verification.events import Event, Receipt, Verdict
 from otp_app.verification.models import Channel, Status
 from tests.emulator import Answer, Drop, Hang, Html, Huge, Redirect, Reset, Trickle, Truncated
 from tests.emulator.clock import Clock
+from tests.ports import free_port
 from tests.receiver import Backend, new_secret
 
 if TYPE_CHECKING:
@@ -218,7 +219,7 @@ async def test_a_redirect_is_not_followed(webhook: WebhookReceiver, backend: Bac
 
 async def test_a_backend_that_says_nothing_is_given_up(backend: Backend) -> None:
     backend.faults = [Hang(60)]
-    receiver = WebhookReceiver(backend.url, [SECRET], Clock().now, seconds=0.2)
+    receiver = WebhookReceiver(backend.url, [SECRET], Clock().now, seconds=0.5)
 
     assert await receiver.receive(APPROVED) == busy("no answer in time")
     await receiver.aclose()
@@ -274,8 +275,7 @@ EXAMPLE = re.compile(r"```python\n(.*?)```", re.DOTALL)
 def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, Path]]:
     """The receiver of the document, running, and the file of what it says."""
     (code,) = EXAMPLE.findall(Path("docs/events.md").read_text())
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+    port = free_port()
     monkeypatch.setenv("EVENTS_SECRET", SECRET)
     said = tmp_path / "said"
     file = tmp_path / "receiver.py"
@@ -291,7 +291,7 @@ def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[s
 
 def _wait_until_open(port: int, process: subprocess.Popen[bytes]) -> None:
     pause = threading.Event()
-    for _ in range(200):
+    for _ in range(1200):
         assert process.poll() is None
         try:
             socket.create_connection(("127.0.0.1", port)).close()

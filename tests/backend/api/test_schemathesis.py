@@ -12,17 +12,24 @@ import sys
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from tests.backend.api.serving import served
 from tests.conftest import API_KEYS
 
 BIN = Path(sys.executable).parent
 CONFIG = Path(__file__).with_name("schemathesis.toml")
-EXAMPLES = "20"  # of each operation and phase; with them it takes half a minute
 
 
-def attack(port: int, folder: Path) -> subprocess.CompletedProcess[str]:
+@pytest.fixture
+def examples(request: pytest.FixtureRequest) -> int:
+    """How many of each operation and phase."""
+    return 50 if request.config.getoption("nightly") else 5
+
+
+def attack(port: int, folder: Path, examples: int) -> subprocess.CompletedProcess[str]:
     """Everything schemathesis can do, with the key of a program."""
-    options = ("--checks", "all", "--max-examples", EXAMPLES, "--generation-deterministic")
+    options = ("--checks", "all", "--max-examples", str(examples), "--generation-deterministic")
     return subprocess.run(
         [
             *(str(BIN / "schemathesis"), "--config-file", str(CONFIG), "run", *options),
@@ -44,9 +51,11 @@ def ends(folder: Path) -> set[str]:
         return {status for (status,) in connection.execute("SELECT status FROM verifications")}
 
 
-def test_the_api_keeps_what_its_document_promises(tmp_path: Path, free_port: int) -> None:
+def test_the_api_keeps_what_its_document_promises(
+    tmp_path: Path, free_port: int, examples: int
+) -> None:
     with served(tmp_path, free_port):
-        run = attack(free_port, tmp_path)
+        run = attack(free_port, tmp_path, examples)
 
     assert run.returncode == 0, run.stdout + run.stderr
     assert all(
