@@ -1,4 +1,4 @@
-"""What Reflex reads. The settings of the app itself are in `otp_app/config/`."""
+"""The configuration of Reflex. The settings of the app itself are in `otp_app/config/`."""
 
 import os
 
@@ -13,28 +13,28 @@ settings = settings_or_exit()
 is_production = settings.app_env is AppEnv.PRODUCTION
 configure_logging(production=is_production)
 
-# Reflex reads these from the environment only.
+# Reflex reads the following settings from the environment only.
 if is_production:
-    os.environ.setdefault("REFLEX_LOG_JSON", "true")  # what it says until the app is there
+    os.environ.setdefault("REFLEX_LOG_JSON", "true")  # Reflex's own log until the app has started
 if "REFLEX_REDIS_URL" not in os.environ:
-    # What must last is in our database. On disk a state would hold the cookie, for all to read, and
-    # cost three times as much.
+    # States may be lost, because all lasting data is in our database. A state on disk would expose
+    # the cookie in it, and cost three times as much.
     os.environ.setdefault("REFLEX_STATE_MANAGER_MODE", "memory")
 os.environ.setdefault("REFLEX_SOCKET_MAX_HTTP_BUFFER_SIZE", str(LONGEST_FRAME))
-# A connection that has died is let go after 20 s instead of 145: until then, the person who comes
-# back from reading the message gets a new state.
+# A dead connection is closed after 20 s instead of 145 s. Until it is closed, a person who returns
+# from reading the message gets a new state.
 os.environ.setdefault("REFLEX_SOCKET_INTERVAL", "10s")
 os.environ.setdefault("REFLEX_SOCKET_TIMEOUT", "10s")
 
 
 class NoDynamicComponents(rx.plugins.Plugin):
-    """Leaves out what only components need that are made at run time: libraries as a whole.
+    """Removes the whole libraries that Reflex bundles for components created at run time.
 
-    1.6 kB of every first visit.
+    The app has no such components. The plugin saves 1.6 kB of every first visit.
     """
 
     def pre_compile(self, **_context: object) -> None:
-        """Reflex has just listed them."""
+        """Clear the list of bundled libraries, which Reflex has filled just before this call."""
         RegistrationContext.ensure_context().bundled_libraries.clear()
 
 
@@ -42,8 +42,8 @@ config = rx.Config(
     app_name="otp_app",
     frontend_port=settings.port,
     cors_allowed_origins=settings.own_origins,
-    trusted_proxy_hops=0,  # `web/proxies.py` has put the client in their place by then
-    redis_token_expiration=900,  # seconds that the state of a tab that has left is kept
+    trusted_proxy_hops=0,  # `web/proxies.py` has already set the client's address
+    redis_token_expiration=900,  # seconds that the state of a closed tab is kept
     plugins=[NoDynamicComponents()],
     disable_plugins=[rx.plugins.SitemapPlugin],
     show_built_with_reflex=False,

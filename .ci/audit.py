@@ -1,8 +1,9 @@
-"""Asks PyPI which packages of a file of pins have known vulnerabilities, and fails where some have.
+"""Checks a file of pinned packages for known vulnerabilities on PyPI, and fails if there are any.
 
-`pip-audit` says "No known vulnerabilities found" also when it could not ask about a single package,
-and with `--strict` it ends at the first one without telling which of both it was. So its answer is
-read here: where nobody could be asked, that is said aloud; it is no pass.
+`pip-audit` prints "No known vulnerabilities found" even if it could not check a single package.
+With `--strict` it stops at the first problem and does not report whether the package is vulnerable
+or unknown. This script therefore reads the JSON output. If PyPI cannot be reached, the script
+prints a warning that nothing was audited.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ _NO_NETWORK = ("ConnectionError", "ProxyError", "ConnectTimeout", "ReadTimeout",
 
 
 def main(pins: str) -> int:
-    """The exit code: 1 for a vulnerability, and for a package of which nothing is known."""
+    """Audit the packages in the file *pins* and return the exit code.
+
+    The exit code is 1 if a package is vulnerable or unknown to PyPI. It is 0 without a network.
+    """
     answer = _ask(pins)
     packages = json.loads(answer)["dependencies"] if answer else []
     vulnerable = [package for package in packages if package.get("vulns")]
@@ -34,7 +38,11 @@ def main(pins: str) -> int:
 
 
 def _ask(pins: str) -> str:
-    """What `pip-audit` answers as JSON; nothing, if there is no network."""
+    """Return the JSON output of `pip-audit`; an empty text if there is no network.
+
+    Raises:
+        SystemExit: `pip-audit` failed for another reason.
+    """
     command = [sys.executable, "-m", "pip_audit", *_COMMAND, "--requirement", pins]
     run = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
     last = run.stderr.strip().rpartition("\n")[2]

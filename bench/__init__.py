@@ -1,1 +1,1 @@
-"""Speed, memory and odds, measured. Never a test."""
+"""Measurements of speed, memory and the odds of attacks. Tests do not run them."""

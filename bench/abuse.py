@@ -1,8 +1,8 @@
-"""What an attacker gets out of a day: `python -m bench.abuse`. A few minutes on two cores.
+"""Simulation of attacks for one day: `python -m bench.abuse`, a few minutes on two cores.
 
-The real service on its real store under the default policy, a fake provider as the oracle of what
-was sent and guessed, and a clock that jumps to the moment each refusal names. Every bot has a
-browser and an address of its own and never rests.
+The simulation runs the real service and store with the default policy. A fake provider counts
+messages and guesses. The clock jumps to the time in each refusal, so no wait takes real time. Every
+bot has its own browser and address, and acts without breaks.
 """
 
 from __future__ import annotations
@@ -46,8 +46,8 @@ if TYPE_CHECKING:
 
 DAY = timedelta(days=1)
 CODES = 10**6
-PRICE = 0.05  # dollars a message, a common price; premium routes cost more
-MOBILES = ("+44740", "+3361", "+3162", "+3461")  # how mobile numbers of four countries begin
+PRICE = 0.05  # dollars for a message, a common price; premium routes cost more
+MOBILES = ("+44740", "+3361", "+3162", "+3461")  # prefixes of mobile numbers in four countries
 VICTIM = PhoneNumber("+447400123456")
 
 
@@ -64,7 +64,7 @@ class World:
     due: list[tuple[datetime, int]] = field(default_factory=list)
 
     async def run(self, bots: int, act: Act) -> None:
-        """Let each bot act again at the moment its last refusal named."""
+        """Run *bots* until the end of the day. Each acts again at the time that *act* returns."""
         self.due = [(self.clock.now(), bot) for bot in range(bots)]
         while self.due and self.due[0][0] < self.end:
             moment, bot = heapq.heappop(self.due)
@@ -74,19 +74,22 @@ class World:
             heapq.heappush(self.due, (again, bot))
 
     async def _look(self) -> None:
-        """Once a minute: the app looks more often, which takes long and pauses hardly sooner."""
+        """Run the country breaker once a minute.
+
+        The app runs it more often. Here that would take long and pause countries hardly sooner.
+        """
         if self.clock.now() >= self.look_at:
             self.look_at = self.clock.now() + timedelta(minutes=1)
             await self.breaker.look()
 
 
 def client(bot: int, life: int = 0) -> Client:
-    """A browser whose cookie is thrown away now and then, at an address that is not."""
+    """Return the client of *bot*: a new browser for each *life*, always at the same address."""
     return Client(Flow(f"bot-{bot}-{life}"), f"198.51.{bot // 250}.{bot % 250}")
 
 
 async def guess(world: World, bot: int) -> datetime:
-    """Ask for a code to the victim's number and guess until refused."""
+    """Request a code to the victim's number and guess until refused. Return the next time."""
     me = client(bot, int(world.clock.now().timestamp()) // 600)
     now = world.clock.now()
     try:
@@ -102,21 +105,21 @@ _fresh = count()
 
 
 async def pump(world: World, bot: int) -> datetime:
-    """Have a message sent to one number after another, of new blocks in four countries."""
+    """Request a message to a new number in a new block. Return the time of the next request."""
     index = next(_fresh)
     now = world.clock.now()
     number = PhoneNumber(_mobile(index))
     try:
         await world.service.start(client(bot, index), number, Channel.SMS)
     except InvalidPhoneNumber:
-        return now + timedelta(seconds=1)  # no mobile number: the next one
+        return now + timedelta(seconds=1)  # not a valid mobile number: try the next
     except OtpError as refusal:
         return _until(refusal, now)
     return now + timedelta(seconds=1)
 
 
 def _mobile(index: int) -> str:
-    """A number in a block of its own, in one of four countries."""
+    """Return the number with this index, in its own block of one of four countries."""
     start = MOBILES[index % len(MOBILES)]
     length = 12 if start != "+44740" else 13
     block = index // len(MOBILES)
@@ -136,7 +139,7 @@ def _until(refusal: OtpError, now: datetime) -> datetime:
 
 
 async def day(bots: int, act: Act) -> FakeProvider:
-    """One day of *bots*; what reached the provider."""
+    """Simulate a day of *bots* and return the provider with its messages and checks."""
     clock, provider = Clock(datetime(2026, 3, 1, tzinfo=UTC)), FakeProvider()
     with tempfile.TemporaryDirectory() as folder:
         url = f"sqlite:///{folder}/otp.db"
@@ -152,7 +155,7 @@ async def day(bots: int, act: Act) -> FakeProvider:
 
 
 async def main() -> None:
-    """Write the table of `docs/security.md`."""
+    """Print the table in `docs/security.md`."""
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     write = sys.stdout.write
     write(

@@ -1,4 +1,7 @@
-"""What a first visit costs: `python -m bench.page_weight [URL]`, with the app running."""
+"""Bytes and requests of a first visit to each page: `python -m bench.page_weight [URL]`.
+
+The app must be running.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ PAGES = ("/", "/code", "/verified", "/nowhere")
 
 
 def main(url: str) -> None:
-    """Write a line for each page."""
+    """Print a line for each page: requests, kB in all and kB of each type of resource."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=find_browser(), args=["--no-sandbox"])
         for path in PAGES:

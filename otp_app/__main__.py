@@ -1,4 +1,4 @@
-"""The operator's commands, of `python -m otp_app`: doctor, why, rotate, events, message and key."""
+"""The command line, `python -m otp_app`: doctor, why, rotate, events, message and key."""
 
 from __future__ import annotations
 
@@ -40,10 +40,10 @@ _MESSAGE = (
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; its exit code. Wrong usage exits with 2."""
+    """Run one command and return the exit code. Wrong usage exits with 2."""
     parser = _parser()
     arguments = parser.parse_args(argv)
-    # Each command imports much that the other does not need.
+    # Each command has large imports that the other commands do not need.
     if arguments.command == "doctor":
         from otp_app.operations import doctor
 

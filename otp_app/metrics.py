@@ -1,7 +1,7 @@
-"""What this process has counted, for Prometheus. No label holds a number, an id or an address.
+"""The Prometheus metrics of this process. No label holds a phone number, an id or an address.
 
-Names and units: https://prometheus.io/docs/practices/naming/. Every label has a bounded set of
-values: providers and channels that there are, countries of the numbering plan, rows of `POLICY`,
+Names and units follow https://prometheus.io/docs/practices/naming/. Every label has a bounded set
+of values: existing providers and channels, countries of the numbering plan, limits of `POLICY`, and
 languages in the lists of the adapters.
 """
 
@@ -29,15 +29,15 @@ if TYPE_CHECKING:
     from otp_app.verification.audit import Answer, Question
     from otp_app.verification.models import Channel
 
-# They are a second series for each counter: when it began.
+# Created metrics would add a second series to each counter, with its start time.
 disable_created_metrics()  # type: ignore[no-untyped-call]
 
 REGISTRY = CollectorRegistry()
-ProcessCollector(registry=REGISTRY)  # memory, processor, open files
+ProcessCollector(registry=REGISTRY)  # memory, CPU time, open files
 
 _ASKED = ("provider", "channel", "country", "outcome")
 _BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.5)
-"""Seconds. Adapters give up at 4 (checks) and 5 (messages)."""
+"""Upper bounds in seconds. The timeouts of the adapters are 4 for checks and 5 for messages."""
 
 SENDS = Counter("otp_sends", "Messages that a provider was asked for", _ASKED, registry=REGISTRY)
 CHECKS = Counter("otp_checks", "Codes that a provider was asked about", _ASKED, registry=REGISTRY)
@@ -80,14 +80,14 @@ USED = Gauge("otp_budget_used", "Used of a limit on everybody", ("limit",), regi
 ALLOWED = Gauge("otp_budget", "What a limit on everybody allows", ("limit",), registry=REGISTRY)
 
 for _limit in POLICY:
-    REFUSALS.labels(_limit.name)  # from 0 on: the first one counts too
+    REFUSALS.labels(_limit.name)  # starts the series at 0, so that `rate` sees the first refusal
 
 
 class Counts:
-    """Counts what is asked of providers: an `Observer`."""
+    """An `Observer` that counts requests to providers."""
 
     def answered(self, question: Question, answer: Answer) -> None:
-        """Count *question* by its *answer*."""
+        """Count *question* by the outcome in *answer*, and record the duration."""
         verification, action = question.verification, question.action
         country, provider = verification.phone.region, verification.provider
         asked = SENDS if action is Action.SEND else CHECKS
@@ -101,24 +101,24 @@ class Counts:
 
 
 def refused(limit: str) -> None:
-    """Count a refusal by the limit of that name."""
+    """Count a send or check that the limit named *limit* refused."""
     REFUSALS.labels(limit).inc()
 
 
 def language_refused(provider: str, channel: Channel, language: str) -> None:
-    """Count a message that *provider* does not have in *language*, by its own name for it."""
+    """Count a message that *provider* does not have in *language*, the provider's own tag."""
     LANGUAGES.labels(provider, channel, language).inc()
 
 
 def show_failing(providers: Iterable[str], failing: Set[tuple[str, Action]]) -> None:
-    """Say which of *providers* fail, and at what."""
+    """Set the gauge of each provider and action to 1 if the pair is in *failing*, else to 0."""
     for provider in providers:
         for action in (Action.SEND, Action.CHECK):
             FAILING.labels(provider, action).set((provider, action) in failing)
 
 
 def show_budget(standings: Iterable[Standing]) -> None:
-    """Say how the limits on everybody stand, and nothing of others."""
+    """Set the gauges of used and allowed amounts to *standings*, and remove all other limits."""
     USED.clear()
     ALLOWED.clear()
     for standing in standings:
@@ -127,6 +127,10 @@ def show_budget(standings: Iterable[Standing]) -> None:
 
 
 def exposition(accept: str) -> tuple[bytes, str]:
-    """All of it as text, and its media type, of those that an `Accept` header names."""
+    """Return all metrics as text, in a format that the `Accept` header allows, and its media type.
+
+    Args:
+        accept: value of the `Accept` header.
+    """
     encode, media_type = choose_encoder(accept)
     return encode(REGISTRY), media_type

@@ -1,4 +1,4 @@
-"""Logs: one line an event, and nobody's secrets in it, whoever writes it."""
+"""Logging: one line for each event, with secrets redacted in the records of all libraries."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _SDK_LOGGERS = ("vonage", "twilio", "urllib3", "aiohttp", "aiosqlite", "sqlalchemy", "alembic")
-"""At INFO and WARNING some of them print numbers, ids and whole bodies."""
+"""Loggers of dependencies that write at CRITICAL only.
+
+At INFO and WARNING some of them log phone numbers, ids and whole bodies."""
 
 _SECRETS = re.compile(
     r"""
@@ -41,15 +43,18 @@ _SECRETS = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""What ends or reorders a line, moves or colours a terminal, or cannot be written to one."""
+"""Characters that end or reorder a line, control a terminal, or cannot be encoded."""
 
-_HASH = re.compile(r"(?=\d*[a-f])[0-9a-f]{8,16}")  # of a number; its digits look like one
-_ID = re.compile(r"(?=.*[A-Za-z])[\w-]{22}", re.ASCII)  # a verification's own: 128 random bits
-_MAX_LINE = 2000  # characters; the framework logs whole events, which anybody can make long
+_HASH = re.compile(r"(?=\d*[a-f])[0-9a-f]{8,16}")  # hash of a phone number; may resemble one
+_ID = re.compile(r"(?=.*[A-Za-z])[\w-]{22}", re.ASCII)  # id of a verification: 128 random bits
+_MAX_LINE = 2000  # characters; the framework logs whole events, and any client can send long ones
 
 
 def redact(text: str) -> str:
-    """*text* as one line of bounded length without numbers, codes, ids and tokens."""
+    """Return *text* as one line without phone numbers, codes, ids and tokens.
+
+    The line has at most `_MAX_LINE` characters.
+    """
     line = _SECRETS.sub("[redacted]", text[: 2 * _MAX_LINE])
     return _CONTROLS.sub(_escaped, line)[:_MAX_LINE]
 
@@ -59,10 +64,10 @@ def _escaped(control: re.Match[str]) -> str:
 
 
 class RedactedRecord(logging.LogRecord):
-    """A record whose secrets are gone before any handler sees it.
+    """A log record whose secrets are redacted before any handler receives it.
 
-    A traceback becomes its exception's type and place: messages of exceptions hold what was sent
-    to us and what a vendor answered.
+    A traceback is reduced to the type of the exception and the place, because messages of
+    exceptions may contain the input of users and the responses of vendors.
     """
 
     def __init__(self, *args: object, **kwargs: object) -> None:
@@ -82,9 +87,10 @@ class RedactedRecord(logging.LogRecord):
 
 
 def configure_logging(*, production: bool) -> None:
-    """One line an event on stdout, redacted: readable, or in production JSON of every logger.
+    """Write redacted lines to stdout: JSON from all loggers in production, else readable text.
 
-    To be called again after a server has set up its own loggers, which are made to use ours.
+    Call the function again after a server has configured its loggers. In production their handlers
+    are then replaced by ours.
     """
     logging.setLogRecordFactory(RedactedRecord)
     for name in _SDK_LOGGERS:
@@ -105,32 +111,36 @@ def configure_logging(*, production: bool) -> None:
 
 
 def begin(**names: str) -> None:
-    """Every line of this task says from here on which request or event it belongs to.
+    """Start a request or event: all later log lines of this task get its id and duration.
 
     Args:
-        names: what else is known of it. They are not redacted, so they hold nobody's text.
+        names: further fields of these lines. They are not redacted, so they must not contain the
+            input of a user.
     """
-    clear_contextvars()  # a task may have served another one before
+    clear_contextvars()  # the task may have served another request before
     bind_contextvars(request=secrets.token_hex(6), began=time.monotonic(), **names)
 
 
 def reference() -> str:
-    """What to quote of this request or event: its name in every line of the log, 12 digits."""
+    """Return the id of this request or event in the log: 12 hexadecimal digits.
+
+    People can quote the id to support. Without a request or event it is empty.
+    """
     return str(get_contextvars().get("request", ""))
 
 
 class _Lines(logging.Handler):
-    """Writes as our own lines are written, so that none ends up within another."""
+    """Writes records by the same lock as our own lines, so that no two lines mix."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
             structlog.WriteLogger().msg(self.format(record))
-        except (OSError, ValueError):  # nobody reads stdout any more
+        except (OSError, ValueError):  # the reader of stdout has closed it
             self.handleError(record)
 
 
 def _take_over(formatter: logging.Formatter) -> None:
-    """Every logger's records leave by one handler; files that somebody asked for stay."""
+    """Replace the handlers of all loggers by one with *formatter*, except those for files."""
     lines = _Lines()
     lines.setFormatter(formatter)
     for logger in [*logging.root.manager.loggerDict.values(), logging.root]:
@@ -141,7 +151,7 @@ def _take_over(formatter: logging.Formatter) -> None:
 
 
 def _drop_handlers(logger: logging.Logger) -> bool:
-    """Whether *logger* had handlers that write to a terminal."""
+    """Remove the handlers of *logger* that do not write to files. Return True if it had any."""
     dropped = [one for one in logger.handlers if not isinstance(one, logging.FileHandler)]
     for handler in dropped:
         logger.removeHandler(handler)
@@ -149,14 +159,17 @@ def _drop_handlers(logger: logging.Logger) -> bool:
 
 
 def _redacted(_logger: object, _method: str, event: EventDict) -> EventDict:
-    """Our own lines carry ids and names only; this is for the day when somebody forgets."""
+    """Redact the values of our own events.
+
+    These hold only ids and names by rule. The redaction is a second line of defence.
+    """
     return {name: _safe(name, value) for name, value in event.items()}
 
 
 def _safe(name: str, value: object) -> object:
     if value is None or isinstance(value, bool | int | float):
         return value
-    if isinstance(value, date):  # or `datetime`: by its type, as a text of this form may be a code
+    if isinstance(value, date):  # `datetime` too. By its type: a text of this form may be a code
         return value.isoformat()
     text = str(value)
     is_ours = _OURS.get(name)
@@ -177,7 +190,7 @@ _OURS: Mapping[str, Callable[[str], object]] = {
     "id": _ID.fullmatch,
     "address": _is_network,
 }
-"""The form of values that look like secrets and are none, by their key in the line."""
+"""Tests for values that look like secrets and are none, by the key of the value in the event."""
 
 
 def _named(_logger: object, _method: str, event: EventDict) -> EventDict:
@@ -185,7 +198,7 @@ def _named(_logger: object, _method: str, event: EventDict) -> EventDict:
 
 
 def _timed(_logger: object, _method: str, event: EventDict) -> EventDict:
-    """How long after its request or event began a line is written, unless it says how long."""
+    """Add the milliseconds since the start of the request or event, unless the line has its own."""
     if (began := event.pop("began", None)) is not None:
         event.setdefault("duration_ms", round(1000 * (time.monotonic() - began)))
     return event
@@ -193,11 +206,11 @@ def _timed(_logger: object, _method: str, event: EventDict) -> EventDict:
 
 _CONTEXT: list[Processor] = [merge_contextvars, _timed, TimeStamper(fmt="iso", utc=True)]
 _READABLE: list[Processor] = [structlog.dev.ConsoleRenderer(colors=False)]
-_JSON: list[Processor] = [EventRenamer("message"), JSONRenderer()]  # Reflex's names of keys
+_JSON: list[Processor] = [EventRenamer("message"), JSONRenderer()]  # the same keys as Reflex
 
 
 def _where(exc_info: object) -> str:
-    """` [KeyError at event_processor.py:868]`."""
+    """Return the exception's type and place, such as ` [KeyError at event_processor.py:868]`."""
     match exc_info:
         case (type() as kind, BaseException() as error, _):
             trace = error.__traceback__

@@ -1,4 +1,4 @@
-"""Paths of pages, forms, webhooks, probes and the API; names of what a browser brings along."""
+"""Paths of pages, forms, webhooks, probes and the API, and names of cookies."""
 
 from posixpath import normpath
 
@@ -26,7 +26,7 @@ TWILIO_REQUEST, TWILIO_CHECK = "/api/otp/request", "/api/otp/verify"
 VERIFICATIONS = "/api/v1/verifications"
 
 GUIDES = frozenset({VONAGE_REQUEST, VONAGE_CHECK, TWILIO_REQUEST, TWILIO_CHECK})
-"""Where failures look as in the guides."""
+"""Paths whose error responses have the format of the Vonage and Twilio guides."""
 VONAGE_WEBHOOK = "/webhooks/vonage"
 TWILIO_WEBHOOK = "/webhooks/twilio"
 READY = "/ready"
@@ -34,8 +34,8 @@ METRICS = "/metrics"
 
 ICON = "/favicon.svg"
 DEV_COOKIE = "/_flow.js"
-TIME_ZONE_COOKIE = "tz"  # set by the pages' script: an IANA name
-LANGUAGE_COOKIE = "language"  # a BCP 47 tag, set where the person chooses
+TIME_ZONE_COOKIE = "tz"  # an IANA name, set by the pages' script
+LANGUAGE_COOKIE = "language"  # a BCP 47 tag, set when the person chooses a language
 PHONE_COOKIE = "simulated_phone"  # has the token of the simulated phone
 
 

@@ -1,4 +1,4 @@
-"""The services in use: what the ways in reach for."""
+"""The services of the running app, for pages, forms, webhooks and the API."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Services:
-    """Everything a page or a route may call."""
+    """All services that pages and routes may call."""
 
     verifications: VerificationService
     flows: FlowCookies
@@ -43,15 +43,20 @@ class Services:
     devices: DeviceCookies
     tracer: Tracer | None = None
     draining: asyncio.Event = field(default_factory=asyncio.Event)
-    """Set once no more traffic should come: the app is stopping."""
+    """Set when the app is stopping and should receive no more traffic."""
     simulated_phone: SimulatedPhone | None = None
-    """Where the console's messages arrive, in development."""
+    """Receives the messages of the console provider in development; None otherwise."""
 
     async def client(self, cookies: str, address: str, language: str) -> Client:
-        """Who is asking, by the `Cookie` header, the key of the address, and the language.
+        """Return the client with these properties.
+
+        Args:
+            cookies: the `Cookie` header of the request.
+            address: the key under which limits count the client's address.
+            language: BCP 47 tag of the language for messages.
 
         Raises:
-            FlowMissing: cookies are blocked, or ours ran out while a tab stayed open.
+            FlowMissing: the browser blocks cookies, or the cookie expired while a tab was open.
         """
         flow = self.flows.read(cookies)
         if flow is None:
@@ -61,7 +66,7 @@ class Services:
         return Client(flow, address, proved, language=language, device=self.devices.read(cookies))
 
     async def session(self, cookies: str) -> Session | None:
-        """The session that a `Cookie` header proves."""
+        """Return the valid session in a `Cookie` header, or None."""
         return await self.sessions.find(self.session_cookies.read(cookies))
 
 
@@ -69,20 +74,20 @@ _installed: list[Services] = []
 
 
 def install(services: Services) -> None:
-    """Make *services* the ones in use, until `uninstall`."""
+    """Make *services* the result of `current` until `uninstall` is called."""
     _installed[:] = [services]
 
 
 def uninstall() -> None:
-    """The app is stopping."""
+    """Remove the installed services. The lifespan calls this when the app stops."""
     _installed.clear()
 
 
 def current() -> Services:
-    """The services in use.
+    """Return the installed services.
 
     Raises:
-        RuntimeError: outside the app's lifespan.
+        RuntimeError: the app's lifespan has not started or has ended.
     """
     if not _installed:
         raise RuntimeError("The app is not running: its lifespan installs the services")

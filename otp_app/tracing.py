@@ -1,7 +1,8 @@
-"""Traces for OpenTelemetry: requests, events and questions to providers, without anybody's data.
+"""OpenTelemetry traces of requests, events and calls to providers, without personal data.
 
-Imported only if traces are wanted. What is sent leaves from a thread with a bounded queue: when the
-collector is away spans are lost, and nobody waits. Its settings are the standard's, `OTEL_…`:
+The app imports this module only if traces are enabled. A thread with a bounded queue exports the
+spans. If the collector is not reachable, spans are lost and no request waits. The settings are the
+standard variables `OTEL_…`:
 https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
 """
 
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     from otp_app.verification.audit import Answer, Question
 
-PATIENCE = 2.0  # seconds that a stopping app waits for the last spans to leave
+PATIENCE = 2.0  # seconds that the stopping app waits for the export of the last spans
 
 _KEPT = frozenset(
     {
@@ -48,32 +49,34 @@ _KEPT = frozenset(
         "error.type",
     }
 )
-"""Reflex's own spans also name the tab and the event, and hold the texts of exceptions."""
+"""The attributes that are exported.
+
+Spans of Reflex also have ids of the tab and the event, and the messages of exceptions."""
 
 
 class Anonymous(SpanExporter):
-    """Hands on to *exporter* what names nobody."""
+    """Removes personal data from spans and passes them on to *exporter*."""
 
     def __init__(self, exporter: SpanExporter) -> None:
         self._exporter = exporter
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        """Send *spans*, without what is not in `_KEPT`."""
+        """Export *spans* with the attributes in `_KEPT` only, and without events and messages."""
         return self._exporter.export([_anonymous(span) for span in spans])
 
     def shutdown(self) -> None:
-        """Send no more."""
+        """Shut down the wrapped exporter."""
         self._exporter.shutdown()
 
 
 @dataclass(frozen=True)
 class Spans:
-    """A span for each question to a provider: an `Observer`."""
+    """An `Observer` that records a span for each call to a provider."""
 
     tracer: Tracer
 
     def answered(self, question: Question, answer: Answer) -> None:
-        """Draw the span of *question* within what caused it, now that it is over."""
+        """Record the finished span of *question* as a child of the current span."""
         end = time.time_ns()
         verification, provider = question.verification, question.verification.provider
         attributes = {
@@ -97,12 +100,15 @@ class Spans:
 
 @asynccontextmanager
 async def tracing(exporter: SpanExporter | None = None) -> AsyncIterator[Tracer]:
-    """Trace meanwhile, Reflex's events too, and send what there is to *exporter*.
+    """Record spans within the context, those of Reflex included, and export them.
 
-    Its measurements stay off: `/metrics` has ours.
+    Reflex's own metrics stay off, because `/metrics` has those of the app.
+
+    Args:
+        exporter: receiver of the spans; by default OTLP over HTTP.
     """
     ours = Resource.create({"service.name": "otp_app"})
-    resource = ours.merge(OTELResourceDetector().detect())  # the environment has the last word
+    resource = ours.merge(OTELResourceDetector().detect())  # the environment takes precedence
     provider = TracerProvider(resource=resource, shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(Anonymous(exporter or OTLPSpanExporter())))
     reflex_otel.enable(provider, NoOpMeterProvider())
@@ -114,7 +120,7 @@ async def tracing(exporter: SpanExporter | None = None) -> AsyncIterator[Tracer]
 
 
 def _shut_down(provider: TracerProvider) -> None:
-    """Let the last spans leave, for a while: its own patience is half a minute."""
+    """Export the last spans for at most `PATIENCE`. *provider* itself would wait 30 seconds."""
     last = Thread(target=provider.shutdown, daemon=True)
     last.start()
     last.join(PATIENCE)

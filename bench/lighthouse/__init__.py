@@ -1,1 +1,1 @@
-"""Lighthouse's scores of the pages, as a telephone on a slow line has them: `make lighthouse`."""
+"""Lighthouse scores of the pages for a phone with a slow connection: `make lighthouse`."""

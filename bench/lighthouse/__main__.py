@@ -1,7 +1,8 @@
-"""Build the pages for production, visit each three times, write the medians; fail below the bar.
+"""Measures the pages with Lighthouse, prints the medians and fails below the required scores.
 
-Some three minutes on two cores. Sends by Twilio's emulator: the console provider's pages have links
-that production has not.
+The pages are built for production and visited three times each, which takes about three minutes on
+two cores. Codes are sent by the emulator of Twilio, because pages with the console provider have
+links that production does not have.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
 HERE = Path(__file__).parent
 ROUNDS = 3
-ROUND = 300.0  # seconds; some 35 on two quiet cores
+ROUND = 300.0  # timeout in seconds; a round takes about 35 on two idle cores
 
 CATEGORIES = ("performance", "accessibility", "best-practices", "seo")
 METRICS = ("fcp", "lcp", "tbt", "cls")
@@ -39,21 +40,22 @@ _POSTED = {name: _OPENED[name] for name in ("performance", "accessibility")}
 BARS = {
     ("phone page", "navigation"): _OPENED,
     ("code page", "navigation"): _OPENED,
-    # An error that comes while the page is live: a snapshot has no speed.
+    # Errors that appear in a loaded page are measured as a snapshot, which has no performance.
     ("phone page, error", "snapshot"): _SHOWN,
     ("code page, error", "snapshot"): _SHOWN,
-    # The same without scripts: its status, 422, is a fault to the other two.
+    # The same errors without scripts are pages with the status 422, which costs points in
+    # best-practices and seo.
     ("phone page, error", "navigation"): _POSTED,
     ("code page, error", "navigation"): _POSTED,
 }
-"""The least score of each category that counts, by page and Lighthouse's mode."""
+"""The lowest accepted score of each relevant category, by page and Lighthouse mode."""
 
 CLS = 0.02
-"""The most that a page may shift: https://web.dev/articles/cls calls 0.1 good."""
+"""The highest accepted layout shift of a page: https://web.dev/articles/cls rates 0.1 as good."""
 
 
 class Result(NamedTuple):
-    """The medians of one page; `metrics` in milliseconds, but for the layout shift."""
+    """The medians of one page. Metrics are in milliseconds, except the layout shift (no unit)."""
 
     page: str
     mode: str
@@ -62,7 +64,7 @@ class Result(NamedTuple):
     failed: list[str]
 
     def shortfalls(self) -> Iterator[str]:
-        """Each figure that is on the wrong side of its bar."""
+        """Yield a text for each score that is too low, and for a layout shift that is too high."""
         for name, floor in BARS[self.page, self.mode].items():
             if self.scores[name] < floor:
                 yield f"{name} {self.scores[name]:.0f} < {floor} ({', '.join(self.failed)})"
@@ -71,7 +73,7 @@ class Result(NamedTuple):
 
 
 def main() -> None:
-    """Write the table of `docs/performance.md`, and what to look at where a page falls short."""
+    """Print the table in `docs/performance.md`, and exit with the shortfalls if there are any."""
     results = list(medians([visits(*place) for place in places()]))
     lines = [_HEAD, ["---"] * len(_HEAD), *map(_cells, results)]
     sys.stdout.writelines(f"| {' | '.join(line)} |\n" for line in lines)
@@ -80,7 +82,7 @@ def main() -> None:
 
 
 def places() -> Iterator[tuple[str, Number]]:
-    """The address of the running app, and a number to send to: once for each round."""
+    """Start the app, and yield its address and a number to send to for each round."""
     with tempfile.TemporaryDirectory(prefix="otp_app-") as folder, Emulator() as emulator:
         site = Site.new(Path(folder))
         server = Server("twilio", site, settings_of("twilio", emulator.url, site.url))
@@ -92,7 +94,7 @@ def places() -> Iterator[tuple[str, Number]]:
 
 
 def visits(url: str, number: Number) -> list[dict[str, Any]]:
-    """What `measure.mjs` writes: each page once, in a browser of its own."""
+    """Run `measure.mjs` in a new browser and return its measurements, one for each page."""
     program = (BIN / "bun", HERE / "measure.mjs")
     command = [*map(str, program), url, str(find_browser()), number.typed]
     done = subprocess.run(command, stdout=subprocess.PIPE, timeout=ROUND, check=True)
@@ -101,7 +103,7 @@ def visits(url: str, number: Number) -> list[dict[str, Any]]:
 
 
 def medians(rounds: list[list[dict[str, Any]]]) -> Iterator[Result]:
-    """Of each page: the median of each figure, and every audit that failed in any round."""
+    """Yield the medians of each page, with every audit that failed in at least one round."""
     for same in zip(*rounds, strict=True):
         yield Result(
             page=same[0]["page"],
@@ -113,7 +115,7 @@ def medians(rounds: list[list[dict[str, Any]]]) -> Iterator[Result]:
 
 
 def _medians(figures: list[dict[str, float]]) -> dict[str, float]:
-    """Of those that there are: on a busy machine a visit may come without one."""
+    """Return the median of each figure. On a busy machine a visit may lack a figure."""
     names = dict.fromkeys(name for each in figures for name in each)
     return {name: median(each[name] for each in figures if name in each) for name in names}
 

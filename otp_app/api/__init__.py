@@ -1,1 +1,1 @@
-"""The JSON API: both guides' routes, and verifications as resources."""
+"""The JSON API: the routes of the two providers' guides, and verifications as resources."""

@@ -1,4 +1,4 @@
-"""The API, assembled, and its place in front of the pages."""
+"""The FastAPI application of the API, and the middleware that routes requests to it."""
 
 from __future__ import annotations
 
@@ -24,10 +24,11 @@ health = APIRouter(tags=["health"])
 
 
 class ApiFirst:
-    """Hands the API what is its own, and the rest to the pages.
+    """Routes requests for paths of the API to the API, and all others to the pages.
 
-    Reflex's `api_transformer` would put it inside the CORS of the pages, which refuses what pages
-    of other origins may ask of the API; their list is also who may open the socket.
+    Reflex's `api_transformer` would put the API behind the CORS middleware of the pages, which
+    rejects origins that may call the API. These origins cannot be added there, because Reflex uses
+    the same list for the origins that may open the websocket.
     """
 
     def __init__(self, pages: ASGIApp, api: ASGIApp) -> None:
@@ -41,7 +42,7 @@ class ApiFirst:
 
 
 def build(settings: Settings) -> FastAPI:
-    """The API on its own. Its services are those in use."""
+    """Return the API without the pages. Its routes use the services of `services.current`."""
     app = FastAPI(
         title=f"{settings.brand} verification API",
         version="1",
@@ -63,7 +64,7 @@ def build(settings: Settings) -> FastAPI:
         allow_origins=settings.api_origins,
         allow_credentials=True,
         allow_methods=METHODS,
-        allow_headers=["Content-Type", "Idempotency-Key"],  # no keys: a page has no secrets
+        allow_headers=["Content-Type", "Idempotency-Key"],  # no API keys: pages keep no secrets
         expose_headers=["Location", "Retry-After", REPLAYED],
     )
     return app
@@ -72,7 +73,7 @@ def build(settings: Settings) -> FastAPI:
 @health.head(routes.HEALTH, include_in_schema=False)
 @health.get(routes.HEALTH, summary="Whether the process answers", operation_id="health")
 async def alive() -> Health:
-    """Asks neither the database nor the provider."""
+    """Return 200 without a request to the database or a provider."""
     return Health()
 
 

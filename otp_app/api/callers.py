@@ -1,4 +1,8 @@
-"""Who calls: a program with its key, a browser with our cookie, or somebody with a handle."""
+"""Authentication of callers: a program with an API key, a browser with our cookie, or neither.
+
+A caller without the cookie refers to its verification by a handle: a signed token with the flow and
+the id (`otp_app/handles.py`).
+"""
 
 from __future__ import annotations
 
@@ -32,23 +36,24 @@ if TYPE_CHECKING:
     from otp_app.verification.limits import Device
 
 log = structlog.get_logger(__name__)
-_lines = Buckets(ONE_A_MINUTE)  # of an address
+_lines = Buckets(ONE_A_MINUTE)  # log lines about rejected keys, for each address
 _SAFE = ("GET", "HEAD")  # RFC 9110 section 9.2.1
-_SAME_SITE = ("same-origin", "none", None)  # Sec-Fetch-Site; programs send none of it
+_SAME_SITE = ("same-origin", "none", None)  # Sec-Fetch-Site; programs do not send the header
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who asks, and from where.
+    """The caller of a request.
 
     Attributes:
-        address: what limits by address count under.
-        flow: of the browser that brings our cookie.
-        proved: the number that this browser's session is for, in E.164, or nothing.
-        device: the browser's record of earlier successes. None for an API key: a program speaks
-            for many people, and each of its calls may be about another person's number.
-        key: the name of the API key, or nothing.
-        language: a BCP 47 tag, for messages; or nothing, if it asked for none that we speak.
+        address: key under which limits count the caller's address.
+        flow: flow of the browser's cookie; None without the cookie.
+        proved: number of the browser's session in E.164; empty without a session.
+        device: proof of earlier successful verifications in this browser. None for an API key: a
+            program acts for many people, and each call may be about another person's number.
+        key: name of the API key; empty without a key.
+        language: BCP 47 tag of the language for messages; empty if the caller accepts no language
+            that the app has.
     """
 
     address: str
@@ -59,19 +64,25 @@ class Caller:
     device: Device | None = None
 
     def client(self, flow: Flow) -> Client:
-        """What the limits know of it, in *flow*."""
+        """Return this caller with *flow*, in the form that the limits need."""
         return Client(flow, self.address, self.proved, self.key, self.language, self.device)
 
     def name(self, flow: Flow, id_: str) -> str:
-        """What it holds *id_* by: that alone where its cookie stands for *flow*, else a handle."""
+        """Return the id of verification *id_* that this caller receives.
+
+        The id is *id_* itself if the caller's cookie is for *flow*, else a handle.
+        """
         handles = services.current().handles
         return id_ if flow == self.flow else handles.issue(flow, id_, self.key)
 
     def find(self, handle: str) -> tuple[Client, str]:
-        """Whose verification *handle* is, and its id; without one, what the cookie's flow has.
+        """Return the client and the id of the verification that *handle* refers to.
+
+        If *handle* is not a handle of this caller, it counts as an id in the flow of the cookie. An
+        empty one is returned as it is: the caller then means the open verification of the flow.
 
         Raises:
-            VerificationNotFound: it is not this caller's.
+            VerificationNotFound: *handle* is not this caller's, or is empty beside an API key.
             FlowMissing: there is neither a handle nor a cookie.
         """
         if opened := services.current().handles.open(handle, self.key):
@@ -83,12 +94,13 @@ class Caller:
 
 
 async def anybody(request: Request) -> Caller:
-    """The caller, if it may call at all.
+    """Return the caller of *request*, with or without a key or cookie.
 
     Raises:
-        OriginRefused, NotJson: another site's page could have sent this in a person's name.
-        ApiKeyRefused: no such key.
-        CallerUnknown: somebody must say who they are, by API_PUBLIC.
+        OriginRefused: the request comes from a page of an origin that is not allowed.
+        NotJson: the body is not JSON, so a form of another site could have sent it.
+        ApiKeyRefused: the API key is not in the settings.
+        CallerUnknown: API_PUBLIC requires a key, our cookie or an allowed origin.
     """
     settings: Settings = request.app.state.settings
     address = scope_key(request.scope)
@@ -109,19 +121,23 @@ async def anybody(request: Request) -> Caller:
 
 
 async def somebody(caller: Anybody) -> Caller:
-    """The caller, who has a key or a cookie. Raises `CallerUnknown`."""
+    """Return the caller, who has an API key or our cookie.
+
+    Raises:
+        CallerUnknown: the caller has neither.
+    """
     if not caller.key and caller.flow is None:
         raise CallerUnknown
     return caller
 
 
 def new_flow() -> Flow:
-    """Of a verification that no browser's cookie stands for."""
+    """Return a random flow for a verification without a browser."""
     return Flow(secrets.token_urlsafe(32))
 
 
 def new_browser(request: Request) -> Flow:
-    """The flow of a cookie that goes out with the answer, whatever that is."""
+    """Return the flow of a new cookie, which is sent with the response even if that is an error."""
     flows = services.current().flows
     cookie = flows.mint()
     keep_cookie(request, flows.set_cookie(cookie))
@@ -146,7 +162,14 @@ def _key(authorization: str, settings: Settings, address: str) -> str:
 
 
 def _require_no_forgery(request: Request, origins: tuple[str, ...]) -> None:
-    """Cross-site request forgery: a browser says whose page asks, and no form can send JSON."""
+    """Prevent cross-site request forgery.
+
+    Browsers send the origin of the page, and an HTML form cannot send JSON.
+
+    Raises:
+        OriginRefused: the origin is not in *origins*.
+        NotJson: the body of a POST request is not JSON.
+    """
     origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
     is_ours = site in _SAME_SITE if origin is None else origin in origins
     if not is_ours:

@@ -1,4 +1,4 @@
-"""A code, checked: the same for every route."""
+"""The check of a code, shared by all routes of the API."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ if TYPE_CHECKING:
 
 
 async def checked(caller: Caller, handle: str, code: str, request: Request) -> Verification:
-    """The verification that *handle* names, approved by *code*.
+    """Check *code* and return the approved verification that *handle* refers to.
 
-    All approvals of the API come by here. A browser gets its session, but only with the answer to
-    the check that approved, and only for what its cookie stands for: a handle proves nothing about
-    the browser that sends it.
+    Every approval of the API passes through this function. It opens a session for the browser only
+    with the response to the check that approved, and only if the verification belongs to the flow
+    of the browser's cookie: a handle proves nothing about the browser that sends it.
 
     Raises:
-        OtpError: as `VerificationService.check`.
+        OtpError: the errors of `VerificationService.check` and `Caller.find`.
     """
     here = services.current()
     client, id_ = caller.find(handle)

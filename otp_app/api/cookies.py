@@ -1,4 +1,4 @@
-"""Cookies that a route decides on, with whatever answer goes out in the end."""
+"""Cookies that routes set on the response, even if the response is an error."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
-_STATE = "set_cookies"  # of the request: `Set-Cookie` headers
+_STATE = "set_cookies"  # the key in the request's state for the list of `Set-Cookie` headers
 
 
 def keep_cookie(request: Request, header: str) -> None:
-    """Send the `Set-Cookie` *header* with the answer to *request*, whatever that is."""
+    """Send the `Set-Cookie` *header* with the response to *request*, even with an error."""
     request.scope["state"].setdefault(_STATE, []).append(header)
 
 
 class SetCookie:
-    """Sends the cookies that `keep_cookie` was called with.
+    """Middleware that adds the cookies of `keep_cookie` to the response.
 
-    A failure needs it as well: who asks again after a start without an answer must be found to be
-    the one who asked before.
+    Error responses need the cookies as well: a start may end in an error after the message was
+    sent, and the browser's next request must be recognised as one of the same browser.
     """
 
     def __init__(self, app: ASGIApp) -> None:

@@ -1,4 +1,4 @@
-"""The OpenAPI document, and a page for people made of it: no script, nothing from elsewhere."""
+"""The OpenAPI document and an HTML page of it, without scripts and without external resources."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _pages.env.filters["pretty"] = lambda value: json.dumps(value, indent=2, ensure_
 
 
 def pages() -> list[Route]:
-    """Where the two are."""
+    """Return the routes of the OpenAPI document and the HTML page."""
     return [
         Route(routes.OPENAPI, _document, methods=["GET"]),
         Route(routes.API_DOCS, _page, methods=["GET"]),
@@ -41,7 +41,7 @@ def pages() -> list[Route]:
 
 
 def openapi(app: FastAPI) -> dict[str, Any]:
-    """OpenAPI 3.1, https://spec.openapis.org/oas/v3.1.0."""
+    """Return the OpenAPI 3.1 document of *app*: https://spec.openapis.org/oas/v3.1.0."""
     document = get_openapi(
         title=app.title,
         version=app.version,
@@ -81,6 +81,6 @@ async def _page(request: Request) -> Response:
 
 
 def _resolved(schema: dict[str, Any], document: dict[str, Any]) -> dict[str, Any]:
-    """*schema*, or what it refers to."""
+    """Return *schema*, or the schema that its `$ref` refers to."""
     name = schema.get("$ref", "").rpartition("/")[2]
     return document["components"]["schemas"][name] if name else schema

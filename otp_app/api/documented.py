@@ -1,6 +1,7 @@
-"""What the OpenAPI document says of failures, callers and links.
+"""Errors, security schemes and links in the OpenAPI document.
 
-An error has an example here, and what may raise it names it: a test holds the two against the tree.
+Each error has an example here, and each operation lists the errors that it may raise. A test
+compares both with the code.
 """
 
 from __future__ import annotations
@@ -56,13 +57,13 @@ EXAMPLES: tuple[e.OtpError, ...] = (
     e.ProviderMisconfigured(),
     e.StoreUnavailable(),
 )
-"""One of each code."""
+"""One example of each error code."""
 
 _CALL = (
     e.ApiKeyRefused,
     e.CallerUnknown,
     e.FieldsUnusable,
-    e.RateLimited,  # by the rate of HTTP requests, whatever is called
+    e.RateLimited,  # the rate limit of HTTP requests applies to every route
     e.StoreUnavailable,
 )
 _WRITE = (*_CALL, e.OriginRefused)
@@ -122,7 +123,7 @@ _LOCATION = {
     "description": "of the verification",
     "schema": {"type": "string", "format": "uri-reference"},
 }
-_LINKS = {  # operation: what of it is worth a link
+_LINKS = {  # operation id: description of the link
     "read": "Where it stands",
     "check": "Check the code that the person typed",
     "resend": "Send the code again",
@@ -131,19 +132,19 @@ _LINKS = {  # operation: what of it is worth a link
 
 
 def errors(operation: str) -> Responses:
-    """The problems of *operation*, by status, each with an example."""
+    """Return the problem responses of *operation* by status, with an example of each error."""
     return _by_status(
         _examples(operation), lambda error: error.status, problems.MEDIA_TYPE, "Problem"
     )
 
 
 def guide_errors() -> Responses:
-    """The same in the guides' shape, under the statuses that they name."""
+    """Return the error responses of the guides' routes, with the guides' statuses and format."""
     return _by_status(_examples("guides"), problems.guide_status, "application/json", "GuideError")
 
 
 def created() -> dict[str, Any]:
-    """What can be done with a new verification."""
+    """Return the response to a new verification, with links to the operations on it."""
     return {
         "description": "A code is on its way",
         "headers": {"Location": _LOCATION},
@@ -159,17 +160,17 @@ def created() -> dict[str, Any]:
 
 
 def for_anybody() -> dict[str, Any]:
-    """Callers may have a key or our cookie, or neither, by API_PUBLIC."""
+    """Return the security of operations that API_PUBLIC opens: a key, our cookie or neither."""
     return {"security": [{"key": []}, {"cookie": []}, {}]}
 
 
 def for_somebody() -> dict[str, Any]:
-    """Callers have a key or our cookie."""
+    """Return the security of operations that require a key or our cookie."""
     return {"security": [{"key": []}, {"cookie": []}]}
 
 
 def security_schemes(cookie: str) -> dict[str, Any]:
-    """How callers say who they are."""
+    """Return the security schemes: the API key, and the cookie named *cookie*."""
     return {
         "key": {
             "type": "http",

@@ -1,4 +1,4 @@
-"""Whatever goes wrong, as the problem that is told."""
+"""Exception handlers: every failure becomes a problem response (RFC 9457)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 METHODS = ("GET", "HEAD", "POST", "DELETE")
 
 _NAME = re.compile(r"[A-Za-z_-][A-Za-z0-9_-]{0,39}")
-_WHY = {  # pydantic's types of errors; its texts may hold values
+_WHY = {  # by pydantic's type of error, because pydantic's own texts may hold values
     "missing": _("is missing"),
     "extra_forbidden": _("is not known"),
     "string_type": _("must be a text"),
@@ -46,13 +46,13 @@ async def _told(request: Request, error: OtpError) -> Response:
 
 
 async def _unusable(request: Request, error: RequestValidationError) -> Response:
-    """Fields that are missing, unknown or of another type, by their names alone."""
+    """Handle missing, unknown and invalid fields. The response has names, and no values."""
     found = {_field(one["loc"]): _WHY.get(one["type"], _OTHERWISE) for one in error.errors()}
     return problems.answer(FieldsUnusable(found), request)
 
 
 async def _not_routed(request: Request, error: HTTPException) -> Response:
-    """What the framework refuses: no such path or method, a body that is no JSON."""
+    """Handle errors of the framework: unknown paths and methods, and bodies that are not JSON."""
     refusal: OtpError = FieldsUnusable({_BODY: _WHY["json_invalid"]})
     if error.status_code in _REFUSALS:
         refusal = _REFUSALS[error.status_code]()
@@ -63,7 +63,7 @@ async def _not_routed(request: Request, error: HTTPException) -> Response:
 
 
 def _allowed(request: Request) -> list[str]:
-    """All methods of the path; the framework names those of its first route only."""
+    """Return all methods of the path. The framework returns those of the first route only."""
     return [
         method
         for method in METHODS
@@ -80,7 +80,10 @@ async def _crashed(request: Request, error: Exception) -> Response:
 
 
 def _field(place: tuple[int | str, ...]) -> str:
-    """The name at *place*, such as `("body", "code")`; a caller may have made it up."""
+    """Return the field's name at *place*, such as `code` for `("body", "code")`.
+
+    The caller chooses the names of unknown fields, so a name of another form is replaced by `body`.
+    """
     names = [str(name) for name in place[1:] if _NAME.fullmatch(str(name))]
     return names[0] if names else _BODY
 

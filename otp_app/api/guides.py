@@ -1,4 +1,7 @@
-"""The routes of the two guides: one for a number, one for its code, under both guides' names."""
+"""The routes of the Vonage and Twilio guides: one to send a code and one to check it.
+
+Each route has two paths, one from each guide.
+"""
 
 from __future__ import annotations
 
@@ -34,8 +37,8 @@ router = APIRouter(tags=["guides"], responses=documented.guide_errors())
 async def request_code(body: GuideRequest, caller: Anybody, request: Request) -> GuideRequested:
     """Send a code to `phoneNumber`, by the first channel that is offered and reaches it.
 
-    Asked again by the same browser, or with the `requestId` of before, it sends the code once
-    more; within 30 seconds it does not, and gives the same `requestId`.
+    A second request from the same browser, or with the earlier `requestId`, sends the code again.
+    Within 30 seconds of the last message, no message is sent and the `requestId` stays the same.
     """
     phone = PhoneNumber.parse(body.phoneNumber, body.country)
     flow = _flow(body.requestId, caller, request)
@@ -57,13 +60,13 @@ async def request_code(body: GuideRequest, caller: Anybody, request: Request) ->
     openapi_extra=documented.for_anybody(),
 )
 async def check_code(body: GuideCheck, caller: Anybody, request: Request) -> GuideVerified:
-    """Check `code`. A browser that has our cookie may leave `requestId` out."""
+    """Check `code`. A browser with our cookie may omit `requestId`."""
     await checked(caller, body.requestId, body.code, request)
     return GuideVerified()
 
 
 def _flow(handle: str, caller: Caller, request: Request) -> Flow:
-    """Of the verification that is asked for again, of the browser, or a new one."""
+    """Return the flow of *handle*, else of the browser's cookie, else a new flow."""
     if handle:
         client, _ = caller.find(handle)
         return client.flow

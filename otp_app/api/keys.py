@@ -1,7 +1,7 @@
-"""API keys: how programs say who they are.
+"""API keys, which authenticate programs.
 
-A key is `otp_NAME_SECRET`. The settings hold its SHA-256 only. A slow hash would add nothing: the
-secret is 256 random bits, which nobody guesses from any hash.
+A key has the form `otp_NAME_SECRET`. The settings hold only the SHA-256 of the key. A slow hash
+would add no security: the secret is 256 random bits, too many to guess from any hash.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ _BEARER = re.compile(rf"Bearer +(otp_({NAME})_[A-Za-z0-9_-]+)", re.IGNORECASE)
 
 
 def new_key(name: str) -> tuple[str, str]:
-    """A new key, and what goes into `API_KEYS` for it.
+    """Return a new key, and the entry for it in the setting `API_KEYS`.
 
     Raises:
-        ValueError: *name* is not 1 to 32 small letters, digits and hyphens.
+        ValueError: *name* is not 1 to 32 lower-case letters, digits and hyphens.
     """
     if not re.fullmatch(NAME, name):
         raise ValueError("a name has 1 to 32 small letters, digits and hyphens")
@@ -34,10 +34,14 @@ def new_key(name: str) -> tuple[str, str]:
 
 
 def name_of(authorization: str, hashes: Mapping[str, str]) -> str:
-    """The name of the key in an `Authorization` header (RFC 6750 section 2.1).
+    """Return the name of the key in an `Authorization` header (RFC 6750 section 2.1).
+
+    Args:
+        authorization: value of the header.
+        hashes: SHA-256 of each valid key in hexadecimal, by the name of the key.
 
     Raises:
-        ApiKeyRefused: it is none of *hashes*, which are by name.
+        ApiKeyRefused: the header holds no valid key.
     """
     match = _BEARER.fullmatch(authorization)
     if match is None or not hmac.compare_digest(_hash(match[1]), hashes.get(match[2], "")):

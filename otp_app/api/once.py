@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: a request that comes again is answered again and not done again.
+"""`Idempotency-Key`: a repeated request receives the stored response and is not executed again.
 
 https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/
 """
@@ -54,14 +54,23 @@ Key = Annotated[
 
 @dataclass(frozen=True)
 class Once:
-    """Does something once for each key of a caller; without a key, whenever it is asked."""
+    """Executes an operation once for each idempotency key of a caller.
+
+    Without a key, every request is executed.
+    """
 
     caller: Caller
     request: Request
     key: str
 
     async def __call__(self, status: int, work: Callable[[], Awaitable[BaseModel]]) -> Response:
-        """Answer *status* and what *work* gives, or what was answered before."""
+        """Return the result of *work* with *status*, or the stored response of an earlier request.
+
+        Raises:
+            CallerUnknown: the request has an idempotency key, and no API key and no cookie.
+            IdempotencyKeyReused: the key was used for another request.
+            IdempotencyKeyInUse: the first request with the key has no response yet.
+        """
         if not self.key:
             return _written(Kept(status, (await work()).model_dump_json()))
         store, ticket = services.current().idempotency, await self._ticket()
@@ -94,7 +103,7 @@ class Once:
 
     async def _ticket(self) -> Ticket:
         caller = self.caller.key or self.caller.flow
-        if not caller:  # a key of nobody's would be everybody's
+        if not caller:  # keys are scoped to the caller: unknown callers would share their keys
             raise CallerUnknown
         request = f"{self.request.method} {self.request.url.path}\n".encode()
         whole = request + await self.request.body()
@@ -106,14 +115,15 @@ async def _once(request: Request, caller: Anybody, key: Key = "") -> Once:
 
 
 def _is_final(error: OtpError, status: int) -> bool:
-    """Whether a message may have been sent, or a guess spent; all else may be tried again.
+    """Return True if a message may have been sent or a guess was used up, so *error* is stored.
 
-    So what is kept is bounded by the limits on messages and guesses.
+    After other errors a retry with the same key is executed again. The number of stored responses
+    is thereby bounded by the limits on messages and guesses.
     """
     match error:
         case InputError() | LanguageRefused() | RateLimited() | ProviderNotReached():
             return False
-        case VerificationNotFound():  # a new one is not found if it was closed while being sent
+        case VerificationNotFound():  # from a create: closed while its message was sent
             return status == CREATED
         case VerificationError():
             return isinstance(error, CodeMismatch)

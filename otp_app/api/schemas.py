@@ -1,4 +1,7 @@
-"""What goes in and out as JSON. Nothing is converted: a number is no text, `012345` no code."""
+"""The JSON bodies of requests and responses.
+
+Types are strict: a JSON number is not accepted as a text, so `012345` without quotes is no code.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from otp_app.verification.models import OPEN, Channel, Status
 if TYPE_CHECKING:
     from otp_app.verification.models import Verification
 
-MAX_HANDLE = 200  # characters; a handle has 101
+MAX_HANDLE = 200  # characters; a handle of today has 101
 
 Number = Annotated[
     str,
@@ -59,35 +62,40 @@ class _Body(BaseModel):
 
 
 class GuideRequest(_Body):
-    """A number to send a code to, as in the guides."""
+    """The number to send a code to, in the format of the guides."""
 
     phoneNumber: Number  # noqa: N815 - the guides' name
     country: Country = ""
     requestId: Handle = ""  # noqa: N815
-    """Of the verification to send again for, where there is no cookie. The guides have none."""
+    """The verification whose code is sent again, for callers without a cookie.
+
+    The guides do not have this field."""
 
 
 class GuideCheck(_Body):
-    """A code, as in the guides. Without `requestId`, the cookie says for which verification."""
+    """The code to check, in the format of the guides.
+
+    Without `requestId`, the cookie identifies the verification.
+    """
 
     code: Code
     requestId: Handle = ""  # noqa: N815
 
 
 class GuideRequested(BaseModel):
-    """A code is on its way."""
+    """The response to a sent code."""
 
     requestId: Handle  # noqa: N815
 
 
 class GuideVerified(BaseModel):
-    """The code was right."""
+    """The response to a correct code."""
 
     status: Annotated[str, Field(pattern="^verified$", examples=["verified"])] = "verified"
 
 
 class NewVerification(_Body):
-    """A number to verify."""
+    """The number to verify, and the channel for the code."""
 
     phone_number: Number
     country: Country = ""
@@ -97,19 +105,19 @@ class NewVerification(_Body):
 
 
 class Guess(_Body):
-    """A code to check."""
+    """The code to check."""
 
     code: Code
 
 
 class Resend(_Body):
-    """How to send the code again."""
+    """The channel for sending the code again."""
 
     channel: ChannelName | None = Field(None, description="by default as before", examples=["sms"])
 
 
 class VerificationView(BaseModel):
-    """A verification, as its caller may see it. Times are in UTC."""
+    """The fields of a verification that its caller may see. Times are in UTC."""
 
     id: Handle
     status: Annotated[
@@ -128,7 +136,7 @@ class VerificationView(BaseModel):
     def of(
         cls, verification: Verification, name: str, code_length: int, now: datetime
     ) -> VerificationView:
-        """*verification*, called *name*, as it stands *now*."""
+        """Return the view of *verification* at the time *now*, with *name* as its id."""
         is_over = verification.status in OPEN and not verification.is_open(now)
         return cls(
             id=name,
@@ -144,14 +152,14 @@ class VerificationView(BaseModel):
 
 
 class FieldProblem(BaseModel):
-    """What is wrong with a field."""
+    """The name of an invalid field and the problem with it."""
 
     field: str
     problem: str
 
 
 class GuideError(BaseModel):
-    """A failure, in the guides' shape and a little more."""
+    """An error in the format of the guides, with additional fields."""
 
     error: Annotated[str, Field(description="for the person")]
     code: Annotated[str, Field(description="stable, for programs")]
@@ -161,7 +169,7 @@ class GuideError(BaseModel):
 
 
 class Problem(BaseModel):
-    """A failure, as RFC 9457 has it, and a little more."""
+    """An error as problem details (RFC 9457), with additional fields."""
 
     type: Annotated[
         str,
@@ -177,6 +185,6 @@ class Problem(BaseModel):
 
 
 class Health(BaseModel):
-    """The process answers."""
+    """The response of a running process."""
 
     status: Annotated[str, Field(pattern="^ok$", examples=["ok"])] = "ok"

@@ -1,4 +1,4 @@
-"""Verifications as resources: create, read, check, resend, cancel."""
+"""The routes of verifications as resources: create, read, check, resend and cancel."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ _ONE = "/{id}"
 async def create(
     body: NewVerification, caller: Anybody, once: OnceForKey, request: Request
 ) -> Response:
-    """Begin to verify `phone_number`.
+    """Start to verify `phone_number`.
 
-    A caller without a key or cookie gets the cookie with the answer, whatever that is.
+    A caller without a key or cookie receives the cookie with the response, even with an error.
     """
 
     async def work() -> VerificationView:
@@ -69,7 +69,7 @@ async def create(
     openapi_extra=documented.for_somebody(),
 )
 async def read(id: Id, caller: Somebody) -> VerificationView:  # noqa: A002 - the name in the path
-    """Asks no provider and sends nothing."""
+    """Return the state of the verification. No provider is called and no message is sent."""
     _, current = await _find(caller, id)
     return _view(current, caller)
 
@@ -88,7 +88,7 @@ async def check(
     once: OnceForKey,
     request: Request,
 ) -> Response:
-    """Spend one of its guesses on `code`. 200 means: approved."""
+    """Check `code`, which uses up one attempt. The status 200 means that the code was correct."""
 
     async def work() -> VerificationView:
         return _view(await checked(caller, id, body.code, request), caller)
@@ -109,7 +109,10 @@ async def resend(
     caller: Somebody,
     once: OnceForKey,
 ) -> Response:
-    """Send once more, by any channel. One that is over is begun anew: a new `id`."""
+    """Send the code again, by any channel.
+
+    If the verification is over, a new one starts, with a new `id`.
+    """
 
     async def work() -> VerificationView:
         client, id_ = caller.find(id)
@@ -128,7 +131,7 @@ async def resend(
     openapi_extra=documented.for_somebody(),
 )
 async def cancel(id: Id, caller: Somebody) -> None:  # noqa: A002
-    """Its code is worth nothing any more."""
+    """Cancel the verification, so that its code is no longer accepted."""
     client, current = await _find(caller, id)
     verifications = services.current().verifications
     if current.status is Status.APPROVED:

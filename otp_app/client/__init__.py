@@ -1,6 +1,7 @@
-"""A client of the API for other Python programs: https://www.python-httpx.org/ and nothing else.
+"""A client of the API for other Python programs. The only dependency is httpx.
 
-It imports nothing of the app, so a copy of this folder works wherever httpx is installed.
+The package imports nothing from the rest of the app, so a copy of this folder works wherever httpx
+is installed: https://www.python-httpx.org/
 """
 
 from otp_app.client.answers import Verification

@@ -1,4 +1,4 @@
-"""What is answered: a verification, nothing, or an error."""
+"""Parsing of responses: a verification, an empty response or an error."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Verification:
-    """Where a verification stood when the server answered. Times are aware and in UTC.
+    """The state of a verification at the time of the response. Times are aware and in UTC.
 
     Attributes:
-        id: names it to the caller that began it, and to nobody else.
+        id: identifies the verification, only for the caller that started it.
         status: `sending`, `unknown` (a message may have been sent), `pending` (a code can be
             checked), `approved`, `exhausted`, `expired`, `canceled` or `refused`.
-        channel: of the last message: `sms`, `voice` or `whatsapp`.
-        ending: the last digits of the number.
-        code_length: digits.
-        attempts_left: wrong codes that are still forgiven.
-        sends: messages so far.
-        resend_at: when the next message may be asked for.
-        expires_at: until when a code is taken.
+        channel: channel of the last message: `sms`, `voice` or `whatsapp`.
+        ending: last digits of the number.
+        code_length: number of digits in a code.
+        attempts_left: number of further codes that can be checked.
+        sends: number of messages so far.
+        resend_at: earliest time of the next message.
+        expires_at: time after which no code is accepted.
     """
 
     id: str
@@ -41,15 +41,15 @@ class Verification:
 
     @property
     def is_verified(self) -> bool:
-        """Whether the person has proved to hold the number that it was started for."""
+        """Whether the person has proved that they hold the number of this verification."""
         return self.status == "approved"
 
 
 def verification(answer: httpx.Response) -> Verification:
-    """The verification in *answer*. Fields that a newer server may add are left out.
+    """Return the verification in *answer*. Unknown fields of a newer server are ignored.
 
     Raises:
-        ApiError: there is none.
+        ApiError: the response is an error, or is not from the API.
     """
     if not answer.is_success:
         raise _refusal(answer)
@@ -60,7 +60,11 @@ def verification(answer: httpx.Response) -> Verification:
 
 
 def approval(answer: httpx.Response) -> Verification:
-    """The verification in *answer*, which is approved. Raises `ApiError` if it is not."""
+    """Return the approved verification in *answer*.
+
+    Raises:
+        ApiError: the response is an error, is not from the API, or has another status.
+    """
     approved = verification(answer)
     if not approved.is_verified:
         raise _foreign(answer)
@@ -68,7 +72,11 @@ def approval(answer: httpx.Response) -> Verification:
 
 
 def nothing(answer: httpx.Response) -> None:
-    """The answer to what is done without a word. Raises `ApiError` if it was not done."""
+    """Accept an empty response (HTTP 204).
+
+    Raises:
+        ApiError: the response has another status.
+    """
     if answer.status_code != 204:
         raise _foreign(answer) if answer.is_success else _refusal(answer)
 
@@ -99,12 +107,15 @@ def _problem(fields: dict[str, Any], answer: httpx.Response) -> ApiError:
 
 
 def _foreign(answer: httpx.Response) -> ApiError:
-    """Not an answer of the API. What it says is not for people, and may be a whole page."""
+    """Return the error for a response that the API did not write.
+
+    The body is dropped: the text is not meant for people and may be a whole page.
+    """
     text = "The service did not answer as expected. Try again later"
     return ApiError("foreign_answer", answer.status_code, text, _retry_after(answer))
 
 
 def _retry_after(answer: httpx.Response) -> int | None:
-    """In seconds (RFC 9110 section 10.2.3). The API writes no dates."""
+    """Return `Retry-After` in seconds (RFC 9110 section 10.2.3). The API sends no dates."""
     seconds = answer.headers.get("retry-after", "")
     return int(seconds) if seconds.isdecimal() else None

@@ -22,27 +22,28 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 TIMEOUT = 30.0
-"""Seconds of silence. The server looks at a number for 5 at most, and sends for 5 at most."""
+"""Seconds without data from the server. A number lookup and a send take at most 5 seconds each."""
 
 _NOTHING_SENT = (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout)
 
 
 class Client:
-    """Verifies numbers by a running otp_app. Threads may share one.
+    """A synchronous client of a running otp_app. Threads may share a client.
 
-    One call is one request. Nothing is repeated, for whether a message is still wanted only the
-    caller knows. With an API key, each call that sends or checks has an `Idempotency-Key`, which
-    its error has too: asked again with the same key and arguments, the server answers what it
-    answered before and does nothing twice. A new key, which is the default, means one more.
+    Each call is one HTTP request. The client never retries, because only your program knows whether
+    the message is still wanted. With an API key, each call that sends or checks a code has an
+    `Idempotency-Key`, and an error of the call has the same key. To retry a call, repeat it with
+    that key and the same arguments: the server then returns the first response and does nothing
+    twice. A call without the argument gets a new key and is a new request.
 
     Args:
-        base_url: where the app is, such as `https://verify.example.com`.
-        api_key: from `python -m otp_app key NAME`. Without one the client is like one browser:
-            it keeps the cookie, and has one verification at a time.
-        timeout: seconds without a sign of the server.
+        base_url: address of the app, such as `https://verify.example.com`.
+        api_key: key from `python -m otp_app key NAME`. Without a key the client acts like one
+            browser: it keeps the cookie, and has one verification at a time.
+        timeout: seconds without data from the server.
 
     Raises:
-        ValueError: *base_url* or *api_key* cannot be one.
+        ValueError: *base_url* or *api_key* is invalid.
     """
 
     def __init__(self, base_url: str, api_key: str | None = None, timeout: float = TIMEOUT) -> None:
@@ -76,46 +77,61 @@ class Client:
         """Send a code to *phone*.
 
         Args:
-            phone: E.164, or as people write it, with *country*.
-            channel: how the code travels; by default the first that is offered and reaches it.
-            country: ISO 3166-1 code, for a number without its +.
-            idempotency_key: the key of an earlier try, to ask for the same again.
+            phone: number in E.164, or in national format together with *country*.
+            channel: channel of the code; by default the first that the app offers and that reaches
+                the number.
+            country: ISO 3166-1 code, for a number without a plus sign and country code.
+            idempotency_key: key of an earlier call, to retry that call.
 
         Raises:
-            ApiError: refused.
-            NotReached: certainly not sent.
-            NoAnswer: perhaps sent.
+            ApiError: the server returned an error.
+            NotReached: there was no connection, so no message was sent.
+            NoAnswer: there was no response, so a message may have been sent.
         """
         call = self._calls.start(phone, channel, country, idempotency_key)
         return self._ask(call, answers.verification)
 
     def read(self, id_: str) -> Verification:
-        """Where *id_* stands. Sends nothing. Raises `ApiError`, `NoAnswer`."""
+        """Return the state of verification *id_*. No message is sent.
+
+        Raises:
+            ApiError: the server returned an error.
+            NoAnswer: there was no response.
+        """
         return self._ask(self._calls.read(id_), answers.verification)
 
     def check(self, id_: str, code: str, idempotency_key: str | None = None) -> Verification:
-        """Spend one guess of *id_* on *code*, as the person typed it. What returns is verified.
+        """Check *code*, as the person typed it, and return the approved verification.
+
+        A check uses up one attempt of verification *id_*.
 
         Raises:
-            ApiError: `code_mismatch` if it is wrong; or refused.
-            NoAnswer: perhaps checked.
+            ApiError: the code is wrong (`code_mismatch`), or the server returned another error.
+            NoAnswer: there was no response, so the code may have been checked.
         """
         return self._ask(self._calls.check(id_, code, idempotency_key), answers.approval)
 
     def resend(
         self, id_: str, channel: Channel | None = None, idempotency_key: str | None = None
     ) -> Verification:
-        """Send the code again, as before if not by *channel*.
+        """Send the code again, by the channel of the last message unless *channel* is given.
 
-        One that is over is begun anew, with a new id.
+        If verification *id_* is over, a new one starts, with a new id.
 
         Raises:
-            ApiError, NotReached, NoAnswer: as `start`.
+            ApiError: the server returned an error.
+            NotReached: there was no connection, so no message was sent.
+            NoAnswer: there was no response, so a message may have been sent.
         """
         return self._ask(self._calls.resend(id_, channel, idempotency_key), answers.verification)
 
     def cancel(self, id_: str) -> None:
-        """Give *id_* up: its code is worth nothing any more. Raises `ApiError`, `NoAnswer`."""
+        """Cancel verification *id_*, so that its code is no longer accepted.
+
+        Raises:
+            ApiError: the server returned an error.
+            NoAnswer: there was no response, so the verification may have been canceled.
+        """
         self._ask(self._calls.cancel(id_), answers.nothing)
 
     def _ask(self, call: Call, read: Callable[[httpx.Response], T]) -> T:
@@ -126,7 +142,7 @@ class Client:
 
 
 class AsyncClient:
-    """`Client`, with `await`: the same arguments, answers and errors."""
+    """The asynchronous variant of `Client`, with the same arguments, results and errors."""
 
     def __init__(self, base_url: str, api_key: str | None = None, timeout: float = TIMEOUT) -> None:
         self._calls = Calls(api_key)
@@ -156,27 +172,27 @@ class AsyncClient:
         country: str = "",
         idempotency_key: str | None = None,
     ) -> Verification:
-        """As `Client.start`."""
+        """Send a code to *phone*. See `Client.start`."""
         call = self._calls.start(phone, channel, country, idempotency_key)
         return await self._ask(call, answers.verification)
 
     async def read(self, id_: str) -> Verification:
-        """As `Client.read`."""
+        """Return the state of verification *id_*. See `Client.read`."""
         return await self._ask(self._calls.read(id_), answers.verification)
 
     async def check(self, id_: str, code: str, idempotency_key: str | None = None) -> Verification:
-        """As `Client.check`."""
+        """Check *code* and return the approved verification. See `Client.check`."""
         return await self._ask(self._calls.check(id_, code, idempotency_key), answers.approval)
 
     async def resend(
         self, id_: str, channel: Channel | None = None, idempotency_key: str | None = None
     ) -> Verification:
-        """As `Client.resend`."""
+        """Send the code of verification *id_* again. See `Client.resend`."""
         call = self._calls.resend(id_, channel, idempotency_key)
         return await self._ask(call, answers.verification)
 
     async def cancel(self, id_: str) -> None:
-        """As `Client.cancel`."""
+        """Cancel verification *id_*. See `Client.cancel`."""
         await self._ask(self._calls.cancel(id_), answers.nothing)
 
     async def _ask(self, call: Call, read: Callable[[httpx.Response], T]) -> T:
@@ -190,7 +206,7 @@ class AsyncClient:
 
 @contextmanager
 def _told(call: Call) -> Iterator[None]:
-    """Whatever *call* ends in is an error of ours, which has its key."""
+    """Convert exceptions of httpx to `ClientError`, and add the idempotency key of *call*."""
     try:
         with _connecting():
             yield

@@ -1,4 +1,4 @@
-"""What a call may end in, other than with what was asked for."""
+"""The exceptions that calls of the client raise."""
 
 from __future__ import annotations
 
@@ -9,35 +9,39 @@ if TYPE_CHECKING:
 
 
 class ClientError(Exception):
-    """A call that did not end well.
+    """The base class of all errors of a call.
 
     Attributes:
-        idempotency_key: what to ask again with, for the same and not for one more; empty where the
-            call had none. See `Client`.
+        idempotency_key: key to retry the same call with; empty if the call had no key. See
+            `Client`.
     """
 
     idempotency_key: str = ""
 
 
 class NoAnswer(ClientError):
-    """The connection broke or was silent for too long: what was asked for may have been done."""
+    """A call without a response: the connection broke or timed out.
+
+    The server may have carried out the request.
+    """
 
 
 class NotReached(NoAnswer):
-    """There was no connection: certainly nothing was done."""
+    """A call without a connection. The server has not carried out the request."""
 
 
 class ApiError(ClientError):
-    """The server refused, or could not do, what was asked.
+    """An error response: the server rejected the request or failed.
 
     Attributes:
-        code: stable name, as `/api/docs` lists them; `foreign_answer` where something else than the
-            API answered: a proxy, or another server at this address.
-        status: of HTTP.
-        text: for the person, in English.
-        retry_after: seconds, where waiting helps and the server says how long.
-        attempts_left: wrong codes that are still forgiven, where the code was wrong.
-        until: when to try again, or when a wrong code's verification expires; in UTC.
+        code: stable name of the error, listed in `/api/docs`; `foreign_answer` if the response is
+            not from the API but from a proxy or another server at this address.
+        status: HTTP status.
+        text: message for the person, in English.
+        retry_after: seconds to wait before a retry, if the server sends a time.
+        attempts_left: number of further codes that can be checked, after a wrong code.
+        until: earliest time of a retry or, after a wrong code, the expiry of the verification; in
+            UTC.
     """
 
     def __init__(

@@ -1,7 +1,8 @@
-"""Settings: from the environment and `.env`, read once, checked together.
+"""Settings: read once from the environment and `.env`, and validated together.
 
-A bad one stops the start with its name, what is wrong and an example, never with its value.
-Each topic has a module of its own here; one more is a base class more of `Settings`.
+An invalid setting stops the start of the app. The message has the name of the setting, the problem
+and an example, never the value. Each topic has its own module in this package. To add a topic, add
+a base class to `Settings`.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ __all__ = [
 
 
 class SettingsError(Exception):
-    """The settings cannot be used. Its text is for the operator and holds no value."""
+    """Invalid settings. The text of the exception is for the operator and holds no value."""
 
 
 class Settings(
@@ -52,13 +53,13 @@ class Settings(
     OperatorSettings,
     ThemeSettings,
 ):
-    """What an operator decides. Names are the environment's, in lower case."""
+    """All settings. Each field has the name of its environment variable, in lower case."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
 
     @property
     def brand(self) -> str:
-        """The name that the pages go by."""
+        """The brand name on the pages."""
         return self.brand_name or self.sender
 
     @model_validator(mode="after")
@@ -69,10 +70,10 @@ class Settings(
 
 
 def load_settings(env_file: Path | None = Path(".env")) -> Settings:
-    """Read the settings. The environment goes before *env_file*.
+    """Read the settings. The environment takes precedence over *env_file*.
 
     Raises:
-        SettingsError: naming each setting that is wrong.
+        SettingsError: a setting is invalid. The text names each invalid setting.
     """
     was_read = env_file is not None and load_dotenv(env_file)
     try:
@@ -94,7 +95,7 @@ def _require_private(env_file: Path) -> None:
 
 @cache
 def settings_or_exit() -> Settings:
-    """The settings of this process; a bad one ends it with its explanation."""
+    """Return the settings of this process, or exit with the explanation of invalid ones."""
     try:
         return load_settings()
     except SettingsError as exc:

@@ -1,4 +1,4 @@
-"""Whether a backend is told what became of a verification."""
+"""Settings of the webhooks that report the results of verifications to a backend."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from otp_app.config.values import WebhookSecrets, WebhookUrl, split
 
 
 class EventSettings(BaseSettings):
-    """The backend's address, and what our events are signed with."""
+    """The backend's webhook endpoint, and the secrets that sign the events."""
 
     events_url: WebhookUrl | None = Field(
         None, repr=False, examples=["https://backend.example.com/events"]
@@ -22,7 +22,7 @@ class EventSettings(BaseSettings):
 
     @property
     def events_secret_list(self) -> tuple[str, ...]:
-        """All sign the events."""
+        """The signing secrets. Every event is signed with each of them."""
         return split(self.events_secrets.get_secret_value())
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""Whether something is asked about a number before its first code, and what follows from it."""
+"""Settings of the number lookup, which assesses the risk of a number before its first code."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from otp_app.verification.looking import Concern
 
 
 class LookName(StrEnum):
-    """Who is asked about a number before its first code."""
+    """The service of the number lookup."""
 
     OFF = "off"
     TWILIO = "twilio"
@@ -21,28 +21,33 @@ class LookName(StrEnum):
 
 
 class Reaction(StrEnum):
-    """What to do about a finding."""
+    """The reaction to a risk that the number lookup finds."""
 
-    BLOCK = "block"
-    WARN = "warn"  # in the log
-    IGNORE = "ignore"  # do not even ask
+    BLOCK = "block"  # send no code
+    WARN = "warn"  # log the risk and send the code
+    IGNORE = "ignore"  # leave the risk out of the lookup
 
 
 _NEEDS = {
     LookName.TWILIO: ("twilio_account_sid", "twilio_auth_token"),
-    LookName.VONAGE: ("vonage_application_id", "vonage_private_key"),  # no key and secret there
+    LookName.VONAGE: ("vonage_application_id", "vonage_private_key"),  # takes no API key
 }
 
 
 class LookSettings(ProviderSettings):
-    """Who looks, by the credentials of the providers, and for what."""
+    """The service of the number lookup and the reaction to each risk.
+
+    The lookup uses the same credentials as the provider of that name.
+    """
 
     look: LookName = Field(LookName.OFF, examples=["twilio"])
-    # Seconds. No longer than a send may take, which the person waits for after it.
+    # Seconds. The person waits for the lookup and then for the send, so the lookup may take no
+    # longer than a send.
     look_timeout: float = Field(2.0, ge=0.1, le=5.0, examples=["2.0"])
     look_sim_swap: Reaction = Field(Reaction.BLOCK, examples=["warn"])
-    # Hours. The bounds are those of Vonage's `period`. Twilio looks back as far as was agreed with
-    # it, where the carrier tells no date. https://developer.vonage.com/en/api/identity-insights
+    # Hours. The bounds are those of Vonage's `period`. Where the carrier reports no date, Twilio
+    # uses the period in your agreement with Twilio instead.
+    # https://developer.vonage.com/en/api/identity-insights
     look_sim_swap_hours: int = Field(72, ge=1, le=2400, examples=["72"])
     look_voip: Reaction = Field(Reaction.WARN, examples=["block"])
     look_pumping: Reaction = Field(Reaction.WARN, examples=["block"])
@@ -54,14 +59,14 @@ class LookSettings(ProviderSettings):
     )
 
     def concerns(self, *reactions: Reaction) -> frozenset[Concern]:
-        """What a look is for, as far as one of *reactions* is set for it."""
+        """Return the risks whose reaction is one of *reactions* and that the service can find."""
         chosen = {
             Concern.SIM_SWAP: self.look_sim_swap,
             Concern.VOIP: self.look_voip,
             Concern.PUMPING: self.look_pumping,
         }
         if self.look is LookName.VONAGE:
-            del chosen[Concern.PUMPING]  # it has no such insight
+            del chosen[Concern.PUMPING]  # Vonage has no insight about pumping
         return frozenset(concern for concern, reaction in chosen.items() if reaction in reactions)
 
     @model_validator(mode="after")

@@ -1,4 +1,4 @@
-"""What is good enough to develop with, and not to run in production."""
+"""Checks of settings that are acceptable in development and not in production."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from otp_app.config import Settings
     from otp_app.verification.limits import Limit
 
-LOOSEST = 10  # how many times a limit may be looser than its default
+LOOSEST = 10  # the highest factor between the rate of a limit and its default
 
 _SERVICES = (
     "vonage_base_url",
@@ -26,7 +26,7 @@ _SERVICES = (
 
 
 def problems(settings: Settings) -> list[str]:
-    """One line for each setting that is not strict enough."""
+    """Return one line for each setting that is missing, insecure or too loose for production."""
     return [*_missing(settings), *_not_https(settings), *_too_loose(settings)]
 
 
@@ -68,5 +68,5 @@ def _too_loose(settings: Settings) -> Iterator[str]:
 
 
 def _rate(limit: Limit) -> float:
-    """Uses a second."""
+    """Return the rate of *limit* in uses per second."""
     return limit.amount / limit.window.total_seconds()

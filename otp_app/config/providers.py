@@ -1,4 +1,4 @@
-"""Who sends codes, and what they want to know of us."""
+"""Settings of the providers that send codes: credentials, channels and webhooks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from otp_app.verification.models import Channel
 
 
 class ProviderName(StrEnum):
-    """Who can send codes."""
+    """The providers that can send codes."""
 
     CONSOLE = "console"
     VONAGE = "vonage"
@@ -21,11 +21,11 @@ class ProviderName(StrEnum):
 
 
 class ProviderSettings(SiteSettings):
-    """The accounts, and the one that is used."""
+    """The credentials and options of all providers, and the choice of the one that sends."""
 
     otp_provider: ProviderName | None = Field(None, examples=["twilio"])
-    # No e-mail: who reads a mailbox does not hold the phone number that an approval is about, and
-    # NIST SP 800-63B-4 section 3.1.3 does not take e-mail for a channel.
+    # There is no e-mail: access to a mailbox does not prove that a person holds a phone number, and
+    # NIST SP 800-63B-4 section 3.1.3 does not allow e-mail as a channel.
     channels: Channels = Field("sms,voice", examples=["sms,voice,whatsapp"])
     otp_locale: str = Field("en-US", pattern="^[a-z]{2}(-[A-Z]{2})?$", examples=["en-GB"])
 
@@ -38,7 +38,7 @@ class ProviderSettings(SiteSettings):
     vonage_brand_name: str = Field(
         "MyApp", min_length=1, max_length=16, pattern=r"^[^/{}:$\r\n]*$", examples=["MyApp"]
     )
-    # The number alone, as Vonage wants it.
+    # Digits only, without a plus sign: the format that Vonage requires.
     vonage_whatsapp_from: str | None = Field(
         None, pattern="^[1-9][0-9]{6,14}$", examples=["447700900000"]
     )
@@ -68,19 +68,22 @@ class ProviderSettings(SiteSettings):
 
     @property
     def channel_list(self) -> tuple[Channel, ...]:
-        """How codes may travel, in the order in which they are offered."""
+        """The channels for codes, in the order in which the pages offer them."""
         return tuple(map(Channel, split(self.channels)))
 
     @property
     def provider(self) -> ProviderName:
-        """Who sends: the one asked for, else the one with credentials, else the console."""
+        """The provider that sends: OTP_PROVIDER, else the one with credentials, else console."""
         if self.otp_provider:
             return self.otp_provider
         return next(iter(self.complete_providers()), ProviderName.CONSOLE)
 
     @property
     def reporters(self) -> frozenset[ProviderName]:
-        """Those who report deliveries, and whose reports can be told from forged ones."""
+        """The providers whose delivery reports the app accepts, because their signature is checked.
+
+        Vonage needs VONAGE_SIGNATURE_SECRET, Twilio needs TWILIO_EVENT_STREAMS.
+        """
         signed = {
             ProviderName.VONAGE: self.vonage_signature_secret,
             ProviderName.TWILIO: self.twilio_event_streams,
@@ -89,26 +92,30 @@ class ProviderSettings(SiteSettings):
 
     @property
     def sender(self) -> str:
-        """The name that messages come by."""
+        """The brand name in the provider's messages."""
         if self.provider is ProviderName.VONAGE:
             return self.vonage_brand_name
         return self.twilio_brand_name
 
     @property
     def has_simulated_phone(self) -> bool:
-        """Whether `/phone` is there: only where codes go nowhere and nobody else comes."""
+        """Whether the app serves `/phone`.
+
+        The page shows codes, so it exists only in development, with the console provider and on
+        this machine's own address.
+        """
         is_local = self.domain in LOCAL
         is_console = self.provider is ProviderName.CONSOLE
         return is_console and is_local and self.app_env is AppEnv.DEVELOPMENT
 
     def complete_providers(self) -> tuple[ProviderName, ...]:
-        """Those whose credentials are all there."""
+        """Return the providers whose credentials are complete, Vonage before Twilio."""
         return tuple(
             name for name in (ProviderName.VONAGE, ProviderName.TWILIO) if not self._missing(name)
         )
 
     def _missing(self, provider: ProviderName) -> list[str]:
-        """The credentials that *provider* still needs."""
+        """Return the names of the settings that *provider* needs and that are not set."""
         if provider is ProviderName.CONSOLE:
             return []
         if provider is ProviderName.TWILIO:
@@ -120,7 +127,7 @@ class ProviderSettings(SiteSettings):
         return [name.upper() for name in wanted if getattr(self, name) is None]
 
     def _begun(self) -> list[ProviderName]:
-        """Those that somebody started to set credentials of."""
+        """Return the providers for which at least one credential is set."""
         begun = []
         if any(
             (

@@ -1,4 +1,4 @@
-"""Where the app is open, to whom, and for how long."""
+"""Settings of the app's address, sessions and API."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ LOCAL = ("localhost", "127.0.0.1", "0.0.0.0")  # noqa: S104 - Reflex prints the 
 
 
 class AppEnv(StrEnum):
-    """How strict to be."""
+    """The environment of the app. Production requires stricter settings."""
 
     DEVELOPMENT = "development"
     PRODUCTION = "production"
 
 
 class SiteSettings(BaseSettings):
-    """The address, the pages' sessions, and the API."""
+    """The public address, the limits on connections, the sessions and the access to the API."""
 
     app_env: AppEnv = Field(AppEnv.DEVELOPMENT, examples=["production"])
     port: int = Field(3000, ge=1, le=65535, examples=["3000"])
@@ -46,17 +46,17 @@ class SiteSettings(BaseSettings):
 
     @property
     def origin(self) -> str:
-        """Where people open the app."""
+        """The origin under which people open the app, such as `https://verify.example.com`."""
         return self.public_url or f"http://localhost:{self.port}"
 
     @property
     def domain(self) -> str:
-        """Whose pages may fill in our codes by themselves."""
+        """The host in the text message. Browsers fill in codes only on the pages of this host."""
         return urlsplit(self.origin).hostname or ""
 
     @property
     def is_https(self) -> bool:
-        """Whether people reach the app by https, so that cookies can insist on it."""
+        """Whether people reach the app by https. If so, cookies are marked `Secure`."""
         return self.origin.startswith("https://")
 
     @property
@@ -67,30 +67,33 @@ class SiteSettings(BaseSettings):
 
     @property
     def own_origins(self) -> tuple[str, ...]:
-        """The pages that may open our socket; a browser sends theirs with the handshake."""
+        """The origins whose pages may open the app's websocket.
+
+        Browsers send the origin of the page in the handshake.
+        """
         if self.public_url:
             return (self.public_url,)
         return tuple(f"http://{host}:{self.port}" for host in LOCAL)
 
     @property
     def session_policy(self) -> SessionPolicy:
-        """How long a success lasts."""
+        """The lifetimes of the session that follows a successful verification."""
         idle = timedelta(minutes=self.session_idle_minutes)
         return SessionPolicy(idle, timedelta(hours=self.session_hours))
 
     @property
     def api_origins(self) -> tuple[str, ...]:
-        """The pages that may call the API: ours, and those of ALLOWED_ORIGINS."""
+        """The origins whose pages may call the API: the app's own and ALLOWED_ORIGINS."""
         return (*self.own_origins, *split(self.allowed_origins))
 
     @property
     def api_key_hashes(self) -> dict[str, str]:
-        """The SHA-256 of each API key in hexadecimal, by the key's name."""
+        """The SHA-256 of each API key, in hexadecimal, by the name of the key."""
         return dict(key.split(":") for key in split(self.api_keys))
 
     @property
     def is_api_public(self) -> bool:
-        """Whether who has neither a key, nor our cookie, nor an allowed page may call the API."""
+        """Whether callers without an API key, a cookie or an allowed origin may use the API."""
         if self.api_public is None:
             return self.app_env is not AppEnv.PRODUCTION
         return self.api_public

@@ -1,4 +1,4 @@
-"""What is kept, where, and for how long."""
+"""Settings of the database: address, encryption of numbers and retention."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ DATABASE_EXAMPLE = "sqlite:///.data/otp_app.db"
 
 
 class StorageSettings(BaseSettings):
-    """The database, and the numbers in it."""
+    """The address of the database, the encryption keys, and the days that rows are kept."""
 
     database_url: SecretStr = Field(SecretStr(DATABASE_EXAMPLE), examples=[DATABASE_EXAMPLE])
     number_keys: NumberKeys = Field(
@@ -22,5 +22,8 @@ class StorageSettings(BaseSettings):
 
     @property
     def number_key_list(self) -> tuple[str, ...]:
-        """The first seals numbers, all open them; none, if they stand in the clear."""
+        """The Fernet keys for numbers. The first key encrypts, and every key decrypts.
+
+        Numbers are stored unencrypted if the tuple is empty.
+        """
         return split(self.number_keys.get_secret_value())

@@ -1,4 +1,4 @@
-"""What values of settings look like, and what is said of those that do not; never the value."""
+"""Types of settings, and the messages about invalid values. No message holds the value."""
 
 from __future__ import annotations
 
@@ -22,15 +22,18 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic.fields import FieldInfo
 
-MIN_SECRET = 32  # characters; RFC 2104 wants an HMAC key at least as long as the hash's 32 bytes
+MIN_SECRET = 32  # characters: RFC 2104 asks for an HMAC key of at least the hash's 32 bytes
 _PORTS = {"https": 443, "http": 80}
 
 
 def _origin(value: str) -> str:
-    """A scheme, a host and perhaps a port, nothing behind them, as browsers write it.
+    """Return the origin in *value* in the form that browsers send: scheme, host, optional port.
 
-    Lower case, no default port: WHATWG HTML, "serialization of an origin". What is compared with a
-    browser's word has to be written as it is.
+    The form is in lower case and without a default port: WHATWG HTML, "serialization of an origin".
+    The origin is compared with headers of browsers, so the two must be spelled alike.
+
+    Raises:
+        ValueError: *value* is no http or https origin, or has a path, a query or credentials.
     """
     parts = urlsplit(value)
     try:
@@ -50,7 +53,7 @@ Origin = Annotated[str, AfterValidator(_origin)]
 
 
 def split(text: str) -> tuple[str, ...]:
-    """What stands between commas."""
+    """Return the items of a comma-separated list, without spaces around them and empty items."""
     return tuple(item for part in text.split(",") if (item := part.strip()))
 
 
@@ -62,7 +65,7 @@ Origins = Annotated[str, AfterValidator(_origins)]
 
 
 def _api_keys(value: str) -> str:
-    """Each as `NAME:SHA256`."""
+    """Validate a comma-separated list of `NAME:SHA256` items with distinct names."""
     keys = split(value)
     if not all(re.fullmatch("[a-z0-9-]{1,32}:[0-9a-f]{64}", key) for key in keys):
         raise ValueError("must be NAME:SHA256, with commas between several")
@@ -75,7 +78,7 @@ ApiKeys = Annotated[str, AfterValidator(_api_keys)]
 
 
 def _number_keys(keys: SecretStr) -> SecretStr:
-    """Fernet keys of random bytes: those that somebody chose have repeats, or are a text."""
+    """Validate comma-separated Fernet keys, and reject keys whose bytes are not random."""
     for key in split(keys.get_secret_value()):
         if not re.fullmatch("[A-Za-z0-9_-]{43}=", key):
             raise ValueError("must be keys of 32 bytes in URL-safe base64, with commas between")
@@ -88,7 +91,7 @@ NumberKeys = Annotated[SecretStr, AfterValidator(_number_keys)]
 
 
 def _webhook_secrets(secrets: SecretStr) -> SecretStr:
-    """Secrets of 24 to 64 random bytes, as Standard Webhooks wants them.
+    """Validate comma-separated secrets of 24 to 64 random bytes, as Standard Webhooks requires.
 
     https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
     """
@@ -108,12 +111,15 @@ WebhookSecrets = Annotated[SecretStr, AfterValidator(_webhook_secrets)]
 
 
 def _is_chosen(raw: bytes) -> bool:
-    """Whether it is a text, or repeats itself more than random bytes do once in 10**10 times."""
+    """Return True if *raw* was chosen by a person: printable text, or many repeated bytes.
+
+    Fewer than one in 10**10 random keys is rejected by this test.
+    """
     return 2 * len(set(raw)) < len(raw) or (raw.isascii() and raw.decode().isprintable())
 
 
 def _webhook_url(value: str) -> str:
-    """Where to post to: as `Origin`, with a path and a query."""
+    """Validate the URL of a webhook endpoint: an `Origin` with an optional path and query."""
     parts = urlsplit(value)
     _origin(f"{parts.scheme}://{parts.netloc}")
     if parts.fragment or re.search(r"[^!-~]", value):
@@ -129,7 +135,7 @@ WebhookUrl = Annotated[str, AfterValidator(_webhook_url)]
 
 
 def _channels(value: str) -> str:
-    """Names of `Channel`, each once, the first chosen at first."""
+    """Validate comma-separated, distinct names of `Channel`. The first is the default channel."""
     names = split(value)
     if not names or not set(names) <= set(Channel) or len(set(names)) < len(names):
         known = ", ".join(Channel)
@@ -141,7 +147,10 @@ Channels = Annotated[str, AfterValidator(_channels)]
 
 
 def sid(prefix: str) -> AfterValidator:
-    """One of Twilio's ids: https://www.twilio.com/docs/glossary/what-is-a-sid."""
+    """Return a validator of Twilio's ids: *prefix* and 32 hexadecimal digits.
+
+    https://www.twilio.com/docs/glossary/what-is-a-sid
+    """
 
     def check(value: str) -> str:
         if not re.fullmatch(prefix + "[0-9a-fA-F]{32}", value):
@@ -152,10 +161,12 @@ def sid(prefix: str) -> AfterValidator:
 
 
 def rates(environment: Mapping[str, str]) -> dict[str, tuple[int, timedelta]]:
-    """The limits that are set, in the notation of the library `limits`: `5/15 minutes`.
+    """Return amount and window of each limit that *environment* sets, by the name of the limit.
+
+    Rates have the notation of the library `limits`, such as `5/15 minutes`.
 
     Raises:
-        ValueError: naming the one that is no rate.
+        ValueError: a value is not a rate. The text names the limit.
     """
     texts = {limit.name: environment.get(limit.name, "") for limit in POLICY}
     return {name: _rate(name, text) for name, text in texts.items() if text}
@@ -172,17 +183,20 @@ def _rate(name: str, text: str) -> tuple[int, timedelta]:
 
 
 def is_open_to_others(path: Path) -> bool:
-    """Whether its mode lets everybody on the machine read or write."""
+    """Return True if the mode of *path* lets every user of the machine read or write."""
     return bool(path.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH))
 
 
 def listed(problems: list[str]) -> str:
-    """What the operator reads."""
+    """Return the message for the operator, with one line for each of *problems*."""
     return "The settings cannot be used:\n" + "\n".join(f"  - {line}" for line in problems)
 
 
 def explained(exc: ValidationError, fields: Mapping[str, FieldInfo]) -> str:
-    """One line for each problem. pydantic's own text holds the values, so none of it is kept."""
+    """Return the message for the operator, with one line for each error in *exc*.
+
+    The texts of pydantic hold the values, so they are replaced by our own.
+    """
     errors = exc.errors()
     return listed([_explain(error["loc"], error["msg"], error["type"], fields) for error in errors])
 
@@ -191,7 +205,7 @@ def _explain(
     loc: tuple[int | str, ...], message: str, type_: str, fields: Mapping[str, FieldInfo]
 ) -> str:
     ours = message.removeprefix("Value error, ")
-    if not loc:  # our own cross-checks name the setting themselves
+    if not loc:  # the messages of our model validators already name the setting
         return ours
     why = ours if type_ == "value_error" else _WHY.get(type_, "cannot be used")
     examples = fields[str(loc[0])].examples

@@ -1,1 +1,4 @@
-"""What operators ask of an installation from the command line. Only `rotate` changes anything."""
+"""The commands of `python -m otp_app` that examine and repair an installation.
+
+`rotate` and `events retry` write to the database. All other commands only read.
+"""

@@ -1,11 +1,11 @@
-"""The providers' accounts: whether they take our credentials. Nothing is sent, nothing is billed.
+"""Checks of the credentials of the providers' accounts. No message is sent and nothing is billed.
 
-Vonage is asked to cancel a request that cannot exist: it refuses bad credentials before it looks
-for one, whichever the kind. The balance would be at another address than VONAGE_BASE_URL.
-https://developer.vonage.com/en/api/verify.v2#cancelRequest
+The check of Vonage cancels a request that cannot exist: Vonage rejects bad credentials of either
+kind before it searches for the request. The balance is not checked, because it is served at another
+address than VONAGE_BASE_URL. https://developer.vonage.com/en/api/verify.v2#cancelRequest
 
-Twilio's lookups are asked for no package, which is free, of a number from their own document.
-https://www.twilio.com/docs/lookup/v2-api
+The check of Twilio Lookup looks up the number in Twilio's own documentation without a package,
+which is free. https://www.twilio.com/docs/lookup/v2-api
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ EXAMPLE = "+14159929960"
 
 
 def accounts(settings: Settings) -> Iterator[Finding]:
-    """Of all services that the app would open."""
+    """Yield the findings about the account of every service that the app would use."""
     for name in sorted({settings.provider, *settings.complete_providers()}):
         match name:
             case ProviderName.TWILIO:
@@ -128,7 +128,7 @@ def _cancel_nothing(settings: Settings) -> Question:
 
 
 def _no_such_request(answer: Answer) -> Finding:
-    if answer.status == 404 and "title" in answer.body:  # a problem of RFC 9457, not any page
+    if answer.status == 404 and "title" in answer.body:  # an RFC 9457 problem, not an HTML page
         return ok("vonage", "takes the credentials; its balance is not asked")
     return _unexpected(ProviderName.VONAGE, answer.status)
 
@@ -144,7 +144,7 @@ def _asked(name: str, question: Question, judge: Callable[[Answer], Finding]) ->
 
 
 def _unexpected(name: str, status: int) -> Finding:
-    """What any service may say instead of an answer."""
+    """Return the finding for an HTTP *status* that every service may return on a failure."""
     match status:
         case 401 | 403:
             return fail(

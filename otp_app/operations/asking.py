@@ -1,4 +1,4 @@
-"""One question to a provider, and what its answer tells of the clocks."""
+"""One HTTP request of the doctor to a service, and the difference between the two clocks."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from otp_app.providers.answers import read_object
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-PATIENCE = 5.0  # seconds
-TOLERATED, BEARABLE = 5, 60  # seconds between the clocks
+PATIENCE = 5.0  # seconds for the whole request
+TOLERATED, BEARABLE = 5, 60  # seconds of clock difference: more than these warns, or fails
 
 
 @dataclass(frozen=True)
 class Question:
-    """A request that costs nothing and sends nothing."""
+    """An HTTP request that is free of charge and sends no message."""
 
     method: str
     url: str
@@ -30,11 +30,11 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came back.
+    """An HTTP response.
 
     Attributes:
-        body: its JSON object, if it is one.
-        ahead: seconds that our clock is ahead of the other one, if that told the time.
+        body: the JSON object in the response; empty if the body is not a JSON object.
+        ahead: seconds that our clock is ahead of the server's; None without a `Date` header.
     """
 
     status: int
@@ -43,7 +43,11 @@ class Answer:
 
 
 async def ask(question: Question) -> Answer | None:
-    """Ask once, and only there: no redirect is followed, no proxy of the environment used."""
+    """Send the request once. Return None if there is no response within `PATIENCE`.
+
+    Redirects are not followed and proxies of the environment are not used, so the credentials
+    reach no other host.
+    """
     headers = {"Authorization": question.authorization} if question.authorization else {}
     asked_at = time.time()
     try:
@@ -61,7 +65,7 @@ async def ask(question: Question) -> Answer | None:
 
 
 def clock(answer: Answer) -> Finding:
-    """Codes, limits and tokens live by the clock."""
+    """Compare our clock with the provider's: the lifetimes of codes, limits and tokens need it."""
     fix = "see that this machine keeps its clock synchronised"
     if answer.ahead is None:
         return warn("clock", "not compared: the provider told no time", fix)

@@ -1,4 +1,4 @@
-"""The backend that is told of events: whether it is there, and what it never took."""
+"""Checks of the backend that receives webhooks: its settings, its endpoint and dead letters."""
 
 from __future__ import annotations
 
@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 
 
 def backend(settings: Settings) -> Iterator[Finding]:
-    """Nothing is posted: a backend may take whatever comes for an event."""
+    """Yield the findings about the backend.
+
+    No test webhook is posted, because a backend might process the test as a real event.
+    """
     if settings.events_url:
         yield _signed(len(settings.events_secret_list))
         yield _reached(settings.events_url)
@@ -46,7 +49,7 @@ def _dead(settings: Settings) -> Iterator[Finding]:
     try:
         count = with_dead_events(settings, lambda dead: dead.count())
     except (StoreUnavailable, ValueError):
-        return  # which is what the findings about the database tell
+        return  # `database` reports this failure already
     if count:
         what = f"{count} were never taken"
         yield warn("dead events", what, "python -m otp_app events tells why, events retry revives")

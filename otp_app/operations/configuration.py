@@ -1,4 +1,4 @@
-"""Settings that load, and that an operator may still not have meant."""
+"""Checks of settings that are valid and may still be a mistake of the operator."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _WEBHOOKS = {
 
 
 def read() -> tuple[Settings | None, list[Finding]]:
-    """The settings, and what there is to say about them."""
+    """Return the settings, or None if they are invalid, and the findings from loading them."""
     try:
         return load_settings(), [ok("settings", "load and fit together")]
     except SettingsError as exc:
@@ -41,7 +41,7 @@ def read() -> tuple[Settings | None, list[Finding]]:
 
 
 def configuration(settings: Settings) -> Iterator[Finding]:
-    """All that can be said without asking anybody."""
+    """Yield the findings that need neither the network nor the database."""
     yield from _secret_key(settings)
     yield _number_keys(settings)
     yield _proxy_hops(settings)
@@ -95,7 +95,7 @@ def _public_url(settings: Settings) -> Finding:
 
 
 def _origins() -> Finding:
-    """Reflex has settings of its own for this, and the app does not start with them."""
+    """Report Reflex's own settings for allowed origins: the app does not start with them set."""
     names = ("REFLEX_CORS_ALLOWED_ORIGINS", "REFLEX_TRANSPORT")
     if found := [name for name in names if os.environ.get(name)]:
         return fail("allowed origins", f"{', '.join(found)}: set", "unset, PUBLIC_URL says it")
@@ -114,7 +114,10 @@ def _countries(settings: Settings) -> Finding:
 
 
 def _webhooks(settings: Settings) -> Iterator[Finding]:
-    """Whether delivery reports are taken. Whether they are sent, only the provider knows."""
+    """Report whether the app accepts delivery reports of each provider.
+
+    The provider's account decides whether reports are sent, which cannot be checked here.
+    """
     for name in settings.complete_providers():
         path, setting = _WEBHOOKS[name]
         if name in settings.reporters:
@@ -136,11 +139,11 @@ def _limits(settings: Settings) -> Iterator[Finding]:
 
 
 def _is_looser(limit: Limit, default: Limit) -> bool:
-    """Whether it lets more through, at once or in the long run."""
+    """Return True if *limit* allows a higher rate or a larger burst than *default*."""
     faster = limit.amount * default.window > default.amount * limit.window
     return faster or limit.amount > default.amount
 
 
 def rate(limit: Limit) -> str:
-    """`5 in 0:15:00`, `10 in 1 day`."""
+    """Return the rate of *limit* as text, such as `5 in 0:15:00` or `10 in 1 day`."""
     return f"{limit.amount} in {limit.window}".removesuffix(", 0:00:00")

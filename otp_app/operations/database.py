@@ -1,4 +1,4 @@
-"""The database as it is: nothing is made, nothing is migrated."""
+"""Checks of the database. No file is created and no migration is applied."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _START = "start the app, which migrates it"
 
 
 def database(settings: Settings) -> Iterator[Finding]:
-    """Whether it answers, is migrated, and is nobody else's to read."""
+    """Yield the findings about the connection, the migrations and the permissions of the file."""
     url = settings.database_url.get_secret_value()
     file = sqlite_file(url)
     if file and not file.exists():
@@ -51,7 +51,10 @@ def _answers(url: str) -> Iterator[Finding]:
 
 
 async def _revisions(url: str) -> tuple[str | None, list[str]]:
-    """The last step that was applied, and all that there are, the newest first."""
+    """Return the revision of the database, and all revisions of the app, newest first.
+
+    The revision of an empty database is None.
+    """
     engine = open_engine(url)
     try:
         with store_errors():

@@ -1,4 +1,4 @@
-"""`python -m otp_app doctor`: what is wrong with this installation, and the fix."""
+"""`python -m otp_app doctor`: finds the problems of an installation and suggests fixes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def run() -> int:
-    """Tell each finding as it comes; 1 if something failed, else 0."""
+    """Print each finding as soon as its check ends. Return the exit code: 1 if one failed."""
     failed = False
     for finding in _findings():
         sys.stdout.write(f"{finding}\n")
@@ -33,7 +33,8 @@ def run() -> int:
 def _findings() -> Iterator[Finding]:
     settings, said = read()
     yield from said
-    # Read where it was loaded to, since it counts even if the settings as a whole are refused.
+    # `load_settings` has copied .env into the environment, which is there even if the settings
+    # are invalid.
     yield from env_file(production=os.environ.get("APP_ENV") == AppEnv.PRODUCTION)
     yield from texts()
     if settings:

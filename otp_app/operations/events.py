@@ -1,4 +1,7 @@
-"""`python -m otp_app events`: those that the backend never took, and once more with them."""
+"""`python -m otp_app events`: lists dead letters, or queues them for delivery again.
+
+A dead letter is an event that the backend did not accept in any attempt.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,10 @@ _NOBODY = "EVENTS_URL: is not set here. Where the app runs without it, nothing i
 
 
 def run(*, retry: bool) -> int:
-    """Tell which are dead or, with *retry*, make them due; 1 if that could not be done, else 0."""
+    """Print the dead letters or, with *retry*, queue them again. Return the exit code.
+
+    The exit code is 1 if the settings or the database cannot be used, else 0.
+    """
     try:
         settings = load_settings()
         lines = _retried(settings) if retry else _listed(settings)
@@ -36,7 +42,12 @@ def run(*, retry: bool) -> int:
 
 
 def with_dead_events(settings: Settings, do: Callable[[DeadEvents], Awaitable[_T]]) -> _T:
-    """What *do* makes of them. Raises as `open_existing`."""
+    """Return the result of *do*, called with the dead letters in the database.
+
+    Raises:
+        StoreUnavailable: the database file does not exist, or the database does not respond.
+        ValueError: DATABASE_URL names no database that the app can use.
+    """
 
     async def work() -> _T:
         engine = open_existing(settings)

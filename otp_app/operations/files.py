@@ -1,4 +1,4 @@
-"""Who else may read the files that hold secrets and numbers."""
+"""Checks of the permissions of files that hold secrets and numbers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ ENV_FILE = Path(".env")
 
 
 def env_file(*, production: bool) -> Iterator[Finding]:
-    """`.env`, if there is one: its mode, and whether git has it."""
+    """Yield the findings about `.env`: the file's mode, and whether git tracks the file."""
     if not ENV_FILE.exists():
         yield ok(".env", "is not there: the settings are the environment's")
         return
@@ -26,7 +26,7 @@ def env_file(*, production: bool) -> Iterator[Finding]:
 
 
 def private(check: str, path: Path, *, production: bool) -> Finding:
-    """Whether the owner, and the group at most, may read *path* and write to it."""
+    """Return the finding about the mode of *path*: only owner and group may read or write it."""
     if is_open_to_others(path):
         what = "can be read or changed by others"
         return unsafe(check, what, f"chmod o-rwx {path}", production=production)
@@ -38,7 +38,7 @@ def _committed() -> Finding:
     if git is None:
         return ok(".env in git", "not checked: git is not installed")
     command = [git, "ls-files", "--", str(ENV_FILE)]
-    # Nobody's text is in it.
+    # The command is constant: no input of a user is part of it.
     answer = subprocess.run(command, capture_output=True, check=False)  # noqa: S603  # nosec B603
     if answer.stdout:
         fix = "git rm --cached .env, and change every secret in it: the history keeps them"

@@ -1,4 +1,4 @@
-"""What the doctor has to say: one line for each thing it looked at."""
+"""The findings of the doctor: one line for each check."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class Verdict(StrEnum):
-    """How bad it is."""
+    """The severity of a finding."""
 
     OK = "ok"
     WARN = "warn"
@@ -16,7 +16,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Finding:
-    """What a check found, and what to do about it. Holds no secret and no number."""
+    """The result of one check and the fix for it. No field holds a secret or a phone number."""
 
     verdict: Verdict
     check: str
@@ -29,20 +29,20 @@ class Finding:
 
 
 def ok(check: str, what: str) -> Finding:
-    """As it should be."""
+    """Return a finding that needs no action."""
     return Finding(Verdict.OK, check, what)
 
 
 def warn(check: str, what: str, fix: str) -> Finding:
-    """The app works, and somebody should know."""
+    """Return a finding about a problem with which the app still works safely."""
     return Finding(Verdict.WARN, check, what, fix)
 
 
 def fail(check: str, what: str, fix: str) -> Finding:
-    """The app does not work, or is not safe."""
+    """Return a finding about a problem with which the app does not work or is not safe."""
     return Finding(Verdict.FAIL, check, what, fix)
 
 
 def unsafe(check: str, what: str, fix: str, *, production: bool) -> Finding:
-    """What development may do and production may not."""
+    """Return a finding about a problem that fails in production and warns in development."""
     return (fail if production else warn)(check, what, fix)

@@ -1,4 +1,4 @@
-"""What became of a number's verifications, and what providers were asked for them."""
+"""Lines for the terminal about a number's verifications and the requests to providers."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _BECAME = {
 
 
 def told(past: Sequence[Verification], most: int, now: datetime) -> Iterator[str]:
-    """A line for each of *past*."""
+    """Yield a heading and a line for each verification in *past*, which holds at most *most*."""
     yield f"Verifications, the newest first, at most {most}"
     yield from (f"  {_line(verification, now)}" for verification in past)
     if not past:
@@ -37,7 +37,7 @@ def told(past: Sequence[Verification], most: int, now: datetime) -> Iterator[str
 
 
 def asked(questions: Sequence[Entry], most: int) -> Iterator[str]:
-    """A line for each of *questions*."""
+    """Yield a heading and a line for each audit entry in *questions*, at most *most*."""
     yield f"What providers were asked about it, the newest first, at most {most}"
     yield from (f"  {_question(question)}" for question in questions)
     if not questions:
@@ -58,9 +58,9 @@ def _answer(answer: Answer | None, provider: str) -> str:
 
 
 def _about(provider: str, detail: str) -> Iterator[str]:
-    """The cure for Twilio's code at the end of *detail*, and the code's page."""
+    """Yield the fix for the Twilio error code at the end of *detail*, and the code's web page."""
     code = detail.rpartition(" ")[2]
-    if provider == "twilio" and code.isdecimal() and int(code) >= 1000:  # less is a status
+    if provider == "twilio" and code.isdecimal() and int(code) >= 1000:  # less is an HTTP status
         row = START.rows.get(int(code))
         yield row.mend if isinstance(row, Row) else ""
         yield f"https://www.twilio.com/docs/api/errors/{code}"
@@ -78,7 +78,10 @@ def _line(verification: Verification, now: datetime) -> str:
 
 
 def _became(verification: Verification, now: datetime) -> str:
-    """Its status; what is out of time is marked as such only when somebody comes back to it."""
+    """Return the text for the status, as of *now*.
+
+    The database marks a verification as expired only later, so the time is compared here.
+    """
     is_over = verification.status in OPEN and not verification.is_open(now)
     return _BECAME[Status.EXPIRED if is_over else verification.status]
 

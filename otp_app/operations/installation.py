@@ -1,4 +1,4 @@
-"""What the commands need of an installation, as the app finds it; nothing is made."""
+"""The database and the secrets of an existing installation. Nothing is created."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ NO_SECRET = (
 
 
 def open_existing(settings: Settings) -> AsyncEngine:
-    """The database.
+    """Return an engine for the database.
 
     Raises:
-        StoreUnavailable: its file is not there, and an engine would make it.
-        ValueError: it is no database that the app can use.
+        StoreUnavailable: the SQLite file does not exist. An engine would create the file.
+        ValueError: DATABASE_URL names no database that the app can use.
     """
     url = settings.database_url.get_secret_value()
     file = sqlite_file(url)
@@ -40,7 +40,7 @@ def open_existing(settings: Settings) -> AsyncEngine:
 
 
 def sqlite_file(url: str) -> Path | None:
-    """The file that *url* names, if it names one. Opening an engine would make it."""
+    """Return the SQLite file that *url* names, or None for another database or an invalid URL."""
     try:
         parsed = make_url(url)
     except ArgumentError:
@@ -50,13 +50,13 @@ def sqlite_file(url: str) -> Path | None:
 
 
 def find_secret(settings: Settings) -> bytes | None:
-    """The setting's, else the one that the app made."""
+    """Return SECRET_KEY, else the secret in the file that the app created, else None."""
     if settings.secret_key:
         return settings.secret_key.get_secret_value().encode()
     return SECRET_FILE.read_bytes() if SECRET_FILE.exists() else None
 
 
 def find_numbers(settings: Settings) -> Numbers | None:
-    """How the app stores numbers; None if its secret is not here."""
+    """Return the encryption of stored numbers, or None if the app's secret is not found."""
     secret = find_secret(settings)
     return Numbers(secret, settings.number_key_list) if secret else None

@@ -1,7 +1,7 @@
-"""`python -m otp_app message`: the text message, as Vonage takes it for a template's fragments.
+"""`python -m otp_app message`: prints the text message as fragments of a Vonage template.
 
-One JSON object a line, the body of a post for each language that Vonage has:
-https://developer.vonage.com/en/api/verify.v2#addTemplateFragmentToTemplate
+Each line is a JSON object, the body of one POST request. There is one line for each language that
+Vonage supports: https://developer.vonage.com/en/api/verify.v2#addTemplateFragmentToTemplate
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 CODE, BRAND = "${code}", "${brand}"
-"""What Vonage puts its own in place of."""
+"""Placeholders that Vonage replaces with the code and the brand."""
 
 
 def run() -> int:
-    """Tell all; 1 if the settings cannot be used, else 0."""
+    """Print all fragments. Return the exit code: 1 if the settings cannot be used, else 0."""
     try:
         settings = load_settings()
     except SettingsError as exc:
@@ -35,7 +35,13 @@ def run() -> int:
 
 
 def fragments(domain: str, operators: str) -> Iterator[dict[str, str]]:
-    """For each language, under the locale that is asked for it where *operators* is OTP_LOCALE."""
+    """Yield the fragment of each language that Vonage supports.
+
+    Args:
+        domain: the host whose pages may fill in the code.
+        operators: OTP_LOCALE. The locale of a fragment is the one that the app requests for the
+            language with this setting.
+    """
     for language in languages().values():
         if locale := nearest(language.tag, nearest(operators) or ""):
             text = text_message(CODE, BRAND, domain, language)

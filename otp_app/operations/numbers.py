@@ -1,4 +1,7 @@
-"""How the numbers in the database are kept: all are looked at, a second for each 10,000 or so."""
+"""Checks of the encryption of numbers in the database.
+
+Every number is read, which takes about a second for each 10,000.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +29,7 @@ _DUE = {
 
 
 def numbers(settings: Settings) -> Iterator[Finding]:
-    """Whether all can be opened, and are as they would be stored now."""
+    """Report numbers that cannot be decrypted, or were stored with other keys than today's."""
     found = find_numbers(settings)
     if found is None:
         yield ok("numbers", "not looked at: that needs SECRET_KEY")
@@ -34,7 +37,7 @@ def numbers(settings: Settings) -> Iterator[Finding]:
     try:
         conditions = asyncio.run(_survey(settings, found))
     except (StoreUnavailable, ValueError):
-        return  # which is what the findings about the database tell
+        return  # `database` reports this failure already
     yield from _judged(conditions)
 
 

@@ -1,4 +1,7 @@
-"""`python -m otp_app rotate`: all numbers under the first of NUMBER_KEYS and under SECRET_KEY."""
+"""`python -m otp_app rotate`: stores all numbers again with the present keys.
+
+Numbers are encrypted with the first of NUMBER_KEYS and hashed for searches with SECRET_KEY.
+"""
 
 from __future__ import annotations
 
@@ -28,7 +31,11 @@ _TWICE = (
 
 
 def run() -> int:
-    """Tell what was done; 1 if some of it could not be, else 0."""
+    """Store the numbers again and print the counts. Return the exit code.
+
+    The exit code is 1 if a number cannot be decrypted or stored, or if the settings, the secret or
+    the database cannot be used, else 0.
+    """
     try:
         settings = load_settings()
         numbers = find_numbers(settings)

@@ -1,4 +1,4 @@
-"""The look and the words that a team has set: docs/theming.md."""
+"""Checks of the brand and of the team's own texts: docs/theming.md."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def theme(settings: Settings) -> Iterator[Finding]:
-    """Whether the brand can be read, and messages go by its name too."""
+    """Report a brand colour with too little contrast, and messages with another brand name."""
     colours = settings.theme.style.palette
     yield _color(colours) if colours else ok("BRAND_COLOR", "is not set: the pages are blue")
     if settings.brand_name and _sends_by_another_name(settings):
@@ -27,7 +27,7 @@ def theme(settings: Settings) -> Iterator[Finding]:
 
 
 def texts() -> list[Finding]:
-    """Whether the team's own words can be used."""
+    """Return the findings about the team's own texts."""
     try:
         own = own_texts()
     except TextsUnusable as exc:

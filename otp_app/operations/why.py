@@ -1,6 +1,6 @@
-"""`python -m otp_app why`: what happened to one number, and which limits hold it now.
+"""`python -m otp_app why`: prints the history of one number and the limits that apply to it now.
 
-Tells what its person saw: no code, no provider's id, no browser, and of the number its ending.
+The output has no code, no provider's id and no browser, and only the last digits of the number.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ _NOBODY = Client(Flow(""), "")
 
 @dataclass(frozen=True)
 class Found:
-    """What the database has of a number."""
+    """The rows about a number in the database: verifications, audit entries and limits."""
 
     past: Sequence[Verification]
     questions: Sequence[Entry]
@@ -64,7 +64,10 @@ class Found:
 
 
 def run(phone: PhoneNumber) -> int:
-    """Tell all that is known of *phone*; 1 if something could not be found out, else 0."""
+    """Print all that is known about *phone*. Return the exit code.
+
+    The exit code is 1 if the settings, the secret, a key or the database cannot be used, else 0.
+    """
     try:
         settings = load_settings()
         found = asyncio.run(_look(settings, phone, now := datetime.now(UTC)))
@@ -91,7 +94,7 @@ def _say(text: str, *, code: int) -> int:
 
 
 async def _look(settings: Settings, phone: PhoneNumber, now: datetime) -> Found | None:
-    """What the database has; nothing is found there without the secret."""
+    """Return the rows about *phone*, or None if the secret that they are found by is missing."""
     engine = open_existing(settings)
     secret, numbers = find_secret(settings), find_numbers(settings)
     try:
@@ -108,7 +111,7 @@ async def _look(settings: Settings, phone: PhoneNumber, now: datetime) -> Found 
 
 
 def _uses(limits: Sequence[Limit], phone: PhoneNumber) -> list[Spending]:
-    """Those that are the same for every browser and address."""
+    """Return the uses of *limits* by *phone* that do not depend on a browser or an address."""
     both = [s for action in Action for s in spendings(limits, action, _NOBODY, phone)]
     return [s for s in both if s.limit.scope in _BY_NUMBER]
 
@@ -123,7 +126,7 @@ def _reach(settings: Settings, phone: PhoneNumber) -> Iterator[str]:
 
 
 def _reached(ways: Sequence[Channel]) -> str:
-    """By what, of CHANNELS."""
+    """Return the text for the channels in *ways*, those of CHANNELS that reach the number."""
     return f"reached by {', '.join(NAMES[way] for way in ways)}" if ways else "gets no codes"
 
 
