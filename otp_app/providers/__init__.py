@@ -1,1 +1,1 @@
-"""Adapters for the services that send codes, one each. No vendor type or text leaves them."""
+"""Adapters for the services that send codes, one each. Vendor types and texts stay inside."""

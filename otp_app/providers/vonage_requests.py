@@ -93,7 +93,7 @@ class Workflows:
             raise ProviderRejected(Refusal.NUMBER) from exc
         nearest_locale = nearest(language, self.template.locale) or self.template.locale
         locale = self.languages.usable(channel, nearest_locale)
-        own_words = self.template_id if channel is Channel.SMS else None  # only for texts
+        own_words = self.template_id if channel is Channel.SMS else None  # Vonage: texts only
         return self.template.model_copy(
             update={"workflow": steps, "locale": locale, "template_id": own_words}
         )
