@@ -219,7 +219,7 @@ class FlowMissing(VerificationError):
 
 
 class VerificationNotFound(VerificationError):
-    """This browser has no such verification."""
+    """The browser or API client has no such verification."""
 
     code = "verification_not_found"
     status = 404
@@ -389,7 +389,7 @@ class ProviderNotReached(ProviderUnavailable):
 
 
 class ProviderThrottled(ProviderUnavailable):
-    """The provider refuses the account's traffic for now. Params: `seconds`, 60 at most."""
+    """The provider throttles the account. Params: `seconds` to wait, 60 at most."""
 
     code = "provider_throttled"
 

@@ -18,7 +18,7 @@ from otp_app.errors import InvalidPhoneNumber, PhoneProblem
 
 MAX_TEXT = 64  # characters; twice the longest number with brackets, spaces and invisible marks
 _ALLOWED = re.compile(r"\+?[0-9 ()\[\]./-]+")
-_SEPARATORS = {"Pd": "-", "Zs": " "}  # every dash and space of Unicode
+_SEPARATORS = {"Pd": "-", "Zs": " "}  # Unicode's categories of dashes and spaces
 _EXTENSION = re.compile(r"(?:;ext=|ext\.?|x|#)\s*[0-9]{1,7}$", re.IGNORECASE)
 SATELLITE_AND_GLOBAL = "001"  # the region of numbers without a country
 _INTERNATIONAL_PREFIX = "00"

@@ -81,7 +81,7 @@ class WebhookReceiver:
                 allow_redirects=False,
             ) as answer:
                 return _judged(answer)
-        except ClientConnectorError:  # also DNS and TLS
+        except ClientConnectorError:  # includes failures of DNS and TLS
             return Receipt(Verdict.BUSY, "not reached")
         except TimeoutError:
             return Receipt(Verdict.BUSY, "no answer in time")

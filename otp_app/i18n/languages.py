@@ -37,7 +37,7 @@ TEMPLATE = LOCALES / "messages.pot"
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _SAMPLES = (*range(1, 200), 0, 1_000_000)  # each plural category of CLDR has one of these numbers
-_MOST_TAGS = 20  # of an `Accept-Language`; browsers send a handful
+_MOST_TAGS = 20  # tags of an `Accept-Language` that are read; browsers send a few
 
 
 @dataclass(frozen=True, eq=False)

@@ -29,7 +29,7 @@ _WORD = re.compile("[a-z][a-z-]{0,31}")
 
 
 class Refused(Exception):
-    """A response whose status is not 2xx. The adapter's `RefusalTable` makes an `OtpError` of it."""
+    """A response whose status is not 2xx. The adapter's `RefusalTable` maps it to an `OtpError`."""
 
     def __init__(self, status: int, body: bytes, retry_after: str) -> None:
         super().__init__(status)

@@ -79,7 +79,7 @@ START = RefusalTable(
         60412: rejected(Refusal.NUMBER),  # Fraudulent Signup Prevention
         21614: rejected(Refusal.LANDLINE),  # not a mobile number
         60205: rejected(Refusal.LANDLINE),
-        # Its country
+        # The number's country
         21408: rejected(Refusal.COUNTRY),  # no permission for the region
         60220: rejected(Refusal.COUNTRY, _CHINA),
         60226: rejected(Refusal.COUNTRY, _CHINA),  # the message has no friendly name

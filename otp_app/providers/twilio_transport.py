@@ -77,7 +77,7 @@ class TwilioTransport(AsyncTwilioHttpClient):
                 method, url, params=params, data=data, headers=headers, allow_redirects=False
             ) as answer:
                 body = await _read(answer.content)
-        except (ClientConnectorError, ConnectionTimeoutError) as exc:  # also DNS and TLS
+        except (ClientConnectorError, ConnectionTimeoutError) as exc:  # and DNS, TLS
             raise ProviderNotReached from exc
         except (ClientError, TimeoutError) as exc:
             raise ProviderTimedOut from exc

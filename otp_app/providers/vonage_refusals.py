@@ -94,7 +94,7 @@ START = RefusalTable(
         (403, "forbidden"): rejected(Refusal.CHANNEL, _TEMPLATE),  # only texts have a template
         (NOT_FOUND, "template-not-found"): rejected(Refusal.CHANNEL, _TEMPLATE),
         (NOT_FOUND, "template-fragment-not-found"): language(rejected(Refusal.CHANNEL, _FRAGMENT)),
-        NOT_FOUND: language(setting(_ADDRESS)),  # perhaps the template, or one of its languages
+        NOT_FOUND: language(setting(_ADDRESS)),  # or the template, or one of its languages
         CONFLICT: Row(_running),
         412: rejected(Refusal.NUMBER),  # the number's network is not supported
         422: _invalid_parameters,

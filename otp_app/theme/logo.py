@@ -8,7 +8,7 @@ from pathlib import Path
 
 ASSETS = Path("assets")
 HEIGHT = 32  # CSS pixels
-WIDEST = 6  # times its height: 192 of the 320 pixels of a small phone
+WIDEST = 6  # times the height: 192 of the 320 pixels of a small phone
 HEAVIEST = 20_000  # bytes; a first visit loads 150 kB in all
 SHARP = 2  # pixels of a PNG for one CSS pixel, for the screens of phones
 

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from otp_app.webhooks.posts import Post
 
 MAX_AGE = timedelta(minutes=15)
-"""The greatest age of a token. Vonage's SDKs give their own tokens the same lifetime. A code expires
-after ten minutes."""
+"""The greatest age of a token. Vonage's SDKs give their own tokens the same lifetime. A code
+expires after ten minutes."""
 
 _REQUEST_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _CHANNELS = {"sms": Channel.SMS, "voice": Channel.VOICE, "whatsapp": Channel.WHATSAPP}
