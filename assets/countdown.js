@@ -1,8 +1,9 @@
-/* The time left until a moment of the server's clock. In a shadow root, out of React's way. */
+/* Shows the time left until a moment of the server's clock. The text is in a shadow root, so that
+   React does not overwrite it. */
 import { say } from "$/public/say";
 
-const HEARD = [0, 10, 30, 60]; // seconds; said aloud besides the start, and nothing else is
-const APART = 1000; // ms
+const HEARD = [0, 10, 30, 60]; // seconds left; screen readers announce these and the start
+const APART = 1000; // ms by which the browser's two clocks may differ
 globalThis.customElements?.define("otp-countdown", class extends HTMLElement {
   static observedAttributes = ["until", "clock"];
   connectedCallback() {
@@ -32,8 +33,8 @@ globalThis.customElements?.define("otp-countdown", class extends HTMLElement {
     this.hold(left > 0);
     this.announce(said, left, text, until);
   }
-  // Since the server's clock was read. One of our clocks can be set, the other stands still while
-  // the device sleeps: where they disagree the server is asked.
+  // Milliseconds since the server's clock was read. One of the browser's clocks can be set, and the
+  // other one stops while the device sleeps. If they disagree, the server's clock is read again.
   passed() {
     const wall = Date.now() - this.read[0], steady = performance.now() - this.read[1];
     if (Math.abs(wall - steady) > APART && !this.asks) {
@@ -42,7 +43,7 @@ globalThis.customElements?.define("otp-countdown", class extends HTMLElement {
     }
     return Math.max(wall, steady);
   }
-  // Buttons that wait can be pressed all the same: the server then says for how long.
+  // Buttons are disabled by ARIA only and can still be pressed. The server then returns the wait.
   hold(waits) {
     for (const button of document.querySelectorAll("[data-waits]")) {
       if (waits) button.setAttribute("aria-disabled", "true");

@@ -1,5 +1,6 @@
-/* The countries that the phone page lists. Its HTML has them, by otp_app/web/pages.py. Where another
-   page leads to it they are asked for, so that no page carries them for nothing, or twice. */
+/* The countries of the phone page. otp_app/web/pages.py writes them into the HTML of that page. If
+   the person came to it from another page, they are fetched, so that no page has them in vain or
+   twice. */
 const fromPage = () => {
   const options = [...document.querySelectorAll("#country option")];
   if (!options.length) return undefined;
@@ -8,14 +9,15 @@ const fromPage = () => {
     country: options.find(({ defaultSelected }) => defaultSelected)?.value,
   };
 };
-// Without them a number that starts with + still goes.
+// If the request fails, a number that starts with + still works.
 const fromServer = () => fetch("/countries").then((answer) => answer.json(), () => ({}));
-const find = async () => globalThis.WORDS ?? fromPage() ?? (await fromServer()); // the first by `reflex run`
+const find = async () => globalThis.WORDS ?? fromPage() ?? (await fromServer()); // WORDS is set in development only
 const prerendered = { countries: [[`\u27e6${JSON.stringify("countries")}\u27e7`, ""]] };
 
 const { countries = [], country = "" } = globalThis.document ? await find() : prerendered;
 const likely = globalThis.likelyCountry?.(countries.map(([code]) => code)); // defined by the script in the head
 
-// (code, name) pairs, in the order of the language, and the likely one, else the operator's.
+// (code, name) pairs sorted in the person's language, and the code of the likely country.
+// DEFAULT_COUNTRY is used where the browser names no country.
 export const COUNTRIES = countries;
 export const COUNTRY = likely ?? country;

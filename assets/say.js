@@ -1,18 +1,18 @@
-/* The words of the pages, in the person's language: the server puts them into every page as data.
-   Where the pages are prerendered nobody knows whose they will be, so there it leaves marks, which
-   the server replaces whenever it serves the page: see otp_app/web/pages.py. */
+/* Translates the texts of the pages into the person's language. The server puts the translations
+   into every page as data. When a page is prerendered, the language is not known yet, so this module
+   writes marks, which the server replaces when it serves the page: see otp_app/web/pages.py. */
 import { Children } from "react";
 
 const read = () => {
   const data = globalThis.document?.getElementById("words");
-  return data ? JSON.parse(data.textContent) : (globalThis.WORDS ?? {}); // the latter by `reflex run`
+  return data ? JSON.parse(data.textContent) : (globalThis.WORDS ?? {}); // WORDS is set in development only
 };
 const { language = "en", words = {} } = read();
 const isPrerendered = !globalThis.document && import.meta.env.PROD;
 const mark = (what) => `\u27e6${JSON.stringify(what)}\u27e7`;
 const placeholder = /\{(\w+)\}/;
 
-// One of the forms of a sentence that counts its first placeholder.
+// Picks the plural form of a sentence by the value of its first placeholder.
 const pick = (forms, english, values) =>
   forms[new Intl.PluralRules(language).select(Number(values[english.match(placeholder)[1]]))];
 
@@ -23,7 +23,8 @@ export const say = (english, values = {}) => {
   return sentence.replace(/\{(\w+)\}/g, (place, name) => values[name] ?? place);
 };
 
-// A sentence with elements in it: its children, in the places that `names` gives them.
+// Renders a sentence with elements in it: each child replaces the placeholder of the same index in
+// `names`.
 export const Sentence = ({ english, names, children }) => {
   const elements = Children.toArray(children);
   return say(english)
@@ -31,5 +32,5 @@ export const Sentence = ({ english, names, children }) => {
     .map((part, index) => (index % 2 ? elements[names.indexOf(part)] : part));
 };
 
-// For the script in the head, which is no module.
+// The page script in the head is not a module and cannot import `say`.
 globalThis.say = say;

@@ -1,4 +1,4 @@
-/* What comes by itself is asked for now and then, by a button that nobody else presses. */
+/* Polls the server by pressing a hidden button, while the page is visible. */
 globalThis.customElements?.define("otp-watch", class extends HTMLElement {
   connectedCallback() {
     this.timer = setInterval(() => this.ask(), Number(this.getAttribute("every")));

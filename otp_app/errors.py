@@ -1,7 +1,7 @@
-"""Every failure the app can name: one tree, whose words live in `i18n`.
+"""Every failure that the app can name, in one tree of exceptions. Their texts are in `i18n`.
 
-`OtpError` is caught once by each face (pages, API). The words of an error, its `str` and its
-`params` hold no number, no code and no provider's id.
+The pages and the API each catch `OtpError` in one place. The text of an error, its `str` and its
+`params` have no phone number, no code and no provider's id.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ Param: TypeAlias = "str | int | datetime | tuple[str, ...]"
 
 
 class OtpError(Exception):
-    """Something a person or a caller is told about.
+    """A failure that is reported to a person or to a caller of the API.
 
     Attributes:
-        code: stable name, the key of its words.
-        status: the HTTP status that says the same.
-        params: what the words mention. `channels` are names, of which one may be chosen.
-        vendor_code: the HTTP status and the provider's own code of the answer, for the audit. It is
-            empty where no provider answered.
+        code: the stable name of the error.
+        status: the HTTP status of the error.
+        params: the values that the text mentions. `channels` are the names of channels, of which
+            the person may choose one.
+        vendor_code: the HTTP status and the provider's own code of its response, for the audit log.
+            Empty if there was no response from a provider.
     """
 
     code: ClassVar[str]
@@ -38,18 +39,18 @@ class OtpError(Exception):
 
     @property
     def key(self) -> str:
-        """The name its words are filed under."""
+        """The key of the error's text in `i18n`. By default it is `code`."""
         return self.code
 
 
 class InputError(OtpError):
-    """What was typed cannot be used as it is."""
+    """The person's input cannot be used."""
 
     status = 422
 
 
 class PhoneProblem(StrEnum):
-    """What is wrong with a number."""
+    """The problem with a phone number."""
 
     MISSING = "missing"
     NOT_DIGITS = "not_digits"
@@ -66,7 +67,7 @@ class PhoneProblem(StrEnum):
 
 
 class InvalidPhoneNumber(InputError):
-    """The text is not a number that can be verified."""
+    """The text is not a phone number that can be verified."""
 
     code = "phone_invalid"
 
@@ -76,12 +77,12 @@ class InvalidPhoneNumber(InputError):
 
     @property
     def key(self) -> str:
-        """One sentence for each problem."""
+        """The key of the text, which differs by problem."""
         return f"phone_{self.problem}"
 
 
 class CodeProblem(StrEnum):
-    """What is wrong with the form of a code."""
+    """The problem with the form of a code."""
 
     MISSING = "missing"
     NOT_DIGITS = "not_digits"
@@ -90,7 +91,7 @@ class CodeProblem(StrEnum):
 
 
 class InvalidCode(InputError):
-    """The text cannot be a code. Costs no attempt."""
+    """The text does not have the form of a code. The error costs no attempt."""
 
     code = "code_invalid"
 
@@ -100,31 +101,31 @@ class InvalidCode(InputError):
 
     @property
     def key(self) -> str:
-        """One sentence for each problem."""
+        """The key of the text, which differs by problem."""
         return f"code_{self.problem}"
 
 
 class NumberUnfit(InputError):
-    """A look at the number speaks against sending to it. Which finding, only the log tells."""
+    """A number lookup found a risk, so nothing is sent. Only the log has the finding."""
 
     code = "number_unfit"
 
 
 class ChannelNotOffered(InputError):
-    """The code was asked for in a way that there is not, or not here. Params: `channels`."""
+    """The requested channel does not exist, or is not offered. Params: `channels`."""
 
     code = "channel_not_offered"
 
 
 class RequestError(OtpError):
-    """The call itself cannot be used: told to programs, by the API."""
+    """The request itself cannot be used. The API reports these errors to programs."""
 
 
 class FieldsUnusable(RequestError):
     """Fields are missing, unknown or of another type. Params: `fields`, their names.
 
     Attributes:
-        problems: what is wrong with each. Holds no value.
+        problems: the problem of each field, by name. The fields' values are not included.
     """
 
     code = "fields_unusable"
@@ -136,14 +137,14 @@ class FieldsUnusable(RequestError):
 
 
 class BodyTooLong(RequestError):
-    """More than any honest call has."""
+    """The body is longer than the API allows."""
 
     code = "body_too_long"
     status = 413
 
 
 class NotJson(RequestError):
-    """The body is not declared as JSON, which no form of another site can do."""
+    """The body is not declared as JSON. Forms of other sites cannot declare JSON."""
 
     code = "not_json"
     status = 415
@@ -157,121 +158,124 @@ class PathUnknown(RequestError):
 
 
 class MethodNotAllowed(RequestError):
-    """The path takes other methods."""
+    """The path does not support the method."""
 
     code = "method_not_allowed"
     status = 405
 
 
 class OriginRefused(RequestError):
-    """A page of another site is asking."""
+    """The request comes from a page of another site."""
 
     code = "origin_refused"
     status = 403
 
 
 class CallerUnknown(RequestError):
-    """Neither an API key nor our cookie, where one of them is needed."""
+    """The request has neither an API key nor our cookie, but needs one of them."""
 
     code = "caller_unknown"
     status = 401
 
 
 class ApiKeyRefused(RequestError):
-    """There is no such API key."""
+    """The API key is unknown."""
 
     code = "api_key_refused"
     status = 401
 
 
 class IdempotencyKeyReused(RequestError):
-    """The `Idempotency-Key` came with another request before: nothing is wrong with this one."""
+    """The `Idempotency-Key` was already used for another request."""
 
     code = "idempotency_key_reused"
     status = 409
 
 
 class IdempotencyKeyInUse(RequestError):
-    """The first request with this `Idempotency-Key` has no answer, yet or for good."""
+    """The first request with this `Idempotency-Key` has no response yet, or will never have one."""
 
     code = "idempotency_key_in_use"
     status = 409
 
 
 class Unexpected(RequestError):
-    """A fault of ours, of which nothing is told."""
+    """A fault of the app. The caller gets no details."""
 
     code = "unexpected"
     status = 500
 
 
 class VerificationError(OtpError):
-    """The verification does not allow what was asked."""
+    """The state of the verification does not allow the action."""
 
     status = 409
 
 
 class FlowMissing(VerificationError):
-    """The browser brings no cookie of ours: it blocks cookies, or ours ran out."""
+    """The request has no cookie of ours: the browser blocks cookies, or the cookie expired."""
 
     code = "flow_missing"
 
 
 class VerificationNotFound(VerificationError):
-    """This browser has no such verification."""
+    """The browser or API client has no such verification."""
 
     code = "verification_not_found"
     status = 404
 
 
 class VerificationReplaced(VerificationError):
-    """The browser went on to another verification. Params: `ending` of the number it is for."""
+    """The browser has started another verification. Params: the `ending` of its number."""
 
     code = "verification_replaced"
 
 
 class VerificationExpired(VerificationError):
-    """Its time is over, here or at the provider."""
+    """The verification has expired, in the app or at the provider."""
 
     code = "verification_expired"
     status = 410
 
 
 class CodeUsedUp(VerificationError):
-    """Guesses in other browsers have used the code up. A new code can be sent at once."""
+    """Guesses in other browsers have used all attempts of the code. A new code can be sent at once."""
 
     code = "code_used_up"
     status = 410
 
 
 class AlreadyVerified(VerificationError):
-    """It was approved before."""
+    """The verification was approved before."""
 
     code = "already_verified"
 
 
 class CodeMismatch(VerificationError):
-    """The code is not the one that was sent. Params: `attempts_left`, `until`, its expiry."""
+    """The code is wrong. Params: `attempts_left`, and `until`, the expiry of the right code."""
 
     code = "code_mismatch"
 
 
 class AttemptsExhausted(VerificationError):
-    """Too many wrong codes. Params: `until`, when a new one can be asked for."""
+    """There were too many wrong codes. Params: `until`, from when a new code can be requested."""
 
     code = "attempts_exhausted"
     status = 429
 
 
 class ResendTooSoon(VerificationError):
-    """The last message is still on its way. Params: `until`."""
+    """The last message may still be on its way. Params: `until`, from when to try again."""
 
     code = "resend_too_soon"
     status = 429
 
 
 class SendsExhausted(VerificationError):
-    """The verification has used all its messages. Params: `sends`, `until`."""
+    """The verification has used all its messages.
+
+    Params: `sends`, their number, and `until`, from when a new code can be requested.
+    """
 
     code = "sends_exhausted"
     status = 429
@@ -281,7 +285,8 @@ class NumberBusy(VerificationError):
     """The provider is already verifying this number for somebody. Nothing was sent.
 
     Attributes:
-        reference: the provider's id of what is running, if it told. For the service alone.
+        reference: the provider's id of the running verification, if the response had it. Only the
+            service may use it.
     """
 
     code = "number_busy"
@@ -292,10 +297,10 @@ class NumberBusy(VerificationError):
 
 
 class RateLimited(OtpError):
-    """A limit is reached. Params: `until`, when there is room again.
+    """A rate limit is reached. Params: `until`, from when to try again.
 
     Attributes:
-        scope: `number`, `network` or `other`: all that is told of which limit it is.
+        scope: `number`, `network` or `other`. Callers learn nothing more about the limit.
     """
 
     code = "rate_limited"
@@ -307,16 +312,16 @@ class RateLimited(OtpError):
 
     @property
     def key(self) -> str:
-        """One sentence for each scope."""
+        """The key of the text, which differs by scope."""
         return f"rate_limited_{self.scope}"
 
 
 class ProviderError(OtpError):
-    """The provider did not do what was asked.
+    """The provider did not carry out the request.
 
     Attributes:
-        for_everybody: whether every request has the same cause to fail, as in an outage. If not,
-            the cause is in this request alone: its number, country, channel, language or moment.
+        for_everybody: whether the cause makes every request fail, as in an outage. If not, the
+            cause is in this request alone: its number, country, channel, language or moment.
     """
 
     status = 502
@@ -327,7 +332,7 @@ class ProviderError(OtpError):
 
 
 class Refusal(StrEnum):
-    """Why a provider will not send to a number."""
+    """The reason why a provider does not send to a number."""
 
     NUMBER = "number"
     LANDLINE = "landline"
@@ -336,9 +341,9 @@ class Refusal(StrEnum):
 
 
 class ProviderRejected(ProviderError):
-    """The provider refuses this number or channel, for good. Nothing was sent.
+    """The provider refuses this number or channel permanently. Nothing was sent.
 
-    Params: `channels` that are left, as the service knows them.
+    Params: `channels`, the remaining ones, which the service adds.
     """
 
     code = "provider_rejected"
@@ -350,7 +355,7 @@ class ProviderRejected(ProviderError):
 
     @property
     def key(self) -> str:
-        """One sentence for each refusal."""
+        """The key of the text, which differs by refusal."""
         return f"refused_{self.refusal}"
 
 
@@ -368,57 +373,60 @@ class LanguageRefused(ProviderError):
 
 
 class ProviderUnavailable(ProviderError):
-    """The provider says that it failed. It should have sent nothing, but it is counted."""
+    """The provider reports a failure of its own.
+
+    The provider should have sent nothing, but the message is counted all the same.
+    """
 
     code = "provider_unavailable"
     status = 503
 
 
 class ProviderNotReached(ProviderUnavailable):
-    """No request left: it costs nothing and may be tried at once."""
+    """The request never left. The attempt costs nothing and can be repeated at once."""
 
     code = "provider_not_reached"
 
 
 class ProviderThrottled(ProviderUnavailable):
-    """The provider refuses the account's traffic for now. Params: `seconds`, 60 at most."""
+    """The provider throttles the account. Params: `seconds` to wait, 60 at most."""
 
     code = "provider_throttled"
 
 
 class ProviderTimedOut(ProviderError):
-    """No usable answer: a message may have been sent, a code may have been used. Never retried."""
+    """There is no usable response: a message may have been sent, or a code used. Never retried."""
 
     code = "provider_timed_out"
     status = 504
 
 
 class ResendTimedOut(ProviderTimedOut):
-    """Likewise, after the earlier reference was ended: it is worth nothing any more."""
+    """A resend has no usable response, and the earlier reference is ended and no longer valid."""
 
 
 class CheckTimedOut(ProviderTimedOut):
-    """No usable answer to a code. It may have been right, and then it cannot be used again."""
+    """A check has no usable response. A code that was right cannot be used again."""
 
     code = "check_timed_out"
 
 
 class ProviderMisconfigured(ProviderUnavailable):
-    """The provider refuses what the operator has set up. The operator must mend it.
+    """The provider refuses the operator's account or settings. The operator must repair them.
 
-    `for_everybody` says which: the account (credentials, balance, permission), which refuses every
-    request, or a setting that this request needs and another may not need.
+    If `for_everybody`, the cause is the account (credentials, balance, permission), so every
+    request fails. If not, the cause is a setting that other requests may not need.
     """
 
     code = "provider_misconfigured"
 
 
 class StoreUnavailable(OtpError):
-    """Our own database did not answer. Nothing is sent or approved without it."""
+    """The app's database is not available. Nothing is sent or approved without it."""
 
     code = "store_unavailable"
     status = 503
 
 
 class NumbersUnreadable(StoreUnavailable):
-    """A stored number is sealed with a key that we do not have. The operator's to mend."""
+    """A stored number is encrypted with a key that the app lacks. The operator must supply it."""

@@ -1,6 +1,7 @@
-"""Phone numbers: any form a person writes in, E.164 out.
+"""Phone numbers: parses any form that people write and returns E.164.
 
-`phonenumbers`, the Python port of Google's libphonenumber, decides. https://github.com/daviddrysdale/python-phonenumbers
+The rules come from `phonenumbers`, the Python port of Google's libphonenumber:
+https://github.com/daviddrysdale/python-phonenumbers
 """
 
 from __future__ import annotations
@@ -15,18 +16,16 @@ from phonenumbers import NumberParseException, PhoneNumberType, ValidationResult
 
 from otp_app.errors import InvalidPhoneNumber, PhoneProblem
 
-MAX_TEXT = (
-    64  # characters; the longest number with brackets, spaces and invisible marks is half of it
-)
+MAX_TEXT = 64  # characters; twice the longest number with brackets, spaces and invisible marks
 _ALLOWED = re.compile(r"\+?[0-9 ()\[\]./-]+")
-_SEPARATORS = {"Pd": "-", "Zs": " "}  # every dash and space of Unicode
+_SEPARATORS = {"Pd": "-", "Zs": " "}  # Unicode's categories of dashes and spaces
 _EXTENSION = re.compile(r"(?:;ext=|ext\.?|x|#)\s*[0-9]{1,7}$", re.IGNORECASE)
-SATELLITE_AND_GLOBAL = "001"  # the region of numbers that belong to no country
+SATELLITE_AND_GLOBAL = "001"  # the region of numbers without a country
 _INTERNATIONAL_PREFIX = "00"
 
 
 class Kind(StrEnum):
-    """What a number is good for."""
+    """The kind of a phone line, which decides how a code can reach it."""
 
     MOBILE = "mobile"
     LANDLINE = "landline"
@@ -35,7 +34,7 @@ class Kind(StrEnum):
 
 _KINDS = {
     PhoneNumberType.MOBILE: Kind.MOBILE,
-    # In North America the two cannot be told apart by the number.
+    # In North America the number does not show which of the two it is.
     PhoneNumberType.FIXED_LINE_OR_MOBILE: Kind.MOBILE,
     PhoneNumberType.FIXED_LINE: Kind.LANDLINE,
 }
@@ -43,7 +42,7 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class PhoneNumber:
-    """A valid number in E.164, such as `+14155552671`. Its `repr` shows the last digits only."""
+    """A valid number in E.164, such as `+14155552671`. The `repr` has only the last digits."""
 
     e164: str
 
@@ -52,12 +51,13 @@ class PhoneNumber:
 
     @classmethod
     def parse(cls, text: str, region: str = "") -> PhoneNumber:
-        """Read *text* as typed, in any script and with any separators.
+        """Parse *text* as typed, in the digits of any script and with any separators.
 
         A `+` or `00` in front overrides *region*, an ISO 3166-1 code such as `GB`.
 
         Raises:
-            InvalidPhoneNumber: with the problem and the region it was judged by.
+            InvalidPhoneNumber: the text is not a valid number. The error has the problem and, where
+                it matters, the region whose rules the number breaks.
         """
         number = _parse(_clean(text), region.upper())
         if number.extension:
@@ -67,7 +67,7 @@ class PhoneNumber:
 
     @property
     def region(self) -> str:
-        """The ISO 3166-1 code of its country, by the whole number; `001` where it has none."""
+        """The ISO 3166-1 code of the number's country; `001` if it belongs to none."""
         return (
             phonenumbers.region_code_for_number(phonenumbers.parse(self.e164))
             or SATELLITE_AND_GLOBAL
@@ -75,34 +75,35 @@ class PhoneNumber:
 
     @property
     def kind(self) -> Kind:
-        """What it is good for."""
+        """The kind of the phone line."""
         if self.region == SATELLITE_AND_GLOBAL:
             return Kind.OTHER
         return _KINDS.get(phonenumbers.number_type(phonenumbers.parse(self.e164)), Kind.OTHER)
 
     @property
     def written(self) -> str:
-        """As it is written for people of any country, such as `+1 415-555-2671`."""
+        """The number in international format, such as `+1 415-555-2671`."""
         return phonenumbers.format_number(
             phonenumbers.parse(self.e164), phonenumbers.PhoneNumberFormat.INTERNATIONAL
         )
 
     @property
     def ending(self) -> str:
-        """The last three digits, all that is shown once the number is known."""
+        """The last three digits: the only part that is shown after the number was entered."""
         return self.e164[-3:]
 
     @property
     def digits(self) -> str:
-        """E.164 without its `+`."""
+        """The number in E.164 without the `+`."""
         return self.e164[1:]
 
 
 def named_country(text: str, region: str = "") -> str:
-    """The ISO 3166-1 code of the country that the `+` or `00` in front of *text* names.
+    """Return the ISO 3166-1 code of the country whose calling code is in front of *text*.
 
-    Of the countries with one calling code it is *region*, where the number is in none of them.
-    Empty if *text* names none.
+    Several countries may share a calling code. If the number itself is in none of them yet, the
+    result is *region* if it is one of them, else the main one. The result is empty if *text* does
+    not start with `+` or `00`, or cannot be read.
     """
     try:
         plain = _clean(text)
@@ -119,19 +120,19 @@ def named_country(text: str, region: str = "") -> str:
 
 
 def dial_code(region: str) -> int:
-    """The country calling code of *region*, 0 when there is none."""
+    """Return the country calling code of *region*, 0 if there is none."""
     return phonenumbers.country_code_for_region(region)
 
 
 def regions() -> frozenset[str]:
-    """Every ISO 3166-1 code that has phone numbers."""
+    """Return the ISO 3166-1 codes of all regions that have phone numbers."""
     return frozenset(phonenumbers.SUPPORTED_REGIONS)
 
 
 def in_ascii_digits(text: str) -> str:
-    """*text* with the digits of any script as ASCII, and without invisible marks.
+    """Return *text* with the digits of every script as ASCII digits, and without invisible marks.
 
-    Zero-width and bidirectional marks come along with what is copied.
+    Copied text often has zero-width and bidirectional marks.
     """
     return "".join(_ascii(char) for char in text if unicodedata.category(char) != "Cf")
 
@@ -145,7 +146,11 @@ def _separator(char: str) -> str:
 
 
 def _clean(text: str) -> str:
-    """*text* in ASCII digits and separators, invisible marks and `tel:` removed."""
+    """Return *text* in ASCII digits and separators, without invisible marks and `tel:`.
+
+    Raises:
+        InvalidPhoneNumber: the text is missing, too long, has an extension or other characters.
+    """
     if len(text) > MAX_TEXT:
         raise InvalidPhoneNumber(PhoneProblem.NOT_DIGITS)
     compact = unicodedata.normalize("NFKC", text)
@@ -194,7 +199,8 @@ def _require_valid(number: phonenumbers.PhoneNumber) -> None:
     if phonenumbers.is_valid_number(number):
         return
     region = phonenumbers.region_code_for_country_code(number.country_code or 0)
-    # Judged as a mobile number, which is what is asked for: a digit lost in it is "too short".
+    # The length is judged by the rules for mobile numbers, because the page asks for one. A mobile
+    # number that lacks a digit is then "too short", even if a landline may have that length.
     match phonenumbers.is_possible_number_for_type_with_reason(number, PhoneNumberType.MOBILE):
         case ValidationResult.TOO_SHORT | ValidationResult.IS_POSSIBLE_LOCAL_ONLY:
             problem = PhoneProblem.TOO_SHORT

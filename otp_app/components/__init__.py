@@ -1,1 +1,1 @@
-"""Functions from props to components. They know no State."""
+"""Components of the pages: functions from props to components. They do not import any State."""

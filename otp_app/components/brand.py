@@ -1,4 +1,4 @@
-"""What is the team's own on every page: its name and logo above, its links below."""
+"""The team's branding on every page: name and logo in the header, links in the footer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from otp_app.i18n.marks import _
 
 
 def home_link(brand: str) -> rx.Component:
-    """The logo and the name, which lead to the first page."""
+    """Return the logo and the name as a link to the first page."""
     theme = settings_or_exit().theme
     if not theme.logo:
         return rx.el.a(brand, href=routes.PHONE, class_name="brand")
@@ -19,7 +19,8 @@ def home_link(brand: str) -> rx.Component:
     logo = rx.el.img(
         src=theme.logo.src,
         alt=brand if named else "",
-        # As attributes: of its own properties Reflex makes CSS, which comes with the script.
+        # Attributes reserve the space at once. Reflex would turn `width` and `height` into CSS,
+        # which arrives with the script.
         custom_attrs={"width": theme.logo.width, "height": theme.logo.height},
     )
     content = [logo] if named else [logo, brand]
@@ -27,13 +28,13 @@ def home_link(brand: str) -> rx.Component:
 
 
 def help_link() -> rx.Component:
-    """The way to help, for a page's own text; nothing, if `HELP_URL` is not set."""
+    """Return a link to help, for the text of a page; nothing if `HELP_URL` is not set."""
     url = settings_or_exit().theme.help_url
     return rx.el.a(say("Help"), href=url) if url else rx.fragment()
 
 
 def team_links() -> rx.Component:
-    """Help, privacy and terms, as far as they are set: in the same order on every page."""
+    """Return links to help, privacy and terms, those that are set, in one order on every page."""
     theme = settings_or_exit().theme
     named = (
         (_("Help"), theme.help_url),

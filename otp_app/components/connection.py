@@ -1,4 +1,4 @@
-"""Says so when the connection is lost. Reflex's own banner would name our host and port."""
+"""Reports a lost connection to the person. Reflex's own banner would show our host and port."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from otp_app.components.words import say
 
 
 def connection_status() -> rx.Component:
-    """What `App.app_wraps` puts around every page: a live region that is there from the start."""
+    """Return a live region, which `App.app_wraps` adds to every page from the start.
+
+    Screen readers only announce changes of a live region that is already there.
+    """
     return rx.fragment(
         Connection.create(
             broken=has_connection_errors,
@@ -25,7 +28,16 @@ def connection_status() -> rx.Component:
 
 
 class Connection(Element):
-    """Says one of its sentences, when there is something to say of the connection."""
+    """The element of `scripts/connection.js`: shows the sentence for the connection's state.
+
+    Attributes:
+        broken: whether Reflex's connection has errors.
+        live: whether the page is hydrated.
+        lost: the sentence for a lost connection.
+        offline: the sentence for a browser that is offline.
+        back: the sentence for a connection that is restored.
+        slow: the sentence for a page that is not hydrated in time.
+    """
 
     tag = "OtpConnection"
     alias = "otp-connection"

@@ -1,4 +1,4 @@
-"""Pieces of a form: labels, hints and errors where people and screen readers look for them."""
+"""Parts of a form, with labels, hints and errors where people and screen readers expect them."""
 
 from __future__ import annotations
 
@@ -12,27 +12,33 @@ from otp_app.components.words import COUNTRIES, COUNTRY, say
 
 Text = rx.Var[str] | str
 Prop = Any
-"""What HTML attributes take; Reflex checks each at compile time."""
+"""The value of an HTML attribute. Reflex checks its type at compile time."""
 Handler = Any
-"""An `@rx.event` of a State, which mypy takes for the decorator's own class."""
+"""An `@rx.event` method of a State, whose type mypy infers as the decorator's own class."""
 
 
 def choose(condition: Prop, yes: Text, no: Text = "") -> rx.Var[str]:
-    """`rx.cond` of two texts, which its type hints leave out."""
+    """Return `rx.cond` of two texts, a case that the type hints of `rx.cond` leave out."""
     return cast("rx.Var[str]", rx.cond(condition, yes, no))  # type: ignore[call-overload]
 
 
 def error_summary(id_: str, error: Text, field: Text) -> rx.Component:
-    """The place at the top of a page that takes the focus and says what is wrong.
+    """Return the error summary at the top of a page, which takes the focus after an error.
 
-    Always there, so that it can be focused; announced when *error* is not empty.
+    The outer element is always present, so that it can take the focus. Screen readers announce the
+    summary when *error* is not empty.
+
+    Args:
+        id_: the id of the outer element.
+        error: the text of the error; empty if there is none.
+        field: the id of the field that the error links to.
     """
     return rx.el.div(
         rx.cond(
             error,
             rx.el.div(
                 rx.el.h2(say("There is a problem")),
-                A.create(error, href=f"#{field}"),  # `rx.el.a` is the router's: it moves no focus
+                A.create(error, href=f"#{field}"),  # `rx.el.a` is the router's: no focus
                 role="alert",
                 class_name="summary",
             ),
@@ -50,7 +56,7 @@ def field(
     error: Text,
     **props: Prop,
 ) -> rx.Component:
-    """A labelled input with its hint, and its error while there is one."""
+    """Return a labelled input with its hint, its error if there is one, and *below* under it."""
     described_by = choose(error, f"{id_}-hint {id_}-error", f"{id_}-hint")
     return rx.el.div(
         rx.el.label(label, html_for=id_),
@@ -69,7 +75,7 @@ def field(
 
 
 def country_select(id_: str, label: Text) -> rx.Component:
-    """A labelled native select of the countries, at the one that the person is likely in."""
+    """Return a labelled native select of countries, with the person's likely country selected."""
     return rx.el.div(
         rx.el.label(label, html_for=id_),
         rx.el.select(
@@ -93,7 +99,7 @@ class LikelyCountry(Element):
 def choices(
     name: str, legend: Text, options: list[tuple[str, Text]], *, hint: Text
 ) -> rx.Component:
-    """Radio buttons over (value, text) pairs, the first one chosen."""
+    """Return radio buttons for the (value, text) pairs of *options*, the first one checked."""
     first = options[0][0]
     return rx.el.fieldset(
         rx.el.legend(legend),
@@ -105,7 +111,7 @@ def choices(
 
 
 def submit(text: Text) -> rx.Component:
-    """The one button that goes on."""
+    """Return the primary button of a form."""
     return rx.el.button(text, type="submit", class_name="primary")
 
 

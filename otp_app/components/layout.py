@@ -1,4 +1,4 @@
-"""The frame of every page."""
+"""The frame of every page, and the custom elements that the pages use."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from otp_app.components.forms import Prop, Text
 
 MAIN = "main"
-# In two parts, as React writes the word into a page otherwise than it then wants to find it.
+# "script" is split to avoid a hydration mismatch: React escapes the word on the server.
 _DEV_COOKIE = (
     "document.write(`<${{'script'}} src='//${{location.hostname}}:{port}"
     + routes.DEV_COOKIE
@@ -39,9 +39,13 @@ PLAIN_FORMS = say("JavaScript is off. You can still get a code and enter it")
 def page(
     *content: rx.Component, brand: str, path: str, no_script: Text | None = None
 ) -> rx.Component:
-    """The page of the app at *path*: a way past the header, the brand, the content, the footer.
+    """Return the page at *path*: a skip link, the brand, *content*, and a footer.
 
-    *no_script* is what to know without JavaScript.
+    Args:
+        content: the components of the main part.
+        brand: the team's name.
+        path: the URL path of the page, to which the language menu returns.
+        no_script: a note for browsers without JavaScript, or None.
     """
     return rx.el.div(
         A.create(say("Skip to main content"), href=f"#{MAIN}", class_name="skip"),
@@ -58,7 +62,10 @@ def _no_script(text: Text) -> rx.Component:
 
 
 def _language_menu(path: str) -> rx.Component:
-    """Buttons that work without a script. Each language goes by its own name, for who needs it."""
+    """Return a form with a button for each language, which works without JavaScript.
+
+    Each button has the language's own name, so that its speakers recognise it.
+    """
     return rx.el.form(
         rx.el.input(type="hidden", name="page", value=path),
         *(
@@ -76,36 +83,37 @@ def _language_menu(path: str) -> rx.Component:
 
 
 def titled(title: rx.vars.StringVar[str], error: Text) -> rx.Var[str]:
-    """*title* for the browser's tab, which says first that there is an *error*, while there is."""
+    """Return *title* for the browser's tab, after "Error:" while *error* is not empty."""
     return choose(error, say("Error:") + " " + title, title)
 
 
 def heading(*text: Text, at_load: bool = False) -> rx.Component:
-    """The one heading of a page. It takes the focus when the page takes another one's place.
+    """Return the heading of a page, which takes the focus when the page replaces another one.
 
-    With *at_load* also when the browser has just loaded it.
+    With *at_load* the heading also takes the focus when the browser loads the page.
     """
     arrival = Arrival.create(load=True) if at_load else Arrival.create()
     return rx.fragment(arrival, rx.el.h1(*text, tab_index=-1))
 
 
 def status(*texts: Text, class_name: Text = "status") -> rx.Component:
-    """A live region that is there from the start: what happens is announced, nothing moves."""
+    """Return a live region. Screen readers announce its changes, and the focus does not move."""
     return rx.el.p(*texts, role="status", class_name=class_name)
 
 
 def pending(answered: Prop) -> rx.Component:
-    """The status of what was asked for; *answered* is other whenever an answer has come."""
+    """Return the status of a request in flight. A change of *answered* ends it."""
     slowly = say("This is taking longer than usual. Keep this page open")
     return Pending.create(role="status", answered=answered, slowly=slowly)
 
 
 def head(dev_backend: int | None = None) -> list[rx.Component]:
-    """What every page has in its head, besides what `web/pages.py` puts there.
+    """Return the head of every page, without the parts that `web/pages.py` adds.
 
-    Where another server brings the pages, ours is at the port *dev_backend*: the cookie comes from
-    there, see `web`, plain posts go there, and the pages' script has to be theirs. In production it
-    would be in the bundle too, for nothing.
+    In development another server serves the pages, and our backend listens on the port
+    *dev_backend*. The page then gets the cookie from the backend (see `web`), posts plain forms to
+    it, and has the page script in its head. In production `web/pages.py` adds that script, because
+    a script in this head would also be in the bundle.
     """
     scripts = (_DEV_COOKIE, _DEV_FORMS) if dev_backend else ()
     return [
@@ -117,12 +125,15 @@ def head(dev_backend: int | None = None) -> list[rx.Component]:
 
 
 def page_script() -> str:
-    """What HTML cannot do by itself. Inlined: it must be there before the first submit."""
+    """Return all files of `scripts/` as one minified script.
+
+    The script is inlined in the page because it has to run before the first submit.
+    """
     return "".join(jsmin(script.read_text()) for script in sorted(_SCRIPTS.glob("*.js")))
 
 
 class Arrival(Element):
-    """Moves the focus to the heading after it; where the browser has just loaded it, on `load`."""
+    """Moves the focus to the heading that follows; with `load` even on a full page load."""
 
     tag = "OtpArrival"
     alias = "otp-arrival"
@@ -131,21 +142,21 @@ class Arrival(Element):
 
 
 class Go(Element):
-    """Submits the form it is in, as soon as it is there."""
+    """Submits the form around it as soon as it is in the page."""
 
     tag = "OtpGo"
     alias = "otp-go"
 
 
 class Keep(Element):
-    """Gives a form back what was typed in it, when its page is shown again."""
+    """Restores the input of the form around it when its page is shown again."""
 
     tag = "OtpKeep"
     alias = "otp-keep"
 
 
 class Watch(Element):
-    """Presses the button in it `every` so many ms, while somebody is looking."""
+    """Presses the button inside it every `every` ms while the page is visible."""
 
     tag = "OtpWatch"
     alias = "otp-watch"
@@ -153,12 +164,12 @@ class Watch(Element):
     every: rx.Var[int]
 
     def add_imports(self) -> Any:  # noqa: ANN401 - Reflex's own type is a page long
-        """Reflex's: the element's own module, which only the page that has it loads."""
+        """Import the element's module, which only pages with the element load. Reflex calls it."""
         return {"": "$/public/watch"}
 
 
 class Reference(Element):
-    """Says what to quote of a failure, in the sentence `words`."""
+    """Shows the reference of a failure, for a request for help, in the sentence `words`."""
 
     tag = "OtpReference"
     alias = "otp-reference"
@@ -167,9 +178,10 @@ class Reference(Element):
 
 
 class Pending(Element):
-    """The status that says what is being done, until `answered` changes, and `slowly` after 10 s.
+    """Shows the status of a request in flight until `answered` changes.
 
-    What it says is in `data-pending` of the form or button that asks.
+    The text is in `data-pending` of the form or button that sends the request. After 10 s the text
+    is `slowly`.
     """
 
     tag = "OtpPending"
@@ -181,10 +193,11 @@ class Pending(Element):
 
 
 class Preview(Element):
-    """Shows the number that its form would use: presses the button in it, which asks for that.
+    """Shows the phone number as the server reads it from the form.
 
-    What was typed is its `typed`. Takes the answer as its `value`: `text` to show, `country` to
-    select, and the `turn` of the question.
+    The element presses the button inside it, which sends the element's JavaScript property `typed`
+    to the server. The response is set as the property `value`: `text` to show, `country` to select,
+    and the `turn` of the request, by which stale responses are dropped.
     """
 
     tag = "OtpPreview"
@@ -192,10 +205,18 @@ class Preview(Element):
 
 
 class Countdown(Element):
-    """The time left until `until`, in `unit`s of so many ms. Times are ms by the server.
+    """Shows the time left until a moment.
 
-    `words` is the sentence for it. With `ready`, what is then said, it is announced at milestones,
-    and buttons with `data-waits` wait. The button in it asks for `clock` again.
+    If `ready` is set, the time is announced to screen readers at milestones, and buttons with
+    `data-waits` are marked as disabled until then. The button inside the element reads the server's
+    clock again.
+
+    Attributes:
+        until: the moment, in ms by the server's clock.
+        clock: the current time, in ms by the server's clock.
+        unit: the unit of the time that is shown, in ms.
+        words: the sentence with the time left.
+        ready: the sentence for the end of the wait.
     """
 
     tag = "OtpCountdown"
@@ -208,14 +229,14 @@ class Countdown(Element):
     ready: rx.Var[str]
 
     def add_imports(self) -> Any:  # noqa: ANN401 - Reflex's own type is a page long
-        """Likewise."""
+        """Import the element's module, which only pages with the element load. Reflex calls it."""
         return {"": "$/public/countdown"}
 
 
 class WholeCode(Element):
-    """Sends the form it is in once its field has a code of `length` digits, one at a time.
+    """Submits the form around it once its field has a code of `length` digits.
 
-    `answered` is other whenever an answer has come.
+    Codes are sent one at a time: a change of `answered` reports the response to the last one.
     """
 
     tag = "OtpCode"

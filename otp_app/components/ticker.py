@@ -1,4 +1,4 @@
-"""Asks the server again and again, for as long as its page is open."""
+"""A component that polls the server while its page is open."""
 
 from __future__ import annotations
 
@@ -13,19 +13,22 @@ EVERY = 1000  # ms
 
 
 class Ticker(Fragment):
-    """Shows nothing, and calls `on_tick`. As Reflex's own `WindowEventListener` is made."""
+    """Renders nothing, and calls `on_tick` every `EVERY` ms.
+
+    The implementation follows Reflex's own `WindowEventListener`.
+    """
 
     @classmethod
     def get_event_triggers(cls) -> dict[str, Any]:
-        """Reflex's: what it takes besides what every component takes."""
+        """Return the events of every component and `on_tick`. Reflex calls this method."""
         return {**super().get_event_triggers(), "on_tick": no_args_event_spec}
 
     def add_imports(self) -> Any:  # noqa: ANN401 - Reflex's own type is a page long
-        """Reflex's: what the hook needs."""
+        """Import `useEffect` for the hook. Reflex calls this method."""
         return {"react": ImportVar(tag="useEffect")}
 
     def add_hooks(self) -> list[str | rx.Var[object]]:
-        """Reflex's: a timer that lives as long as the page does."""
+        """Return a hook with a timer that runs while the page is open. Reflex calls this method."""
         on_tick = rx.Var.create(self.event_triggers["on_tick"])
         return [
             rx.Var(

@@ -1,6 +1,6 @@
-"""Words on a page, in the language of the person who reads it. The work is in `assets/say.js`.
+"""Texts on a page, in the person's language. `assets/say.js` translates them.
 
-Pages are built once and served in every language: what stands here is their English.
+Pages are built once and served in every language. The Python code has the English texts.
 """
 
 from __future__ import annotations
@@ -18,34 +18,34 @@ if TYPE_CHECKING:
 _MODULE = "$/public/say"
 
 SAID: set[str] = set()
-"""All that the pages say: what the server sends along with them."""
+"""All English texts of the pages. The server sends their translations with each page."""
 
 
 def say(english: str, **values: Text) -> rx.vars.StringVar[str]:
-    """*english* in the person's language, with *values* in the places named for them."""
+    """Translate *english* into the person's language, with *values* for its placeholders."""
     SAID.add(english)
     return cast("rx.vars.StringVar[str]", _SAY.call(english, values).to(str))
 
 
 def count(english: English, **values: Prop) -> rx.Var[str]:
-    """The same for a sentence that `plural` has marked: by the number in its first place."""
+    """Translate a sentence marked by `plural`. The value of its first placeholder is the number."""
     return say(english[0], **values)
 
 
 def sentence(english: str, **elements: rx.Component) -> rx.Component:
-    """The same with elements in the places, each of which can move."""
+    """Translate *english* with *elements* for its placeholders, in the translation's order."""
     SAID.add(english)
     return Sentence.create(*elements.values(), english=english, names=list(elements))
 
 
 def for_script(english: English) -> str:
-    """A sentence that a script says, and counts in."""
+    """Return the key of a sentence marked by `plural` that a script translates in the browser."""
     SAID.add(english[0])
     return english[0]
 
 
 class Sentence(rx.Component):
-    """`Sentence` of `say.js`."""
+    """The React component `Sentence` of `say.js`: a translated sentence with elements in it."""
 
     library = _MODULE
     tag = "Sentence"
@@ -54,7 +54,7 @@ class Sentence(rx.Component):
     names: rx.Var[list[str]]
 
 
-def _of_countries(name: str, type_: Any) -> rx.Var[Any]:  # noqa: ANN401 - what Reflex takes
+def _of_countries(name: str, type_: Any) -> rx.Var[Any]:  # noqa: ANN401 - Reflex's type
     imports = VarData(imports={"$/public/countries": [ImportVar(name)]})
     return rx.Var(name, _var_type=type_, _var_data=imports)
 
@@ -63,6 +63,6 @@ _SAY: Any = rx.vars.FunctionStringVar.create(
     "say", _var_data=VarData(imports={_MODULE: [ImportVar("say")]})
 )
 COUNTRIES = _of_countries("COUNTRIES", list[list[str]])
-"""(ISO 3166-1 code, name with calling code) pairs of all that are served: `countries.js`."""
+"""(ISO 3166-1 code, name with calling code) pairs of the served countries, from `countries.js`."""
 COUNTRY = _of_countries("COUNTRY", str)
-"""The code of the country that the person is likely in."""
+"""The ISO 3166-1 code of the person's likely country, from `countries.js`."""

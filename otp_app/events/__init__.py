@@ -1,1 +1,1 @@
-"""Our own events on their way out, as signed webhooks."""
+"""Outgoing webhooks: the app's own events as signed requests to the team's backend."""

@@ -1,4 +1,4 @@
-"""What an event looks like as JSON: the structure that Standard Webhooks recommends.
+"""The JSON body of an event, in the structure that Standard Webhooks recommends.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md#payload-structure
 """
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def payload(event: Event) -> str:
-    """`type`, `timestamp` and `data`, as one line of ASCII. docs/events.md tells of each field."""
+    """Return `type`, `timestamp` and `data` as one line of ASCII. docs/events.md has the fields."""
     at = _written(event.at)
     data = {
         "id": event.id,
@@ -29,5 +29,5 @@ def payload(event: Event) -> str:
 
 
 def _written(at: datetime) -> str:
-    """RFC 3339, in UTC."""
+    """Return *at* by RFC 3339, in UTC with microseconds."""
     return at.isoformat(timespec="microseconds").replace("+00:00", "Z")

@@ -1,4 +1,4 @@
-"""A team's backend as the receiver: one signed POST for each attempt, by Standard Webhooks.
+"""Delivery of events to the team's backend: one signed POST an attempt, by Standard Webhooks.
 
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
@@ -30,20 +30,23 @@ if TYPE_CHECKING:
 
     from otp_app.verification.events import Event
 
-_BUSY = {429, 502, 503, 504}  # the specification recommends to throttle
+_BUSY = {429, 502, 503, 504}  # the specification recommends to slow down after these
 _GONE = 410
-_LONGEST_WAIT = timedelta(hours=24)  # the longest of the schedule's own
+_LONGEST_WAIT = timedelta(hours=24)  # the longest interval of the retry schedule
 
 
 class WebhookReceiver:
-    """Posts events to *url*, bound to the event loop it is made on.
+    """Posts events to *url*. It is bound to the event loop that it is made on.
 
-    It goes there alone: no redirect is followed, no proxy of the environment used. Of an answer the
-    status and `Retry-After` count, its body is not read.
+    No redirect is followed, and no proxy of the environment is used. Only the status and
+    `Retry-After` of a response are used. The body is not read.
 
     Args:
-        secrets: each is `whsec_` and base64. All sign: who knows one of them is content.
-        seconds: after which an attempt is given up.
+        url: the endpoint of the team's backend.
+        secrets: signing secrets, each `whsec_` and base64. Every secret signs every request, so a
+            backend needs to know only one of them.
+        now: the clock.
+        seconds: the timeout of an attempt.
     """
 
     def __init__(
@@ -57,7 +60,7 @@ class WebhookReceiver:
         self._signers = [Webhook(secret) for secret in secrets]
         self._now = now
         self._session = ClientSession(
-            connector=TCPConnector(force_close=True),  # one that idled may be closed unseen
+            connector=TCPConnector(force_close=True),  # an idle connection may be closed unnoticed
             timeout=ClientTimeout(total=seconds),
             cookie_jar=DummyCookieJar(),
             auto_decompress=False,
@@ -68,7 +71,7 @@ class WebhookReceiver:
         await self._session.close()
 
     async def receive(self, event: Event) -> Receipt:
-        """Post *event* once. What has not come by the deadline has not come."""
+        """Post *event* once, and return the result. A response after the timeout does not count."""
         body = payload(event)
         try:
             async with self._session.post(
@@ -78,7 +81,7 @@ class WebhookReceiver:
                 allow_redirects=False,
             ) as answer:
                 return _judged(answer)
-        except ClientConnectorError:  # also DNS and TLS
+        except ClientConnectorError:  # includes failures of DNS and TLS
             return Receipt(Verdict.BUSY, "not reached")
         except TimeoutError:
             return Receipt(Verdict.BUSY, "no answer in time")
@@ -109,7 +112,7 @@ def _judged(answer: ClientResponse) -> Receipt:
 
 
 def _wait(retry_after: str) -> timedelta:
-    """What a `Retry-After` asks for in seconds, in bounds; its date form is not read."""
+    """Return the time of a `Retry-After` in seconds, in bounds. The date form counts as none."""
     if not re.fullmatch("[0-9]{1,9}", retry_after):
         return timedelta()
     return min(timedelta(seconds=int(retry_after)), _LONGEST_WAIT)

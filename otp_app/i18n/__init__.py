@@ -1,4 +1,4 @@
-"""The words of every error and delivery, and how times are written, in the person's language."""
+"""Errors, delivery reports and times as text in the person's language."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from otp_app.verification.deliveries import Delivery
 
 _NO_CHOICE = {"refused_landline": "refused_number", "refused_channel": "refused_number"}
-"""Whose words to take where nothing else can be chosen."""
+"""Error keys whose text offers another channel, and the keys that replace them if there is none."""
 
-WARN_FROM = 3  # attempts left from which the person is told how many
+WARN_FROM = 3  # attempts left; from here on the page shows how many
 
 
 def message(
@@ -36,9 +36,14 @@ def message(
     now: datetime | None = None,
     labels: Mapping[Channel, str] = CHANNELS,
 ) -> str:
-    """What to tell the person about *error*, in *language* (English), with times of *zone*.
+    """Return the text of *error* for the person, in *language* or English.
 
-    Channels are called what *labels* has them on the buttons of the page.
+    Args:
+        error: the error.
+        language: the person's language.
+        zone: the time zone for times in the text.
+        now: the current time; by default that of the system clock.
+        labels: the text of each channel's button on the page, so that both are the same.
     """
     language, now = language or english(), now or datetime.now(UTC)
     values = {name: _written(value, language, zone, now) for name, value in error.params.items()}
@@ -54,9 +59,14 @@ def message(
 def delivery(
     report: Delivery, channels: Iterable[Channel], language: Language, zone: tzinfo
 ) -> str:
-    """What to tell the person about their message, with the clock time of *zone*.
+    """Return the text of a delivery report for the person; empty if there is nothing to report.
 
-    Where it failed, with the other one of *channels* that they may choose, or the same again.
+    Args:
+        report: the delivery report.
+        channels: the channels that the person may choose. After a failure the text offers those
+            that did not fail, or the same one again if there is no other.
+        language: the person's language.
+        zone: the time zone for the time of the report.
     """
     words = DELIVERIES[report.channel, report.status]
     others = [channel for channel in channels if channel is not report.channel]
@@ -66,9 +76,9 @@ def delivery(
 
 
 def clock(moment: datetime, language: Language, zone: tzinfo, now: datetime | None = None) -> str:
-    """The time of day of *moment*, with its date unless that is today's by *now*.
+    """Return the time of day of *moment*, with its date if *now* is given and on another day.
 
-    And with the zone's name where we do not know the person's.
+    A time in UTC, the zone of people whose own zone is unknown, ends in "UTC".
     """
     here, locale = moment.astimezone(zone), language.locale
     text = format_time(here, "short", locale=locale)
@@ -78,7 +88,10 @@ def clock(moment: datetime, language: Language, zone: tzinfo, now: datetime | No
 
 
 def zone_name(moment: datetime, language: Language, zone: tzinfo) -> str:
-    """What *zone* is called: Central European Time. One of no place has a name by *moment* only."""
+    """Return the name of *zone*, such as "Central European Time".
+
+    A zone that belongs to no place is named by its offset at *moment*.
+    """
     area, _, place = getattr(zone, "key", "").partition("/")
     is_of_a_place = place and area != "Etc"
     named = zone if is_of_a_place else moment.astimezone(zone)
@@ -86,7 +99,7 @@ def zone_name(moment: datetime, language: Language, zone: tzinfo) -> str:
 
 
 def time_zone(name: str) -> tzinfo:
-    """The zone of that IANA name, UTC if there is none."""
+    """Return the time zone with the IANA name *name*, or UTC if there is none."""
     try:
         return ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -94,7 +107,7 @@ def time_zone(name: str) -> tzinfo:
 
 
 def _choices(channels: Iterable[str], language: Language, labels: Mapping[Channel, str]) -> str:
-    """As “Text message” or “Call me”."""
+    """Return the quoted labels of *channels* as a list, such as: “Text message” or “Call me”."""
     names = (language.say(labels[Channel(channel)]) for channel in channels)
     quoted = [language.say(CHOICE, choice=name) for name in names]
     return format_list(quoted, "or", language.locale)
@@ -104,7 +117,7 @@ def _written(value: Param, language: Language, zone: tzinfo, now: datetime) -> s
     if isinstance(value, datetime):
         return clock(value, language, zone, now)
     if isinstance(value, tuple):
-        return ""  # has words of its own
+        return ""  # a tuple of channels becomes `choices`
     return value if isinstance(value, int) else language.left_to_right(value)
 
 

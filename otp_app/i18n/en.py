@@ -1,4 +1,7 @@
-"""English. Each text says what happened and how to go on; never "please", "sorry" or "invalid"."""
+"""The English texts. Each says what happened and how to go on.
+
+None of them has the words "please", "sorry" or "invalid".
+"""
 
 from __future__ import annotations
 
@@ -39,21 +42,21 @@ CODE_HINT = plural(
 MINUTES_LEFT = plural("{minutes} minute left", "{minutes} minutes left")
 
 CHOICE = _("“{choice}”")
-"""What there is to choose, as it stands on a button, where a sentence mentions it."""
+"""The label of a button, quoted inside a sentence."""
 
 CHANNELS = {
     Channel.SMS: _("Text message"),
     Channel.VOICE: _("Call me"),
     Channel.WHATSAPP: _("WhatsApp"),
 }
-"""How the code comes, on the phone page."""
+"""Labels of the channels on the phone page."""
 
 OTHER_CHANNELS = {
     Channel.SMS: _("Send a new text message"),
     Channel.VOICE: _("Call me instead"),
     Channel.WHATSAPP: _("Send it by WhatsApp"),
 }
-"""How else it comes, on the code page."""
+"""Labels of the buttons on the code page that send another code."""
 
 SENT = {
     Channel.SMS: _(
@@ -64,7 +67,7 @@ SENT = {
         "We sent a code by WhatsApp to the number ending {ending}. It works until {time}."
     ),
 }
-"""What was done, on the code page."""
+"""The notice on the code page after a code was sent, by channel."""
 
 _NO_MESSAGE = _("The text message could not be delivered. Choose {choices}")
 _NO_CALL = _("The call did not get through. Choose {choices}")

@@ -1,8 +1,9 @@
-"""The languages of the app: gettext catalogues, read by Babel, and which one a person wants.
+"""The languages of the app: gettext catalogues, read by Babel, and the choice of one for a person.
 
-A catalogue's keys are the English sentences. What a sentence mentions stands in it as `{name}`; a
-sentence with plural forms counts its first one. The forms go by CLDR's categories, which browsers
-know too: https://cldr.unicode.org/index/cldr-spec/plural-rules
+The keys of a catalogue are the English sentences. Values stand in a sentence as placeholders, such
+as `{name}`. In a sentence with plural forms the first placeholder decides the form. The forms are
+named by CLDR's plural categories, which browsers have too:
+https://cldr.unicode.org/index/cldr-spec/plural-rules
 """
 
 from __future__ import annotations
@@ -28,23 +29,25 @@ if TYPE_CHECKING:
     from babel.messages.catalog import Catalog, Message
 
 Sentence = str | tuple[str, str]
-"""In English; with its plural where it has one."""
+"""An English sentence, or the pair of its singular and its plural."""
 
 SOURCE = Locale("en")
 LOCALES = Path(__file__).with_name("locales")
 TEMPLATE = LOCALES / "messages.pot"
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
-_SAMPLES = (*range(1, 200), 0, 1_000_000)  # every category of CLDR has one of these numbers
-_MOST_TAGS = 20  # of an `Accept-Language`; browsers send a handful
+_SAMPLES = (*range(1, 200), 0, 1_000_000)  # each plural category of CLDR has one of these numbers
+_MOST_TAGS = 20  # tags of an `Accept-Language` that are read; browsers send a few
 
 
 @dataclass(frozen=True, eq=False)
 class Language:
-    """A language that the pages speak.
+    """A language of the pages.
 
     Attributes:
-        words: by the English sentence what stands for it; forms by plural category where it counts.
+        locale: the CLDR locale.
+        words: the translation of each English sentence: a text, or texts by plural category. A
+            sentence that is missing is shown in English.
     """
 
     locale: Locale
@@ -52,22 +55,22 @@ class Language:
 
     @property
     def tag(self) -> str:
-        """Its name by BCP 47, as `html lang` wants it."""
+        """The BCP 47 tag, for `html lang`."""
         return str(self.locale).replace("_", "-")
 
     @property
     def direction(self) -> str:
-        """Where its lines run: `ltr` or `rtl`."""
+        """The direction of writing: `ltr` or `rtl`."""
         return self.locale.text_direction
 
     @property
     def name(self) -> str:
-        """What its speakers call it."""
+        """The name of the language in the language itself, capitalised."""
         name = self.locale.get_display_name() or self.tag
         return name[0].upper() + name[1:]
 
     def say(self, english: Sentence, **values: object) -> str:
-        """*english* in this language, with *values* in their places."""
+        """Translate *english* and put *values* in place of its placeholders."""
         key = english if isinstance(english, str) else english[0]
         said = self.words.get(key, key)
         if not isinstance(said, str):
@@ -75,13 +78,16 @@ class Language:
         return said.format_map(values)
 
     def country(self, region: str) -> str:
-        """The name of an ISO 3166-1 region."""
+        """Return the name of an ISO 3166-1 region, or "this country" for a number without one."""
         if region in ("", SATELLITE_AND_GLOBAL):
             return self.say("this country")
         return str(self.locale.territories.get(region, region))
 
     def countries(self, served: frozenset[str] = frozenset()) -> list[tuple[str, str]]:
-        """The regions *served*, or all with phone numbers, as (code, "Name (+code)"), by name."""
+        """Return (code, "Name (+calling code)") pairs of the *served* regions, sorted by name.
+
+        An empty *served* stands for all regions that have phone numbers.
+        """
         names = {region: self.country(region) for region in served & regions() or regions()}
         ordered = sorted(names, key=lambda region: _sortable(names[region]))
         return [
@@ -90,15 +96,19 @@ class Language:
         ]
 
     def left_to_right(self, number: str) -> str:
-        """*number*, whose + stays before it where lines run from the right.
+        """Return *number* so that its + stays in front of it in a right-to-left text.
 
-        By the mark U+200E: https://www.unicode.org/reports/tr9/#Implicit_Directional_Marks
+        The mark U+200E does this: https://www.unicode.org/reports/tr9/#Implicit_Directional_Marks
         """
         return number if self.direction == "ltr" else f"\u200e{number}"
 
 
 def counted(english: str) -> str:
-    """The placeholder that decides the plural form: a sentence's first."""
+    """Return the name of the placeholder that decides the plural form: the sentence's first.
+
+    Raises:
+        ValueError: the sentence has no placeholder.
+    """
     found = _PLACEHOLDER.search(english)
     if not found:
         raise ValueError("a sentence with plural forms needs a {placeholder}")
@@ -107,9 +117,10 @@ def counted(english: str) -> str:
 
 @cache
 def languages() -> Mapping[str, Language]:
-    """All of them, by their tags: English, and each folder of `locales/`.
+    """Return all languages by tag: English, and one for each folder of `locales/`.
 
-    A team's own words go before ours; if they cannot be used, they end the process and say why.
+    The team's own texts override the built-in ones. Unusable texts end the process with a message
+    that gives the reason.
     """
     try:
         own = own_texts()
@@ -120,10 +131,10 @@ def languages() -> Mapping[str, Language]:
 
 
 def own_texts() -> dict[str, Catalog]:
-    """The catalogues that the team has laid over ours, by the names of ours.
+    """Return the team's own catalogues by locale name.
 
     Raises:
-        TextsUnusable: naming all that is wrong with them.
+        TextsUnusable: some cannot be used. The text of the error names all problems.
     """
     return texts.read(texts.TEXTS, _locales(), _catalogue(TEMPLATE, SOURCE))
 
@@ -134,15 +145,15 @@ def _locales() -> dict[str, Locale]:
 
 
 def english() -> Language:
-    """The language that the words are written in."""
+    """Return English, the language that the sentences are written in."""
     return languages()[str(SOURCE)]
 
 
 def choose(wanted: str, accept: str = "") -> Language:
-    """The one of tag *wanted*, else the best for an `Accept-Language`, else English.
+    """Return the language with the tag *wanted*, else the best for *accept*, else English.
 
-    A script must be understood, a region need not: RFC 9110 section 12.5.4, and CLDR's likely
-    subtags for what a tag leaves out.
+    *accept* is an `Accept-Language` header: RFC 9110 section 12.5.4. The script of a language has
+    to match, its region does not. CLDR's likely subtags fill in the parts that a tag leaves out.
     """
     if wanted in languages():
         return languages()[wanted]
@@ -150,12 +161,16 @@ def choose(wanted: str, accept: str = "") -> Language:
 
 
 def best_for(accept: str) -> Language | None:
-    """The best for an `Accept-Language`; none, if it names none that we speak."""
+    """Return the best language for an `Accept-Language`, or None if the app has none of them."""
     return next(filter(None, map(_nearest, _accepted(accept))), None)
 
 
 def likely_country(accept: str, served: frozenset[str], fallback: str) -> str:
-    """The region of an `Accept-Language`, said or likely, that is *served*; else *fallback*."""
+    """Return the first region of an `Accept-Language` that is *served*, else *fallback*.
+
+    For a tag without a region, CLDR's likely subtags supply one. An empty *served* stands for all
+    regions that have phone numbers.
+    """
     known = served & regions() or regions()
     said = (region for _, _, region in map(_likely, _accepted(accept)))
     return next((region for region in said if region in known), fallback)
@@ -169,7 +184,7 @@ def _nearest(tag: str) -> Language | None:
 
 
 def _accepted(header: str) -> list[str]:
-    """The tags of an `Accept-Language`, the dearest first."""
+    """Return the tags of an `Accept-Language`, the one with the highest weight first."""
     weighed = [_weighed(part) for part in header.split(",")[:_MOST_TAGS]]
     return [tag for tag, weight in sorted(weighed, key=lambda pair: -pair[1]) if weight > 0]
 
@@ -181,7 +196,10 @@ def _weighed(part: str) -> tuple[str, float]:
 
 
 def _likely(tag: str) -> tuple[str, str, str]:
-    """Language, script and region of *tag*; what it leaves out as CLDR finds likely."""
+    """Return language, script and region of *tag*, with missing parts from CLDR's likely subtags.
+
+    All three are empty if *tag* is not a language tag.
+    """
     try:
         language, region, script = parse_locale(tag, sep="-")[:3]
     except ValueError:
@@ -215,7 +233,10 @@ def _catalogue(path: Path, locale: Locale) -> Catalog:
 def _words(
     template: Catalog, catalogues: Sequence[Catalog], locale: Locale
 ) -> Iterator[tuple[str, str | Mapping[str, str]]]:
-    """What differs from the English keys; English stands in for what nobody has translated."""
+    """Yield English sentences and their translations. Sentences in English only are left out.
+
+    Sentences with plural forms are always included, with English for forms that are missing.
+    """
     for message in filter(lambda message: message.id, template):
         said, plural = _said(message, catalogues)
         if isinstance(message.id, tuple):
@@ -225,7 +246,10 @@ def _words(
 
 
 def _said(message: Message, catalogues: Sequence[Catalog]) -> tuple[tuple[str, ...], str]:
-    """What the first catalogue that has it says, and how it numbers its forms."""
+    """Return the texts of the first catalogue that translates *message*, and its plural rule.
+
+    The rule is the C expression that numbers the forms.
+    """
     for catalogue in catalogues:
         found = catalogue.get(message.id)
         if found and not found.fuzzy and any(said := _strings(found)):
@@ -241,7 +265,14 @@ def _strings(message: Message) -> tuple[str, ...]:
 def _forms(
     english: tuple[str, ...], said: tuple[str, ...], plural: str, locale: Locale
 ) -> dict[str, str]:
-    """Text by category. A catalogue numbers its forms, by the C expression *plural*."""
+    """Return the text for each plural category. Catalogues number their forms instead.
+
+    Args:
+        english: the singular and the plural in English, for forms that are missing.
+        said: the forms in the order of their numbers.
+        plural: the C expression that numbers the forms.
+        locale: the locale whose plural categories are returned.
+    """
     index = c2py(plural)
     samples = {locale.plural_form(n): n for n in reversed(_SAMPLES)}
     numbered = {category: index(n) for category, n in samples.items()}
@@ -254,5 +285,5 @@ def _forms(
 
 
 def _sortable(name: str) -> str:
-    """*name* without accents: Åland by A. Babel has no collation."""
+    """Return *name* without accents, so that Åland is sorted under A. Babel has no collation."""
     return "".join(c for c in normalize("NFD", name) if not combining(c)).casefold()

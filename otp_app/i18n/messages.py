@@ -1,4 +1,4 @@
-"""The message that brings a code, wherever its words are ours to choose."""
+"""The text of a message with a code, for the channels whose text the app chooses itself."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ if TYPE_CHECKING:
     from otp_app.i18n.languages import Language
 
 TEXT = _("{code} is your {brand} code. Do not share it.")
-"""Code first, as it stands in a notification; who it is from; what to beware of; no link.
+"""The code comes first, so that a notification shows it. The brand and a warning follow, no link.
 
-To be translated in letters of GSM-7 (3GPP TS 23.038 section 6.2.1) where the language can do it:
-then a message has room for 160 of them, and else for 70.
+Translations should use only letters of GSM-7 (3GPP TS 23.038 section 6.2.1) where the language
+allows it. A message then has room for 160 letters, otherwise for 70.
 """
 
 
 def code_message(code: str, brand: str, language: Language) -> str:
-    """The words alone, as WhatsApp brings them."""
+    """Return the text of a WhatsApp message, which is the sentence alone."""
     return language.say(TEXT, code=code, brand=brand)
 
 
 def text_message(code: str, brand: str, domain: str, language: Language) -> str:
-    """The words, and the line that binds the code to *domain*: autofill offers it nowhere else.
+    """Return a text message: the sentence, and a line that binds the code to *domain*.
 
+    Autofill then offers the code on that domain only.
     https://developer.apple.com/documentation/security/enabling-autofill-for-domain-bound-sms-codes
     and https://wicg.github.io/sms-one-time-codes/#format
     """

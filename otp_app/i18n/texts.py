@@ -1,4 +1,7 @@
-"""A team's own words, laid over ours: `texts/LANGUAGE.po`, with our English sentences as keys."""
+"""A team's own texts, which override the built-in ones.
+
+They are in `texts/LANGUAGE.po`. The keys are the app's English sentences.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +23,19 @@ _PLACE = re.compile(r"\{(\w+)\}")
 
 
 class TextsUnusable(Exception):
-    """A team's words cannot be used. Its text says which, where, and what to do."""
+    """A team's texts cannot be used. The text of the error says which, where, and what to do."""
 
 
 def read(folder: Path, locales: Mapping[str, Locale], template: Catalog) -> dict[str, Catalog]:
-    """The catalogues of *folder*, by the names of *locales*; none, if there is no such folder.
+    """Return the catalogues of *folder* by locale name; none if there is no such folder.
+
+    Args:
+        folder: the folder with the team's `.po` files.
+        locales: the locales of the app, by name.
+        template: the catalogue of all sentences of the app.
 
     Raises:
-        TextsUnusable: naming all that is wrong.
+        TextsUnusable: some cannot be used. The text of the error names all problems.
     """
     found = {path: _catalogue(path, locales) for path in sorted(folder.glob("*.po"))}
     problems = [
@@ -44,7 +52,7 @@ def read(folder: Path, locales: Mapping[str, Locale], template: Catalog) -> dict
 
 
 def _catalogue(path: Path, locales: Mapping[str, Locale]) -> Catalog | str:
-    """What is in the file, or what is wrong with it."""
+    """Return the catalogue in the file *path*, or a description of the problem with the file."""
     if path.stem not in locales:
         return (
             f"is for none of our languages. We have {', '.join(f'{name}.po' for name in locales)}"
@@ -69,7 +77,7 @@ def _key(message: Message) -> str:
 
 
 def _unknown_places(message: Message) -> str:
-    """The braces of its words that stand for nothing which the sentence mentions."""
+    """Return the placeholders and stray braces of a translation that its sentence does not have."""
     known = set(_PLACE.findall(_key(message)))
     forms = (message.string,) if isinstance(message.string, str) else message.string or ()
     said = " ".join(form or "" for form in forms)

@@ -1,1 +1,1 @@
-"""Ways out: who sends codes. One adapter each; what is the vendor's ends here."""
+"""Adapters for the services that send codes, one each. Vendor types and texts stay inside."""

@@ -1,7 +1,7 @@
-"""What a provider's answer must be before its SDK sees it.
+"""Checks on a provider's HTTP response, made before its SDK reads the response.
 
-The transports judge it first: the SDKs' own exceptions, and their loggers, carry the whole body,
-which holds the number and the provider's id.
+The transports make these checks because the SDKs' own exceptions and loggers carry the whole body,
+which holds the phone number and the provider's id.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-MAX_BODY = 64 * 1024  # bytes; documented answers stay under 2 KB
+MAX_BODY = 64 * 1024  # bytes; documented responses stay under 2 KB
 MAX_WAIT = 60  # seconds
 DEFAULT_WAIT = 30
 
 
 UNNAMED = ""
-"""The name of an answer whose body names no error: a gateway's page, say."""
+"""The name of a response whose body names no error, such as a gateway's page."""
 
 _WORD = re.compile("[a-z][a-z-]{0,31}")
 
 
 class Refused(Exception):
-    """An answer whose status is not 2xx. Ends in the adapter, by a `RefusalTable`."""
+    """A response whose status is not 2xx. The adapter's `RefusalTable` maps it to an `OtpError`."""
 
     def __init__(self, status: int, body: bytes, retry_after: str) -> None:
         super().__init__(status)
@@ -40,10 +40,10 @@ class Refused(Exception):
 
     @property
     def names(self) -> Iterator[Hashable]:
-        """The names that a table may have for it, the most specific first.
+        """The keys that an error table may have for this response, the most specific first.
 
-        Twilio's `code`; the status with each word of `_words`, or with `UNNAMED` where the body
-        names no error; the status alone.
+        These are Twilio's `code`; the status with each word of `_words`, or with `UNNAMED` where
+        the body names no error; and the status alone.
         """
         code, words = self._code, self._words
         if code is not None:
@@ -55,22 +55,22 @@ class Refused(Exception):
 
     @property
     def vendor_code(self) -> int | str:
-        """The provider's own code, for the log; empty where the body has none that is short.
+        """The provider's own code, for the log. Empty if the body has no short code.
 
-        Only a number of six digits at most, or a word without digits: neither can be a phone
-        number.
+        A code is a number of six digits at most or a word without digits, because neither can be a
+        phone number.
         """
         if self._code is not None:
             return self._code if self._code < 1_000_000 else ""
         return next((word for word in self._words if _WORD.fullmatch(word)), "")
 
     def find(self, table: Mapping[Hashable, T]) -> T | None:
-        """The first value that *table* has for one of its names."""
+        """Return the value of *table* for the first of `names` that it has, else None."""
         return next((table[name] for name in self.names if name in table), None)
 
     @property
     def _code(self) -> int | None:
-        """Twilio's `code`, https://www.twilio.com/docs/api/errors; a smaller one is a status."""
+        """Twilio's `code`, https://www.twilio.com/docs/api/errors. Below 1000 it is a status."""
         code = self.problem.get("code")
         return code if isinstance(code, int) and code >= 1000 else None
 
@@ -78,7 +78,7 @@ class Refused(Exception):
     def _words(self) -> list[str]:
         """The last word of an RFC 9457 `type`, and the whole `title`.
 
-        As in https://developer.vonage.com/en/api/verify.v2.
+        Vonage names its errors so: https://developer.vonage.com/en/api/verify.v2.
         """
         texts = [self.problem.get(member) for member in ("type", "title")]
         return [
@@ -89,11 +89,12 @@ class Refused(Exception):
 
 
 def require_answer(status: int, body: bytes, retry_after: str) -> None:
-    """Let only what an SDK can read go on to it: a 2xx, empty or with one JSON object.
+    """Require a response that an SDK can read: a 2xx that is empty or has one JSON object.
 
     Raises:
         Refused: the status is not 2xx.
-        ProviderTimedOut: too much, or not an object: what was done, nobody knows.
+        ProviderTimedOut: the body of a 2xx is too long or not a JSON object, so the outcome is
+            unknown.
     """
     if not 200 <= status < 300:  # RFC 9110 section 15.3
         raise Refused(status, body[:MAX_BODY], retry_after)
@@ -102,7 +103,7 @@ def require_answer(status: int, body: bytes, retry_after: str) -> None:
 
 
 def read_object(body: bytes) -> Mapping[str, object] | None:
-    """The JSON object in *body*, None where there is anything else."""
+    """Return the JSON object in *body*, or None if *body* is anything else."""
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
@@ -111,7 +112,7 @@ def read_object(body: bytes) -> Mapping[str, object] | None:
 
 
 def _seconds(retry_after: str) -> int:
-    """What a `Retry-After` asks for, in bounds. Neither service documents its date form."""
+    """Seconds of a `Retry-After`, in bounds. Neither service documents the header's date form."""
     if not re.fullmatch("[0-9]{1,6}", retry_after):
         return DEFAULT_WAIT
     return min(max(int(retry_after), 1), MAX_WAIT)

@@ -1,4 +1,4 @@
-"""Codes on the terminal, to work without an account anywhere."""
+"""Prints codes on the terminal, for development without a provider account."""
 
 from __future__ import annotations
 
@@ -34,22 +34,24 @@ _BOLD, _PLAIN = "\x1b[1m", "\x1b[0m"  # ECMA-48 section 8.3.117
 
 @dataclass
 class _Tally:
-    """What became of one reference since this process began."""
+    """The checks of one reference since this process started."""
 
     wrong: int = 0
     is_over: bool = False
 
 
 class ConsoleProvider:
-    """Keeps no code: a reference is `nonce:expiry:seal`, and only the right code fits its seal.
+    """Prints codes and stores none.
 
-    So a code outlives a restart of the server, which is only forgetful of wrong guesses.
+    A reference is `nonce:expiry:seal`. The seal is an HMAC of the number and the code, so only the
+    right code fits it. A code therefore survives a restart of the server. Counts of wrong codes do
+    not.
 
     Args:
         secret: the key of the seals.
         now: the clock.
         out: the terminal.
-        phone: where else what is sent arrives, and who knows what goes wrong on the way.
+        phone: the simulated phone that also receives the codes and simulates failures.
     """
 
     name = "console"
@@ -73,26 +75,26 @@ class ConsoleProvider:
         self._tallies: dict[Reference, _Tally] = {}
 
     async def open(self) -> None:
-        """Nothing to make ready."""
+        """Do nothing: there is nothing to set up."""
 
     async def aclose(self) -> None:
-        """Nothing to give back."""
+        """Do nothing: there is nothing to close."""
 
     async def start(self, to: PhoneNumber, channel: Channel, language: str = "") -> Reference:
-        """Write a code to the terminal, for the developer, and to the phone."""
+        """Print a code on the terminal and send it to the simulated phone."""
         await self._phone.require_way(channel)
         return self._send(to, channel, language)
 
     async def resend(
         self, reference: Reference, to: PhoneNumber, channel: Channel, language: str = ""
     ) -> Reference:
-        """Write a new code; the old one is worth nothing any more."""
+        """Send a new code and cancel *reference*, so that the old code is no longer accepted."""
         await self._phone.require_way(channel)
         await self.cancel(reference)
         return self._send(to, channel, language)
 
     async def check(self, reference: Reference, to: PhoneNumber, code: str) -> CheckOutcome:
-        """Answer as the services do: five wrong codes are forgiven, a right one counts once."""
+        """Check *code* as the real services do: five wrong codes at most, one approval."""
         await self._phone.require_answer()
         tally = self._tallies.setdefault(reference, _Tally())
         if tally.is_over or self._is_late(reference):
@@ -106,7 +108,7 @@ class ConsoleProvider:
         return CheckOutcome.APPROVED
 
     async def cancel(self, reference: Reference) -> None:
-        """Forget it on purpose."""
+        """Accept no code for *reference* any more."""
         self._tallies[reference] = _Tally(is_over=True)
 
     def _send(self, to: PhoneNumber, channel: Channel, language: str) -> Reference:
@@ -137,18 +139,18 @@ class ConsoleProvider:
         self._tallies = {ref: t for ref, t in self._tallies.items() if _expiry(ref) > now}
 
     def _show(self, text: str, code: str) -> None:
-        """One line between blank ones, easy to find among a server's own."""
+        """Print one line between blank lines, so that it is easy to find in the server's output."""
         try:
             code = f"{_BOLD}{code}{_PLAIN}" if self._out.isatty() else code
             line = f"  {text}{code}{self._hint}"
             encoding = self._out.encoding or "utf-8"
             self._out.write(f"\n{line.encode(encoding, 'replace').decode(encoding)}\n\n")
             self._out.flush()
-        except (OSError, ValueError) as exc:  # nobody reads it any more, or it is closed
+        except (OSError, ValueError) as exc:  # the terminal is gone, or the stream is closed
             raise ProviderNotReached from exc
 
 
 def _expiry(reference: Reference) -> int:
-    """When its time is over, in seconds since 1970; long ago for what is no reference of ours."""
+    """When *reference* expires, in seconds since 1970; 0 if its form is unknown."""
     match = _REFERENCE.fullmatch(reference)
     return int(match[1]) if match else 0

@@ -1,9 +1,10 @@
-"""Lanes: how many calls to a provider may be under way at once, and for how long.
+"""Bulkheads: limits on how many calls to a provider are in flight at once, and for how long.
 
-A provider has one lane for sends and one for checks, so that neither starves the other. A call too
-many is refused at once: in a queue it would only wait to be late. A full lane is our own limit and
-no failure of the provider's, so the refusal has `for_everybody` False: a burst of a few callers
-opens no circuit. If the provider hangs, the calls under way time out, and the circuit counts those.
+A provider has one bulkhead for sends and one for checks, so that neither starves the other. A full
+bulkhead refuses further calls at once, because a queued call would only time out later. This limit
+is our own and not a failure of the provider, so the error has `for_everybody` False: a burst of a
+few callers does not open the circuit breaker. If the provider hangs, the calls in flight time out,
+and the circuit breaker counts those timeouts.
 """
 
 from __future__ import annotations
@@ -24,17 +25,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Deadlines:
-    """Seconds after which nobody waits any longer."""
+    """Timeouts in seconds. `send` and `check` bound a whole call, `connect` its connection."""
 
     send: float = 5.0
     check: float = 4.0
     connect: float = 2.0
     silence: float = 4.0
-    """Between two bytes of an answer, where a thread cannot be called back."""
+    """Between two bytes of a response. A thread needs it, because a thread cannot be canceled."""
 
     @classmethod
     def within(cls, seconds: float) -> Deadlines:
-        """For a service that is asked one kind of thing, in *seconds* at most."""
+        """Set every timeout to *seconds*, for a service with one kind of request."""
         return cls(send=seconds, check=seconds, connect=seconds, silence=seconds)
 
 
@@ -42,7 +43,7 @@ DEADLINES = Deadlines()
 
 
 class Lane:
-    """For calls on the event loop."""
+    """Bulkhead for calls on the event loop."""
 
     def __init__(self, capacity: int, seconds: float) -> None:
         self._capacity = capacity
@@ -50,16 +51,16 @@ class Lane:
         self._inside = 0
 
     def close(self) -> None:
-        """Let nobody in any more."""
+        """Refuse all further calls."""
         self._capacity = 0
 
     @asynccontextmanager
     async def enter(self) -> AsyncIterator[None]:
-        """Go in, with all of the lane's time.
+        """Hold one place of the bulkhead, for its whole timeout at most.
 
         Raises:
-            ProviderNotReached: the lane is full.
-            ProviderTimedOut: the time is over.
+            ProviderNotReached: the bulkhead is full or closed.
+            ProviderTimedOut: the timeout is over.
         """
         if self._inside >= self._capacity:
             raise ProviderNotReached(for_everybody=False)
@@ -74,7 +75,7 @@ class Lane:
 
 
 class ThreadLane:
-    """For blocking calls, in threads of its own."""
+    """Bulkhead for blocking calls, which run in its own thread pool."""
 
     def __init__(self, name: str, threads: int, waiting: int) -> None:
         self._executor = ThreadPoolExecutor(threads, thread_name_prefix=name)
@@ -82,12 +83,13 @@ class ThreadLane:
         self._calls: set[Future[Any]] = set()
 
     async def run(self, call: Callable[[], T], until: float) -> T:
-        """Make *call* in a thread, and give up on it when the loop's clock says *until*.
+        """Run *call* in a thread, and stop waiting for it at *until* by the event loop's clock.
 
         Raises:
-            ProviderNotReached: the lane is full, or the call still waited for a thread when its
-                time was over. It is never made.
-            ProviderTimedOut: it was under way. Its thread is free again when its socket gives up.
+            ProviderNotReached: the bulkhead is full or closed, or no thread was free by *until*.
+                The call is never made.
+            ProviderTimedOut: the call was in flight at *until*. Its thread is free again after the
+                timeout of its socket.
         """
         if len(self._calls) >= self._capacity:
             raise ProviderNotReached(for_everybody=False)
@@ -103,6 +105,6 @@ class ThreadLane:
             raise ProviderTimedOut from exc
 
     async def aclose(self) -> None:
-        """Let nobody in any more, drop the calls that wait, and wait for those under way."""
+        """Refuse further calls, drop the queued ones, and wait for those in flight."""
         self._capacity = 0
         await asyncio.to_thread(self._executor.shutdown, cancel_futures=True)

@@ -1,4 +1,4 @@
-"""Languages that a provider refused, by channel, and the fallback in their place."""
+"""Languages that a provider refused, by channel, and the language that replaces them."""
 
 from __future__ import annotations
 
@@ -13,26 +13,27 @@ if TYPE_CHECKING:
     from otp_app.verification.models import Channel
 
 REMEMBERED = 3600.0
-"""Seconds that a refusal counts. A mended template is used again within this time. While it is not
-mended, one person in this time has to try twice."""
+"""Seconds that a refusal is remembered. A repaired template is used again within this time. Until
+it is repaired, one person in each such period has to try twice."""
 
 log = structlog.get_logger(__name__)
 
 
 def _count_nothing(_provider: str, _channel: Channel, _language: str) -> None:
-    """Count no refusal."""
+    """Ignore the refusal."""
 
 
 @dataclass
 class RefusedLanguages:
-    """Remembers refusals for an hour, for this process.
+    """Remembers refused languages for an hour, in the memory of this process.
 
-    A language goes by the provider's own name for it. An adapter has a fixed list of these names,
-    so the list bounds the memory of each channel, whatever callers ask for.
+    Languages are named by the provider's own tags. An adapter has a fixed list of these tags, so
+    memory is bounded for each channel, whatever languages callers send.
 
     Attributes:
-        fallback: the language of `OTP_LOCALE`.
-        count: is called with the provider, the channel and the language of each refusal.
+        provider: the provider's name, for the log and the metrics.
+        fallback: the provider's tag for `OTP_LOCALE`.
+        count: a function that is called with the provider, channel and language of each refusal.
         monotonic: a clock, in seconds.
     """
 
@@ -43,7 +44,7 @@ class RefusedLanguages:
     _until: dict[tuple[Channel, str], float] = field(default_factory=dict, init=False)
 
     def usable(self, channel: Channel, language: str) -> str:
-        """*language*, or the fallback while a refusal of it is remembered."""
+        """Return *language*, or the fallback while a refusal of *language* is remembered."""
         until = self._until.get((channel, language))
         return language if until is None or self.monotonic() >= until else self.fallback
 
@@ -62,4 +63,4 @@ class RefusedLanguages:
 
 
 LanguagesOf = Callable[[str, str], RefusedLanguages]
-"""Makes the memory of a provider, from its name and its fallback."""
+"""Factory of a provider's `RefusedLanguages`, from the provider's name and the fallback."""

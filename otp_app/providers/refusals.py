@@ -1,4 +1,4 @@
-"""Tables that say what a provider's refusals come to in our terms."""
+"""Error tables: from a provider's error responses to the app's own errors."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Row:
-    """The meaning of one refusal.
+    """The meaning of one error response.
 
     Attributes:
-        error: makes the error that the person is shown.
-        mend: what the operator can do about it, in English; empty where nothing needs mending.
-        in_fallback: the meaning where the request was in the fallback language already. Only a
-            refusal of the language has one.
+        error: makes the app's error from the response.
+        mend: what the operator can do about the cause, in English; empty if nothing can be done.
+        in_fallback: the row that applies if the request was already in the fallback language. Only
+            a refusal of the language has one.
     """
 
     error: Callable[[Refused], OtpError]
@@ -40,17 +40,23 @@ class Row:
 
 
 def rejected(refusal: Refusal, mend: str = "") -> Row:
-    """The provider will not send to this number, country or channel."""
+    """Make a row for: the provider does not send to this number, country or channel."""
     return Row(lambda _: ProviderRejected(refusal), mend)
 
 
 def language(otherwise: Row) -> Row:
-    """The provider has no message in this language; *otherwise*, in the fallback language."""
+    """Make a row for: the provider has no message in this language.
+
+    *otherwise* applies if the request was already in the fallback language.
+    """
     return Row(lambda _: LanguageRefused(), otherwise.mend, in_fallback=otherwise)
 
 
 def setting(mend: str) -> Row:
-    """A setting does not fit this request. Another number, channel or language may pass."""
+    """Make a row for: a setting does not fit this request, but may fit other requests.
+
+    A request with another number, channel or language may succeed.
+    """
     return Row(lambda _: ProviderMisconfigured(for_everybody=False), mend)
 
 
@@ -58,36 +64,36 @@ ACCOUNT = Row(
     lambda _: ProviderMisconfigured(),
     "check the credentials, the balance and the state of the account",
 )
-"""The account is refused, whatever is asked."""
+"""The provider refuses every request of this account."""
 
 THROTTLED = Row(lambda refused: ProviderThrottled(seconds=refused.wait))
-"""The account's traffic is too much."""
+"""The account sends too many requests."""
 
 UNAVAILABLE = Row(lambda _: ProviderUnavailable())
-"""The provider failed and says so."""
+"""The provider reports a failure of its own."""
 
 UNCLEAR = Row(lambda _: ProviderTimedOut(for_everybody=False))
-"""The provider answered this request, and the answer does not say what was done."""
+"""The provider responded to this request, but the response leaves the outcome open."""
 
 NOT_DONE = Row(lambda _: ProviderUnavailable(for_everybody=False))
-"""The provider did not do what this request asked."""
+"""The provider did not carry out this request."""
 
 BUSY = Row(lambda _: NumberBusy())
-"""The provider is verifying this number already, or was asked for it too often."""
+"""The provider is already verifying this number, or has had too many requests for it."""
 
 Rows = Mapping[Hashable, Row | Callable[[Refused], Row]]
 
 
 @dataclass(frozen=True)
 class RefusalTable:
-    """The documented refusals of one operation, each under a name of `Refused.names`.
-
-    A row is a function where the body decides.
+    """The documented error responses of one operation, keyed by a name of `Refused.names`.
 
     Attributes:
-        unlisted: the meaning of a 4xx without a row. The provider has answered, so it works. The
-            cause may be this request's number, country, channel or language, so the refusal
-            concerns this request alone.
+        operation: the provider and the operation, for the log: `twilio.start`.
+        rows: a row for each name, or a function that chooses the row from the body.
+        unlisted: the row for a 4xx that `rows` does not have. The provider has responded, so it
+            works. The cause may be this request's number, country, channel or language, so the
+            error concerns this request alone.
     """
 
     operation: str
@@ -95,10 +101,10 @@ class RefusalTable:
     unlisted: Row = NOT_DONE
 
     def error(self, refused: Refused, *, can_fall_back: bool = False) -> OtpError:
-        """The error for *refused*. The log has the provider's code, and nothing else of the body.
+        """Return the error for *refused*, and log it with the provider's code and no other text.
 
         Args:
-            refused: the answer.
+            refused: the error response.
             can_fall_back: whether the request was in another language than the fallback.
         """
         row, is_listed = self._row(refused)
@@ -121,7 +127,7 @@ class RefusalTable:
         return error
 
     def _row(self, refused: Refused) -> tuple[Row, bool]:
-        """The row for *refused*, and whether the table lists it."""
+        """Return the row for *refused*, and whether the table lists it."""
         name = next((name for name in refused.names if name in self.rows), None)
         if name is None:
             return self._by_status(refused), False
@@ -130,13 +136,13 @@ class RefusalTable:
 
     def _by_status(self, refused: Refused) -> Row:
         match refused.status // 100:
-            case 3:  # never followed: it would take the credentials, and the message, elsewhere
+            case 3:  # a redirect is never followed: credentials and message would go elsewhere
                 return UNAVAILABLE
             case 4:
                 return self.unlisted
             case 5 if refused.status != 504 and not refused.empty:
                 return UNAVAILABLE
-            case _:  # 504: what is behind the gateway may go on, RFC 9110 section 15.6.5
+            case _:  # 504: the server behind the gateway may go on, RFC 9110 section 15.6.5
                 return Row(lambda _: ProviderTimedOut())
 
 
@@ -146,9 +152,8 @@ UNNAMED_ACCOUNT: Rows = {
     (403, UNNAMED): ACCOUNT,
     (429, UNNAMED): THROTTLED,
 }
-"""Statuses that are about the account, RFC 9110 section 15.5 and RFC 6585 section 4, where the body
-names no error.
+"""Statuses that concern the account if the body names no error.
 
-A named error has a row of its own or none: under 401, 403 and 429 both providers also refuse single
-numbers, channels and templates.
+See RFC 9110 section 15.5 and RFC 6585 section 4. A named error has its own row or none, because
+both providers also use 401, 403 and 429 to refuse single numbers, channels and templates.
 """

@@ -1,4 +1,4 @@
-"""A phone for local work: gets what the console sends, unless something goes wrong on the way."""
+"""A simulated phone for development: it gets the console's codes, or simulates a failure."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ if TYPE_CHECKING:
     from otp_app.errors import ProviderError
     from otp_app.phone import PhoneNumber
 
-KEPT = 20  # messages, more than anybody looks through
+KEPT = 20  # messages; more than anybody reads through
 DELAYS = (10, 30, 120, 660)  # seconds; the last one is longer than a code lives
-PAUSE = 30  # seconds that a provider with too many requests asks for
-SILENCE = 3.0  # seconds without an answer: less than a `Provider` may take for anything
+PAUSE = 30  # seconds of the `Retry-After` of `Trouble.THROTTLED`
+SILENCE = 3.0  # seconds without a response; shorter than every deadline of a `Provider`
 
 
 class Trouble(StrEnum):
-    """What goes wrong, one thing at a time."""
+    """The failure that the phone simulates. There is one at a time."""
 
     NONE = "none"
     LATE = "late"
@@ -52,9 +52,15 @@ class Trouble(StrEnum):
 
 @dataclass(frozen=True)
 class Message:
-    """What arrives, at a moment of its own. Of the number it has what the app shows as well.
+    """A message with a code.
 
-    *language* is a BCP 47 tag, of the person who asked for it.
+    Attributes:
+        number: counts the messages from 1.
+        channel: the way that the code was sent.
+        ending: the last digits of the phone number, which the app shows as well.
+        code: the code.
+        language: the BCP 47 tag of the person's language.
+        arrives_at: the time from which the message is shown.
     """
 
     number: int
@@ -66,11 +72,11 @@ class Message:
 
 
 class SimulatedPhone:
-    """Everybody's phone. Keeps the newest messages, in this process's memory.
+    """One phone for all numbers. The newest messages are kept in the memory of this process.
 
     Attributes:
-        trouble: what goes wrong from now on.
-        delay: seconds, for `Trouble.LATE`.
+        trouble: the failure that is simulated from now on.
+        delay: seconds until a message arrives, for `Trouble.LATE`.
         token: opens the page of the phone to a browser that may be on another machine.
     """
 
@@ -97,12 +103,12 @@ class SimulatedPhone:
 
     @property
     def messages(self) -> list[Message]:
-        """Those that have arrived, the newest first."""
+        """The messages that have arrived, the newest first."""
         arrived = [message for message in self._messages if message.arrives_at <= self._now()]
         return sorted(arrived, key=lambda message: message.arrives_at, reverse=True)
 
     def receive(self, channel: Channel, to: PhoneNumber, code: str, language: str = "") -> None:
-        """Take what was sent, now or late; or never, if it gets lost."""
+        """Keep the message: for now, for later with `Trouble.LATE`, not at all with `LOST`."""
         if self.trouble is Trouble.LOST:
             return
         delay = timedelta(seconds=self.delay if self.trouble is Trouble.LATE else 0)
@@ -111,19 +117,24 @@ class SimulatedPhone:
         self._messages.append(Message(number, channel, to.ending, code, language, arrives_at))
 
     async def require_way(self, channel: Channel) -> None:
-        """Fail as a provider that is asked to send would. Nothing is sent.
+        """Raise the error of a provider that fails to send, if `trouble` is such a failure.
 
         Raises:
-            ProviderRejected: a landline gets no messages.
-            ProviderUnavailable: it is down, or has too many requests.
-            ProviderTimedOut: after a while without an answer.
+            ProviderRejected: the number is a landline, which gets no messages.
+            ProviderUnavailable: the provider is down, or has too many requests.
+            ProviderTimedOut: there was no response within `SILENCE` seconds.
         """
         await self.require_answer()
         if self.trouble is Trouble.LANDLINE and channel is not Channel.VOICE:
             raise ProviderRejected(Refusal.LANDLINE)
 
     async def require_answer(self) -> None:
-        """Fail as a provider that is asked anything would. Raises as `require_way`."""
+        """Raise the error of a provider that fails every request, if `trouble` is such a failure.
+
+        Raises:
+            ProviderUnavailable: the provider is down, or has too many requests.
+            ProviderTimedOut: there was no response within `SILENCE` seconds.
+        """
         if failure := failure_of(self.trouble):
             if isinstance(failure, ProviderTimedOut):
                 await self._sleep(SILENCE)
@@ -131,7 +142,10 @@ class SimulatedPhone:
 
 
 def failure_of(trouble: Trouble) -> ProviderError | None:
-    """What a provider in *trouble* answers to everything, if it is the provider's."""
+    """Return the error of every request to a provider in *trouble*.
+
+    None if the trouble is not the provider's: a late message, say, or a wrong code.
+    """
     match trouble:
         case Trouble.DOWN:
             return ProviderUnavailable()

@@ -1,4 +1,4 @@
-"""Codes by Twilio Verify v2: https://www.twilio.com/docs/verify/api."""
+"""Adapter for Twilio Verify v2: https://www.twilio.com/docs/verify/api."""
 
 from __future__ import annotations
 
@@ -38,34 +38,35 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MIN_CODE_LENGTH = 6  # digits; NIST SP 800-63B-4 section 3.1.3.2
-IN_FLIGHT = 256  # sends, and as many checks; each is a connection
+IN_FLIGHT = 256  # sends, and as many checks; each has a connection
 
 _SID = re.compile("VE[0-9a-fA-F]{32}")
 _SERVICE_SID = re.compile("VA[0-9a-fA-F]{32}")
 _REGIONAL = {"en-GB", "pt-BR", "zh-CN", "zh-HK"}
-"""The tags with a region that Twilio lists; any other is a 404, even `en-US`, which it calls `en`.
+"""The tags with a region that Twilio lists. Any other gets a 404, even `en-US`: Twilio lists `en`.
 https://www.twilio.com/docs/verify/supported-languages"""
 _LANGUAGES = {
     "af", "ar", "ca", "cs", "da", "de", "el", "en", "es", "et", "fi", "fr", "he", "hi", "hr", "hu",
     "id", "it", "ja", "kn", "ko", "lt", "ms", "mr", "nb", "nl", "pl", "pt", "ro", "ru", "sk", "sv",
     "te", "th", "tl", "tr", "uk", "vi", "zh",
 }  # fmt: skip
-"""The others, likewise. `zh` is Simplified Chinese."""
+"""The tags without a region that Twilio lists. `zh` is Simplified Chinese.
+https://www.twilio.com/docs/verify/supported-languages"""
 _CHANNELS = {Channel.SMS: "sms", Channel.VOICE: "call", Channel.WHATSAPP: "whatsapp"}
 
 log = structlog.get_logger(__name__)
 
 
 class TwilioProvider:
-    """The SDK's own asynchronous client on a bounded transport.
+    """The Verify API by the SDK's own asynchronous client, on a bounded transport.
 
-    A verification keeps its SID, its code and its ten minutes however often it is sent.
+    A verification keeps its SID, its code and its lifetime of ten minutes when it is sent again.
     """
 
     name = "twilio"
-    one_request_per_number = False  # a second flow gets the verification that is running
+    one_request_per_number = False  # a second flow gets the pending verification
     max_attempts = 5  # https://www.twilio.com/docs/verify/api/rate-limits-and-timeouts
-    shares_codes = True  # a start gives the pending verification, whoever asked for it
+    shares_codes = True  # a start returns the number's pending verification, even another client's
 
     def __init__(
         self,
@@ -88,7 +89,8 @@ class TwilioProvider:
         self._locale = _twilios(locale)
         self._languages = languages(self.name, self._locale)
         self._by_whatsapp = by_whatsapp
-        # Of texts only: calls refuse it, https://www.twilio.com/docs/api/errors/60408
+        # Only texts take a template. A call with one is an error:
+        # https://www.twilio.com/docs/api/errors/60408
         self._template = {"template_sid": template_sid} if template_sid else {}
         self._deadlines = deadlines
         self._in_flight = in_flight
@@ -96,7 +98,11 @@ class TwilioProvider:
         self._checks = Lane(in_flight, deadlines.check)
 
     async def open(self) -> None:
-        """Connect the SDK to this event loop, and see that the service can do what is asked."""
+        """Connect the SDK to this event loop, and check that the Verify Service fits the settings.
+
+        Raises:
+            ProviderMisconfigured: the Verify Service or the credentials do not fit.
+        """
         if not _SERVICE_SID.fullmatch(self._service_sid):
             raise ProviderMisconfigured
         self._transport = TwilioTransport(2 * self._in_flight, self._deadlines)
@@ -112,13 +118,13 @@ class TwilioProvider:
             log.warning("twilio.service_unread", why=exc.code, code_length=self.code_length)
 
     async def aclose(self) -> None:
-        """Close the connections; a call that comes later is refused."""
+        """Close the connections. Later calls are refused."""
         self._sends.close()
         self._checks.close()
         await self._transport.close()
 
     async def start(self, to: PhoneNumber, channel: Channel, language: str = "") -> Reference:
-        """Create a verification; while one is pending Twilio sends its code again instead."""
+        """Create a verification. While one is pending, Twilio sends its code again instead."""
         locale = self._languages.usable(channel, self._spoken(language))
         fields = {
             "to": to.e164,
@@ -132,21 +138,21 @@ class TwilioProvider:
             raise self._refusal(refused, channel, locale) from refused
         sid = _require_sid(answer.sid)
         if answer.to != to.e164 or answer.status != "pending":
-            raise ProviderTimedOut(for_everybody=False)  # it is about another number, say
+            raise ProviderTimedOut(for_everybody=False)  # the response does not fit the request
         return sid
 
     async def resend(
         self,
-        reference: Reference,  # noqa: ARG002 - Twilio finds it by the number
+        reference: Reference,  # noqa: ARG002 - Twilio finds the verification by the number
         to: PhoneNumber,
         channel: Channel,
         language: str = "",
     ) -> Reference:
-        """Create again: the same verification, by whatever channel."""
+        """Create the verification again: Twilio sends the same one, on any channel."""
         return await self.start(to, channel, language)
 
     async def check(self, reference: Reference, to: PhoneNumber, code: str) -> CheckOutcome:
-        """Approved is one status of exactly this verification of exactly this number."""
+        """Check *code*. Only the status "approved" of this verification and number approves."""
         create = self._service.verification_checks.create_async
         try:
             answer = await self._call(
@@ -161,7 +167,7 @@ class TwilioProvider:
         return _outcome(answer.status)
 
     async def cancel(self, reference: Reference) -> None:
-        """Cancel; what Twilio no longer knows is over."""
+        """Cancel the verification. One that Twilio does not know any more is already over."""
         verification = self._service.verifications(_require_sid(reference))
         try:
             answer = await self._call(self._checks, verification.update_async, status="canceled")
@@ -173,10 +179,10 @@ class TwilioProvider:
             raise ProviderTimedOut
 
     async def _read_service(self) -> None:
-        """Take the length from the service: Twilio's verifications have none of their own.
+        """Read the code length from the Verify Service, which sets it for all verifications.
 
-        And see that it has a sender for WhatsApp, which is the customer's own:
-        https://www.twilio.com/docs/api/errors/68008
+        Also check that the Service has a WhatsApp sender if WhatsApp is offered. The sender has to
+        be the customer's own: https://www.twilio.com/docs/api/errors/68008
         """
         try:
             service = await self._call(self._checks, self._service.fetch_async)
@@ -193,14 +199,14 @@ class TwilioProvider:
         self.code_length = service.code_length
 
     def _refusal(self, refused: Refused, channel: Channel, locale: str) -> OtpError:
-        """The error for a start that was refused; a refused language is remembered."""
+        """Return the error for a refused start, and remember a refused language."""
         error = START.error(refused, can_fall_back=locale != self._locale)
         if isinstance(error, LanguageRefused):
             self._languages.refuse(channel, locale)
         return error
 
     def _spoken(self, language: str) -> str:
-        """The locale for a person's *language*; the operator's, where that is as near."""
+        """Return Twilio's locale for *language*, or the operator's locale if it is as near."""
         locale = _twilios(language)
         is_as_near = locale not in _REGIONAL and locale == self._locale.partition("-")[0]
         return locale if locale in _REGIONAL | _LANGUAGES and not is_as_near else self._locale
@@ -209,22 +215,22 @@ class TwilioProvider:
         async with lane.enter():
             try:
                 return await call(**fields)
-            except ValueError as exc:  # to the SDK an empty 2xx is broken JSON
+            except ValueError as exc:  # the SDK reads an empty 2xx as broken JSON
                 raise ProviderTimedOut from exc
 
 
 def _twilios(tag: str) -> str:
-    """Twilio's name for a BCP 47 tag, if it has one."""
+    """Return Twilio's tag for a BCP 47 tag: with its region only if Twilio lists that region."""
     return tag if tag in _REGIONAL else tag.partition("-")[0]
 
 
 def has_whatsapp_sender(whatsapp: object) -> bool:
-    """Whether a service's `whatsapp` names one."""
+    """Whether the field `whatsapp` of a Verify Service names a sender."""
     return isinstance(whatsapp, dict) and bool(whatsapp.get("msg_service_sid"))
 
 
 def _require_sid(sid: object) -> Reference:
-    """A SID goes into paths, which the SDK does not escape."""
+    """Require the form of a SID, because the SDK puts SIDs into paths without escaping them."""
     if not isinstance(sid, str) or not _SID.fullmatch(sid):
         raise ProviderTimedOut
     return Reference(sid)

@@ -1,4 +1,4 @@
-"""What Twilio Lookup v2 knows of a number: https://www.twilio.com/docs/lookup/v2-api."""
+"""Number lookups by Twilio Lookup v2: https://www.twilio.com/docs/lookup/v2-api."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ if TYPE_CHECKING:
 
     from otp_app.phone import PhoneNumber
 
-IN_FLIGHT = 256  # looks; each is a connection
+IN_FLIGHT = 256  # number lookups; each has a connection
 
 _PACKAGES = {
     Concern.SIM_SWAP: "sim_swap",
     Concern.VOIP: "line_type_intelligence",
     Concern.PUMPING: "sms_pumping_risk",
 }
-"""Each has a price of its own, so only what is wanted is asked for."""
+"""The package for each concern. Each has its own price, so only the wanted ones are requested."""
 
 _NOT_PUMPED = frozenset({"US", "CA"})
-"""Where Twilio advises against asking, as nobody earns by messages there.
-https://www.twilio.com/docs/lookup/v2-api/sms-pumping-risk"""
+"""Countries for which Twilio advises against the pumping risk package: fraudsters earn nothing by
+messages to them. https://www.twilio.com/docs/lookup/v2-api/sms-pumping-risk"""
 
 log = structlog.get_logger(__name__)
 
 
 class TwilioLook:
-    """The SDK's own asynchronous client on a bounded transport."""
+    """Number lookups by the SDK's own asynchronous client, on a bounded transport."""
 
     name = "twilio"
 
@@ -55,19 +55,23 @@ class TwilioLook:
         self._lane = Lane(IN_FLIGHT, seconds)
 
     async def open(self) -> None:
-        """Connect the SDK to this event loop. Twilio is not asked."""
+        """Connect the SDK to this event loop, without a request to Twilio."""
         self._transport = TwilioTransport(IN_FLIGHT, self._deadlines)
         client = make_client(*self._credentials, self._transport)
         client.lookups.base_url = self._base_url
         self._numbers: Any = client.lookups.v2.phone_numbers
 
     async def aclose(self) -> None:
-        """Close the connections; a look that comes later is refused."""
+        """Close the connections. Later number lookups are refused."""
         self._lane.close()
         await self._transport.close()
 
     async def look(self, phone: PhoneNumber) -> Insight:
-        """Ask for the packages that are wanted of this number, if there are any."""
+        """Fetch the wanted packages for *phone*; without a request if none applies to it.
+
+        Raises:
+            ProviderError: the lookup failed.
+        """
         fields = self._fields(phone)
         if not fields:
             return Insight()
@@ -89,7 +93,7 @@ class TwilioLook:
                 return await self._numbers(phone.e164).fetch_async(fields=fields)
         except Refused as refused:
             raise LOOK.error(refused) from refused
-        except ValueError as exc:  # to the SDK an empty 2xx is broken JSON
+        except ValueError as exc:  # the SDK reads an empty 2xx as broken JSON
             raise ProviderTimedOut from exc
 
     def _fields(self, phone: PhoneNumber) -> str:
@@ -97,8 +101,8 @@ class TwilioLook:
         return ",".join(sorted(_PACKAGES[concern] for concern in self._wanted - unpumped))
 
 
-def _told(answer: Any, concern: Concern) -> Mapping[str, object]:  # noqa: ANN401 - likewise
-    """What a package says; nothing, where it was not asked for or has failed by itself."""
+def _told(answer: Any, concern: Concern) -> Mapping[str, object]:  # noqa: ANN401 - from `_fetch`
+    """The fields of a package; none if it was not requested or has an error of its own."""
     package = getattr(answer, _PACKAGES[concern])
     if not isinstance(package, dict):
         return {}
@@ -113,7 +117,7 @@ def _flag(value: object) -> bool | None:
 
 
 def _moment(value: object) -> datetime | None:
-    """An aware time, if it is one: RFC 3339, by the document."""
+    """The time in *value*, or None if it has no time zone. Twilio documents RFC 3339."""
     try:
         moment = datetime.fromisoformat(value) if isinstance(value, str) else None
     except ValueError:
@@ -122,7 +126,7 @@ def _moment(value: object) -> datetime | None:
 
 
 def _is_voip(kind: object) -> bool | None:
-    """A fixed one is at an address, as a landline is.
+    """Whether a line type is VoIP without an address. Fixed VoIP has one, as a landline has.
 
     https://www.twilio.com/docs/lookup/v2-api/line-type-intelligence
     """
@@ -130,9 +134,10 @@ def _is_voip(kind: object) -> bool | None:
 
 
 def _is_pumped(risk: Mapping[str, object]) -> bool | None:
-    """Blocked by Fraud Guard now, or of a carrier in the worst of the four documented categories.
+    """Whether Fraud Guard blocks the number now, or its carrier is in the worst risk category.
 
-    The score from 0 to 100 is left alone: Twilio does not say from where on it is high.
+    Twilio documents four categories. The score from 0 to 100 is not used, because Twilio does not
+    document which scores are high.
     """
     if not risk:
         return None

@@ -1,11 +1,12 @@
-"""Twilio's error codes in our terms.
+"""Error tables for Twilio's error codes.
 
-The codes: https://www.twilio.com/docs/api/errors, each with a page of its own such as
+The codes are listed at https://www.twilio.com/docs/api/errors. Each has a page of its own, such as
 https://www.twilio.com/docs/api/errors/60203.
 
-A row is for everybody, and counts for the circuit, if no choice of a caller changes it: the
-account, its traffic, Twilio's own failures. A request of ours has a number, a channel, a locale
-and, for texts, a template. A row that may be about one of these concerns that request alone.
+An error is `for_everybody`, and counts for the circuit breaker, if no choice of a caller changes
+it: the account, its traffic, Twilio's own failures. Our requests have a number, a channel, a locale
+and, for text messages, a template. An error that may be about one of these concerns that request
+alone.
 """
 
 from __future__ import annotations
@@ -42,29 +43,29 @@ _CHINA = "see what Twilio asks for before messages to China"
 
 _ANY: Rows = {
     **UNNAMED_ACCOUNT,
-    # The account, whatever is asked
+    # The account, for every request
     10001: ACCOUNT,  # not active
     20003: ACCOUNT,  # credentials
     20005: ACCOUNT,  # not active
     90010: ACCOUNT,  # not active
     575001: ACCOUNT,  # a trial that may not use Verify
     # The account's traffic
-    20429: THROTTLED,  # concurrent requests of the account; we use no rate limits of the Service
+    20429: THROTTLED,  # concurrent requests of the account; we set no rate limits in the Service
     25109: THROTTLED,  # burst limit of Verify
     # Twilio itself
     20500: UNAVAILABLE,
     20503: UNAVAILABLE,
 }
 
-_NO_TEMPLATE = rejected(Refusal.CHANNEL, _TEMPLATE)  # of texts alone: calls may pass
-_NO_TRANSLATION = language(rejected(Refusal.CHANNEL, _TRANSLATION))  # likewise, in a language
+_NO_TEMPLATE = rejected(Refusal.CHANNEL, _TEMPLATE)  # only texts have one: calls may succeed
+_NO_TRANSLATION = language(rejected(Refusal.CHANNEL, _TRANSLATION))  # of a text's template
 
 START = RefusalTable(
     "twilio.start",
     {
         **_ANY,
-        # Twilio answers a locale that it does not know with 404, and a Service that is gone too.
-        # The answer does not say which, so it concerns this request alone.
+        # A 404 stands for an unknown locale or for a deleted Service. The response does not tell
+        # the two apart, so the error concerns this request alone.
         NOT_FOUND: language(
             setting("check TWILIO_VERIFY_SERVICE_SID and OTP_LOCALE: Twilio does not know one")
         ),
@@ -73,12 +74,12 @@ START = RefusalTable(
         21219: rejected(Refusal.NUMBER, _TRIAL),  # a call
         21608: rejected(Refusal.NUMBER, _TRIAL),  # a text
         572005: rejected(Refusal.NUMBER, _TRIAL),  # a text, the verification is not completed
-        573005: rejected(Refusal.NUMBER, _TRIAL),  # a call, likewise
+        573005: rejected(Refusal.NUMBER, _TRIAL),  # a call, the verification is not completed
         60200: rejected(Refusal.NUMBER),  # invalid parameter: the number is the only free text
         60412: rejected(Refusal.NUMBER),  # Fraudulent Signup Prevention
         21614: rejected(Refusal.LANDLINE),  # not a mobile number
         60205: rejected(Refusal.LANDLINE),
-        # Its country
+        # The number's country
         21408: rejected(Refusal.COUNTRY),  # no permission for the region
         60220: rejected(Refusal.COUNTRY, _CHINA),
         60226: rejected(Refusal.COUNTRY, _CHINA),  # the message has no friendly name
@@ -86,31 +87,32 @@ START = RefusalTable(
         60605: rejected(Refusal.COUNTRY),  # geographic permissions
         # This channel
         21610: rejected(Refusal.CHANNEL),  # the person answered STOP to texts
-        60410: rejected(Refusal.CHANNEL),  # Fraud Guard holds texts to the prefix back for hours
-        60204: rejected(Refusal.CHANNEL, _FEATURE),  # of our requests a channel or the template
-        60214: rejected(Refusal.CHANNEL, _FEATURE),  # PSD2 does not call
-        60217: rejected(Refusal.CHANNEL, _FEATURE),  # the channel is not set up, as with e-mail
-        60222: rejected(Refusal.CHANNEL, _FEATURE),  # the channel's sender, documented for e-mail
+        60410: rejected(Refusal.CHANNEL),  # Fraud Guard blocks texts to the prefix for hours
+        60204: rejected(Refusal.CHANNEL, _FEATURE),  # not enabled: for us, a channel or a template
+        60214: rejected(Refusal.CHANNEL, _FEATURE),  # PSD2 has no calls
+        60217: rejected(Refusal.CHANNEL, _FEATURE),  # the channel is not set up, e-mail for example
+        60222: rejected(Refusal.CHANNEL, _FEATURE),  # no sender, documented for e-mail
         60223: rejected(Refusal.CHANNEL, _FEATURE),  # disabled in the Service
-        60227: _NO_TEMPLATE,  # the template does not support it
+        60227: _NO_TEMPLATE,  # the template does not support the channel
         60228: _NO_TEMPLATE,  # no such template
-        60408: _NO_TEMPLATE,  # a template where there is no text
+        60408: _NO_TEMPLATE,  # a template, which only texts take
         60550: rejected(Refusal.CHANNEL, _FEATURE),  # no channel can be selected
-        60602: rejected(Refusal.CHANNEL, _FEATURE),  # an application hash where there is no text
+        60602: rejected(Refusal.CHANNEL, _FEATURE),  # an application hash, for texts only
         68008: rejected(Refusal.CHANNEL, _FEATURE),  # no sender or template for WhatsApp
         # The language, on this channel
         60201: _NO_TRANSLATION,  # the translation is not approved
-        60224: _NO_TRANSLATION,  # its words want substitutions, which differ
+        60224: _NO_TRANSLATION,  # the translation needs other substitutions than we send
         60229: _NO_TRANSLATION,  # no such translation
         60252: _NO_TRANSLATION,  # no template fits
-        60331: language(rejected(Refusal.CHANNEL, _SPOKEN)),  # a call cannot be spoken in it
-        # The number, too often. After five messages, or five wrong codes, Twilio keeps it back
-        # until the code expires, up to ten minutes. A wait of seconds would be a false promise.
+        60331: language(rejected(Refusal.CHANNEL, _SPOKEN)),  # Twilio cannot speak the language
+        # Too many requests for the number. After five messages or five wrong codes Twilio refuses
+        # the number until the code expires, up to ten minutes. A wait of seconds would be a false
+        # promise.
         60202: BUSY,
         60203: BUSY,
         60212: BUSY,  # concurrent requests for the number
-        # A setting of the Service. Both may concern all requests, yet neither is about the account,
-        # and Twilio's documents do not say that every channel and country gets it.
+        # A setting of the Service. Both errors may concern all requests. Still, neither is about
+        # the account, and Twilio does not document that every channel and country gets them.
         60206: setting("switch PSD2 off in the Verify Service"),
         60243: setting("switch custom messages off in the Verify Service"),
     },
@@ -118,7 +120,7 @@ START = RefusalTable(
 )
 
 CHECK_OUTCOMES: Mapping[Hashable, CheckOutcome] = {
-    NOT_FOUND: CheckOutcome.EXPIRED,  # expired, approved, canceled or never there
+    NOT_FOUND: CheckOutcome.EXPIRED,  # expired, approved, canceled or unknown
     60202: CheckOutcome.EXHAUSTED,
 }
 CHECK = RefusalTable("twilio.check", _ANY, unlisted=UNCLEAR)
@@ -129,17 +131,18 @@ LOOK = RefusalTable("twilio.look", _ANY)
 
 SERVICE = RefusalTable(
     "twilio.service",
-    # No caller has part in this request, so the status tells enough.
+    # Nothing in this request comes from a caller, so the status is enough to blame the account.
     {**_ANY, 401: ACCOUNT, 402: ACCOUNT, 403: ACCOUNT, 404: ACCOUNT, NOT_FOUND: ACCOUNT},
 )
 
 CHECK_STATUSES: Mapping[object, CheckOutcome] = {
     "approved": CheckOutcome.APPROVED,
-    "pending": CheckOutcome.MISMATCH,  # a wrong code is no error to Twilio
+    "pending": CheckOutcome.MISMATCH,  # Twilio reports a wrong code by a 2xx
     "max_attempts_reached": CheckOutcome.EXHAUSTED,
     "canceled": CheckOutcome.EXPIRED,
     "deleted": CheckOutcome.EXPIRED,
     "failed": CheckOutcome.EXPIRED,
     "expired": CheckOutcome.EXPIRED,
 }
-"""`status` in a 2xx to a check. https://www.twilio.com/docs/verify/api/verification-check"""
+"""Outcomes by the `status` in the 2xx response to a check.
+https://www.twilio.com/docs/verify/api/verification-check"""

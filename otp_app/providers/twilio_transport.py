@@ -1,8 +1,8 @@
-"""The SDK's asynchronous HTTP client with what it lacks: bounds.
+"""The Twilio SDK's asynchronous HTTP client, with bounds added.
 
-As delivered it ignores its timeout and even switches aiohttp's off
-(https://github.com/twilio/twilio-python/issues/925), reads answers of any length, warns of
-aiohttp's deprecations, and drops `Retry-After`.
+The SDK's own client ignores its timeout and even disables aiohttp's
+(https://github.com/twilio/twilio-python/issues/925), reads responses of any length, causes
+deprecation warnings of aiohttp, and drops `Retry-After`.
 """
 
 from __future__ import annotations
@@ -32,18 +32,20 @@ if TYPE_CHECKING:
 
 
 class TwilioTransport(AsyncTwilioHttpClient):
-    """Bound to the event loop it is made on. One request goes out once, and to `url` alone.
+    """Sends each request once, to its `url` alone, within bounds of time and size.
 
-    It raises `Refused` and our own errors instead of answering with what is not a 2xx.
+    The transport is bound to the event loop that it is made on. For a response that is not a 2xx
+    it raises `Refused` or an `OtpError`.
     """
 
     def __init__(self, connections: int, deadlines: Deadlines) -> None:
-        super().__init__(pool_connections=False)  # its own pool has no bounds
+        super().__init__(pool_connections=False)  # the SDK's own pool has no bounds
         self._pool = ClientSession(
             connector=TCPConnector(limit=connections),
             timeout=ClientTimeout(total=deadlines.send, connect=deadlines.connect),
         )
-        # It would ask again by GET where a connection closes without an answer: a look has a price.
+        # aiohttp would repeat a GET whose connection closes without a response. Each number lookup
+        # is a GET and has a price.
         self._pool._retry_connection = False  # noqa: SLF001 - aiohttp has no public way
 
     async def close(self) -> None:
@@ -59,14 +61,14 @@ class TwilioTransport(AsyncTwilioHttpClient):
         headers: dict[str, str] | None = None,
         auth: tuple[str, str] | None = None,
         timeout: float | None = None,  # noqa: ARG002, ASYNC109 - the SDK's signature; never given
-        allow_redirects: bool = False,  # noqa: ARG002, FBT001, FBT002 - likewise
+        allow_redirects: bool = False,  # noqa: ARG002, FBT001, FBT002 - the SDK's signature
     ) -> Response:
-        """Send, and return a 2xx whose body an SDK can read.
+        """Send the request, and return a 2xx whose body the SDK can read.
 
         Raises:
             Refused: the status is not 2xx.
             ProviderNotReached: the request certainly never left.
-            ProviderTimedOut: it may have.
+            ProviderTimedOut: the request may have left, and there is no usable response.
         """
         if auth:
             headers = {**(headers or {}), "Authorization": encode_basic_auth(*auth)}
@@ -75,7 +77,7 @@ class TwilioTransport(AsyncTwilioHttpClient):
                 method, url, params=params, data=data, headers=headers, allow_redirects=False
             ) as answer:
                 body = await _read(answer.content)
-        except (ClientConnectorError, ConnectionTimeoutError) as exc:  # also DNS and TLS
+        except (ClientConnectorError, ConnectionTimeoutError) as exc:  # and DNS, TLS
             raise ProviderNotReached from exc
         except (ClientError, TimeoutError) as exc:
             raise ProviderTimedOut from exc
@@ -84,14 +86,14 @@ class TwilioTransport(AsyncTwilioHttpClient):
 
 
 def make_client(account_sid: str, auth_token: str, transport: TwilioTransport) -> Client:
-    """The SDK's client on *transport*."""
+    """Return the SDK's client on *transport*."""
     client = Client(account_sid, auth_token, http_client=transport)  # type: ignore[no-untyped-call]
     client.region = client.edge = None  # TWILIO_REGION and _EDGE would rewrite the base URLs
     return client
 
 
 async def _read(content: StreamReader) -> bytes:
-    """The body up to one byte too many, which says that there is more."""
+    """Read the body, but at most `MAX_BODY` + 1 bytes. The last one shows that it is too long."""
     body = bytearray()
     while len(body) <= MAX_BODY and (chunk := await content.read(MAX_BODY + 1 - len(body))):
         body += chunk

@@ -1,4 +1,4 @@
-"""Codes by Vonage Verify v2: https://developer.vonage.com/en/api/verify.v2."""
+"""Adapter for Vonage Verify v2: https://developer.vonage.com/en/api/verify.v2."""
 
 from __future__ import annotations
 
@@ -52,22 +52,22 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-THREADS, WAITING = 8, 16  # of a lane
+THREADS, WAITING = 8, 16  # of each bulkhead
 
 log = structlog.get_logger(__name__)
 
 
 class VonageProvider:
-    """The official SDK, which blocks, in threads.
+    """The Verify API by the official SDK, whose blocking calls run in threads.
 
-    A number has one request at a time, a workflow of steps with a code each.
+    A number has one request at a time: a workflow of steps, each with its own code.
     """
 
     name = "vonage"
     code_length = CODE_LENGTH
-    one_request_per_number = True  # any other start is a 409, "concurrent"
-    max_attempts = 3  # "The PIN code can be retried a maximum of three times", says the document
-    shares_codes = False  # a number that it is verifying gets a 409
+    one_request_per_number = True  # a second start gets a 409, "concurrent"
+    max_attempts = 3  # "The PIN code can be retried a maximum of three times", says the API's page
+    shares_codes = False  # a second start gets a 409, not the first one's code
 
     def __init__(
         self,
@@ -99,7 +99,11 @@ class VonageProvider:
         self._cancel_window = CancelWindow()
 
     async def open(self) -> None:
-        """Check the settings. Vonage itself is not asked: it has no request without a price."""
+        """Check the settings, without a request to Vonage, because each one has a price.
+
+        Raises:
+            ProviderMisconfigured: the settings cannot be used.
+        """
         try:
             auth = self._auth()
             template = request_template(self._brand, self._locale)
@@ -114,34 +118,34 @@ class VonageProvider:
         self._verify = make_client(auth, self._base_url, self._adapter).verify
 
     async def aclose(self) -> None:
-        """End the threads and close the connections; a call that comes later is refused."""
+        """End the threads and close the connections. Later calls are refused."""
         await self._sends.aclose()
         await self._checks.aclose()
         self._adapter.close()
 
     async def start(self, to: PhoneNumber, channel: Channel, language: str = "") -> Reference:
-        """Begin a request: of a message or a call, or of a text that a call can follow."""
+        """Start a request with one message or call, or with a text that a call may follow."""
         request = self._workflows.request(to, channel, language)
         return await self._start(request, channel, _after(self._deadlines.send))
 
     async def resend(
         self, reference: Reference, to: PhoneNumber, channel: Channel, language: str = ""
     ) -> Reference:
-        """Take the request's next step, a call, or else put a new request in its place."""
+        """Take the request's next step if it is a call, else replace the request by a new one."""
         until = _after(self._deadlines.send)
         if channel is Channel.VOICE and await self._next(reference, until):
             return reference
         request = self._workflows.request(to, channel, language)
         try:
             await self._cancel(reference, self._sends, until)
-        except ProviderTimedOut as exc:  # whatever became of it, it sent nothing
+        except ProviderTimedOut as exc:  # a cancel sends nothing, whatever its outcome
             raise ProviderNotReached(for_everybody=exc.for_everybody) from exc
         try:
             return await self._start(request, channel, until)
         except ProviderTimedOut as exc:
             raise ResendTimedOut(for_everybody=exc.for_everybody) from exc
         except NumberBusy as exc:
-            if exc.reference == reference:  # too late to cancel it
+            if exc.reference == reference:  # too late to cancel the old request
                 raise ProviderRejected(Refusal.CHANNEL) from exc
             raise
 
@@ -151,7 +155,7 @@ class VonageProvider:
         to: PhoneNumber,  # noqa: ARG002 - a request has one number
         code: str,
     ) -> CheckOutcome:
-        """Approved is one status of exactly this request."""
+        """Check *code*. Only the status "completed" of exactly this request approves."""
         call = partial(self._verify.check_code, require_request_id(reference), code)
         try:
             answer = await self._call(self._checks, call, _after(self._deadlines.check))
@@ -164,7 +168,7 @@ class VonageProvider:
         return CheckOutcome.APPROVED
 
     async def cancel(self, reference: Reference) -> None:
-        """Cancel; what Vonage no longer knows is over."""
+        """Cancel the request. One that Vonage does not know any more is already over."""
         await self._cancel(reference, self._checks, _after(self._deadlines.check))
 
     async def _start(self, request: Request, channel: Channel, until: float) -> Reference:
@@ -182,7 +186,7 @@ class VonageProvider:
         return reference
 
     async def _next(self, reference: Reference, until: float) -> bool:
-        """Take the next step of the workflow, if it has one."""
+        """Take the next step of the workflow. Return whether there was one."""
         call = partial(self._verify.trigger_next_workflow, require_request_id(reference))
         try:
             await self._call(self._sends, call, until)
@@ -204,7 +208,7 @@ class VonageProvider:
     async def _call(self, lane: ThreadLane, call: Callable[[], T], until: float) -> T:
         try:
             return await lane.run(call, until)
-        except (TypeError, ValueError) as exc:  # an empty 2xx, or one without what was asked
+        except (TypeError, ValueError) as exc:  # an empty 2xx, or one without the expected fields
             raise ProviderTimedOut from exc
 
 

@@ -1,4 +1,4 @@
-"""The official client, set up: with the right credentials, a token that lasts, and our adapter."""
+"""Sets up the official Vonage client: credentials, a cached token, and our HTTP adapter."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from vonage import Auth, HttpClientOptions, Vonage
 if TYPE_CHECKING:
     from otp_app.providers.vonage_transport import VonageAdapter
 
-TOKEN_LIFE = 600.0  # seconds; the SDK's tokens are good for 900
+TOKEN_LIFE = 600.0  # seconds; the SDK's tokens are valid for 900
 
 
 class TokenCachingAuth(Auth):
-    """Signs once in ten minutes: the SDK takes 43 ms of processor time to sign each request.
+    """Signs a token once in ten minutes. The SDK would sign each request: 43 ms of CPU time each.
 
-    Counted by the clock that the token's own times come from, so that one set back makes a new one.
+    The age of a token is measured by the wall clock, which the token's own times come from. A clock
+    that was set back therefore leads to a new token.
     """
 
     def __init__(self, application_id: str, private_key: str) -> None:
@@ -29,7 +30,7 @@ class TokenCachingAuth(Auth):
         self._signed_at = 0.0
 
     def generate_application_jwt(self, claims: dict[str, object] | None = None) -> bytes:
-        """The token in use, or a new one in its place."""
+        """Return the cached token, or sign a new one if it is too old."""
         with self._lock:
             if not 0 <= time.time() - self._signed_at < TOKEN_LIFE:
                 self._token = super().generate_application_jwt(claims or {})
@@ -40,32 +41,32 @@ class TokenCachingAuth(Auth):
 def make_auth(
     api_key: str | None, api_secret: str | None, application_id: str | None, private_key: str | None
 ) -> Auth:
-    """The application's credentials if they are there, else the account's.
+    """Return the application's credentials if both are set, else the account's.
 
     Raises:
-        VonageError, PyJWTError, ValueError, OSError: they cannot be used.
+        VonageError, PyJWTError, ValueError, OSError: the credentials cannot be used.
     """
     if not application_id or not private_key:
         return Auth(api_key=api_key, api_secret=api_secret)
     auth = TokenCachingAuth(application_id, private_key)
-    auth.generate_application_jwt()  # a key that cannot sign is better found now
+    auth.generate_application_jwt()  # fails now, at start-up, if the key cannot sign
     return auth
 
 
 def make_client(auth: Auth, base_url: str, adapter: VonageAdapter) -> Vonage:
-    """The SDK's client on *adapter*."""
-    # The SDK posts again as often as its *option* pool_maxsize says, if a connection drops: the
-    # adapter keeps that from it, and has a pool of its own.
+    """Return the SDK's client on *adapter*."""
+    # If a connection drops, the SDK's own adapter posts again, up to `pool_maxsize` times. Our
+    # adapter replaces it, and has its own pool.
     options = HttpClientOptions(api_host=urlsplit(base_url).netloc, max_retries=0, pool_maxsize=1)
     client = Vonage(auth, options)
-    session = client.http_client._session  # noqa: SLF001 - there is no public way to its adapters
+    session = client.http_client._session  # noqa: SLF001 - the SDK has no public way to it
     session.trust_env = False  # a .netrc or a proxy of the environment would get the credentials
     session.mount("https://", adapter)
     return client
 
 
 def _pem(private_key: str) -> str:
-    r"""A key in any form that settings hold it in: PEM, PEM on one line with `\n`, or a path."""
+    r"""Return the PEM of a key given as PEM, as PEM on one line with `\n`, or as a path."""
     if "-----BEGIN" in private_key:
         return private_key.replace("\\n", "\n")
     return Path(private_key).read_text()

@@ -1,4 +1,4 @@
-"""What Vonage Identity Insights knows of a number.
+"""Number lookups by Vonage Identity Insights.
 
 https://developer.vonage.com/en/api/identity-insights
 """
@@ -41,13 +41,17 @@ T = TypeVar("T", CarrierInsightResponse, SimSwapInsightResponse)
 THREADS, WAITING = 8, 16
 
 PURPOSE = "FraudPreventionAndDetection"
-"""What operators are told; the application's network profile must have it, says the document."""
+"""The purpose that mobile operators get. Vonage's documentation requires that the application's
+network profile has it."""
 
 log = structlog.get_logger(__name__)
 
 
 class VonageLook:
-    """The official SDK, which blocks, in threads. It takes an application's key only."""
+    """Number lookups by the official SDK, whose blocking calls run in threads.
+
+    Only an application's key works, not the account's API key and secret.
+    """
 
     name = "vonage"
 
@@ -67,7 +71,11 @@ class VonageLook:
         self._lane = ThreadLane("vonage-look", THREADS, WAITING)
 
     async def open(self) -> None:
-        """Check the key. Vonage itself is not asked: it has no request without a price."""
+        """Check the key, without a request to Vonage, because each one has a price.
+
+        Raises:
+            ProviderMisconfigured: the key cannot be used.
+        """
         try:
             auth = self._auth()
         except (VonageError, PyJWTError, ValueError, OSError) as exc:
@@ -77,12 +85,16 @@ class VonageLook:
         self._insights = make_client(auth, self._base_url, self._adapter).identity_insights
 
     async def aclose(self) -> None:
-        """End the threads and close the connections; a look that comes later is refused."""
+        """End the threads and close the connections. Later number lookups are refused."""
         await self._lane.aclose()
         self._adapter.close()
 
     async def look(self, phone: PhoneNumber) -> Insight:
-        """Ask for the insights that are wanted of this number."""
+        """Fetch the wanted insights for *phone*.
+
+        Raises:
+            ProviderError: the lookup failed.
+        """
         told = await self._ask(phone)
         swap = _told(told.sim_swap, Concern.SIM_SWAP)
         carrier = _told(told.original_carrier, Concern.VOIP)
@@ -101,13 +113,13 @@ class VonageLook:
             answer = await self._lane.run(partial(self._insights.requests, request), until)
         except Refused as refused:
             raise LOOK.error(refused) from refused
-        except (TypeError, ValueError, VonageError) as exc:  # not the answer that is documented
+        except (TypeError, ValueError, VonageError) as exc:  # not the documented response
             raise ProviderTimedOut from exc
         return answer.insights
 
 
 def _request(wanted: frozenset[Concern], recent: timedelta) -> InsightsRequest:
-    """Each insight has a price of its own, so only what is wanted is asked for."""
+    """Return a request for the wanted insights only, because each has its own price."""
     hours = round(recent.total_seconds() / 3600)
     return InsightsRequest(
         sim_swap=SimSwapInsight(period=hours) if Concern.SIM_SWAP in wanted else None,
@@ -116,7 +128,7 @@ def _request(wanted: frozenset[Concern], recent: timedelta) -> InsightsRequest:
 
 
 def _told(insight: T | None, concern: Concern) -> T | None:
-    """The insight, unless it was not asked for or has failed by itself."""
+    """Return the insight, or None if it was not requested or has an error of its own."""
     if insight is None or insight.status.code == "OK":
         return insight
     log.warning("look.untold", of=concern.value, why=insight.status.code)

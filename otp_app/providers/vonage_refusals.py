@@ -1,11 +1,13 @@
-"""Vonage's problems in our terms.
+"""Error tables for Vonage's problem responses.
 
-All of them: https://developer.vonage.com/en/api/verify.v2, in the form of RFC 9457. Their hosts and
-details vary, so the status counts, and the last word of `type` where that is not enough.
+The problems are listed at https://developer.vonage.com/en/api/verify.v2 and have the form of
+RFC 9457. The host in their `type` and their `detail` vary, so a row is found by the status, and by
+the last word of `type` if the status is not enough.
 
-A row is for everybody, and counts for the circuit, if no choice of a caller changes it: the
-account, its traffic, Vonage's own failures. A request of ours has a number, a channel, a locale
-and, for texts, a template. A row that may be about one of these concerns that request alone.
+An error is `for_everybody`, and counts for the circuit breaker, if no choice of a caller changes
+it: the account, its traffic, Vonage's own failures. Our requests have a number, a channel, a locale
+and, for text messages, a template. An error that may be about one of these concerns that request
+alone.
 """
 
 from __future__ import annotations
@@ -46,28 +48,29 @@ _OF_THE_LANGUAGE = {"locale", "template_id"}
 _OF_THE_CHANNEL = {"workflow", "channel", "from"}
 
 _ANY: Rows = {
-    401: ACCOUNT,  # credentials, whatever it is called
+    401: ACCOUNT,  # credentials, under any name
     402: ACCOUNT,  # balance
-    # A 403 with another name may be about a channel or the template.
+    # A 403 with a name that is not here may be about a channel or the template.
     (403, UNNAMED): ACCOUNT,
     (403, "unprovisioned"): ACCOUNT,
     (403, "account-suspended"): ACCOUNT,
     (403, "invalid-api-key"): ACCOUNT,
     429: THROTTLED,  # requests of the account in a second
 }
-"""https://developer.vonage.com/en/api-errors"""
+"""Errors of every operation: https://developer.vonage.com/en/api-errors"""
 
 
 def _running(refused: Refused) -> NumberBusy:
-    """409 to a start: its body names the request that has the number."""
+    """Return the error for a 409 to a start, whose body names the request that has the number."""
     request_id = refused.problem.get("request_id")
     return NumberBusy(str(request_id) if is_request_id(request_id) else None)
 
 
 def _invalid_parameters(refused: Refused) -> Row:
-    """422: the parameter that is to blame decides; the number, where that is not clear.
+    """Return the row for a 422 by the parameters that it names. By default the number is at fault.
 
-    `invalid_parameters` is a list in the document, one object in the fixtures of Vonage's own SDKs.
+    `invalid_parameters` is a list in the documentation, but one object in the fixtures of Vonage's
+    own SDKs.
     """
     blamed = refused.problem.get("invalid_parameters")
     items = blamed if isinstance(blamed, list) else [blamed]
@@ -77,7 +80,7 @@ def _invalid_parameters(refused: Refused) -> Row:
         return rejected(Refusal.CHANNEL, _SENDER)
     if not names or not names <= _SETTINGS | _OF_THE_LANGUAGE:
         return rejected(Refusal.NUMBER)
-    if "template_id" in names:  # there is none, or it has nothing in this language
+    if "template_id" in names:  # no such template, or it has no fragment in this language
         return language(rejected(Refusal.CHANNEL, _TEMPLATE))
     if "locale" in names:
         return language(setting("set OTP_LOCALE to a language that Vonage has"))
@@ -88,10 +91,10 @@ START = RefusalTable(
     "vonage.start",
     {
         **_ANY,
-        (403, "forbidden"): rejected(Refusal.CHANNEL, _TEMPLATE),  # texts alone have a template
+        (403, "forbidden"): rejected(Refusal.CHANNEL, _TEMPLATE),  # only texts have a template
         (NOT_FOUND, "template-not-found"): rejected(Refusal.CHANNEL, _TEMPLATE),
         (NOT_FOUND, "template-fragment-not-found"): language(rejected(Refusal.CHANNEL, _FRAGMENT)),
-        NOT_FOUND: language(setting(_ADDRESS)),  # perhaps the template, or one of its languages
+        NOT_FOUND: language(setting(_ADDRESS)),  # or the template, or one of its languages
         CONFLICT: Row(_running),
         412: rejected(Refusal.NUMBER),  # the number's network is not supported
         422: _invalid_parameters,
@@ -100,11 +103,11 @@ START = RefusalTable(
 )
 
 NEXT = RefusalTable("vonage.next", _ANY, unlisted=rejected(Refusal.CHANNEL))
-NO_NEXT = frozenset({NOT_FOUND, CONFLICT})  # the request is over, has no more steps, or not now
+NO_NEXT = frozenset({NOT_FOUND, CONFLICT})  # over, no further step, or not possible at the moment
 
 CHECK_OUTCOMES: Mapping[Hashable, CheckOutcome] = {
     (400, "invalid-code"): CheckOutcome.MISMATCH,
-    NOT_FOUND: CheckOutcome.EXPIRED,  # verified already, over or never there
+    NOT_FOUND: CheckOutcome.EXPIRED,  # already verified, over or unknown
     410: CheckOutcome.EXHAUSTED,
 }
 CHECK = RefusalTable(
@@ -112,7 +115,7 @@ CHECK = RefusalTable(
     {
         **_ANY,
         403: ACCOUNT,  # a check has no channel and no template
-        CONFLICT: UNCLEAR,  # this step takes no code, or none at this moment
+        CONFLICT: UNCLEAR,  # this step takes no code, or takes none at the moment
     },
     unlisted=UNCLEAR,
 )
@@ -121,7 +124,7 @@ CANCEL = RefusalTable(
     "vonage.cancel",
     {
         **_ANY,
-        NOT_FOUND: rejected(Refusal.CHANNEL),  # while its window is not open; later it is over
+        NOT_FOUND: rejected(Refusal.CHANNEL),  # too early, see `CancelWindow`
         CONFLICT: rejected(Refusal.CHANNEL),
     },
 )

@@ -1,4 +1,4 @@
-"""What Vonage is asked for: workflows of steps, each with a code of its own."""
+"""Requests to Vonage: workflows of steps, each of which sends its own code."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ if TYPE_CHECKING:
 CODE_LENGTH = 6  # digits; by default Vonage sends four
 
 CHANNEL_TIMEOUT = 900
-"""Seconds until Vonage takes the next step of a workflow by itself, the longest it allows. A code
-lives 600 s here, so a call is only ever made because the person asked for it."""
+"""Seconds until Vonage takes the next step of a workflow by itself. 900 is the longest that Vonage
+allows. A code lives for 600 s in this app, so a call is only made because the person asked for
+it."""
 
 LOCALES = (
     "en-us", "en-gb", "en-au", "en-in", "es-es", "es-mx", "es-us", "fr-fr", "de-de", "it-it",
     "pt-br", "pt-pt", "nl-nl", "ru-ru", "cs-cz", "da-dk", "hi-in", "id-id", "ar-xa", "zh-cn",
 )  # fmt: skip
-"""What Vonage both writes and speaks by its own templates; the first of a language stands for it.
-https://developer.vonage.com/en/verify/guides/verify-v2-languages"""
+"""Locales that Vonage's own templates have both for text and for speech. The first locale of a
+language is its default. https://developer.vonage.com/en/verify/guides/verify-v2-languages"""
 
 _REQUEST_ID = re.compile("[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
 class Request(VerifyRequest):
-    """The SDK's, with what it lacks: templates, and languages past the first thirteen."""
+    """The SDK's request, extended by templates and by languages that the SDK does not list."""
 
     locale: str  # type: ignore[assignment]
     template_id: str | None = None
@@ -43,10 +44,10 @@ Step = SmsChannel | VoiceChannel | WhatsappChannel
 
 
 def request_template(brand: str, locale: str) -> Request:
-    """What all requests have in common.
+    """Return the part that all requests have in common, without steps.
 
     Raises:
-        ValueError: the SDK does not take this brand, or Vonage does not speak this language.
+        ValueError: the SDK does not accept *brand*, or Vonage does not have the language.
     """
     spoken = nearest(locale)
     if spoken is None:
@@ -62,14 +63,14 @@ def request_template(brand: str, locale: str) -> Request:
 
 @dataclass(frozen=True)
 class Workflows:
-    """Makes requests.
+    """Makes the requests to start a verification.
 
     Attributes:
-        template: what all have in common.
-        languages: those that Vonage refused, by channel.
-        whatsapp_from: the operator's WhatsApp Business number, digits only, where there is one.
-        template_id: of the operator's own words for texts.
-        calls: whether a text may be followed by a call.
+        template: the part that all requests have in common.
+        languages: the languages that Vonage refused, by channel.
+        whatsapp_from: the operator's WhatsApp Business number, digits only, or None.
+        template_id: the id of the operator's own template for text messages, or None.
+        calls: whether a call may follow a text message.
     """
 
     template: Request
@@ -79,29 +80,29 @@ class Workflows:
     calls: bool
 
     def request(self, to: PhoneNumber, channel: Channel, language: str = "") -> Request:
-        """A request to *to*, in *language* if Vonage speaks it and has not refused it lately.
+        """Return a request to *to*, in *language* if Vonage has it and has not refused it lately.
 
-        The template's locale stays where it is as near.
+        The template's locale is kept if it is as near to *language*.
 
         Raises:
             ProviderRejected: a request to this number, or by this channel, cannot be made.
         """
         try:
             steps = self._steps(to.digits, channel)
-        except ValidationError as exc:  # the SDK wants seven digits at least
+        except ValidationError as exc:  # the SDK requires seven digits at least
             raise ProviderRejected(Refusal.NUMBER) from exc
         nearest_locale = nearest(language, self.template.locale) or self.template.locale
         locale = self.languages.usable(channel, nearest_locale)
-        own_words = self.template_id if channel is Channel.SMS else None  # of texts, says Vonage
+        own_words = self.template_id if channel is Channel.SMS else None  # Vonage: texts only
         return self.template.model_copy(
             update={"workflow": steps, "locale": locale, "template_id": own_words}
         )
 
     def _steps(self, to: str, channel: Channel) -> list[Step]:
-        """The message asked for, and what the person can have next in the same request.
+        """Return the step that was asked for, and the next one that the same request allows.
 
-        Nothing comes after WhatsApp. Many people do not have it, and Vonage does not say that it
-        waits for the time of a step whose message has failed: a call would come by itself.
+        No step follows WhatsApp. Many people do not have it, and Vonage does not document that a
+        step whose message failed still takes its full time: a call might come unasked.
         """
         match channel:
             case Channel.SMS if self.calls:
@@ -114,29 +115,34 @@ class Workflows:
                 return [self._whatsapp(to)]
 
     def _whatsapp(self, to: str) -> WhatsappChannel:
-        if self.whatsapp_from is None:  # it is not set up any more
+        if self.whatsapp_from is None:  # WhatsApp is not set up any more
             raise ProviderRejected(Refusal.CHANNEL)
         to = VoiceChannel(to=to).to
-        # Not validated: the SDK takes numbers of eleven digits at most for the sender's.
+        # Not validated, because the SDK accepts sender numbers of eleven digits at most.
         return WhatsappChannel.model_construct(to=to, from_=self.whatsapp_from)
 
 
 def is_request_id(value: object) -> bool:
-    """Whether it can be a request's id, a UUID."""
+    """Whether *value* has the form of a request's id, which is a UUID."""
     return isinstance(value, str) and _REQUEST_ID.fullmatch(value) is not None
 
 
 def require_request_id(value: str) -> Reference:
-    """A request's id, fit for a path: the SDK escapes nothing."""
+    """Require the form of a request's id, because the SDK puts it into paths without escaping it.
+
+    Raises:
+        ProviderTimedOut: *value* is not a request's id.
+    """
     if not is_request_id(value):
         raise ProviderTimedOut
     return Reference(value)
 
 
 def nearest(tag: str, preferred: str = "") -> str | None:
-    """What Vonage speaks for a tag such as `en-GB`, None if it does not speak the language.
+    """Return Vonage's locale for a tag such as `en-GB`, or None if Vonage lacks the language.
 
-    For a region it lacks that is *preferred*, or the language's first.
+    For a region that Vonage lacks, the locale is *preferred* if it has the same language, else the
+    language's first.
     """
     wanted = tag.lower()
     language = wanted.partition("-")[0] + "-"

@@ -1,7 +1,7 @@
-"""The HTTP adapter that the Vonage SDK's session needs: bounds.
+"""An HTTP adapter that adds bounds to the Vonage SDK's session.
 
-As delivered the SDK waits for ever, follows redirects, posts again up to ten times when a
-connection closes without an answer, and reads answers of any length.
+By itself the SDK waits for ever, follows redirects, posts again up to ten times when a connection
+closes without a response, and reads responses of any length.
 https://github.com/Vonage/vonage-python-sdk/blob/main/http_client/src/vonage_http_client/http_client.py
 """
 
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
 
     from otp_app.providers.lanes import Deadlines
 
-CONNECTIONS = 20  # kept open; there are fewer threads than that
+CONNECTIONS = 20  # kept open; there are fewer threads
 
 
 class VonageAdapter(HTTPAdapter):
-    """Sends once, to `base_url` alone, within bounds of time and size.
+    """Sends each request once, to `base_url` alone, within bounds of time and size.
 
-    It raises `Refused` and our own errors instead of answering with what is not a 2xx. Its answers
+    For a response that is not a 2xx the adapter raises `Refused` or an `OtpError`. Its responses
     set no cookies.
     """
 
@@ -41,20 +41,20 @@ class VonageAdapter(HTTPAdapter):
         self._deadlines = deadlines
 
     def send(self, request: PreparedRequest, *_args: Any, **options: Any) -> Response:  # noqa: ANN401
-        """Send, and return a 2xx whose body an SDK can read.
+        """Send the request, and return a 2xx whose body the SDK can read.
 
         Raises:
             Refused: the status is not 2xx.
             ProviderNotReached: the request certainly never left.
-            ProviderTimedOut: it may have.
+            ProviderTimedOut: the request may have left, and there is no usable response.
         """
         until = time.monotonic() + self._deadlines.send
-        request.url = str(request.url).replace("https", self._scheme, 1)  # all the SDK writes
+        request.url = str(request.url).replace("https", self._scheme, 1)  # the SDK writes https
         options |= {"stream": True, "timeout": (self._deadlines.connect, self._deadlines.silence)}
         try:
             response = super().send(request, **options)
             body = _read(response.raw, until)
-        except (OSError, HTTPError) as exc:  # those of requests, and of urllib3 for the body
+        except (OSError, HTTPError) as exc:  # raised by requests, and by urllib3 for the body
             raise (ProviderNotReached if _never_left(exc) else ProviderTimedOut) from exc
         require_answer(response.status_code, body, response.headers.get("Retry-After", ""))
         response.raw = BytesIO(body)
@@ -62,7 +62,7 @@ class VonageAdapter(HTTPAdapter):
 
 
 def _read(raw: HTTPResponse, until: float) -> bytes:
-    """The body up to one byte too many, which says that there is more."""
+    """Read the body, but at most `MAX_BODY` + 1 bytes. The last one shows that it is too long."""
     body = bytearray()
     try:
         while len(body) <= MAX_BODY and (
@@ -72,11 +72,11 @@ def _read(raw: HTTPResponse, until: float) -> bytes:
             if time.monotonic() >= until:
                 raise ProviderTimedOut
     finally:
-        raw.close()  # the connection too, unless it is back in the pool, its answer read to the end
+        raw.close()  # closes the connection, unless the whole body was read: then it is pooled
     return bytes(body)
 
 
 def _never_left(exc: Exception) -> bool:
-    """Whether no connection came about: no address, refused, no answer, no trust."""
+    """Whether there was no connection: by DNS, a refusal, a timeout or a failure of TLS."""
     reason = getattr(exc.args[0], "reason", None) if exc.args else None
     return isinstance(exc, ConnectTimeout | SSLError) or isinstance(reason, NewConnectionError)

@@ -1,1 +1,1 @@
-"""How the pages look to be the team's own: name, logo, colours, radius, links."""
+"""The team's branding of the pages: name, logo, colours, radius and links."""

@@ -1,4 +1,4 @@
-"""Colours: how well one is seen on another, and the same hue in another lightness."""
+"""Colours: the contrast of two, and one hue in another lightness."""
 
 from __future__ import annotations
 
@@ -28,11 +28,11 @@ _LMS_TO_LINEAR = (
     (-1.2684380046, 2.6097574011, -0.3413193965),
     (-0.0041960863, -0.7034186147, 1.7076147010),
 )
-_FADES = 32  # steps in which a colour that no screen shows loses its chroma
+_FADES = 32  # steps of chroma, from full to none, to find a colour that sRGB has
 
 
 class Colour(NamedTuple):
-    """A colour of sRGB, in parts of 0 to 255."""
+    """A colour of sRGB, each part from 0 to 255."""
 
     red: int
     green: int
@@ -43,10 +43,10 @@ class Colour(NamedTuple):
 
 
 def parse(text: str) -> Colour:
-    """The colour *text* names, in three or six hexadecimal digits, with or without a `#`.
+    """Return the colour in *text*: three or six hexadecimal digits, with or without a `#`.
 
     Raises:
-        ValueError: it names none.
+        ValueError: *text* is not such a colour.
     """
     found = re.fullmatch("#?([0-9a-fA-F]{3}|[0-9a-fA-F]{6})", text)
     if not found:
@@ -56,33 +56,36 @@ def parse(text: str) -> Colour:
 
 
 def contrast(one: Colour, other: Colour) -> float:
-    """Their contrast ratio, 1 to 21: https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio."""
+    """Return the contrast ratio, 1 to 21: https://www.w3.org/TR/WCAG22/#dfn-contrast-ratio."""
     darker, lighter = sorted((luminance(one), luminance(other)))
     return (lighter + 0.05) / (darker + 0.05)
 
 
 def luminance(colour: Colour) -> float:
-    """0 for black to 1 for white: https://www.w3.org/TR/WCAG22/#dfn-relative-luminance."""
+    """Return the relative luminance, from 0 for black to 1 for white.
+
+    https://www.w3.org/TR/WCAG22/#dfn-relative-luminance
+    """
     red, green, blue = map(_linear, colour)
     return 0.2126 * red + 0.7152 * green + 0.0722 * blue
 
 
 def mixed(colour: Colour, other: Colour, share: float) -> Colour:
-    """*colour* with that *share*, 0 to 1, of the *other*; as `color-mix(in srgb, …)`."""
+    """Mix *colour* with a *share*, 0 to 1, of *other*, as `color-mix(in srgb, …)` does."""
     pairs = zip(colour, other, strict=True)
     return Colour(*(round(part + share * (theirs - part)) for part, theirs in pairs))
 
 
 def lightness(colour: Colour) -> float:
-    """As the eye has it, 0 for black to 1 for white: the L of Oklab."""
+    """Return the perceived lightness, the L of Oklab: from 0 for black to 1 for white."""
     return _lab(colour)[0]
 
 
 def at_lightness(colour: Colour, wanted: float) -> Colour:
-    """The same hue in that *lightness*, as strong as a screen can show it there.
+    """Return the hue of *colour* in the *wanted* lightness, with as much chroma as sRGB has there.
 
-    Oklab, https://bottosson.github.io/posts/oklab/; chroma is given up for lightness, as CSS
-    does: https://www.w3.org/TR/css-color-4/#gamut-mapping
+    The calculation is in Oklab: https://bottosson.github.io/posts/oklab/. Chroma is reduced and
+    lightness kept, as in CSS: https://www.w3.org/TR/css-color-4/#gamut-mapping.
     """
     _, a, b = _lab(colour)
     for fade in range(_FADES, -1, -1):
@@ -110,7 +113,7 @@ def _times(matrix: tuple[Vector, Vector, Vector], vector: Vector) -> Vector:
 
 
 def _linear(part: int) -> float:
-    """Light of a part of sRGB, 0 to 1: IEC 61966-2-1, as WCAG has it."""
+    """Return the linear light, 0 to 1, of a part of sRGB: IEC 61966-2-1, as WCAG applies it."""
     value = part / 255
     return float(value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4)
 

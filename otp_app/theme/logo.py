@@ -1,4 +1,4 @@
-"""The logo: a file in `assets/`, which has to fit a header of 320 pixels."""
+"""The logo: a file in `assets/` that fits a header 320 pixels wide."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from pathlib import Path
 
 ASSETS = Path("assets")
 HEIGHT = 32  # CSS pixels
-WIDEST = 6  # times its height: 192 of the 320 pixels of a small phone
-HEAVIEST = 20_000  # bytes; a first visit is 150 kB in all
-SHARP = 2  # pixels of a PNG to one of CSS, for the screens of phones
+WIDEST = 6  # times the height: 192 of the 320 pixels of a small phone
+HEAVIEST = 20_000  # bytes; a first visit loads 150 kB in all
+SHARP = 2  # pixels of a PNG for one CSS pixel, for the screens of phones
 
 _PNG = b"\x89PNG\r\n\x1a\n"
 _NUMBER = r"\s*([\d.]+)(?:px)?\s*"
@@ -19,7 +19,7 @@ _VIEW_BOX = re.compile(r"""\sviewBox\s*=\s*["'][\d.\s,-]*?[\s,]+([\d.]+)[\s,]+([
 
 @dataclass(frozen=True)
 class Logo:
-    """Where it is, and how wide it is in CSS pixels at its `HEIGHT`."""
+    """The URL path of the logo, and its size in CSS pixels."""
 
     src: str
     width: int
@@ -27,10 +27,10 @@ class Logo:
 
 
 def read(name: str) -> Logo:
-    """The logo of that file name.
+    """Return the logo in the file *name* of `assets/`.
 
     Raises:
-        ValueError: it cannot be used, and why.
+        ValueError: the file cannot be used. The text gives the reason.
     """
     if not re.fullmatch(r"[\w-][\w.-]*\.(svg|png)", name):
         raise ValueError("is not the name of an .svg or .png file in assets/")
@@ -47,7 +47,7 @@ def read(name: str) -> Logo:
 
 
 def _png(content: bytes) -> tuple[float, float]:
-    """By its header: https://www.w3.org/TR/png-3/#11IHDR."""
+    """Return width and height from the header: https://www.w3.org/TR/png-3/#11IHDR."""
     if not content.startswith(_PNG) or content[12:16] != b"IHDR" or len(content) < 24:
         raise ValueError("is not a PNG, whatever its name says")
     width, height = int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
@@ -57,7 +57,7 @@ def _png(content: bytes) -> tuple[float, float]:
 
 
 def _svg(content: bytes) -> tuple[float, float]:
-    """By the `viewBox` of its root, else its `width` and `height`."""
+    """Return width and height from the root's `viewBox`, else from its `width` and `height`."""
     root = re.search(r"<svg\b[^>]*>", content.decode("utf-8", "replace"))
     if not root:
         raise ValueError("is not an SVG, whatever its name says")

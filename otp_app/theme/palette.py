@@ -1,6 +1,6 @@
-"""All that the pages need of a brand's one colour, so that everybody can read it.
+"""All shades that the pages need, made from one brand colour so that all text is legible.
 
-The names are those of the custom properties in `assets/app.css`.
+The shades have the names of the custom properties in `assets/app.css`.
 """
 
 from __future__ import annotations
@@ -14,19 +14,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 AA = 4.5
-"""What text needs: https://www.w3.org/TR/WCAG22/#contrast-minimum. Borders and icons need 3."""
+"""The contrast that text needs: https://www.w3.org/TR/WCAG22/#contrast-minimum. Borders and icons
+need 3."""
 
 WHITE, BLACK = Colour(255, 255, 255), Colour(0, 0, 0)
-_STEP = 0.005  # of lightness: less than anybody sees
-_TINT = 0.08  # of the brand in the ground of a note
-_EDGE = 0.3  # and in the line around it
-_HOVER = 0.2  # of black or white in what is pointed at
-_SEEN = 1.1  # the contrast of a change that is seen
+_STEP = 0.005  # of lightness: a difference that nobody sees
+_TINT = 0.08  # share of the brand in the background of a note
+_EDGE = 0.3  # share of the brand in the border of a note
+_HOVER = 0.2  # share of black or white that a hovered element gains
+_SEEN = 1.1  # least contrast of a visible change
 
 
 @dataclass(frozen=True)
 class Scheme:
-    """What the brand stands on, light or dark: as in `assets/app.css`."""
+    """The colours around the brand in light or dark mode, as `assets/app.css` has them."""
 
     surface: Colour
     ground: Colour
@@ -35,7 +36,7 @@ class Scheme:
 
     @property
     def pole(self) -> Colour:
-        """What is best read on it."""
+        """The colour with the most contrast to the surface: white or black."""
         return WHITE if self.is_dark else BLACK
 
 
@@ -49,12 +50,12 @@ class Shades:
 
     Attributes:
         brand: text, borders and icons; has AA on the surface, the ground and a note.
-        brand_strong: the same where it is pointed at.
-        fill: the button; its border is `brand`, so that it may be of any colour.
-        fill_strong: the same where it is pointed at.
-        on_fill: text on both, with AA.
-        note: the ground of a note.
-        note_line: the line around it.
+        brand_strong: `brand` while hovered.
+        fill: the button. It may be any colour, because its border is `brand`.
+        fill_strong: `fill` while hovered.
+        on_fill: text on `fill` and `fill_strong`, with AA.
+        note: the background of a note.
+        note_line: the border of a note.
     """
 
     brand: Colour
@@ -68,7 +69,7 @@ class Shades:
 
 @dataclass(frozen=True)
 class Palette:
-    """What becomes of a *given* colour."""
+    """The shades made from a *given* brand colour, for light and for dark mode."""
 
     given: Colour
     light: Shades
@@ -76,17 +77,17 @@ class Palette:
 
     @property
     def is_corrected(self) -> bool:
-        """Whether the given colour cannot be read in the light. In the dark most cannot."""
+        """Whether the given colour lacks AA in light mode. In dark mode most colours lack it."""
         return self.light.brand != self.given
 
     @property
     def measured(self) -> float:
-        """The given colour's contrast in the light, where it is least."""
+        """The given colour's least contrast in light mode."""
         return worst(self.given, LIGHT)
 
 
 def palette(given: Colour) -> Palette:
-    """Everything, from one colour. In the light the button has it as it is."""
+    """Return the palette of one colour. In light mode the button has exactly that colour."""
     brand = _readable(given, DARK)
     return Palette(
         given, _shades(_readable(given, LIGHT), given, LIGHT), _shades(brand, brand, DARK)
@@ -94,25 +95,28 @@ def palette(given: Colour) -> Palette:
 
 
 def worst(colour: Colour, scheme: Scheme) -> float:
-    """The contrast of *colour* as text, on what it has least."""
+    """Return the least contrast of *colour* as text on the surface, the ground and a note."""
     grounds = (scheme.surface, scheme.ground, _note(colour, scheme))
     return min(contrast(colour, ground) for ground in grounds)
 
 
 def text_on(fill: Colour) -> Colour:
-    """White, else black: one of them has 4.58 on any colour, which is the root of 21."""
+    """Return white if it has AA on *fill*, else black.
+
+    On every colour one of the two has a contrast of at least 4.58, the square root of 21.
+    """
     return WHITE if contrast(WHITE, fill) >= AA else BLACK
 
 
 def _readable(given: Colour, scheme: Scheme) -> Colour:
-    """*given*, or the nearest lightness of it that has AA."""
+    """Return *given*, or its hue in the nearest lightness that has AA."""
     return next(shade for shade in _tried(given, scheme) if worst(shade, scheme) >= AA)
 
 
 def _tried(given: Colour, scheme: Scheme) -> Iterator[Colour]:
-    """*given*, and its hue step by step towards the pole.
+    """Yield *given*, and its hue step by step towards the pole.
 
-    In the dark a dark colour starts from its mirror image: black becomes white and not grey.
+    In dark mode a dark colour starts from the opposite lightness: black becomes white, not grey.
     """
     yield given
     start = lightness(given)
@@ -142,7 +146,7 @@ def _note(brand: Colour, scheme: Scheme) -> Colour:
 
 
 def _pointed_at(fill: Colour) -> Colour:
-    """*fill* further from its text; if it is at the end already, nearer to it."""
+    """Return *fill* with more contrast to its text, or with less if more would not be visible."""
     text = text_on(fill)
     away = BLACK if text == WHITE else WHITE
     further = (mixed(fill, away, share * _HOVER) for share in (1, 2))

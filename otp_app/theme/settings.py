@@ -1,4 +1,4 @@
-"""The settings of the look, a part of `otp_app.config.Settings`, and the theme they make."""
+"""The branding settings, a part of `otp_app.config.Settings`, and the theme made from them."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _logo(name: str) -> str:
 
 
 def _link(url: str) -> str:
-    """Where a link can lead: a page, a mail or a call."""
+    """Require the URL of a web page, a mail address or a phone number."""
     if re.search(r"[^!-~]", url):
         raise ValueError("must be ASCII without spaces: https://…, mailto:… or tel:…")
     parts = urlsplit(url)
@@ -47,10 +47,15 @@ Link = Annotated[str, AfterValidator(_link)]
 
 @dataclass(frozen=True)
 class Theme:
-    """What is the team's own on every page.
+    """The team's branding, which every page has.
 
     Attributes:
-        logo: stands before the name, or in place of it if `logo_has_name`.
+        style: the CSS made from the brand colour and the radius.
+        logo: stands before the name, or replaces it if `logo_has_name`.
+        logo_has_name: whether the logo shows the name.
+        help_url: the page, mail address or phone number for help.
+        privacy_url: the privacy notice.
+        terms_url: the terms of use.
         has_sheet: whether there is an `assets/theme.css`.
     """
 
@@ -64,16 +69,16 @@ class Theme:
 
 
 class ThemeSettings(BaseSettings):
-    """What a team decides of the look; see docs/theming.md."""
+    """The settings of a team's branding. docs/theming.md describes them."""
 
-    # Characters: with a logo it is in one line on a small phone.
+    # 40 characters fit in one line beside a logo on a small phone.
     brand_name: str | None = Field(
         None, min_length=1, max_length=40, pattern=r"^[^\r\n\t\u27e6\u27e7]*$", examples=["Acme"]
     )
     brand_logo: Annotated[str, AfterValidator(_logo)] | None = Field(None, examples=["logo.svg"])
     brand_logo_has_name: bool = Field(False, examples=["true"])  # noqa: FBT003
     brand_color: Annotated[str, AfterValidator(_color)] | None = Field(None, examples=["#1f4fd8"])
-    # CSS pixels, of the card; half the height of a button, where it is as round as can be.
+    # CSS pixels, of the card's corners. 24 is half the height of a button, so fully round.
     brand_radius: int | None = Field(None, ge=0, le=24, examples=["12"])
     help_url: Link | None = Field(None, examples=["https://example.com/help"])
     privacy_url: Link | None = Field(None, examples=["https://example.com/privacy"])
@@ -81,7 +86,7 @@ class ThemeSettings(BaseSettings):
 
     @cached_property
     def theme(self) -> Theme:
-        """The theme that they make."""
+        """The theme made from these settings."""
         colours = palette(parse(self.brand_color)) if self.brand_color else None
         return Theme(
             style=Style(colours, self.brand_radius),

@@ -1,7 +1,7 @@
 """A palette and a radius as CSS, for the head of every page.
 
-The rules weigh nothing against others (`:where`): what `assets/theme.css` says, and what `app.css`
-does for more contrast or paper, goes before them.
+The rules have no specificity (`:where`). The rules of `assets/theme.css`, and those of `app.css`
+for high contrast and for print, therefore override them.
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from otp_app.theme.palette import Palette
 
-_SMALL = 2 / 3  # of the radius, for what stands in a card
+_SMALL = 2 / 3  # of the radius, for elements inside a card
 
 
 @dataclass(frozen=True)
 class Style:
-    """What the settings change. No `css` at all, if that is nothing.
+    """The CSS that the settings lead to. `css` is empty without a palette and a radius.
 
     Attributes:
-        markup: as it stands in a page's head; its content is `css`, which the policy knows.
+        palette: the shades of the brand colour, or None for the built-in colours.
+        radius: the radius of the card's corners in CSS pixels, or None for the built-in one.
     """
 
     palette: Palette | None = None
@@ -28,12 +29,15 @@ class Style:
 
     @property
     def css(self) -> str:
-        """Custom properties, in place of those at the top of `app.css`."""
+        """Custom properties that replace those at the top of `app.css`."""
         return _radii(self.radius) + _colours(self.palette)
 
     @property
     def markup(self) -> str:
-        """For the head of a page, behind the style sheets."""
+        """HTML for the head of a page, after the style sheets.
+
+        The content of its `style` element is `css`, whose hash is in the content security policy.
+        """
         style = f"<style>{self.css}</style>" if self.css else ""
         return _theme_color(self.palette) + style
 
@@ -45,7 +49,7 @@ def _radii(radius: int | None) -> str:
 
 
 def _colours(palette: Palette | None) -> str:
-    """For browsers that know `light-dark()`. Older ones keep the colours that are built in."""
+    """Return colours for browsers with `light-dark()`. Older ones keep the built-in colours."""
     if not palette:
         return ""
     light, dark = asdict(palette.light), asdict(palette.dark)
@@ -56,5 +60,8 @@ def _colours(palette: Palette | None) -> str:
 
 
 def _theme_color(palette: Palette | None) -> str:
-    """For the browser's own bars: https://html.spec.whatwg.org/#meta-theme-color."""
+    """Return the colour of the browser's own bars as a `meta` element.
+
+    https://html.spec.whatwg.org/#meta-theme-color
+    """
     return f'<meta name="theme-color" content="{palette.given}">' if palette else ""

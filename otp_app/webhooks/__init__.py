@@ -1,1 +1,1 @@
-"""Delivery reports, as the providers post them: signed, at least once, in any order."""
+"""Incoming webhooks: delivery reports that providers post, signed, at least once, in any order."""

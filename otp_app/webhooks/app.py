@@ -1,4 +1,4 @@
-"""The routes. A provider whose posts cannot be told from forged ones has none: 404."""
+"""The routes of incoming webhooks. Without the settings to verify signatures a route is a 404."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _utc() -> datetime:
 
 
 def build(settings: Settings, now: Clock = _utc) -> Starlette:
-    """The app. What it does not know falls through to what is mounted in it."""
+    """Return the app with the routes. Other paths go on to the app that is mounted in it."""
     receivers = {
         routes.VONAGE_WEBHOOK: Receiver("vonage", _vonage(settings, now)),
         routes.TWILIO_WEBHOOK: Receiver("twilio", _twilio(settings, now)),
@@ -51,7 +51,7 @@ def build(settings: Settings, now: Clock = _utc) -> Starlette:
 
 
 class Receiver:
-    """Takes the posts of *provider*, where *webhook* can tell them from forged ones."""
+    """Endpoint for the webhooks of *provider*. Without *webhook* every request gets a 404."""
 
     def __init__(self, provider: str, webhook: Webhook | None) -> None:
         self._provider = provider
@@ -60,7 +60,11 @@ class Receiver:
         self._lines = Buckets(ONE_A_MINUTE)
 
     async def receive(self, request: Request) -> Response:
-        """Keep what is new in it. Whatever else is signed is thanked for: it would come again."""
+        """Store the new delivery reports of a signed request.
+
+        Every signed request gets a 204, even without a report, because the provider repeats a
+        request that fails.
+        """
         if self._webhook is None:
             raise HTTPException(404)
         query = request.scope["query_string"].decode("latin-1")
@@ -74,7 +78,7 @@ class Receiver:
         return Response(status_code=204)
 
     def _count_refused(self) -> None:
-        """Anybody can post: a line a minute, with how many there were since the last one."""
+        """Log one line a minute with the number of forged requests, because anybody can post."""
         self._refused += 1
         if self._lines.take(self._provider):
             log.warning("webhook.refused", provider=self._provider, times=self._refused)
@@ -82,7 +86,7 @@ class Receiver:
 
 
 async def _later(_request: Request, _error: Exception) -> Response:
-    """The provider posts it again; Twilio does for four hours."""
+    """Return a 503, after which the provider posts the report again. Twilio retries for 4 h."""
     return Response(status_code=503)
 
 
@@ -91,7 +95,7 @@ def _vonage(settings: Settings, now: Clock) -> Webhook | None:
         return None
     return VonageWebhook(
         secret=_revealed(settings.vonage_signature_secret),
-        application_id=(settings.vonage_application_id or "").lower(),  # as Vonage writes it
+        application_id=(settings.vonage_application_id or "").lower(),  # Vonage's own spelling
         api_key=settings.vonage_api_key,
         now=now,
     )

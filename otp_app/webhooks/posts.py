@@ -1,4 +1,4 @@
-"""A post of a provider, and what can be read from JSON that may hold anything."""
+"""A webhook request of a provider, and helpers to read untrusted JSON."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ REASON = re.compile(r"\w{1,32}", re.ASCII)
 
 
 class Forged(Exception):
-    """The post does not prove that the provider has sent it, for us and lately."""
+    """The request is not provably from the provider, for this app and recent."""
 
 
 @dataclass(frozen=True)
 class Post:
-    """What came in. *query* is as it was in the address, still encoded."""
+    """A webhook request. *query* is the query string of its URL, still encoded."""
 
     headers: Headers
     query: str
@@ -31,19 +31,19 @@ class Post:
 
 
 class Webhook(Protocol):
-    """Understands one provider's posts."""
+    """Verifies and reads the webhook requests of one provider."""
 
     def deliveries(self, post: Post) -> list[Delivery]:
-        """The reports in it; what else providers post has none.
+        """Return the delivery reports in *post*. Requests about other things have none.
 
         Raises:
-            Forged: it is not to be believed.
+            Forged: the signature does not prove that the provider sent *post*.
         """
         ...
 
 
 def parse(body: bytes) -> object:
-    """The JSON value, None if it is none."""
+    """Return the JSON value in *body*, or None if *body* is not JSON."""
     try:
         value: object = json.loads(body)
     except (ValueError, RecursionError):
@@ -52,18 +52,18 @@ def parse(body: bytes) -> object:
 
 
 def text(source: object, name: str) -> str:
-    """The field *name*; what is not a text counts as empty."""
+    """Return the field *name* of *source*, or an empty string if there is no such string."""
     value = source.get(name) if isinstance(source, dict) else None
     return value if isinstance(value, str) else ""
 
 
 def match(pattern: re.Pattern[str], value: str) -> str:
-    """*value*, if it is all of the *pattern*, else nothing."""
+    """Return *value* if *pattern* matches all of it, else an empty string."""
     return value if pattern.fullmatch(value) else ""
 
 
 def moment(value: str) -> datetime | None:
-    """An ISO 8601 time, in UTC; without a zone it is one already."""
+    """Return an ISO 8601 time in UTC, or None. A time without a zone counts as UTC."""
     try:
         time = datetime.fromisoformat(value)
         return time.replace(tzinfo=UTC) if time.tzinfo is None else time.astimezone(UTC)

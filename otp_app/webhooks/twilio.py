@@ -1,8 +1,9 @@
 """Twilio's Event Streams: message status events of Verify, by the sink "webhook".
 
-https://www.twilio.com/docs/verify/message-status and, for the signature,
-https://www.twilio.com/docs/events/webhook-quickstart. A post has several events; each comes at
-least once, in no order: https://www.twilio.com/docs/events/event-delivery-and-duplication.
+The events: https://www.twilio.com/docs/verify/message-status. The signature:
+https://www.twilio.com/docs/events/webhook-quickstart. A request may have several events. Each event
+comes at least once, in any order:
+https://www.twilio.com/docs/events/event-delivery-and-duplication.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ _STATUSES = {
 }
 _CHANNELS = {
     "sms": Channel.SMS,
-    "rbm": Channel.SMS,  # RCS, which Twilio puts in place of a text message by itself
+    "rbm": Channel.SMS,  # RCS: Twilio may replace a text message by it unasked
     "rcs": Channel.SMS,
     "call": Channel.VOICE,
     "voice": Channel.VOICE,
@@ -45,21 +46,29 @@ _CHANNELS = {
 
 @dataclass(frozen=True)
 class TwilioWebhook:
-    """Believes what the account of *auth_token* has signed for *url*, as it is on the outside."""
+    """Accepts requests that the account of *auth_token* signed for *url*, the public URL."""
 
     auth_token: str
     url: str
     now: Callable[[], datetime]
 
     def deliveries(self, post: Post) -> list[Delivery]:
-        """Of its events, those about messages."""
+        """Return the delivery reports among the events of *post*.
+
+        Raises:
+            Forged: the signature is missing or wrong.
+        """
         self._require_signed(post)
         events = parse(post.body)
         found = map(self._delivery, events if isinstance(events, list) else [])
         return [delivery for delivery in found if delivery]
 
     def _require_signed(self, post: Post) -> None:
-        """The body is signed by its hash in the address: without one it is not signed at all."""
+        """Require a valid signature, and the body's hash in the URL: only the hash signs the body.
+
+        Raises:
+            Forged: the signature or the hash is missing or wrong.
+        """
         if "bodySHA256" not in parse_qs(post.query):
             raise Forged
         try:
@@ -81,7 +90,7 @@ class TwilioWebhook:
         name = match(EVENT_ID, text(event, "id"))
         if not (status and channel and reference and name):
             return None
-        sent_at = moment(text(data, "created_at"))  # of the message, not of the event
+        sent_at = moment(text(data, "created_at"))  # time of the message, not of the event
         return Delivery(
             event=name,
             provider="twilio",

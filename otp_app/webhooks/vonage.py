@@ -1,8 +1,8 @@
 """Vonage's signed webhooks, of an application with the capability Verify.
 
-https://developer.vonage.com/en/verify/concepts/webhooks and, for the signature,
+The events: https://developer.vonage.com/en/verify/concepts/webhooks. The signature:
 https://developer.vonage.com/en/getting-started/concepts/webhooks#decoding-signed-webhooks.
-They are posted again until they are answered, in any order.
+Vonage posts each event until it gets a response, in any order.
 """
 
 from __future__ import annotations
@@ -27,21 +27,29 @@ if TYPE_CHECKING:
     from otp_app.webhooks.posts import Post
 
 MAX_AGE = timedelta(minutes=15)
-"""Of a token, as Vonage's SDKs have it for theirs; a code is over after ten."""
+"""The greatest age of a token. Vonage's SDKs give their own tokens the same lifetime. A code
+expires after ten minutes."""
 
 _REQUEST_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 _CHANNELS = {"sms": Channel.SMS, "voice": Channel.VOICE, "whatsapp": Channel.WHATSAPP}
 _STATUSES = {
-    "completed": DeliveryStatus.DELIVERED,  # the right code came back, so it had arrived
+    "completed": DeliveryStatus.DELIVERED,  # the person entered the code, so it had arrived
     "failed": DeliveryStatus.FAILED,
     "rejected": DeliveryStatus.FAILED,
-    "blocked": DeliveryStatus.FAILED,  # by velocity rules or fraud protection, after a yes to us
+    "blocked": DeliveryStatus.FAILED,  # by velocity rules or fraud protection, after a 2xx to us
 }
 
 
 @dataclass(frozen=True)
 class VonageWebhook:
-    """Believes what is signed with *secret*, for *application_id* and no other account or body."""
+    """Accepts requests signed with *secret* for *application_id*, *api_key* and their own body.
+
+    Attributes:
+        secret: the signature secret of the Vonage account.
+        application_id: the id of the application, in lower case.
+        api_key: the account's API key, or None.
+        now: the clock.
+    """
 
     secret: str
     application_id: str
@@ -49,7 +57,11 @@ class VonageWebhook:
     now: Callable[[], datetime]
 
     def deliveries(self, post: Post) -> list[Delivery]:
-        """Of an event, what became of its channel's message. A summary repeats the events."""
+        """Return the delivery report of an event. A summary has none: it only repeats the events.
+
+        Raises:
+            Forged: the signature is missing, wrong, too old or for another account or body.
+        """
         self._require_signed(post)
         event = parse(post.body)
         status = _STATUSES.get(text(event, "status"))
@@ -75,7 +87,7 @@ class VonageWebhook:
         if not isinstance(told, str) or not _same(told.lower(), _digest(post.body)):
             raise Forged
         ours = {"application_id": self.application_id, "api_key": self.api_key}
-        # A claim that is not there contradicts nothing: the account's own secret has signed.
+        # A missing claim is accepted, because the account's own secret has signed the token.
         if any(value and claims.get(name, value) != value for name, value in ours.items()):
             raise Forged
         if not self._is_fresh(claims["iat"]):
@@ -83,7 +95,7 @@ class VonageWebhook:
 
     def _claims(self, authorization: str) -> Mapping[str, Any]:
         scheme, _, token = authorization.partition(" ")
-        # By our own clock and not PyJWT's: how old it may be, it would not ask.
+        # `_is_fresh` checks `iat`, because PyJWT has no limit for the age of a token.
         options: Any = {"require": ["iat", "payload_hash"], "verify_iat": False}
         try:
             if scheme.lower() != "bearer":
@@ -93,7 +105,10 @@ class VonageWebhook:
             raise Forged from None
 
     def _is_fresh(self, issued_at: object) -> bool:
-        """A token may be posted again within its time: the report in it is kept only once."""
+        """Whether the token is at most `MAX_AGE` old.
+
+        A token may be replayed within that time. The report in it is stored only once.
+        """
         now = int(self.now().timestamp())
         if not isinstance(issued_at, int | float):
             return False
@@ -101,7 +116,7 @@ class VonageWebhook:
 
 
 def _digest(body: bytes) -> str:
-    """Names the body. A report that is posted again has a new token and the same body."""
+    """Return a name for the body: a report that is posted again has a new token but this body."""
     return hashlib.sha256(body).hexdigest()
 
 

@@ -1,4 +1,5 @@
-// A page that takes another one's place says so: the focus goes to its heading, or to what is wrong.
+// Moves the focus when a page replaces another one: to its heading, or to its error summary. Screen
+// readers announce the new page by this.
 {
   let arrived = false;
   customElements.define("otp-arrival", class extends HTMLElement {

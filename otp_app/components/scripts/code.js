@@ -1,13 +1,13 @@
-// A whole code goes by itself, once: the field's hint says so before. It may come from a text
-// message that names our domain: https://wicg.github.io/web-otp/
+// Submits a complete code once. The field's hint announces this. The browser may also read the code
+// from a text message that names our domain: https://wicg.github.io/web-otp/
 {
-  // The digits of every script stand together, from zero to nine.
+  // Unicode has the ten digits of every script in one run from zero to nine.
   const inAscii = (digit) => {
     let value = 0;
     while (/\p{Nd}/u.test(String.fromCodePoint(digit.codePointAt() - value - 1))) value++;
     return value % 10;
   };
-  // As `parse_code` of the server reads it.
+  // Reads a code by the same rules as `parse_code` on the server.
   const read = (text, length) => {
     const plain = text.replace(/\p{Cf}/gu, "").replace(/\p{Nd}/gu, inAscii);
     const standing = new Set(plain.match(/\d+/g)?.filter((run) => run.length === length));
@@ -35,7 +35,7 @@
       this.go();
     }
     go() {
-      // What was typed while another code was being checked goes once that has its answer.
+      // A code that was typed during a check is sent after the response to that check.
       if (this.next && this.next === this.code && !this.sent.has(this.next)) this.form.requestSubmit();
     }
     leaves() {
@@ -49,7 +49,7 @@
         const { code } = await navigator.credentials.get({ otp: { transport: ["sms"] }, signal });
         this.field.value = code;
         this.typed();
-      } catch {} // no message, or the person said no
+      } catch {} // no message came, or the person declined
     }
   });
 }

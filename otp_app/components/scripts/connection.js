@@ -1,7 +1,8 @@
-// How the page is connected, in one of its sentences. In a shadow root, out of React's way.
+// Shows the state of the connection in one of the element's sentences. The text is in a shadow root,
+// so that React does not overwrite it.
 {
-  const SLOW = 10000; // ms until the page should be live; early_submit.js gives up then
-  const STAY = 5000; // ms that good news stays
+  const SLOW = 10000; // ms until the page should be live; early_submit.js stops waiting then
+  const STAY = 5000; // ms that the news of a restored connection is shown
   customElements.define("otp-connection", class extends HTMLElement {
     static observedAttributes = ["broken", "live"];
     connectedCallback() {

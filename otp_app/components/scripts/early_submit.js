@@ -1,5 +1,5 @@
-// A form sent before the page is live waits for it: sent by the browser itself it would reload
-// the page and lose what was typed. When the page does not come alive, the plain post goes out.
+// Holds a form that is submitted before the page is live. A post by the browser itself would reload
+// the page and lose the input. If the page is not live in time, the browser does post the form.
 {
   const GIVE_UP = 10000; // ms
   const waiting = new WeakSet();

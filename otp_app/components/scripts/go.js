@@ -1,4 +1,4 @@
-// A form that needs nobody to send it, but can be sent by hand where this does not run.
+// Submits a form without a click. Without this script the person can submit it by its button.
 {
   customElements.define("otp-go", class extends HTMLElement {
     connectedCallback() { requestAnimationFrame(() => this.closest("form")?.requestSubmit()); }

@@ -1,4 +1,5 @@
-// What was typed comes back with its page, from memory: it is in no storage and no request.
+// Restores the input of a form when its page is shown again. The input is kept in memory only: no
+// storage and no request has it.
 {
   const typed = {};
   customElements.define("otp-keep", class extends HTMLElement {

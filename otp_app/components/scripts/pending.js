@@ -1,7 +1,8 @@
-// What is asked for is said at once, not after a round trip, and nothing else can be asked for until
-// `answered` changes. In a shadow root, out of React's way: before the page is live, too.
+// Shows the status of a request at once, without a round trip, and blocks further requests until
+// `answered` changes. The text is in a shadow root, so that React does not overwrite it, and so that
+// it can be shown before the page is live.
 {
-  const SLOW = 10000, LOST = 60000; // ms; by then every provider has answered or been given up
+  const SLOW = 10000, LOST = 60000; // ms; after LOST every call to a provider is over
   customElements.define("otp-pending", class extends HTMLElement {
     static observedAttributes = ["answered"];
     connectedCallback() { this.text ??= this.attachShadow({ mode: "open" }); }

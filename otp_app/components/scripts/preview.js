@@ -1,6 +1,6 @@
-// The number that will be used, as the server reads it, once the fingers rest. The field is left as
-// it was typed. What is shown is in a shadow root, out of React's way; an answer to what was typed
-// before is dropped.
+// Shows the phone number as the server reads it, after a pause in typing. The field keeps the text
+// as it was typed. The number is in a shadow root, so that React does not overwrite it. A response
+// to an earlier text is dropped.
 {
   const REST = 300; // ms
   customElements.define("otp-preview", class extends HTMLElement {

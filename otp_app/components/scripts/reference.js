@@ -1,4 +1,5 @@
-// What the log calls the failure that led here. From the address, where anybody may write anything.
+// Shows the log's reference of the failure that led to this page. The reference comes from the URL,
+// so it is checked: anybody can write a URL.
 {
   customElements.define("otp-reference", class extends HTMLElement {
     connectedCallback() {
