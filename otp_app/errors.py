@@ -239,7 +239,7 @@ class VerificationExpired(VerificationError):
 
 
 class CodeUsedUp(VerificationError):
-    """Guesses in other browsers have used all attempts of the code. A new code can be sent at once."""
+    """Guesses in other browsers have used up the attempts. A new code can be sent at once."""
 
     code = "code_used_up"
     status = 410
