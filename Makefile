@@ -20,7 +20,7 @@ run: .venv/run  ## build and serve the app, on http://localhost:3000 or PORT
 dev: .venv/run  ## the same with hot reload
 	$(BIN)/reflex run
 
-test: .venv/dev  ## every behaviour, the browser's included, in some six minutes
+test: .venv/dev  ## every behaviour, the browser's included
 	$(BIN)/python -m tests.browser.install
 	$(BIN)/python -m tests.side_by_side
 

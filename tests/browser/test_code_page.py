@@ -50,6 +50,10 @@ Object.defineProperty(navigator, "credentials", { value: { get: (options) => {
 } } });
 """
 
+# A function: a text that is not true at once is evaluated again by the page itself, whose policy
+# forbids that.
+ALL_IS_SELECTED = "() => document.activeElement.selectionEnd === 6"
+
 # What the countdown has announced since it was looked at, in the order of its milestones.
 LISTEN = """(countdown) => {
   const said = countdown.shadowRoot.querySelector("[role=status]");
@@ -184,7 +188,7 @@ def test_c9_the_last_digit_sends_the_code_and_the_same_one_never_again(journey: 
     assert checks(journey) == 1
 
     tab.code.focus()
-    tab.page.wait_for_function("document.activeElement.selectionEnd === 6")  # all is selected
+    tab.page.wait_for_function(ALL_IS_SELECTED)
     tab.code.press("End")
     tab.code.press("Backspace")
     tab.code.press(wrong[5])
