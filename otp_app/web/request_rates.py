@@ -17,8 +17,8 @@ from otp_app import routes, services
 from otp_app.errors import RateLimited
 from otp_app.web import problems
 from otp_app.web.headers import is_file
-from otp_app.web.proxies import scope_key
-from otp_app.web.rates import Buckets, Rate
+from otp_app.web.proxies import scope_keys
+from otp_app.web.rates import Buckets, ClientBuckets, Rate
 from otp_app.web.sockets import ONE_A_MINUTE
 
 if TYPE_CHECKING:
@@ -46,7 +46,8 @@ class RequestRates:
         app: the app inside.
         refusal: the app that answers a refused request.
         posts: requests a second of each address, of all methods but those of *reads*. 0: no limit.
-        reads: GET, HEAD and OPTIONS a second of each address. 0: no limit.
+        reads: GET, HEAD and OPTIONS a second of each address. 0: no limit. The IPv6 /48 around an
+            address has eight times as much of both.
     """
 
     def __init__(self, app: ASGIApp, refusal: ASGIApp, *, posts: int, reads: int) -> None:
@@ -63,11 +64,11 @@ class RequestRates:
 
     def _is_too_fast(self, scope: Scope) -> bool:
         buckets = self._reads if scope["method"] in _READS else self._posts
-        key = scope_key(scope)
-        if buckets is None or buckets.take(key):
+        keys = scope_keys(scope)
+        if buckets is None or buckets.take(keys):
             return False
-        if self._lines.take(key):
-            log.warning("http.flooded", address=key)
+        if self._lines.take(keys[0]):
+            log.warning("http.flooded", address=keys[0])
         return True
 
 
@@ -89,8 +90,8 @@ def _text() -> Response:
     return PlainTextResponse("Too many requests", RateLimited.status, {"Retry-After": str(WAIT)})
 
 
-def _buckets(per_second: int) -> Buckets | None:
-    return Buckets(Rate(per_second, BURST * per_second)) if per_second else None
+def _buckets(per_second: int) -> ClientBuckets | None:
+    return ClientBuckets(Rate(per_second, BURST * per_second)) if per_second else None
 
 
 def _is_exempt(scope: Scope) -> bool:

@@ -54,10 +54,10 @@ def clock(monkeypatch: pytest.MonkeyPatch, browser: Browser) -> Clock:
 
 
 @contextmanager
-def elsewhere(browser: Browser) -> Iterator[Browser]:
-    """The same app, for a browser at an address that nobody has used."""
-    app = browser.client.app
-    client = TestClient(app, base_url=ORIGIN, client=(f"198.18.9.{next(_PLACES)}", 1))
+def elsewhere(browser: Browser, address: str = "") -> Iterator[Browser]:
+    """The same app, for a browser at *address*, by default one that nobody has used."""
+    address = address or f"198.18.9.{next(_PLACES)}"
+    client = TestClient(browser.client.app, base_url=ORIGIN, client=(address, 1))
     client.portal = browser.client.portal
     yield replace(browser, client=client)
 
@@ -84,6 +84,16 @@ def test_a_flood_of_one_address_leaves_the_others_what_is_theirs(
         assert other.post("/request-otp", PHONE).status_code == 303
         assert other.get("/ready").status_code == 200
     assert len(provider.sent) == 1
+
+
+def test_the_64s_of_one_48_share_eight_times_the_rate_of_an_address(browser: Browser) -> None:
+    passed = 0
+    for place in range(10):
+        with elsewhere(browser, f"2001:db8:5:{place:x}::1") as flooder:
+            answers = [flooder.post("/request-otp", {"number": "12"}) for _ in range(31)]
+        passed += sum(not is_refused(answer) for answer in answers)
+
+    assert passed == 8 * BURST * POSTS
 
 
 def test_an_address_that_waits_has_its_rate_again(flooder: Browser, clock: Clock) -> None:
