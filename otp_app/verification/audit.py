@@ -1,7 +1,7 @@
-"""Every question to a provider, and how it was answered: what the audit keeps, and the log says.
+"""The audit of provider calls, in the database and in the log.
 
-A question is written down in the transaction that counts it, its answer as soon as it is there.
-What our own limits refuse is no question: nobody can fill the disk with it.
+A call is recorded in the transaction that counts it, its result as soon as the call ends. Requests
+that our own limits reject are not recorded, so no client can fill the disk with them.
 """
 
 from __future__ import annotations
@@ -33,30 +33,36 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 ANSWERED_WITHIN = timedelta(seconds=30)
-"""Providers answer in 5 s or time out: a question that is older has lost who asked it."""
+"""Age after which a call without a result counts as abandoned. Providers respond within 5 s or time
+out, so the process that made an older call has crashed or its request was canceled."""
 
 EVER = datetime.min.replace(tzinfo=UTC)
-"""Before the first question."""
+"""A time before the first call."""
 
 SKEW = timedelta(hours=1)
-"""How far the clocks of several servers may be apart, generously."""
+"""Generous upper bound of the difference between the clocks of several servers."""
 
 log = structlog.get_logger(__name__)
 
 
 class Outcome(StrEnum):
-    """What a question came to."""
+    """The outcome of a provider call."""
 
-    OK = "ok"  # the message was taken, the code was right
-    REJECTED = "rejected"  # the code was not right, or not good any more
-    REFUSED = "refused"  # the provider will not: this number, this channel, or not now
-    FAILED = "failed"  # the provider failed or was not reached
-    UNKNOWN = "unknown"  # no answer, or nobody was left to hear it
+    OK = "ok"  # the message was accepted, or the code was right
+    REJECTED = "rejected"  # the code was wrong or no longer valid
+    REFUSED = "refused"  # the provider refused this number, channel or moment
+    FAILED = "failed"  # the provider failed or could not be reached
+    UNKNOWN = "unknown"  # no response, or the process ended before it arrived
 
 
 @dataclass(frozen=True)
 class Question:
-    """One message that a provider is asked to send, or one code to check. *id* is its own."""
+    """One call to a provider: a message to send or a code to check.
+
+    Attributes:
+        id: the id of the call in the audit.
+        channel: the channel of the message, or of the message that brought the code.
+    """
 
     id: str
     action: Action
@@ -65,17 +71,17 @@ class Question:
 
     @property
     def is_first(self) -> bool:
-        """Whether it is the message that its verification begins with."""
+        """Whether the call sends the first message of its verification."""
         return self.action is Action.SEND and self.id == self.verification.id
 
 
 @dataclass(frozen=True)
 class Answer:
-    """How a question was answered.
+    """The result of a provider call.
 
     Attributes:
-        detail: the key of the error, or the check's outcome; empty where all is said.
-        duration_ms: how long it took; None where nobody was there to see.
+        detail: the key of the error or the `CheckOutcome`; empty after a success.
+        duration_ms: duration in milliseconds; None if the call was abandoned.
         vendor_code: the HTTP status and the provider's own code of a refusal.
     """
 
@@ -87,7 +93,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class Entry:
-    """A question in the audit, for operators; it has no answer yet where there is None."""
+    """A provider call in the audit, as operators see it. *answer* is None until the call ends."""
 
     at: datetime
     action: Action
@@ -97,42 +103,49 @@ class Entry:
 
 
 def message(verification: Verification, send: Send) -> Question:
-    """The question that *send* puts; a verification is named as its first one."""
+    """Return the audit record of the call that sends the message *send*."""
     return Question(send.id, Action.SEND, verification, send.channel)
 
 
 def first_message(verification: Verification) -> Question:
-    """The one that a new verification begins with."""
+    """Return the audit record of the first message, whose id is that of the verification."""
     return Question(verification.id, Action.SEND, verification, verification.channel)
 
 
 def guess(attempt: Verification) -> Question:
-    """The question of a guess, named by those that are left: their number never comes again."""
+    """Return the audit record of a guess.
+
+    Its id contains the number of guesses left, which is different for each guess of a verification.
+    """
     id_ = f"{attempt.id}:{attempt.attempts_left}"
     return Question(id_, Action.CHECK, attempt, attempt.channel)
 
 
 class Observer(Protocol):
-    """Hears of every answer when it comes: to count it, say. It neither waits nor raises."""
+    """A callback for every provider call that ends, for example to count it.
+
+    Implementations neither block nor raise.
+    """
 
     def answered(self, question: Question, answer: Answer) -> None:
-        """*question* was answered just now, by whoever runs this."""
+        """Handle the end of a call in the task that made the call."""
         ...
 
 
 @dataclass(frozen=True)
 class Audit:
-    """Waits for answers and writes them down."""
+    """Awaits provider calls and records their results."""
 
     journal: Journal
     now: Callable[[], datetime]
     observers: Sequence[Observer] = ()
 
     async def answered(self, question: Question, asking: Awaitable[_T]) -> _T:
-        """What *asking* gives or raises, once that stands in the audit.
+        """Await the provider call *asking*, and record its result before returning or raising it.
 
         Raises:
-            StoreUnavailable: it could not be written, so nothing may come of it.
+            NumberBusy, ProviderError: the error of the call.
+            StoreUnavailable: the result could not be recorded, so the caller must not use it.
         """
         began = monotonic()
         try:
@@ -173,15 +186,15 @@ class Audit:
 
 @dataclass
 class Unanswered:
-    """Answers `unknown` to questions that lost who asked them, by a crash or a canceled request."""
+    """Records `unknown` for calls that were abandoned by a crash or a canceled request."""
 
     journal: Journal
     now: Callable[[], datetime]
     since: datetime = EVER
-    """All that was asked before has its answer."""
+    """Every call made before has a result."""
 
     async def sweep(self) -> None:
-        """Look once."""
+        """Record `unknown` for the calls that were abandoned since the last sweep."""
         until = self.now() - ANSWERED_WITHIN
         await self.journal.give_up(self.now(), self.since, until)
         self.since = until - SKEW

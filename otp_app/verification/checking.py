@@ -1,4 +1,4 @@
-"""One guess: counted, asked once, and what the provider's answer makes of the verification."""
+"""The check of a code: one counted guess, one call to the provider, and the resulting status."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Checker:
-    """Spends guesses."""
+    """Checks codes. Each guess is spent in the store before the provider is called once."""
 
     store: VerificationStore
     lookup: Lookup
@@ -42,7 +42,13 @@ class Checker:
     now: Callable[[], datetime]
 
     async def check(self, client: Client, id_: str, text: str) -> Verification:
-        """Spend one guess on *text* and return the verification, approved."""
+        """Spend one guess on *text* and return the approved verification.
+
+        Raises:
+            InvalidCode: *text* contains no code; no guess is spent.
+            CodeMismatch: the code is wrong, and guesses are left.
+            OtpError: the guess could not be made, or it ended the verification.
+        """
         current = await self.lookup.require(client.flow, id_)
         self.lookup.require_checkable(current)
         provider = self.lookup.provider_of(current)
@@ -59,26 +65,30 @@ class Checker:
             raise await self._unanswered(attempt, exc) from exc
         if outcome is CheckOutcome.EXHAUSTED and provider.shares_codes and attempt.attempts_left:
             await self.store.use_up(attempt.id, attempt.reference)
-            raise CodeUsedUp  # by guesses of others: this flow has some left
+            raise CodeUsedUp  # by other flows: this one has guesses left
         approved = await self._answered(attempt, outcome)
         await self.budget.forgive_failures(client, approved.phone)
         return approved
 
     async def _not_taken(self, current: Verification) -> OtpError:
-        """Why there was no guess to take."""
+        """Return the error for a guess that the store did not grant."""
         if await self.store.close_used_up(current.id, self.now()):
             return CodeUsedUp()
         return await self.lookup.why_closed(current.flow)
 
     async def _unanswered(self, attempt: Verification, error: ProviderError) -> OtpError:
-        """The guess is spent all the same; with the last one it is over."""
+        """Return the error for a guess without a result. The last guess ends the verification."""
         if attempt.attempts_left == 0:
             await self.store.close(attempt.id, Status.EXHAUSTED, attempt.reference)
             return AttemptsExhausted(until=attempt.expires_at)
         return CheckTimedOut() if isinstance(error, ProviderTimedOut) else error
 
     async def _answered(self, attempt: Verification, outcome: CheckOutcome) -> Verification:
-        """What the provider's answer makes of the verification."""
+        """Apply the provider's *outcome* and return the approved verification.
+
+        Raises:
+            OtpError: the code was not approved, or the approval came too late.
+        """
         match outcome:
             case CheckOutcome.APPROVED:
                 if not await self.store.approve(attempt.id, self.now()):

@@ -1,14 +1,15 @@
-"""A circuit breaker before each provider: nobody waits for one that fails, or loses a guess to it.
+"""A circuit breaker for each provider: an outage costs people neither time nor guesses.
 
-Each provider has one circuit for messages and one for codes. While a circuit is open nothing leaves
-and nothing is counted; one real request in `PAUSE` may try. Cancels pass: a message that nobody
-wants must be stopped, and a cancel that fails must not hold up other requests.
+Each provider has one circuit for messages and one for checks. While a circuit is open, no request
+is sent and nothing is counted. Once in `PAUSE` the circuit is half-open: one real request goes
+through as a trial. Cancels bypass the circuits, because an unwanted message must be stopped and a
+failed cancel must not block other requests.
 
-A circuit counts only what is the same for everybody, `ProviderError.for_everybody`. A refusal that
-depends on the number, country, channel or language of a request opens no circuit: otherwise the
-caller who chooses them could stop all others.
+A circuit counts only failures that affect every request (`ProviderError.for_everybody`). A refusal
+that depends on the number, country, channel or language of a request does not count. Otherwise a
+client could choose these to block all other clients.
 
-A circuit belongs to one process.
+Each process has its own circuits.
 """
 
 from __future__ import annotations
@@ -40,20 +41,26 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 FAILURES = 5
-"""So many in `WINDOW` are an outage. A bad line is one or two, as nothing is asked twice."""
+"""Failures within `WINDOW` that open a circuit. A bad connection causes one or two, because no
+request is retried."""
 
 WINDOW = timedelta(seconds=30)
-"""Six deadlines of a send, which is 5 s: enough for people who wait for theirs one by one."""
+"""Period in which failures are counted: six timeouts of a send, 5 s each. `FAILURES` requests that
+time out one after the other fit into it."""
 
 PAUSE = timedelta(seconds=15)
-"""Between two tries of an open circuit: half of the wait that a person has after a message."""
+"""Time between two trials of an open circuit: half of the wait after a first message."""
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass
 class Circuit:
-    """Closed, questions go through. Open, one in `PAUSE` does, until one is answered."""
+    """A circuit breaker for one action of one provider.
+
+    A closed circuit lets every call through. An open circuit lets one call through in each `PAUSE`
+    and closes when such a call succeeds.
+    """
 
     provider: str
     action: Action
@@ -63,28 +70,32 @@ class Circuit:
 
     @property
     def is_open(self) -> bool:
-        """Whether the provider is taken to be failing."""
+        """Whether the provider is considered to be down."""
         return self._next_try is not None
 
     def require(self) -> None:
-        """Refuse what would not be asked. Raises ProviderNotReached."""
+        """Reject a call that would not be made.
+
+        Raises:
+            ProviderNotReached: the circuit is open and the next trial is not yet due.
+        """
         if self._next_try and self.now() < self._next_try:
             raise ProviderNotReached
 
     async def ask(self, question: Callable[[], Awaitable[_T]]) -> _T:
-        """Ask *question* once, unless the circuit is open.
+        """Call *question* once, unless the circuit is open.
 
-        A refusal is an answer: the provider works. A failure for everybody is counted, and a
-        refused account opens the circuit at once. A request that did not leave for a reason of its
-        own says nothing about the provider.
+        A refusal counts as a success, because the provider responded. A failure that affects every
+        request is counted, and a misconfigured account opens the circuit at once. A request that
+        was not sent for a reason of its own changes nothing.
 
         Raises:
             ProviderNotReached: the circuit is open.
-            NumberBusy, ProviderError: as *question*.
+            NumberBusy, ProviderError: the error of *question*.
         """
         self.require()
         if self.is_open:
-            self._next_try = self.now() + PAUSE  # whatever becomes of this one, the next waits
+            self._next_try = self.now() + PAUSE  # no second trial while this one is under way
         try:
             answer = await question()
         except NumberBusy:
@@ -115,9 +126,9 @@ class Circuit:
 
 
 class Guarded:
-    """A provider behind its circuits. Every call to it passes here and uses up an allowance.
+    """A provider behind its circuit breakers. Every call uses up a part of an `Allowance`.
 
-    Raises as `Provider` does.
+    The methods raise the errors of `Provider`, and `ProviderNotReached` while a circuit is open.
     """
 
     def __init__(self, provider: Provider, now: Callable[[], datetime]) -> None:
@@ -128,46 +139,50 @@ class Guarded:
 
     @property
     def code_length(self) -> int:
-        """Digits of its codes."""
+        """Number of digits in a code."""
         return self._provider.code_length
 
     @property
     def max_attempts(self) -> int:
-        """Wrong codes it forgives."""
+        """Number of guesses at one verification, by the provider's documentation."""
         return self._provider.max_attempts
 
     @property
     def one_request_per_number(self) -> bool:
-        """Whether it refuses a number that it is verifying already."""
+        """Whether the provider refuses a second verification of a number while one is running."""
         return self._provider.one_request_per_number
 
     @property
     def shares_codes(self) -> bool:
-        """True if all flows that verify one number at the same time get one reference."""
+        """Whether all flows that verify one number at the same time get one reference."""
         return self._provider.shares_codes
 
     @property
     def failing(self) -> frozenset[Action]:
-        """What it is not asked for just now, but for a try."""
+        """The actions whose circuit is open."""
         return frozenset(action for action, one in self._circuits.items() if one.is_open)
 
     def require(self, action: Action) -> None:
-        """Refuse early, before anything is counted. Raises ProviderNotReached."""
+        """Reject *action* early, before anything is counted.
+
+        Raises:
+            ProviderNotReached: the circuit is open and the next trial is not yet due.
+        """
         self._circuits[action].require()
 
     async def start(
         self, allowance: Allowance, to: PhoneNumber, channel: Channel, language: str = ""
     ) -> Reference:
-        """Send a code."""
+        """Send a code. A start that certainly was not sent gives its allowance back."""
         send = self._circuits[Action.SEND]
         allowance.use(Call.SEND)
         try:
             return await send.ask(lambda: self._provider.start(to, channel, language))
         except ProviderNotReached:
-            # A start is one request, and it did not leave: the circuit is open, too many calls are
-            # under way, or no connection came about. No caller can choose that. A flood of starts
-            # can fill the lanes, but then nothing leaves, and the fifth failure in 30 seconds opens
-            # the circuit, before which nothing is counted or written.
+            # A start is one request, and it was not sent: the circuit is open, the bulkhead is full
+            # or no connection could be made. A client cannot cause this at will. A flood of starts
+            # can fill the bulkhead, but then nothing is sent, and the fifth failure in 30 seconds
+            # opens the circuit. An open circuit rejects a start before it is counted or written.
             allowance.give_back(Call.SEND)
             raise
 
@@ -179,7 +194,7 @@ class Guarded:
         channel: Channel,
         language: str = "",
     ) -> Reference:
-        """Send it again. This may be several requests, so the call counts as made in any case."""
+        """Send a code again. The call may be several requests, so its allowance is always used."""
         send = self._circuits[Action.SEND]
         allowance.use(Call.SEND)
         return await send.ask(lambda: self._provider.resend(reference, to, channel, language))
@@ -187,12 +202,12 @@ class Guarded:
     async def check(
         self, allowance: Allowance, reference: Reference, to: PhoneNumber, code: str
     ) -> CheckOutcome:
-        """Ask whether *code* is right."""
+        """Check *code*."""
         check = self._circuits[Action.CHECK]
         allowance.use(Call.CHECK)
         return await check.ask(lambda: self._provider.check(reference, to, code))
 
     async def cancel(self, allowance: Allowance, reference: Reference) -> None:
-        """End it, however its provider does."""
+        """Cancel at the provider, even while a circuit is open."""
         allowance.use(Call.CANCEL)
         await self._provider.cancel(reference)

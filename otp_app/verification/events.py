@@ -1,7 +1,7 @@
-"""What a team's backend is told of: how each verification ended, once it has.
+"""Events: webhooks that report the end of each verification to the operator's backend.
 
-Who ends one writes the event in the same transaction. From there it is delivered: at least once, as
-nobody can know what became of an answer that was lost.
+An event is written to the outbox in the transaction that ends its verification. Delivery is at
+least once, because a lost response leaves open whether the endpoint has received the event.
 """
 
 from __future__ import annotations
@@ -36,35 +36,37 @@ RETRIES = (
     timedelta(hours=20),
     timedelta(hours=24),
 )
-"""The waits after the first, second, … attempt: the schedule of Standard Webhooks, three days.
+"""Waits after the first, second, … failed attempt: the schedule of Standard Webhooks, three days.
 https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md"""
 
 JITTER = 0.2
-"""Share of a wait that chance may add: what failed together does not come back together."""
+"""Largest share of a wait that is added at random, so that events which failed at the same time are
+not retried at the same time."""
 
 DEADLINE = timedelta(seconds=15)
-"""Of one delivery in all. Standard Webhooks recommends 15 to 30 seconds."""
+"""Total timeout of one delivery. Standard Webhooks recommends 15 to 30 seconds."""
 
 LEASE = 4 * DEADLINE
-"""After this long, whoever claimed an event and said no more is taken to have crashed."""
+"""Duration of a claim. A process that has not finished its delivery by then must have crashed."""
 
 LEFT_AFTER = timedelta(minutes=1)
-"""By now the sweeper would have closed it, and the last guess its answer."""
+"""Time after which a running server has closed an expired verification: the sweeper has run, and
+the last guess has its result."""
 
 log = structlog.get_logger(__name__)
 
 
 class Type(StrEnum):
-    """What an event says."""
+    """The type of an event, which is part of the webhook API."""
 
     APPROVED = "verification.approved"
     FAILED = "verification.failed"
 
 
 class Reason(StrEnum):
-    """Why a verification failed. That its person gave it up is no failure."""
+    """The reason for a failed verification. A cancel by the person is not a failure."""
 
-    EXPIRED = "expired"  # no right code in its time
+    EXPIRED = "expired"  # no right code in time
     ATTEMPTS_EXHAUSTED = "attempts_exhausted"  # too many wrong codes
 
 
@@ -73,13 +75,19 @@ REASONS = {
     Status.EXHAUSTED: Reason.ATTEMPTS_EXHAUSTED,
 }
 TYPES = {Status.APPROVED: Type.APPROVED} | dict.fromkeys(REASONS, Type.FAILED)
-"""The ends that have an event, and its type. `REFUSED` has none: its provider took nothing, and
-whoever asked for it can have it refused again and again."""
+"""The final statuses that cause an event, with its type. `REFUSED` causes none: no message was
+sent, and a client can provoke any number of refusals."""
 
 
 @dataclass(frozen=True)
 class Event:
-    """How the verification of the same *id* ended: its *status* is one of `TYPES`."""
+    """The end of one verification.
+
+    Attributes:
+        id: the id of the verification, which identifies the event too.
+        at: time of the end, aware.
+        status: the final status, a key of `TYPES`.
+    """
 
     id: str
     at: datetime
@@ -90,18 +98,18 @@ class Event:
 
     @property
     def type(self) -> Type:
-        """The name it goes by."""
+        """The event type for *status*."""
         return TYPES[self.status]
 
     @property
     def reason(self) -> Reason | None:
-        """Why it failed; None if it did not."""
+        """The reason for the failure; None after an approval."""
         return REASONS.get(self.status)
 
 
 @dataclass(frozen=True)
 class Claim:
-    """The right to deliver one event, the *attempt*-th time: the first is 1."""
+    """The right to make one delivery attempt of event *id*. The first *attempt* is 1."""
 
     id: str
     attempt: int
@@ -109,7 +117,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class DeadEvent:
-    """One that is not tried any more, for operators."""
+    """A dead letter: an event that is no longer retried, with the last *failure*."""
 
     id: str
     type: Type
@@ -120,21 +128,21 @@ class DeadEvent:
 
 
 class Verdict(StrEnum):
-    """What became of a delivery."""
+    """The outcome of a delivery attempt."""
 
-    TAKEN = "taken"
-    FAILED = "failed"
-    BUSY = "busy"  # nor would another event be taken now
-    GONE = "gone"  # this one is not wanted, whenever it comes
+    TAKEN = "taken"  # the endpoint accepted the event
+    FAILED = "failed"  # the attempt failed and is retried
+    BUSY = "busy"  # the endpoint accepts no event at present; the attempt is retried
+    GONE = "gone"  # the event must never be retried
 
 
 @dataclass(frozen=True)
 class Receipt:
-    """A receiver's answer.
+    """The result of a delivery attempt.
 
     Attributes:
-        why: of a failure, for log and operators: 64 characters at most, none of them theirs.
-        wait: how long it asks to be left alone.
+        why: the failure, for log and operators: at most 64 characters, none from the response.
+        wait: minimum wait before a retry that the endpoint has requested.
     """
 
     verdict: Verdict
@@ -148,16 +156,16 @@ UNREADABLE = Receipt(Verdict.FAILED, "number unreadable: NUMBER_KEYS")
 
 @dataclass(frozen=True)
 class Courier:
-    """Brings what is in the outbox to the receiver, one after the other."""
+    """Delivers the events of the outbox to the webhook endpoint, one after the other."""
 
     outbox: Outbox
     receiver: Receiver
     now: Callable[[], datetime]
     chance: Callable[[], float] = SystemRandom().random
-    """From 0 to 1: how much of the jitter."""
+    """Random number from 0 to 1, the share of `JITTER` that is added to a wait."""
 
     async def deliver(self) -> None:
-        """Deliver all that is due, the oldest first, until the receiver has enough."""
+        """Deliver every due event, the oldest first, and stop early if the endpoint is busy."""
         while claim := await self.outbox.claim(self.now(), self.now() + LEASE):
             receipt = await self._attempt(claim)
             await self._settle(claim, receipt)
@@ -190,15 +198,18 @@ class Courier:
 
 @dataclass
 class LeftOpen:
-    """Closes what was over while nobody was there to do it; the sweeper looks back minutes only."""
+    """Expires verifications that ran out of time while no server was running.
+
+    The sweeper covers the last minutes only, and without an expiry there is no event.
+    """
 
     store: VerificationStore
     now: Callable[[], datetime]
     since: datetime = EVER
-    """All that was over before is closed."""
+    """Verifications that ran out of time before are closed already."""
 
     async def close(self) -> None:
-        """Look once."""
+        """Expire the open verifications that ran out of time since the last call."""
         until = self.now() - LEFT_AFTER
         await self.store.expire(self.since, until)
         self.since = until - SKEW

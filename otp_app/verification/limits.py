@@ -1,8 +1,8 @@
-"""The limit policy: how often, for whom, and why. Every row can be set by its name.
+"""The rate limits: how many messages and guesses each subject gets, and the reason for each limit.
 
-Windows move, and what they count is counted before the provider is asked. A success gives nothing
-back but the number's row of failures; a resend, a restart, another format, channel, tab or cookie
-gives nothing back at all.
+An operator can change every limit by the setting of the same name. Windows slide. A use is counted
+before the provider is called. A success resets only the consecutive failures of its number. A
+resend, a restart, or another format, channel, tab or cookie resets nothing.
 """
 
 from __future__ import annotations
@@ -23,68 +23,71 @@ if TYPE_CHECKING:
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
 PREFIX_DIGITS = 4
-"""Numbers that differ in their last four digits only are one block, as pumpers rent them."""
+"""Trailing digits that a block of numbers leaves open. SMS pumping fraud rents numbers in blocks of
+this size."""
 
 RIPE = 5 * MINUTE
-"""A message that is younger says nothing yet: its code takes a minute to come and to be typed."""
+"""Minimum age of a message that counts towards a conversion rate. A code takes about a minute to
+arrive and to be typed, so a younger message has no result yet."""
 
 PAUSED_BELOW = 0.2
-"""Share of approved verifications below which a country is paused. Providers judge pumping alike:
-Vonage's anti-fraud blocks a network by its volume and its conversion."""
+"""Conversion rate below which a country is paused. Providers detect SMS pumping by the same signs:
+Vonage's anti-fraud blocks a network by its volume and its conversion rate."""
 
 TRUSTED_FROM = 0.3
-"""Share from which a block of numbers is people's, not a pumper's: its own limit is lifted."""
+"""Conversion rate from which a block of numbers is trusted: the limit of the block is lifted."""
 
 TRUSTED_SENDS = 5
-"""Verifications that a block must have had for its share to mean anything."""
+"""Minimum number of verifications of a trusted block: the rate of a smaller sample is chance."""
 
 TRUSTED_FOR = DAY
-"""How far back a block's verifications count."""
+"""Period over which the conversion rate of a block is measured."""
 
 COUNTED_BY_ADDRESS = 2
-"""Verifications of one address that count towards a pause. A person needs one, and a second one
-after a mistyped number. Further ones say something about the address, not about the country."""
+"""Verifications of one address that count towards the pause of a country. A person needs one, and
+a second one after a mistyped number. More of them are evidence about the address, not about the
+country."""
 
 
 class Action(StrEnum):
-    """What is counted."""
+    """The kind of use that a limit counts."""
 
-    SEND = "send"  # start, resend and call alike
-    CHECK = "check"
-    PAUSE = "pause"  # of a country: nobody spends it but the breaker, who spends all of it
+    SEND = "send"  # a message: the first one, a resend or a call
+    CHECK = "check"  # a guess
+    PAUSE = "pause"  # consumed only by the country breaker, all at once, to pause a country
 
 
 class Scope(StrEnum):
-    """Whom it is counted for."""
+    """The subject that a limit counts for."""
 
     SESSION = "session"  # the flow cookie
     ADDRESS = "address"  # IPv4, or the /64 of an IPv6 address
     NETWORK = "network"  # the /48 around an IPv6 address
     NUMBER = "number"
-    STRANGERS = "strangers"  # a confirmed number, for those who have not proved that it is theirs
-    FAILURES = "failures"  # the number's, since its last success
-    PREFIX = "prefix"  # the number without its last digits
+    STRANGERS = "strangers"  # a confirmed number, when the client is unproved
+    FAILURES = "failures"  # consecutive failures of a number, since its last success
+    PREFIX = "prefix"  # the block of a number: the number without its last digits
     COUNTRY = "country"
-    COUNTRY_UNCONFIRMED = "country_unconfirmed"  # numbers that nobody has confirmed, and no API key
-    COUNTRY_CONFIRMED = "country_confirmed"  # the others, while the country is paused
-    EVERYBODY = "everybody"
-    EVERYBODY_UNCONFIRMED = "everybody_unconfirmed"  # as COUNTRY_UNCONFIRMED, of all countries
+    COUNTRY_UNCONFIRMED = "country_unconfirmed"  # uses with an unconfirmed number and no API key
+    COUNTRY_CONFIRMED = "country_confirmed"  # all other uses, while the country is paused
+    EVERYBODY = "everybody"  # the whole installation
+    EVERYBODY_UNCONFIRMED = "everybody_unconfirmed"  # COUNTRY_UNCONFIRMED over all countries
     KEY = "key"  # an API key, in place of the address
-    SESSION_NUMBERS = "session_numbers"  # different numbers of one session
-    ADDRESS_NUMBERS = "address_numbers"
+    SESSION_NUMBERS = "session_numbers"  # distinct numbers of one session
+    ADDRESS_NUMBERS = "address_numbers"  # distinct numbers of one address
 
 
 UNCONFIRMED = frozenset({Scope.COUNTRY_UNCONFIRMED, Scope.EVERYBODY_UNCONFIRMED})
-"""Scopes that a confirmed number and an API key do not count towards."""
+"""Scopes that apply neither to confirmed numbers nor to API keys."""
 
 
 @dataclass(frozen=True)
 class Limit:
-    """At most *amount* in any *window*.
+    """At most *amount* uses in any period as long as *window*.
 
     Attributes:
-        part_of: the row that this one is a part of. If a setting changes that row and not this
-            one, this one changes in proportion.
+        part_of: the name of the limit that this one is a share of, or empty. If a setting changes
+            that limit and not this one, this one changes in proportion.
     """
 
     name: str
@@ -96,14 +99,16 @@ class Limit:
 
 
 POLICY: tuple[Limit, ...] = (
-    # Both guides' limits, and what Twilio and AWS allow a number in a day.
+    # The limits of both providers' guides, and the daily limit for a number at Twilio and AWS.
     Limit("LIMIT_SEND_SESSION", Action.SEND, Scope.SESSION, 5, 15 * MINUTE),
     Limit("LIMIT_SEND_ADDRESS", Action.SEND, Scope.ADDRESS, 5, 15 * MINUTE),
     Limit("LIMIT_SEND_NUMBER", Action.SEND, Scope.NUMBER, 5, HOUR),
     Limit("LIMIT_SEND_NUMBER_DAY", Action.SEND, Scope.NUMBER, 10, DAY),
-    # Of the five, strangers to a confirmed number leave two to whom it belongs, as login.gov does.
+    # Unproved clients get three of the five messages to a confirmed number, so two remain for its
+    # owner. login.gov has the same rule.
     Limit("LIMIT_SEND_NUMBER_STRANGERS", Action.SEND, Scope.STRANGERS, 3, HOUR),
-    # And four of the ten a day: without this row, three an hour use up the day in four hours.
+    # Unproved clients get six of the ten messages in a day, so four remain for the owner. Without
+    # this limit, three messages an hour would use up the day in four hours.
     Limit(
         "LIMIT_SEND_NUMBER_UNPROVED_DAY",
         Action.SEND,
@@ -112,24 +117,25 @@ POLICY: tuple[Limit, ...] = (
         DAY,
         part_of="LIMIT_SEND_NUMBER_DAY",
     ),
-    # One message at a time to a number, whoever asks: double clicks, tabs and browsers at once.
+    # One message at a time to a number, against double clicks and simultaneous tabs or browsers.
     Limit("LIMIT_SEND_NUMBER_BURST", Action.SEND, Scope.NUMBER, 1, timedelta(seconds=30)),
     Limit("LIMIT_SEND_ADDRESS_DAY", Action.SEND, Scope.ADDRESS, 20, DAY),
-    # Eight addresses' worth. One customer of a hoster has all 65,536 /64s of a /48, but a mobile
-    # network has thousands of phones in one. An IPv4 address has no such row: it costs money.
+    # Eight times the limit of one address. One customer of a hosting company may hold a whole /48
+    # with its 65,536 /64s, but a mobile network has thousands of phones in a single /48. IPv4 has
+    # no such limit, because each further IPv4 address costs an attacker money.
     Limit("LIMIT_SEND_NETWORK", Action.SEND, Scope.NETWORK, 40, 15 * MINUTE),
     Limit("LIMIT_SEND_NETWORK_DAY", Action.SEND, Scope.NETWORK, 160, DAY),
-    # People mistype a number once or twice; lists of numbers are somebody else's business.
+    # A person mistypes a number once or twice; a longer list of numbers is abuse.
     Limit("LIMIT_SEND_SESSION_NUMBERS", Action.SEND, Scope.SESSION_NUMBERS, 3, DAY),
     Limit("LIMIT_SEND_ADDRESS_NUMBERS", Action.SEND, Scope.ADDRESS_NUMBERS, 5, DAY),
-    # Pumping: blocks of numbers, one country, the whole bill.
+    # SMS pumping fraud: limits for a block of numbers, for a country and for the whole bill.
     Limit("LIMIT_SEND_PREFIX", Action.SEND, Scope.PREFIX, 10, HOUR),
     Limit("LIMIT_SEND_COUNTRY", Action.SEND, Scope.COUNTRY, 60, HOUR),
     Limit("LIMIT_SEND_TOTAL", Action.SEND, Scope.EVERYBODY, 200, HOUR),
     Limit("LIMIT_SEND_TOTAL_DAY", Action.SEND, Scope.EVERYBODY, 1000, DAY),
-    # Numbers that nobody has confirmed get four fifths of these at most. The last fifth is for
-    # confirmed numbers and API keys: new numbers cost an attacker nothing, so messages to them must
-    # not be able to stop a country or everything.
+    # Unconfirmed numbers get at most four fifths of the limits for a country and for the whole
+    # bill. The last fifth is reserved for confirmed numbers and API keys. New numbers cost an
+    # attacker nothing, so messages to them must not be able to block a country or all sending.
     Limit(
         "LIMIT_SEND_COUNTRY_UNCONFIRMED",
         Action.SEND,
@@ -154,10 +160,10 @@ POLICY: tuple[Limit, ...] = (
         DAY,
         part_of="LIMIT_SEND_TOTAL_DAY",
     ),
-    # So many in a window of which too few come to a success: the country is paused for the window.
+    # A country is paused for one window after this many messages with too low a conversion rate.
     Limit("LIMIT_SEND_COUNTRY_PAUSE", Action.PAUSE, Scope.COUNTRY, 20, HOUR),
-    # Confirmed numbers and API keys get the same fifth of a paused country. A pumper can confirm
-    # rented numbers, so the messages to confirmed numbers must have an end too.
+    # While a country is paused, confirmed numbers and API keys get the same fifth of its limit. An
+    # attacker can confirm rented numbers, so confirmed numbers need a limit too.
     Limit(
         "LIMIT_SEND_COUNTRY_CONFIRMED",
         Action.SEND,
@@ -166,11 +172,12 @@ POLICY: tuple[Limit, ...] = (
         HOUR,
         part_of="LIMIT_SEND_COUNTRY",
     ),
-    # A program with an API key speaks for many people from one address.
+    # A program with an API key acts for many people from one address.
     Limit("LIMIT_SEND_KEY", Action.SEND, Scope.KEY, 200, HOUR),
     Limit("LIMIT_CHECK_KEY", Action.CHECK, Scope.KEY, 1000, HOUR),
-    # Guessing: the guide's limit, PyPI's for numbers and addresses, NIST's hundred in a row
-    # (SP 800-63B-4 section 3.2.2), and a brake on guesses spread over everything.
+    # Guesses: the limit of the provider's guide; the limits of PyPI for numbers and addresses; at
+    # most 100 consecutive failures (NIST SP 800-63B-4 section 3.2.2); and a global limit against
+    # guesses that are spread over many numbers.
     Limit("LIMIT_CHECK_SESSION", Action.CHECK, Scope.SESSION, 5, 5 * MINUTE),
     Limit("LIMIT_CHECK_ADDRESS", Action.CHECK, Scope.ADDRESS, 10, 5 * MINUTE),
     Limit("LIMIT_CHECK_ADDRESS_HOUR", Action.CHECK, Scope.ADDRESS, 50, HOUR),
@@ -184,22 +191,24 @@ POLICY: tuple[Limit, ...] = (
 
 
 class Device(Protocol):
-    """A browser's record of its successes, for the time after its session."""
+    """A record of successful verifications that a browser keeps after its session has ended."""
 
     def has_proved(self, phone: PhoneNumber) -> bool:
-        """True if one of the successes was with *phone*."""
+        """Return whether the browser has verified *phone* before."""
         ...
 
 
 @dataclass(frozen=True)
 class Client:
-    """Who is asking: a browser's flow, and the address it comes from.
+    """The origin of a request: a browser or a program with an API key.
 
     Attributes:
-        proved: the number, in E.164, that this browser's session is for; or empty.
-        key: the name of the API key, in place of the address; or empty.
-        language: a BCP 47 tag, for messages; the provider's own choice, if there is none.
-        device: the browser's record of earlier successes; None for an API key.
+        flow: the browser's flow, from its cookie.
+        address: the IP address, in the form that limits count by.
+        proved: the number, in E.164, that the browser's session has proved, or empty.
+        key: the name of the API key, or empty. Limits count it in place of the address.
+        language: the BCP 47 tag for messages. If empty, the provider chooses.
+        device: the browser's record of earlier successes. None for an API key.
     """
 
     flow: Flow
@@ -211,35 +220,40 @@ class Client:
 
     @property
     def source(self) -> str:
-        """The origin of a message: the API key, else the address."""
+        """The origin of a message for the audit: the API key if there is one, else the address."""
         return f"key {self.key}" if self.key else self.address
 
     def has_proved(self, phone: PhoneNumber) -> bool:
-        """True if this browser has proved to hold *phone*: by its session, or earlier."""
+        """Return whether this browser has proved that it holds *phone*, now or earlier."""
         return self.proved == phone.e164 or bool(self.device and self.device.has_proved(phone))
 
     @property
     def network(self) -> str:
-        """The wider network around the address, if it counts under one."""
+        """The /48 network of an IPv6 address; empty if no network limit applies."""
         return network_key(self.address)
 
 
 @dataclass(frozen=True)
 class Conversion:
-    """Of so many verifications that were sent, so many were approved."""
+    """The number of verifications with a sent message, and how many of them were approved."""
 
     sent: int
     approved: int
 
     @property
     def share(self) -> float:
-        """From 0 to 1; of none it is 1, as nothing speaks against them."""
+        """The conversion rate, from 0 to 1. Without a verification it is 1: there is no failure."""
         return self.approved / self.sent if self.sent else 1.0
 
 
 @dataclass(frozen=True)
 class Spending:
-    """One use of a limit by *subject*; with *once*, only the first of the window counts."""
+    """One use of a limit.
+
+    Attributes:
+        subject: the value of the limit's scope, for example the number; empty for all traffic.
+        once: if set, a use by the same subject with the same value counts once in a window.
+    """
 
     limit: Limit
     subject: str
@@ -249,7 +263,10 @@ class Spending:
 def spendings(
     policy: Sequence[Limit], action: Action, client: Client, phone: PhoneNumber
 ) -> list[Spending]:
-    """What *action* uses up."""
+    """Return the limits of *policy* that one *action* of *client* for *phone* uses.
+
+    A client with an API key counts by its key, every other client by its address and network.
+    """
     others = {Scope.ADDRESS, Scope.ADDRESS_NUMBERS, Scope.NETWORK} if client.key else {Scope.KEY}
     if not client.network:
         others.add(Scope.NETWORK)
@@ -261,23 +278,29 @@ def spendings(
 
 
 def of_everybody(policy: Sequence[Limit]) -> list[Spending]:
-    """What anybody's use counts towards: the limits of the whole bill."""
+    """Return the global limits of *policy*, which every use counts towards."""
     return [Spending(limit, "") for limit in policy if limit.scope is Scope.EVERYBODY]
 
 
 def block_of(phone: PhoneNumber) -> str:
-    """What the numbers of a block have in common."""
+    """Return the block of *phone*: its E.164 form without the last `PREFIX_DIGITS` digits."""
     return phone.e164[:-PREFIX_DIGITS]
 
 
 def adjusted(policy: Sequence[Limit], rates: Mapping[str, tuple[int, timedelta]]) -> list[Limit]:
-    """*policy* with other rates for the rows named in *rates*, and for the parts of these rows."""
+    """Return *policy* with the amounts and windows of *rates*, which maps names of limits.
+
+    A limit that is a share of a changed limit keeps its proportion.
+    """
     amounts = {limit.name: limit.amount for limit in policy}
     return [_adjusted(limit, rates, amounts.get(limit.part_of, 1)) for limit in policy]
 
 
 def _adjusted(limit: Limit, rates: Mapping[str, tuple[int, timedelta]], whole: int) -> Limit:
-    """*limit* at its own rate, else at its part of the rate of the row that had *whole*."""
+    """Return *limit* with its own rate, else with its share of the rate of the limit it is part of.
+
+    *whole* is the amount that this other limit has in the policy. A share is at least 1.
+    """
     if limit.name in rates:
         amount, window = rates[limit.name]
         return replace(limit, amount=amount, window=window)

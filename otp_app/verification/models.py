@@ -1,4 +1,4 @@
-"""A verification, the numbers it lives under, and what may become of it."""
+"""The verification: its states, its channels and the policy that bounds it."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
     from otp_app.phone import PhoneNumber
 
 Flow = NewType("Flow", str)
-"""Names one browser's journey. It comes from the flow cookie and stays on the server."""
+"""Id of one browser's visit, from the flow cookie. The value is a secret of that browser."""
 
 Reference = NewType("Reference", str)
-"""The provider's own id of a verification. It never leaves the server."""
+"""The provider's id of a verification. A reference never leaves the server."""
 
 
 class Channel(StrEnum):
-    """How a code travels."""
+    """The means by which a code is delivered."""
 
     SMS = "sms"
     VOICE = "voice"
@@ -27,66 +27,80 @@ class Channel(StrEnum):
 
 
 class Status(StrEnum):
-    """Where a verification stands."""
+    """The state of a verification."""
 
-    SENDING = "sending"  # recorded, the provider is being asked
-    UNKNOWN = "unknown"  # a message may have been sent, no reference came back
-    PENDING = "pending"  # sent: a code can be checked
-    APPROVED = "approved"
-    EXHAUSTED = "exhausted"  # ended by wrong codes
+    SENDING = "sending"  # recorded; the call to the provider is under way
+    UNKNOWN = "unknown"  # a message may have been sent, but no reference was received
+    PENDING = "pending"  # a message was sent; a code can be checked
+    APPROVED = "approved"  # the right code was entered
+    EXHAUSTED = "exhausted"  # ended by too many wrong codes
     EXPIRED = "expired"
-    CANCELED = "canceled"  # another number took its place, or the person gave up
-    REFUSED = "refused"  # nothing was sent
+    CANCELED = "canceled"  # replaced by another number, or canceled by the person
+    REFUSED = "refused"  # no message was sent
 
 
 OPEN = frozenset({Status.SENDING, Status.UNKNOWN, Status.PENDING})
-"""A flow has at most one verification in these."""
+"""States of a verification that has not ended. A flow has at most one such verification."""
 
 
 class CheckOutcome(StrEnum):
-    """A provider's answer to one code."""
+    """The provider's result for one code."""
 
     APPROVED = "approved"
     MISMATCH = "mismatch"
-    EXHAUSTED = "exhausted"  # too many wrong codes, says the provider
-    EXPIRED = "expired"  # gone: expired, used or never there
+    EXHAUSTED = "exhausted"  # the provider has counted too many wrong codes
+    EXPIRED = "expired"  # the provider has no such verification: expired, used or never started
 
 
 JOINED_ATTEMPTS = 2
-"""Guesses of a browser that asks for a code while another browser waits for one to the same number.
-Twilio gives both the same code, and five guesses in all. Two guesses forgive one typing mistake and
-leave three to the first browser: wrong codes of one person use up no guess of another person."""
+"""Guesses of a browser that requests a code while another browser waits for one to the same number.
+Twilio gives both the same code, and five guesses together. Two guesses allow one typing mistake and
+leave three to the first browser. The wrong codes of one person never use up guesses of the other.
+"""
 
 
 @dataclass(frozen=True)
 class Policy:
-    """The numbers every verification lives under."""
+    """The bounds of every verification."""
 
     lifetime: timedelta = timedelta(minutes=10)
-    """NIST SP 800-63B-4 section 3.1.3.2 allows at most 10 minutes; Twilio's codes live as long."""
+    """Time from the first message until the verification expires. NIST SP 800-63B-4 section
+    3.1.3.2 allows at most 10 minutes; Twilio's codes are valid for 10 minutes."""
 
     max_attempts: int = 5
-    """Wrong codes, resends included. Twilio Verify allows 5 checks, Vonage Verify 3."""
+    """Guesses of one verification. A resend adds none. Twilio Verify allows 5, Vonage Verify 3."""
 
     cooldowns: tuple[timedelta, ...] = tuple(timedelta(seconds=s) for s in (30, 60, 120, 300))
-    """The wait after the first, second, … message: a text takes seconds to arrive, and NIST SP
-    800-63B-4 section 3.2.2 asks for waits that grow from 30 seconds. Also how long a `SENDING` that
-    a dying server left behind is taken for one on its way."""
+    """Waits after the first, second, … message; the last one repeats. A text message takes seconds
+    to arrive, and NIST SP 800-63B-4 section 3.2.2 recommends waits that grow from 30 seconds. After
+    the same wait, a `SENDING` left behind by a crashed server no longer blocks a resend."""
 
     max_sends: int = 4
-    """Messages of one verification, the first included. Twilio Verify refuses the sixth."""
+    """Messages of one verification, including the first. Twilio Verify refuses the sixth."""
 
     remembered: timedelta = timedelta(minutes=30)
-    """How long after its expiry a browser is still told what became of a verification."""
+    """Time after its expiry for which the browser is still shown the result of a verification."""
 
     def cooldown(self, sends: int) -> timedelta:
-        """How long to wait after the message number *sends*."""
+        """Return the wait after message number *sends*, counted from 1."""
         return self.cooldowns[min(sends, len(self.cooldowns)) - 1]
 
 
 @dataclass(frozen=True)
 class Verification:
-    """One attempt of one browser to prove one number. Times are aware and in UTC."""
+    """One attempt of one browser to prove that its user holds one number.
+
+    Attributes:
+        id: the public id, random and safe in a URL.
+        flow: the browser's flow; in a verification read without it, the stored hash of the flow.
+        provider: the name of the provider that started the verification.
+        channel: the channel of the last message.
+        attempts_left: guesses that remain.
+        sends: messages so far, including one under way.
+        sent_at: time of the last message; all times are aware, in UTC.
+        resend_at: earliest time of the next message.
+        reference: the provider's id; None until a message is confirmed.
+    """
 
     id: str
     flow: Flow
@@ -101,27 +115,27 @@ class Verification:
     expires_at: datetime
     reference: Reference | None = None
     canceled: bool = False
-    """Whether the provider has nothing more to send or check for it."""
+    """True once the provider has nothing more to send or check under `reference`."""
 
     cancels: int = 0
-    """How often the sweeper has tried to cancel it."""
+    """Number of times that the sweeper has tried to cancel at the provider."""
 
     def is_open(self, now: datetime) -> bool:
-        """Whether it still waits for its code."""
+        """Return whether the verification has neither ended nor expired."""
         return self.status in OPEN and now < self.expires_at
 
     def is_locked(self, now: datetime) -> bool:
-        """Whether wrong codes ended it and its time is not over: no new code until then."""
+        """Return whether too many wrong codes block a new code until `expires_at`."""
         return self.status is Status.EXHAUSTED and now < self.expires_at
 
 
 @dataclass(frozen=True)
 class Running:
-    """A verification that a provider runs for a number, seen by a new flow for the same number.
+    """A verification that a provider still runs, as a new flow for the same number would share it.
 
     Attributes:
-        room: guesses that a new flow can get.
-        kept: guesses that other flows keep.
+        room: guesses that the new flow can get; 0 or less if there are none.
+        kept: guesses that are reserved for other open flows.
     """
 
     verification: Verification
@@ -131,7 +145,14 @@ class Running:
 
 @dataclass(frozen=True)
 class Send:
-    """A message to be sent: which one of the verification, how, and when the next may follow."""
+    """One message of a verification.
+
+    Attributes:
+        number: position among the messages of the verification, from 1.
+        at: time at which the message is counted.
+        next_at: earliest time of the next message.
+        id: the id in the audit; for the first message, also the id of the verification.
+    """
 
     number: int
     channel: Channel

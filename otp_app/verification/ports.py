@@ -1,4 +1,4 @@
-"""What the domain asks of the outside: who sends codes, knows numbers, remembers."""
+"""The ports of the domain: interfaces of the providers, the limiter and the stores."""
 
 from __future__ import annotations
 
@@ -28,31 +28,31 @@ if TYPE_CHECKING:
 
 
 class Provider(Protocol):
-    """Sends one-time codes and checks them.
+    """A service that sends one-time codes and checks them.
 
-    Implementations raise only `ProviderError` subclasses and `NumberBusy`, never send twice for one
-    call, and answer `start` and `resend` within 5 s, `check` and `cancel` within 4 s. A
-    `resend` is at most three requests, any other call is one. An error that may be due to this
-    request's number, country, channel or language has `for_everybody` False.
+    Implementations raise only `ProviderError` subclasses and `NumberBusy`, and never send twice for
+    one call. `start` and `resend` end within 5 s, `check` and `cancel` within 4 s. A `resend` makes
+    at most three requests, every other call one. `for_everybody` is False for an error that may be
+    due to the number, country, channel or language of the request.
     """
 
     name: str
 
     code_length: int
-    """Digits of its codes."""
+    """Number of digits in a code."""
 
     max_attempts: int
-    """Wrong codes it forgives, by its documentation."""
+    """Number of guesses at one verification, by the provider's documentation."""
 
     one_request_per_number: bool
-    """Whether it refuses to verify a number that it is verifying already, whoever asks."""
+    """True if the provider refuses a second verification of a number while one is running."""
 
     shares_codes: bool
     """True if all flows that verify one number at the same time get one reference, with one code
     and one count of guesses."""
 
     async def open(self) -> None:
-        """Make ready to work on the running event loop.
+        """Acquire connections and threads on the running event loop, and check the account.
 
         Raises:
             ProviderMisconfigured: the account or service cannot do what this app needs.
@@ -60,19 +60,20 @@ class Provider(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Give connections and threads back."""
+        """Release connections and threads."""
         ...
 
     async def start(self, to: PhoneNumber, channel: Channel, language: str = "") -> Reference:
-        """Send a code, and return the provider's own name for this verification.
+        """Send a code and return the provider's id of the new verification.
 
-        The message is in *language*, a BCP 47 tag, if the provider speaks it, else in its own.
+        The message is in *language*, a BCP 47 tag, if the provider supports it, else in the
+        provider's default language.
 
         Raises:
-            NumberBusy: it is verifying this number already. Nothing was sent.
-            LanguageRefused: it has no message in *language*. Nothing was sent, and the next start
-                in it uses the provider's own language.
-            ProviderRejected: it will not send to this number or by this channel.
+            NumberBusy: the provider already verifies this number. Nothing was sent.
+            LanguageRefused: the provider has no message in *language*. Nothing was sent, and the
+                next start in *language* uses the provider's default language.
+            ProviderRejected: the provider does not send to this number or by this channel.
             ProviderUnavailable: certainly nothing was sent.
             ProviderTimedOut: a code may have been sent.
         """
@@ -81,33 +82,35 @@ class Provider(Protocol):
     async def resend(
         self, reference: Reference, to: PhoneNumber, channel: Channel, language: str = ""
     ) -> Reference:
-        """Send a code again, by this channel; the reference may change.
+        """Send a code again by *channel* and return the reference, which may be a new one.
 
-        Raises as `start`, and `ResendTimedOut` where a code may have been sent under a reference
-        that is not known, in place of the old one.
+        Raises:
+            ResendTimedOut: a code may have been sent under a new, unknown reference, which replaces
+                the old one.
+            NumberBusy, ProviderError: for the reasons of `start`.
         """
         ...
 
     async def check(self, reference: Reference, to: PhoneNumber, code: str) -> CheckOutcome:
-        """Ask whether *code* is right. Anything but the provider's exact yes is not `APPROVED`."""
+        """Check *code*. Only the provider's explicit approval of *to* gives `APPROVED`."""
         ...
 
     async def cancel(self, reference: Reference) -> None:
-        """Make its codes useless and stop what it would still send, where the provider can."""
+        """Invalidate the codes of *reference* and stop its pending messages, if supported."""
         ...
 
 
 class NumberLook(Protocol):
-    """Tells what a service knows of a number.
+    """A number lookup service, which reports risk signals of a phone number.
 
-    Implementations ask once, raise only `ProviderError` subclasses, and give up when the time they
-    were made with is over, however the answer comes.
+    Implementations make one request for each call, raise only `ProviderError` subclasses, and time
+    out after the total time that they were constructed with, even if a response arrives in pieces.
     """
 
     name: str
 
     async def open(self) -> None:
-        """Make ready to work on the running event loop.
+        """Acquire connections and threads on the running event loop.
 
         Raises:
             ProviderMisconfigured: the credentials cannot be used.
@@ -115,98 +118,114 @@ class NumberLook(Protocol):
         ...
 
     async def aclose(self) -> None:
-        """Give connections and threads back."""
+        """Release connections and threads."""
         ...
 
     async def look(self, phone: PhoneNumber) -> Insight:
-        """Ask what is known of *phone*. It costs money, and whose number it is learns nothing."""
+        """Return the risk signals of *phone*. Each call costs money and does not notify the owner.
+
+        Raises:
+            ProviderError: the service failed, refused or timed out.
+        """
         ...
 
 
 class Limiter(Protocol):
-    """Counts uses of limits, before they are made. All methods raise `StoreUnavailable`."""
+    """A counter of the uses of limits, which counts each use before it is made.
+
+    All methods that wait raise `StoreUnavailable` if the database does not respond.
+    """
 
     async def spend(self, spendings: Sequence[Spending], now: datetime) -> str:
-        """Count all of *spendings*, or none; gives the name to take them back by.
+        """Count all of *spendings* or none, and return a batch id for `refund`.
 
         Raises:
-            RateLimited: with the moment from which all have room.
+            RateLimited: with the time from which all limits have room.
         """
         ...
 
     async def require(self, spendings: Sequence[Spending], now: datetime) -> None:
-        """See that all of *spendings* have room, and count nothing. Raises `RateLimited`."""
+        """Check without counting that the limits of all *spendings* have room.
+
+        Raises:
+            RateLimited: with the time from which all limits have room.
+        """
         ...
 
     def recall(self, spendings: Sequence[Spending], now: datetime) -> None:
-        """Refuse what is remembered to have no room, without the database. Raises `RateLimited`."""
+        """Check *spendings* against recent refusals in memory, without the database.
+
+        Raises:
+            RateLimited: with the latest time that is in memory for them.
+        """
         ...
 
     async def has_room(self, spending: Spending, now: datetime) -> bool:
-        """True if a limit has room. Counts nothing, and reports nothing to the operator."""
+        """Return whether a limit has room. Nothing is counted, logged or measured."""
         ...
 
     async def exhaust(self, spending: Spending, now: datetime) -> bool:
-        """Use up all that is left of a limit.
+        """Use up the rest of a limit.
 
         Returns:
-            False if there was nothing left.
+            False if the limit was used up before.
         """
         ...
 
     async def refund(self, batch: str, spendings: Sequence[Spending]) -> None:
-        """Give back those of *spendings* that were counted under the name *batch*."""
+        """Give back those of *spendings* that `spend` has counted under *batch*."""
         ...
 
     async def forgive(self, spendings: Sequence[Spending]) -> None:
-        """Forget what was counted in a row, after a success."""
+        """Reset the limits of *spendings*, after a success."""
         ...
 
     async def prune(self, now: datetime) -> None:
-        """Forget what no window reaches back to."""
+        """Delete uses that are older than the window of their limit."""
         ...
 
 
 class Journal(Protocol):
-    """The audit: what providers were asked, and what they answered. Nothing in it ever changes.
+    """The audit: an append-only record of every provider call and its result.
 
-    Questions are written by the store, with what counts them. All methods that wait raise
-    `StoreUnavailable` when the database does not answer.
+    The store writes the record of a call in the transaction that counts the call. All methods that
+    wait raise `StoreUnavailable` if the database does not respond.
     """
 
     def pseudonym(self, phone: PhoneNumber) -> str:
-        """What stands for *phone* in audit and log: hexadecimal digits, made with a secret."""
+        """Return the keyed hash, in hexadecimal, that represents *phone* in audit and log."""
         ...
 
     async def answer(self, id_: str, answer: Answer, at: datetime) -> None:
-        """Write down the answer to the question *id_*; the first one stays."""
+        """Record the result of call *id_*. A second result of the same call is ignored."""
         ...
 
     async def give_up(self, now: datetime, since: datetime, until: datetime) -> None:
-        """Answer `unknown` to what was asked between *since* and *until* and has no answer."""
+        """Record `unknown` for calls made from *since* to *until* that have no result."""
         ...
 
     async def countries(
         self, since: datetime, until: datetime, by_source: int
     ) -> Mapping[str, Conversion]:
-        """The conversion of the verifications that a provider sent in that time, by region.
+        """Return the conversion of verifications sent from *since* to *until*, by region.
 
-        At most *by_source* verifications of one address or API key count. Chance decides which.
+        At most *by_source* verifications of one address or API key count, chosen at random.
         """
         ...
 
     async def block(self, phone: PhoneNumber, since: datetime, until: datetime) -> Conversion:
-        """Likewise, of all numbers in the block of *phone*."""
+        """Return the conversion of verifications sent to the block of *phone* in that period."""
         ...
 
 
 class VerificationStore(Protocol):
-    """Remembers verifications. Every transition is one conditional statement.
+    """The verifications. Every transition is one conditional statement.
 
-    There is no `save`: a transition that comes too late changes nothing and says so. What counts a
-    message or a guess (`reserve`, `record_send`, `take_attempt`) writes it into the journal too, or
-    does neither; likewise what ends one, with its event, where events are told. All methods raise
-    `StoreUnavailable` when the database does not answer.
+    There is no `save`. A transition whose precondition no longer holds changes nothing and returns
+    False or None. `reserve`, `record_send` and `take_attempt` count a message or a guess and write
+    it to the journal in one transaction. Methods that end a verification write its event in the
+    same transaction, if events are enabled. All methods raise `StoreUnavailable` if the database
+    does not respond.
     """
 
     @property
@@ -215,187 +234,207 @@ class VerificationStore(Protocol):
         ...
 
     async def reserve(self, verification: Verification, source: str = "") -> bool:
-        """Record a new verification before its first message; close the flow's open one.
+        """Record a new verification before its first message, and close the flow's open one.
 
-        The journal keeps *source*, the address or API key that asks, as a keyed hash.
+        The journal keeps *source*, the address or API key of the client, as a keyed hash.
 
         Returns:
-            False if the flow has an open verification of the same number, which stays.
+            False if the flow has an open verification of the same number. Nothing is changed then.
         """
         ...
 
     async def latest(self, flow: Flow) -> Verification | None:
-        """The flow's newest verification, whatever its status."""
+        """Return the flow's open verification, else the one that was recorded last."""
         ...
 
     async def locked(self, flow: Flow, phone: PhoneNumber, now: datetime) -> Verification | None:
-        """The verification of *phone* that wrong codes ended and whose time is not over."""
+        """Return the flow's verification of *phone* that is locked by wrong codes, if any."""
         ...
 
     async def is_verifying(
         self, phone: PhoneNumber, provider: str, flow: Flow, now: datetime
     ) -> bool:
-        """Whether *provider* runs an open verification of *phone* for another flow than *flow*.
+        """Return whether *provider* runs a verification of *phone* for a flow other than *flow*.
 
-        It does if it gave the verification a reference. One without may not have been taken.
+        Only open verifications with a reference count. The provider may never have accepted the
+        others.
         """
         ...
 
     async def record_send(self, verification: Verification, send: Send, source: str = "") -> bool:
-        """Count a further message before it is sent, if it is still *verification*'s turn.
+        """Count a further message of *verification* before it is sent.
 
-        The journal keeps *source* as in `reserve`.
+        The journal keeps *source*, the address or API key of the client, as a keyed hash.
 
         Returns:
-            False if it is not open, or another caller was first.
+            False if the verification is not open, or another caller has counted a message first.
         """
         ...
 
     async def settle_send(self, id_: str, send: Send, reference: Reference) -> bool:
-        """The message *send* is out under *reference*: the verification is `PENDING`.
+        """Record that *send* was sent under *reference*: an open verification is now `PENDING`.
 
         Returns:
-            False if it was closed meanwhile. The reference is kept, so that it can be canceled.
+            False if the verification was closed meanwhile. The reference is kept all the same, so
+            that it can be canceled.
         """
         ...
 
     async def adopt(self, verification: Verification, send: Send, reference: Reference) -> bool:
-        """As `settle_send`, for what the provider was running already.
+        """Take over *reference*, which the provider was running already, and become `PENDING`.
 
         Returns:
-            False if it was not this flow that asked for it: another flow has *reference*, or
-            *verification* has neither had it nor lost an earlier answer; or if it is over here.
+            False if this flow may not have requested *reference*: another flow has it, or this is
+            the first message of *verification* and no earlier verification of the flow had it.
+            False also if a verification with *reference* has ended here.
         """
         ...
 
     async def fail_send(self, id_: str, send: Send, status: Status) -> bool:
-        """The message *send* was not confirmed: an open verification takes *status*."""
+        """Record that *send* was not confirmed: an open verification takes *status*."""
         ...
 
     async def lose_reference(self, id_: str, send: Send) -> bool:
-        """The message *send* may be out under a reference that we do not know: `UNKNOWN`."""
+        """Record that *send* may have a new, unknown reference: the status becomes `UNKNOWN`."""
         ...
 
     async def release_send(self, before: Verification, send: Send) -> bool:
-        """The message *send* certainly was not sent: all is as *before*, and it may be tried."""
+        """Restore the state *before* the message *send*, which certainly was not sent.
+
+        The next message may be sent at once.
+        """
         ...
 
     async def take_attempt(self, id_: str, flow: Flow, now: datetime) -> Verification | None:
-        """Spend one guess, and return the verification with what is left.
+        """Spend one guess and return the verification with the guesses that are left.
 
-        Flows that have one reference share its guesses: the first to have it keeps all but
-        `JOINED_ATTEMPTS`, and a flow that came later what it was given then.
+        Flows with the same reference share its guesses. `JOINED_ATTEMPTS` are available to flows
+        that join later; the others are reserved for the first flow. A flow that has joined keeps
+        the guesses that it was given.
 
         Returns:
-            None if *flow* has no such open, sent verification with guesses and time left.
+            None if *flow* has no open verification *id_* with a sent message and a guess left.
         """
         ...
 
     async def running(
         self, phone: PhoneNumber, provider: str, flow: Flow, now: datetime
     ) -> Sequence[Running]:
-        """The verifications that *provider* runs for *phone*, one for each reference.
+        """Return the verifications that *provider* runs for *phone*, one for each reference.
 
-        Their room is counted for a new verification of *flow*.
+        `Running.room` is the number of guesses that a new verification of *flow* would get.
         """
         ...
 
     async def close_used_up(self, id_: str, now: datetime) -> bool:
-        """End an open verification as `EXPIRED` whose reference has no guess left for any flow.
+        """End an open verification as `EXPIRED` if its reference has no guess left for any flow.
 
         Returns:
-            False if it has used its own guesses up, or another flow keeps some.
+            False if the verification has used up its own guesses, or another flow has some left.
         """
         ...
 
     async def use_up(self, id_: str, reference: Reference) -> bool:
-        """End an open verification as `EXPIRED`: its provider takes no more guesses.
+        """End an open verification as `EXPIRED`, because the provider accepts no more guesses.
 
-        No flow that has *reference* gets a guess after that.
+        Afterwards *reference* has no guess left for any flow.
         """
         ...
 
     async def is_confirmed(self, phone: PhoneNumber) -> bool:
-        """Whether somebody has proved to hold *phone*."""
+        """Return whether *phone* was verified at least once, by any client."""
         ...
 
     async def approve(self, id_: str, now: datetime) -> bool:
-        """Mark an open verification approved and its number as verified, once."""
+        """Approve an open verification and record its number as verified.
+
+        Returns:
+            False if the verification is not open, for example because it was approved before.
+        """
         ...
 
     async def close(self, id_: str, status: Status, reference: Reference | None) -> bool:
-        """End an open verification, if *reference* is still its own."""
+        """End an open verification with *status*.
+
+        Returns:
+            False if the verification is not open, or has a reference other than *reference*.
+        """
         ...
 
     async def expire(self, since: datetime, until: datetime) -> None:
-        """End what is open though its time was over between *since* and *until*."""
+        """End open verifications that expired between *since* and *until*."""
         ...
 
     async def ended(self, now: datetime) -> Sequence[Verification]:
-        """What is over here and not known to be over at the provider, the oldest first.
+        """Return ended verifications that the provider may still run, the oldest first.
 
-        What has used up its cancels, or waits for its next one, is left out.
+        Verifications that have used up their cancels, or whose next cancel is not yet due, are left
+        out.
         """
         ...
 
     async def take_cancel(self, over: Verification, again_at: datetime) -> bool:
-        """Count a cancel of *over* before it is made; the next one is due at *again_at*.
+        """Count a cancel of *over* before it is made, and plan the next one at *again_at*.
 
         Returns:
-            False if another caller was first, or *over* has another reference now.
+            False if another caller has counted this cancel, or *over* has a new reference.
         """
         ...
 
     async def mark_canceled(self, id_: str, reference: Reference | None) -> None:
-        """The provider has nothing more to send or check for it under *reference*."""
+        """Record that the provider has nothing more to send or check under *reference*."""
         ...
 
     async def forget(self, before: datetime) -> None:
-        """Delete verifications whose time was over *before*, some of them if there are many."""
+        """Delete verifications that expired before *before*, a bounded number in each call."""
         ...
 
 
 class Outbox(Protocol):
-    """The events that are still to be told. All methods raise `StoreUnavailable`.
+    """The events that are still to be delivered. All methods raise `StoreUnavailable`.
 
-    They are written by the store, with what ends a verification.
+    The store writes an event in the transaction that ends its verification.
     """
 
     async def claim(self, now: datetime, until: datetime) -> Claim | None:
-        """Count an attempt at the oldest event that is due, and keep others off it *until* then.
+        """Claim the oldest due event for one attempt. No other caller gets it before *until*.
 
         Returns:
-            None if there is none, or another caller was first.
+            None if no event is due, or another caller has claimed it first.
         """
         ...
 
     async def read(self, id_: str) -> Event | None:
-        """What there is to tell; None if it was deleted meanwhile. Raises `NumbersUnreadable`."""
+        """Return the event *id_*, or None if it was deleted meanwhile.
+
+        Raises:
+            NumbersUnreadable: no key in `NUMBER_KEYS` decrypts its phone number.
+        """
         ...
 
     async def mark_delivered(self, id_: str, at: datetime) -> None:
-        """It was taken."""
+        """Record that the webhook endpoint has accepted the event *id_*."""
         ...
 
     async def postpone(self, claim: Claim, why: str, until: datetime) -> None:
-        """It was not, and is due again at *until*."""
+        """Record that the attempt failed, and make the event due again at *until*."""
         ...
 
     async def bury(self, claim: Claim, why: str, at: datetime) -> None:
-        """It was not, and is a dead letter now."""
+        """Record that the attempt failed, and make the event a dead letter."""
         ...
 
 
 class Receiver(Protocol):
-    """Who is told of events."""
+    """The endpoint that events are delivered to."""
 
     async def receive(self, event: Event) -> Receipt:
-        """Tell *event* once, and give up after `DEADLINE`. Raises nothing."""
+        """Deliver *event* once, within `DEADLINE`. Failures are results, not exceptions."""
         ...
 
 
 class SessionStore(Protocol):
-    """Remembers sessions, by the hashes of their tokens. All methods raise `StoreUnavailable`."""
+    """The sessions, by the hashes of their tokens. All methods raise `StoreUnavailable`."""
 
     async def exchange(
         self,
@@ -408,37 +447,42 @@ class SessionStore(Protocol):
     ) -> bool:
         """Open a session until *ends_at* for the verification *id_*, approved after *since*.
 
-        Every approval of *flow* is used up then.
+        The session uses up every approval of *flow*.
 
         Returns:
-            False if *flow* has no such approval, or it was used up before.
+            False if *flow* has no such approval, or the approval was used up before.
         """
         ...
 
     async def session(self, token: Token, since: datetime, now: datetime) -> Session | None:
-        """The one of *token* that was seen after *since* and is not over; it is seen *now*."""
+        """Return the session of *token* and record *now* as its last use.
+
+        Returns:
+            None if the session has ended or was last used before *since*.
+        """
         ...
 
     async def end_sessions(self, token: Token) -> bool:
-        """End all of the number that *token*'s is for.
+        """End every session of the phone number that the session of *token* is for.
 
         Returns:
-            False if there is no session of *token*.
+            False if *token* has no session.
         """
         ...
 
 
 class DeliveryStore(Protocol):
-    """Remembers what providers report of messages. All methods raise `StoreUnavailable`."""
+    """The delivery reports of providers. All methods raise `StoreUnavailable`."""
 
     async def add(self, deliveries: Sequence[Delivery]) -> Sequence[tuple[str, Delivery]]:
-        """Keep each report once for each verification that has its reference.
+        """Store each report once for each verification that has its reference.
 
         Returns:
-            What is new: ids of verifications, with the report. An unknown reference has none.
+            The new reports, each with the id of its verification. A report with an unknown
+            reference is not stored.
         """
         ...
 
     async def reports(self, verification: Verification) -> Sequence[Delivery]:
-        """All that is reported of what *verification* has as its reference now."""
+        """Return every report about the current reference of *verification*."""
         ...

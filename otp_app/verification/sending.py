@@ -1,4 +1,4 @@
-"""Messages: started, sent again, and what became of each at the provider."""
+"""The sending of codes: the first message, resends, and the recording of the provider's result."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Sender:
-    """Has codes sent: each message is counted, then asked for once, then settled."""
+    """Sends codes. Each message is counted, then requested once, then its result is recorded."""
 
     store: VerificationStore
     lookup: Lookup
@@ -60,7 +60,10 @@ class Sender:
     policy: Policy
 
     async def start(self, client: Client, phone: PhoneNumber, channel: Channel) -> Verification:
-        """Send a code to *phone*, unless one is on its way there; another number's is closed."""
+        """Send a code to *phone*, unless one was just sent to it.
+
+        An open verification of another number is closed.
+        """
         current = await self.lookup.current(client.flow)
         if current and current.phone == phone:
             return await self._start_again(client, current, channel)
@@ -69,7 +72,7 @@ class Sender:
         return await self._start_new(client, phone, channel)
 
     async def resend(self, client: Client, current: Verification, channel: Channel) -> Verification:
-        """Send the person a code once more; a new verification where the old one is over."""
+        """Send another code for *current*, or start a new verification if *current* has ended."""
         if self.lookup.can_go_on(current):
             return await self._send_again(client, current, channel)
         return await self._start_again(client, current, channel)
@@ -81,7 +84,11 @@ class Sender:
         channel: Channel,
         over: Verification | None = None,
     ) -> Verification:
-        """Count, look at the number, end *over* at its provider, and only then start."""
+        """Start a new verification of *phone*.
+
+        The message is counted, the number is screened, and *over*, the verification that this one
+        replaces, is ended at its provider. Only then is the provider called.
+        """
         provider = self.providers[self.provider]
         provider.require(Action.SEND)
         await self._require_free(client, phone, self.provider)
@@ -90,7 +97,7 @@ class Sender:
         await self.screening.require_fit(allowance, phone, self.now())
         for one in (used_up, over):
             if one:
-                await self._end(allowance, one)  # before the start, which could get the same code
+                await self._end(allowance, one)  # first, or the start could get the same code
         send = self._send(1, channel)
         verification = Verification(
             id=send.id,
@@ -106,19 +113,19 @@ class Sender:
             expires_at=send.at + self.policy.lifetime,
         )
         if not await self.store.reserve(verification, client.source):
-            raise ResendTooSoon(until=send.next_at)  # another tab was first, by milliseconds
+            raise ResendTooSoon(until=send.next_at)  # another tab has just started one
         sending = provider.start(allowance, phone, channel, client.language)
         return await self._deliver(verification, send, sending, allowance)
 
     async def _require_free(self, client: Client, phone: PhoneNumber, name: str) -> None:
-        """Answer from our own store, without a call, what the provider *name* would refuse.
+        """Reject a start that the provider *name* would refuse, without calling it.
 
-        It counts for the caller alone, so that nobody can ask without end about a number. Nothing
-        else is written.
+        The rejection counts towards the limits of the client only, so that no client can probe a
+        number without end. Nothing else is written.
 
         Raises:
-            NumberBusy: the provider runs one request per number, and another flow has it.
-            RateLimited: the caller has asked too often.
+            NumberBusy: the provider allows one verification per number, and another flow has it.
+            RateLimited: a limit of the client is reached.
         """
         if not self.providers[name].one_request_per_number:
             return
@@ -129,7 +136,7 @@ class Sender:
     async def _start_again(
         self, client: Client, current: Verification, channel: Channel
     ) -> Verification:
-        """The person asks for a code to the number they are already verifying."""
+        """Send another code to the number that the flow is already verifying, if it is time."""
         now = self.now()
         if current.is_locked(now):
             raise AttemptsExhausted(until=current.expires_at)
@@ -141,10 +148,15 @@ class Sender:
         return await self._send_again(client, current, channel)
 
     async def _require_room(self, client: Client, phone: PhoneNumber) -> Verification | None:
-        """The verification of *phone* that a new flow would share, if it takes no more guesses.
+        """Return a used-up verification of *phone* that must end before a new one can start.
+
+        A provider that shares codes would give a new flow the reference of that verification.
+
+        Returns:
+            None if nothing is in the way.
 
         Raises:
-            NumberBusy: all guesses that are left are those of other flows.
+            NumberBusy: other flows have reserved all guesses that are left.
         """
         if not self.providers[self.provider].shares_codes:
             return None
@@ -154,13 +166,14 @@ class Sender:
             await self.budget.spend_refusal(client, phone)
             raise NumberBusy
         found = [one.verification for one in full]
-        return max(found, key=lambda one: one.sent_at, default=None)  # a number has one at a time
+        # The provider runs one verification per number at a time: only the newest can be alive.
+        return max(found, key=lambda one: one.sent_at, default=None)
 
     async def _end(self, allowance: Allowance, over: Verification) -> None:
-        """Close *over*, and cancel it at its provider if that has not happened.
+        """Close *over*, and cancel it at its provider if that was not done before.
 
-        A cancel that fails stops nobody. If the provider still runs *over*, it refuses the start.
-        The allowance pays for one cancel; the sweeper makes any other.
+        A failed cancel does not stop the start: if the provider still runs *over*, it refuses the
+        start itself. *allowance* covers one cancel; the sweeper makes all others.
         """
         await self.store.close(over.id, Status.EXPIRED, over.reference)
         provider = self.providers.get(over.provider)
@@ -201,7 +214,12 @@ class Sender:
         sending: Awaitable[Reference],
         allowance: Allowance,
     ) -> Verification:
-        """Ask the provider, once, and record what became of the message."""
+        """Await *sending*, the one call to the provider, and record its result.
+
+        Raises:
+            VerificationNotFound: the verification was closed meanwhile.
+            NumberBusy, ProviderError: the provider's error, after it is recorded.
+        """
         try:
             reference = await self.audit.answered(message(verification, send), sending)
         except NumberBusy as busy:
@@ -229,7 +247,13 @@ class Sender:
     async def _adopt(
         self, verification: Verification, send: Send, busy: NumberBusy, allowance: Allowance
     ) -> Reference:
-        """The reference of what the provider already runs, if this flow itself asked for it."""
+        """Take over the verification that the provider already runs, if this flow requested it.
+
+        This happens when the response to an earlier start was lost.
+
+        Raises:
+            NumberBusy: *busy*, if another client requested that verification.
+        """
         reference = Reference(busy.reference or "")
         if reference and await self.store.adopt(verification, send, reference):
             log.info("verification.adopted", id=verification.id, provider=verification.provider)
@@ -240,13 +264,17 @@ class Sender:
     async def _not_sent(
         self, verification: Verification, send: Send, why: OtpError, allowance: Allowance
     ) -> None:
-        """Uncount what certainly was not sent; a provider that only says so may be wrong."""
+        """Record that the provider reported *why* instead of sending, and refund what is safe.
+
+        A resend is uncounted only if it certainly was not sent. After any other error the provider
+        may be wrong, so the message stays counted.
+        """
         if send.number == 1:
             await self.store.fail_send(verification.id, send, Status.REFUSED)
         elif isinstance(why, (LanguageRefused, ProviderNotReached, ProviderRejected, NumberBusy)):
             await self.store.release_send(verification, send)
         if isinstance(why, LanguageRefused):
-            # The next message is in the fallback language, so this comes once and may be repeated.
+            # The next message uses the fallback language, so the person may repeat at once.
             await self.budget.refund(allowance, at_once=True)
         elif isinstance(why, (ProviderNotReached, NumberBusy)):
             await self.budget.refund(allowance)
