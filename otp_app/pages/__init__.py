@@ -1,1 +1,1 @@
-"""Ways in: one module for each page. Layout and wiring, no rules."""
+"""The pages, one module each: layout and wiring, without rules of the domain."""

@@ -1,4 +1,4 @@
-"""The code page: the code, or another way to get one."""
+"""The code page: the form for the code, and other channels to get a code."""
 
 from __future__ import annotations
 
@@ -76,14 +76,14 @@ _SENDING = {
 }
 _CHANNELS: Prop = VerifyState.channels
 _FIRST: Prop = _CHANNELS[0]
-WATCH_EVERY = 3000  # ms; an event each, of the ten a second that a socket may send
+WATCH_EVERY = 3000  # ms between polls; each is one of the ten events a second of a socket
 SECOND, MINUTE = 1000, 60_000  # ms
 
 
 def code_page(brand: str, channels: Sequence[Channel]) -> rx.Component:
-    """What there is to do about the code, by where the verification stands.
+    """Return the code page, with content by the step of the verification.
 
-    Of *channels*, those that reach the number can be chosen.
+    The page offers those of *channels* that reach the number.
     """
     return page(
         rx.fragment(
@@ -156,11 +156,12 @@ def _what_was_sent() -> rx.Component:
 
 
 def _again(channels: Sequence[Channel]) -> rx.Component:
-    """The first way once more: there from the start, and saying when where it has to wait."""
+    """The button for the first channel, visible from the start, with a countdown if it waits."""
     first = (rx.cond(one.value == _FIRST, _by(one)) for one in channels)
     return rx.fragment(
         rx.el.div(*first, id=RESEND_ID, tab_index=-1, class_name="actions"),
-        # What was asked for too early is said once; what can be seen is the countdown, which ticks.
+        # After a resend that is too early, screen readers get the notice once. The countdown shows
+        # the same, but changes every second.
         status(VerifyState.notice, class_name=choose(VerifyState.early, "status unseen", "status")),
         _countdown(
             class_name=choose(VerifyState.early, "early"),
@@ -174,7 +175,10 @@ def _again(channels: Sequence[Channel]) -> rx.Component:
 
 
 def _other_ways(channels: Sequence[Channel]) -> rx.Component:
-    """Open once it is known that the message did not come: nothing above them moves then."""
+    """The other channels, below everything else, so that nothing moves when they open.
+
+    They open by themselves when the message is known not to have arrived.
+    """
     emphasis = choose(VerifyState.failed, "primary")
     others = (rx.cond(one.value != _FIRST, _by(one, class_name=emphasis)) for one in channels)
     return rx.el.details(
@@ -198,7 +202,7 @@ def _is_it_yours() -> rx.Component:
 
 
 def _what_became_of_it() -> rx.Component:
-    """What the provider reports of the message, as it comes in; below what it must not move."""
+    """The delivery report, polled. The text is below the buttons, which must not move."""
     ask = rx.el.button(hidden=True, type="button", on_click=VerifyState.show_delivery)
     return rx.fragment(
         rx.el.div(status(VerifyState.delivery), class_name="delivery"),
@@ -229,10 +233,10 @@ def _expired(channels: Sequence[Channel]) -> rx.Component:
 
 
 def _finishing() -> rx.Component:
-    """Goes for the session, which only a post can bring: a socket sets no cookies.
+    """The form that gets the session by a post, because a socket cannot set cookies.
 
-    A tab that did not check the code has no proof and posts the form all the same. If another tab
-    has finished, the browser has the session by now; if not, the answer says so.
+    A tab that did not check the code has no proof but posts the form too. If another tab has made
+    the exchange, the browser has the session and goes to the success page. Otherwise it gets 409.
     """
     return rx.fragment(
         heading(FINISHING),
@@ -265,7 +269,7 @@ def _locked() -> rx.Component:
 
 
 def _by(channel: Channel, **props: Prop) -> rx.Component:
-    """The button that sends another code by *channel*, if that reaches the number."""
+    """The button that sends another code by *channel*, if *channel* reaches the number."""
     named = rx.el.input(type="hidden", name="channel", value=channel.value)
     handler, saying = _SEND_BY[channel], say(_SENDING[channel])
     button = rx.el.button(
@@ -285,7 +289,7 @@ def _get_new_code(**props: Prop) -> rx.Component:
 
 
 def _form(*content: rx.Component, action: str, handler: Handler, saying: Text) -> rx.Component:
-    """What *handler* does, by a plain post to *action* where the page is not live."""
+    """A form that calls *handler*, or posts to *action* while the page is not live."""
     return rx.el.form(
         *content,
         method="post",

@@ -1,4 +1,4 @@
-"""The phone page: which number, and how the code should come."""
+"""The phone page: the form for the number and the channel."""
 
 from __future__ import annotations
 
@@ -44,10 +44,13 @@ _TYPED = f"document.getElementById('{PREVIEW_ID}').typed"
 def phone_page(
     brand: str, channels: Sequence[Channel], *, help_url: str = "", simulated: bool = False
 ) -> rx.Component:
-    """The form that asks for the number, and how the code should come, if there are *channels*.
+    """Return the page with the form for the number.
 
-    *help_url* is where the operator names other ways, if there are any.
-    With a way to the phone where messages arrive, if that is *simulated*.
+    Args:
+        brand: the name of the operator.
+        channels: the channels to choose from. A single one is not shown as a choice.
+        help_url: the operator's page with other ways to prove one's identity, if there is one.
+        simulated: whether the page links to the simulated phone.
     """
     return page(
         error_summary(PROBLEM_ID, _ERROR, PHONE_ID),
@@ -88,7 +91,7 @@ def phone_page(
 
 
 def _preview() -> rx.Component:
-    """Below the field, which itself is left as it was typed."""
+    """The preview of the number, below the field. The field itself is left as typed."""
     ask: Handler = VerifyState.preview_number
     typed: rx.Var[PreviewForm] = rx.Var(_TYPED, _var_type=PreviewForm)
     return Preview.create(
@@ -99,7 +102,10 @@ def _preview() -> rx.Component:
 
 
 def _how_safe(help_url: str) -> rx.Component:
-    """What people must be told: NIST SP 800-63B-4 sections 3.1.3.3 and 3.2.9, RESTRICTED."""
+    """The risks of codes by phone. NIST SP 800-63B-4 requires this text for RESTRICTED methods.
+
+    See sections 3.1.3.3 and 3.2.9.
+    """
     other_ways = rx.el.p(rx.el.a(say("Other ways to confirm that it is you"), href=help_url))
     return rx.el.details(
         rx.el.summary(say("How safe is a code by phone?")),
@@ -123,7 +129,7 @@ def _channel_choices(channels: Sequence[Channel]) -> rx.Component:
 
 
 def _where_you_are() -> rx.Component:
-    """For who came back: the code that was sent is still good."""
+    """A link to the code page or success page, for a person who came back to this page."""
     ending = rx.el.bdi(VerifyState.ending)
     enter = rx.el.a(say("Enter it"), href=routes.CODE)
     go_on = rx.el.a(say("Continue"), href=routes.VERIFIED)
@@ -159,5 +165,5 @@ def _where_you_are() -> rx.Component:
 
 def _simulated_phone() -> rx.Component:
     link = rx.el.a("Open the simulated phone", href=routes.SIMULATED_PHONE, target="_blank")
-    # For developers, in English as what it leads to.
+    # This link is for developers. It is in English, like the page that it leads to.
     return rx.el.p(link, " to see what arrives.", lang="en", dir="ltr", class_name="hint")

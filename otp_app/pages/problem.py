@@ -1,6 +1,6 @@
-"""Pages for when something is not there or went wrong. They need no state and no socket.
+"""Error pages: "not found" and "problem". They need no state and no socket.
 
-Where the server itself fails, `web.forms` shows the same as a page without a script.
+If the server itself fails, `web.forms` renders the same text in a page without scripts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ PROBLEM_TITLE = say(SERVICE_PROBLEM)
 
 
 def not_found_page(brand: str) -> rx.Component:
-    """For an address that leads nowhere."""
+    """Return the page for a path without a page."""
     return page(
         heading(NOT_FOUND_TITLE),
         rx.el.p(say("Check the address, or start again.")),
@@ -28,7 +28,7 @@ def not_found_page(brand: str) -> rx.Component:
 
 
 def problem_page(brand: str) -> rx.Component:
-    """For what nobody foresaw. Its address may bring the reference to quote."""
+    """Return the page for unexpected errors. The URL may contain the reference to quote."""
     return page(
         heading(PROBLEM_TITLE),
         rx.el.p(say(WENT_WRONG)),

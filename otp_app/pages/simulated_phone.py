@@ -1,6 +1,7 @@
-"""The simulated phone of local work. Imported only where there is one: development, the console.
+"""The page of the simulated phone.
 
-Its words are for developers, and in English, as those of the terminal.
+Imported only where there is a simulated phone: in development, and with the console provider. The
+texts are for developers and in English, like those in the terminal.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ if TYPE_CHECKING:
 
 TITLE = rx.vars.LiteralStringVar.create("Simulated phone")
 
-_STYLE = Path(__file__).with_suffix(".css")  # in the page: `assets/` is in every build
+_STYLE = Path(__file__).with_suffix(
+    ".css"
+)  # inline, because files in `assets/` are part of every build
 _DELAY_ID = "delay"
 _GO_WRONG: Handler = SimulatedPhoneState.go_wrong
 _SWITCHES = {
@@ -52,7 +55,7 @@ _ON_THE_PAGES = {
 
 
 def simulated_phone_page(brand: str) -> rx.Component:
-    """The phone, and switches for what goes wrong in life."""
+    """Return the page with the phone, and with switches for things that can go wrong."""
     return page(
         rx.el.style(_STYLE.read_text()),
         Ticker.create(on_tick=SimulatedPhoneState.look),
@@ -102,7 +105,7 @@ def _text(one: Prop, brand: str) -> rx.Component:
 
 
 def _call(one: Prop, brand: str) -> rx.Component:
-    """Rings until somebody opens it."""
+    """A call, which rings until a person opens it."""
     return rx.el.details(
         rx.el.summary(_from(one, f"{brand} is calling"), rx.el.span("Answer", class_name="answer")),
         rx.el.p(f"The voice says: “Your {brand} code is: ", rx.el.b(one.spoken), "”"),
@@ -146,7 +149,7 @@ def _switch(trouble: Trouble, label: str) -> rx.Component:
 
 
 def _what_happens(trouble: Trouble) -> str:
-    """Of a failure, the words that a person gets."""
+    """Return the message that a person gets for *trouble*, or its effect on the phone."""
     error: OtpError | None = _ON_THE_PAGES.get(trouble) or failure_of(trouble)
     return message(error) if error else _ON_THE_PHONE[trouble]
 

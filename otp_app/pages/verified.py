@@ -17,14 +17,14 @@ SIGN_OUT_ID = "sign-out"
 
 
 def verified_page(brand: str) -> rx.Component:
-    """Says so, to the browser that has verified; the prerendered page says nothing."""
+    """Return the page. The prerendered HTML confirms nothing; a browser with a session does."""
     return page(
         rx.el.div(
             rx.cond(VerifyState.proved, _confirmed(), heading(_NOT_YET)), class_name="proved"
         ),
         brand=brand,
         path=routes.VERIFIED,
-        no_script=HEADING,  # nobody else gets this page
+        no_script=HEADING,  # only a browser with a session gets this page
     )
 
 

@@ -1,1 +1,1 @@
-"""Ways in: what a browser may ask of the server, one `rx.State` for each flow."""
+"""The event handlers that browsers may call: Reflex states of the pages."""

@@ -1,7 +1,7 @@
-"""Ties what a tab's state holds to the browser's flow cookie.
+"""Binds the state of a tab to the browser's flow cookie.
 
-Reflex names a state by a token that the client chooses and that outlives its tab. Whoever brings
-another cookie with it finds the state empty.
+Reflex finds a state by a token that the client chooses and that outlives its tab. A client that
+sends the token with another flow cookie gets an empty state.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 class BoundToFlow(Middleware):
-    """Empties a state before somebody else's event sees it. Runs inside the state's lock."""
+    """Resets a state before it handles an event of another flow. Runs inside the state's lock."""
 
     async def preprocess(self, app: App, state: BaseState, event: Event) -> None:
-        """Reflex's: None lets the event go on."""
+        """Bind *state* to the flow. The result None lets Reflex handle *event*."""
         del app, event
-        (await state.get_state(VerifyState))._bind()  # noqa: SLF001 - without _ anybody calls it
+        (await state.get_state(VerifyState))._bind()  # noqa: SLF001 - without _, browsers could call it

@@ -1,4 +1,7 @@
-"""The simulated phone in a browser. Imported only where there is one: development, the console."""
+"""The state of the simulated phone's page.
+
+Imported only where there is a simulated phone: in development, and with the console provider.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,18 @@ _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight
 
 @dataclass(frozen=True)
 class Shown:
-    """A message as the page shows it. Its text is the code and the *rest*; a call has *spoken*."""
+    """A message as the page shows it.
+
+    Attributes:
+        number: a number that identifies the message.
+        channel: the value of the `Channel`.
+        ending: the last digits of the recipient's number.
+        code: the code, with which the text begins.
+        rest: the text after the code.
+        language: the language tag of the text.
+        spoken: the digits of the code in English words, for a call.
+        at: the time of arrival.
+    """
 
     number: int
     channel: str
@@ -45,7 +59,7 @@ class Shown:
 
 
 class SimulatedPhoneState(rx.State):
-    """A mirror of the phone and its switches, for the tabs that show it."""
+    """A copy of the phone and its switches, for the tabs that show the page."""
 
     messages: list[Shown] = []  # noqa: RUF012 - Reflex gives every state its own
     trouble: str = Trouble.NONE.value
@@ -53,26 +67,30 @@ class SimulatedPhoneState(rx.State):
 
     @rx.event(temporal=True)
     def look(self) -> None:
-        """Show what has arrived. Asked every second, so what has not changed is not sent again."""
+        """Show new messages and changed switches.
+
+        The page calls this handler every second, so an unchanged var is not assigned: Reflex would
+        send it again.
+        """
         phone, zone = _phone(), self._zone()
         messages = [_shown(message, zone) for message in phone.messages]
         if messages != self.messages:
             self.messages = messages
-        if self.trouble != phone.trouble:  # another tab's switch
+        if self.trouble != phone.trouble:  # changed in another tab
             self.trouble = phone.trouble.value
         if self.delay != str(phone.delay):
             self.delay = str(phone.delay)
 
     @rx.event
     def go_wrong(self, trouble: str) -> None:
-        """Make something go wrong from now on."""
+        """Let every message fail with *trouble* from now on. Unknown values are ignored."""
         if trouble in list(Trouble):  # a socket can carry anything
             _phone().trouble = Trouble(trouble)
             self.trouble = trouble
 
     @rx.event
     def delay_by(self, seconds: str) -> None:
-        """Make late messages so late."""
+        """Set the delay of late messages. A value that is not in `DELAYS` is ignored."""
         if seconds in map(str, DELAYS):
             _phone().delay = int(seconds)
             self.delay = seconds
@@ -86,10 +104,10 @@ class SimulatedPhoneState(rx.State):
 
 
 class SimulatedPhoneGate(Middleware):
-    """Drops the phone's events of clients that may not see codes, and empties their state of it."""
+    """Drops the phone's events from clients that may not see codes, and resets their copy of it."""
 
     async def preprocess(self, app: App, state: BaseState, event: Event) -> StateUpdate | None:
-        """Reflex's: an update in place of the event drops it."""
+        """Return None to let *event* pass, or an empty update, by which Reflex drops it."""
         del app
         router = state.router
         is_direct = not settings_or_exit().is_behind_proxy
@@ -124,7 +142,7 @@ def _shown(message: Message, zone: tzinfo) -> Shown:
 
 
 def _text(message: Message) -> str:
-    """What it says, in the language of the person who asked for it."""
+    """Return the text of *message* in the language of its person."""
     settings, language = settings_or_exit(), choose(message.language)
     if message.channel is Channel.SMS:
         return text_message(message.code, settings.brand, settings.domain, language)

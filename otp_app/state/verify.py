@@ -1,4 +1,4 @@
-"""The verification flow in a browser: what the pages show and may ask for."""
+"""The state of the verification pages: the vars that they show, and their event handlers."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypedDict
 
 import reflex as rx
 import structlog
-from reflex.event import EventSpec  # noqa: TC002 - likewise
+from reflex.event import EventSpec  # noqa: TC002 - Reflex evaluates annotations
 
 from otp_app import i18n, routes, services
 from otp_app.addresses import address_key
@@ -42,7 +42,7 @@ log = structlog.get_logger(__name__)
 
 
 class Step(StrEnum):
-    """Where the browser is."""
+    """The step of the flow that the pages show."""
 
     PHONE = "phone"
     CODE = "code"
@@ -51,7 +51,7 @@ class Step(StrEnum):
     VERIFIED = "verified"  # about to be exchanged for a session
 
 
-_TOLD_BY: dict[type[OtpError], Step] = {  # no words needed where the page says it all
+_TOLD_BY: dict[type[OtpError], Step] = {  # the page of that step explains the error
     AlreadyVerified: Step.VERIFIED,
     AttemptsExhausted: Step.LOCKED,
     VerificationExpired: Step.EXPIRED,
@@ -86,7 +86,7 @@ class PhoneForm(TypedDict):
 
 
 class PreviewForm(PhoneForm):
-    """The same as it is being typed, and which question about it this is."""
+    """The phone form during typing, with a request id so that stale replies are dropped."""
 
     turn: str
 
@@ -98,51 +98,51 @@ class CodeForm(TypedDict):
 
 
 class VerifyState(rx.State):
-    """A mirror of the flow's verification. It decides nothing: the service and its store do.
+    """A copy of the flow's verification for the pages. All decisions are the service's.
 
     Vars without `_` are sent to the browser.
     """
 
     step: str = Step.PHONE.value
     error: str = ""
-    error_on: str = ""  # the id of the field it belongs to
+    error_on: str = ""  # the id of the field with the error
     notice: str = ""
-    early: bool = False  # whether that says what the countdown shows
-    answered: int = 0  # when anything was, by the clock of `clock`: ends what a page waits for
+    early: bool = False  # whether the notice repeats the countdown: then for screen readers only
+    answered: int = 0  # server time (ms) of the last reply; a change re-enables the buttons
     ending: str = ""
-    channel: str = Channel.SMS.value  # of the last message
-    channels: list[str] = [*map(str, Channel)]  # noqa: RUF012 - those that reach the number
+    channel: str = Channel.SMS.value  # the channel of the last message
+    channels: list[str] = [*map(str, Channel)]  # noqa: RUF012 - the channels that reach the number
     expires: str = ""
-    expires_at: int = 0  # ms, as `clock`
-    zone: str = ""  # the name of the one that times are shown in
+    expires_at: int = 0  # server time, ms since 1970
+    zone: str = ""  # the name of the time zone of all times shown
     code_length: int = 6
     proof: str = ""  # only in the tab that entered the right code; `/finish` exchanges it
-    proved: str = ""  # the ending of the number that this browser's session is for
-    resend_at: int = 0  # ms since 1970 by the server's clock, as is `clock`
-    clock: int = 0
-    delivery: str = ""  # what is reported of the last message
-    awaits_delivery: bool = False  # whether the page is to ask for more of it
-    failed: bool = False  # whether it is known not to have come
+    proved: str = ""  # the last digits of the number of this browser's session
+    resend_at: int = 0  # server time, ms since 1970
+    clock: int = 0  # server time, ms since 1970
+    delivery: str = ""  # the delivery report of the last message, as text
+    awaits_delivery: bool = False  # whether the page polls for delivery reports
+    failed: bool = False  # whether the last message is known not to have arrived
 
-    _request_id: str = ""  # ours; the provider's own id stays in the store
-    _wants_phone: bool = False  # this tab asked for the phone page
-    _spoken: str = ""  # the language of what is said here
-    _flow: str | None = None  # whose state this is
+    _request_id: str = ""  # our id of the verification; the provider's id stays in the store
+    _wants_phone: bool = False  # whether this tab chose to go to the phone page
+    _spoken: str = ""  # the language of the texts in this state
+    _flow: str | None = None  # the flow that this state belongs to
 
     def _bind(self) -> None:
-        """Forget everything, if it is another flow's; what was said, if in another language."""
+        """Reset everything if the flow has changed, and the messages if the language has."""
         flow = self._known_flow() or ""
         if self._flow not in (None, flow):
             self.reset()  # type: ignore[no-untyped-call]
         self._flow = flow
         spoken = self._language().tag
         if spoken != self._spoken:
-            self._begin()  # what was said was in another language
+            self._begin()  # the messages are in the old language
             self._spoken = spoken
 
     @rx.event
     async def show_phone(self) -> EventSpec | None:
-        """Fill the phone page. A tab that did not ask for it goes where the flow is."""
+        """Fill the phone page, or redirect a tab that did not choose it to the flow's page."""
         stays = bool(self._request_id) or self._wants_phone
         await self._restore()
         self._leave(CODE_ID, RESEND_ID)
@@ -152,14 +152,14 @@ class VerifyState(rx.State):
 
     @rx.event
     async def show_code(self) -> EventSpec | None:
-        """Fill the code page, or leave it when there is no code to enter."""
+        """Fill the code page, or redirect if there is no code to enter."""
         await self._restore()
         self._leave(PHONE_ID)
         return None if self._page() == routes.CODE else rx.redirect(self._page(), replace=True)
 
     @rx.event
     async def show_verified(self) -> EventSpec | None:
-        """Fill the success page, for the browser that has the session."""
+        """Fill the success page, or redirect a browser without a session."""
         await self._restore()
         self._wants_phone = False
         return None if self.proved else rx.redirect(self._page(), replace=True)
@@ -167,13 +167,16 @@ class VerifyState(rx.State):
     @rx.event
     async def request_code(self, form: PhoneForm) -> AsyncIterator[EventSpec | None]:
         """Send a code to the number in the form."""
-        self._begin()  # the page says by itself that it waits
+        self._begin()  # the page shows by itself that it waits
         yield _previewed(form)
         yield await self._show(self._start(form), PHONE_ID)
 
-    @rx.event(temporal=True)  # an old question is not worth repeating once the socket is back
+    @rx.event(temporal=True)  # an old preview is not repeated after a reconnect
     def preview_number(self, form: PreviewForm) -> EventSpec:
-        """Show the number that would be used, where it is whole. Asks and keeps nothing."""
+        """Show the number that a code would go to, if the form has a whole number.
+
+        Nothing is stored, and no provider is called.
+        """
         return _previewed(form, text=self._promise(form), turn=_text(form, "turn"))
 
     @rx.event
@@ -185,7 +188,7 @@ class VerifyState(rx.State):
 
     @rx.event
     async def send_again(self) -> AsyncIterator[EventSpec | None]:
-        """Send a new code to the same number, as it was sent before."""
+        """Send a new code to the same number by the same channel."""
         self._begin()
         yield None
         yield await self._show(self._resend(), RESEND_ID)
@@ -206,33 +209,33 @@ class VerifyState(rx.State):
 
     @rx.event
     async def call_me(self) -> AsyncIterator[EventSpec | None]:
-        """Call the same number and say the code."""
+        """Send a new code to the same number by a voice call."""
         self._begin()
         yield None
         yield await self._show(self._resend(Channel.VOICE), RESEND_ID)
 
-    @rx.event(temporal=True)  # likewise
+    @rx.event(temporal=True)  # an old poll is not repeated after a reconnect
     async def show_delivery(self) -> None:
-        """Show what is reported of the last message. Asks no provider and sends nothing."""
+        """Show the delivery report of the last message. No provider is called."""
         flow = self._known_flow()
-        with suppress(StoreUnavailable):  # nobody waits for this answer
+        with suppress(StoreUnavailable):  # the next poll tries again
             current = await services.current().verifications.current(flow) if flow else None
             await self._mirror_delivery(current)
 
     @rx.event(temporal=True)
     def tell_time(self) -> None:
-        """Tell the server's time to a page whose own clock was set, or stood still."""
+        """Send the server's time to a page whose own clock was set or stood still."""
         self.clock = _milliseconds(_now())
 
     @rx.event
     def change_number(self) -> EventSpec:
-        """Go back to the phone page. The code stays good until another number is sent one."""
+        """Go back to the phone page. The code stays valid until a code goes to another number."""
         self._begin()
         return rx.redirect(routes.PHONE)
 
     @rx.event
     async def start_again(self) -> EventSpec:
-        """Give up this verification, for another one."""
+        """Cancel this verification and go to the phone page."""
         self._begin()
         self._wants_phone = True
         if flow := self._known_flow():
@@ -245,7 +248,7 @@ class VerifyState(rx.State):
         return await verifications.start(await self._client(), phone, channel)
 
     def _promise(self, form: object) -> str:
-        """What would be done with the number, if it can be."""
+        """Return the sentence with channel and number of the code, or "" if none can be sent."""
         try:
             phone, chosen = _wanted(form)
         except InputError:
@@ -270,7 +273,7 @@ class VerifyState(rx.State):
         return sent
 
     async def _show(self, action: Awaitable[Verification], field: str) -> EventSpec | None:
-        """Do *action* and go where it leads, or show why it does not."""
+        """Await *action* and go to the page of the result, or show the error at *field*."""
         try:
             verification = await action
             self._mirror(verification)
@@ -285,12 +288,15 @@ class VerifyState(rx.State):
         return None if is_there else rx.redirect(self._page())
 
     async def _explain(self, error: OtpError, field: str) -> EventSpec | None:
-        """Say what is wrong where the person can mend it, and show where the flow stands now."""
+        """Show *error* where the person can correct it, and the present state of the flow."""
         if not isinstance(error, StoreUnavailable):
             await self._restore()
         text = self._words(error, OTHER_CHANNELS if field == RESEND_ID else CHANNELS)
         if field == RESEND_ID and isinstance(error, (ResendTooSoon, AttemptsExhausted)):
-            self.notice, self.early = text, self.step == Step.CODE  # nothing is wrong
+            self.notice, self.early = (
+                text,
+                self.step == Step.CODE,
+            )  # a notice: the person made no mistake
             return None
         if _TOLD_BY.get(type(error)) == self.step:
             return rx.redirect(self._page())
@@ -299,7 +305,7 @@ class VerifyState(rx.State):
         return rx.set_focus(PROBLEM_ID) if belongs_here else rx.redirect(routes.PHONE)
 
     async def _restore(self) -> None:
-        """Read the flow's verification again. Sends nothing, however often it is called."""
+        """Read the flow's verification from the store. No provider is called."""
         self._settle()
         here, flow = services.current(), self._known_flow()
         current = await here.verifications.current(flow) if flow else None
@@ -328,12 +334,12 @@ class VerifyState(rx.State):
         self.code_length = verifications.code_length(verification)
 
     async def _mirror_delivery(self, verification: Verification | None) -> None:
-        """Say what is reported of a message whose code this tab waits for."""
+        """Copy the delivery report of the message whose code this tab waits for."""
         if not verification or verification.id != self._request_id or self.step != Step.CODE:
             self.delivery, self.awaits_delivery, self.failed = "", False, False
             return
         deliveries, report = services.current().deliveries, None
-        with suppress(StoreUnavailable):  # it can be read at the next look
+        with suppress(StoreUnavailable):  # the next poll can read the report
             report = await deliveries.of(verification)
         channels = services.current().verifications.channels_to(verification.phone)
         language, zone = self._language(), self._zone()
@@ -348,7 +354,7 @@ class VerifyState(rx.State):
         self.error, self.error_on, self.notice, self.early = "", "", "", False
 
     def _leave(self, *fields: str) -> None:
-        """Forget what was said about *fields*: they are on another page."""
+        """Remove an error on one of *fields*, which are on another page."""
         if self.error_on in fields:
             self._begin()
 
@@ -358,8 +364,8 @@ class VerifyState(rx.State):
         return routes.VERIFIED if self.proved and not self._wants_phone else routes.PHONE
 
     async def _asked(self) -> tuple[Client, str]:
-        """Who is asking, and the verification that this tab shows."""
-        if not self._request_id:  # the tab's state was lost, the cookie was not
+        """Return the client of this event, and the id of the verification that the tab shows."""
+        if not self._request_id:  # the tab's state was lost, but not the cookie
             await self._restore()
         return await self._client(), self._request_id
 
@@ -374,7 +380,7 @@ class VerifyState(rx.State):
         return self._preferences().zone
 
     def _words(self, error: OtpError, labels: Mapping[Channel, str]) -> str:
-        """What to tell of *error*, on the page whose buttons have *labels*."""
+        """Return the message for *error*, on a page whose channel buttons have *labels*."""
         return i18n.message(
             error, language=self._language(), zone=self._zone(), now=_now(), labels=labels
         )
@@ -383,7 +389,7 @@ class VerifyState(rx.State):
         return self._language().say(english, **values)
 
     def _language(self) -> Language:
-        """The one that the page is in."""
+        """Return the language of the page."""
         return self._preferences().language
 
     def _preferences(self) -> Preferences:
@@ -407,19 +413,26 @@ def _step(verification: Verification | None) -> Step:
 
 
 def _wanted(form: object) -> tuple[PhoneNumber, Channel | None]:
-    """The number in the phone page's *form*, and how to reach it. Raises `InputError`."""
+    """Return the number in the phone page's *form* and the channel, None for the first.
+
+    Raises:
+        InputError: the number or the channel is not valid.
+    """
     phone = PhoneNumber.parse(_text(form, "phone"), _text(form, "country"))
     return phone, parse_channel(_text(form, "channel"), services.current().verifications.channels)
 
 
 def _text(form: object, name: str) -> str:
-    """The field *name*. A socket can carry anything: what is not a text counts as empty."""
+    """Return the field *name*. A socket can send any JSON; a value that is no text becomes ""."""
     value = form.get(name) if isinstance(form, dict) else None
     return value if isinstance(value, str) else ""
 
 
 def _previewed(form: object, **shown: str) -> EventSpec:
-    """Puts the country that the number names into the form. By no var: it would be kept."""
+    """Return the event that sets the country of the number in the form.
+
+    A var would not do: it would be kept in the state.
+    """
     country = named_country(_text(form, "phone"), _text(form, "country"))
     return rx.set_value(PREVIEW_ID, {"country": country, **shown})
 

@@ -1,1 +1,1 @@
-"""ASGI around Reflex: the flow cookie, the plain form posts, and what guards it all."""
+"""ASGI middleware around Reflex: the flow cookie, the plain form posts, security and limits."""

@@ -1,4 +1,4 @@
-"""What stands around the whole app."""
+"""Builds the stack of ASGI middleware around the whole app."""
 
 from __future__ import annotations
 
@@ -36,12 +36,19 @@ log = structlog.get_logger(__name__)
 def armoured(
     app: ASGIApp, settings: Settings, handlers: Container[str], scripts: Sequence[str] = ()
 ) -> ASGIApp:
-    """*app* with everything around it, the last outermost. The pages are built by now.
+    """Wrap *app* in all middleware, from the innermost to the outermost.
 
-    Its sockets take events for *handlers* only; its pages may run *scripts* besides what was built.
+    The pages have to be built before the call: their inline scripts are hashed for the policies.
+
+    Args:
+        app: Reflex and the routes of our own.
+        settings: the configuration.
+        handlers: the names of the event handlers that a socket may call.
+        scripts: inline scripts that the pages may run besides those of the build.
     """
     if settings.is_https and not settings.trusted_proxy_hops:
-        # Only a proxy can speak https for us, and all its visitors would share one address's rates.
+        # Only a proxy terminates https here. Without trusted hops, all visitors have the proxy's
+        # address and share the limits of one client.
         log.warning("proxy.not_trusted", setting="TRUSTED_PROXY_HOPS")
     per_address, new = settings.sockets_per_address, new_sockets(settings.sockets_per_address)
     app = FrameChecks(app, handlers=handlers, new=new)
@@ -77,7 +84,7 @@ def armoured(
 
 
 def _report(palette: Palette | None) -> None:
-    """Say so where the brand's colour cannot be read, and what is used for text."""
+    """Log a warning if text in the brand's colour has too little contrast and was corrected."""
     if palette and palette.is_corrected:
         log.warning(
             "theme.contrast",
@@ -89,7 +96,7 @@ def _report(palette: Palette | None) -> None:
 
 
 def allowed_hosts(settings: Settings) -> list[str]:
-    """The Host headers that are ours, without ports."""
+    """Return the host names that requests may be for, without ports."""
     local = () if settings.app_env is AppEnv.PRODUCTION else LOCAL
     return [*local, *(_host(origin) for origin in settings.own_origins)]
 

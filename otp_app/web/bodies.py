@@ -1,4 +1,4 @@
-"""Refuses long bodies and slow ones, before anybody reads them."""
+"""Refuses request bodies that are too long or too slow, before the app reads them."""
 
 from __future__ import annotations
 
@@ -16,20 +16,23 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-MAX_BODY = 8 * 1024  # bytes; the longest honest form has a few hundred
-_LONGER = {routes.TWILIO_WEBHOOK: 256 * 1024}  # some 300 events of 800 bytes in one post
-MAX_WAIT = 10.0  # seconds for all of a body; on a bad line that many bytes take one
-_BODILESS = {"GET", "HEAD", "OPTIONS"}  # nobody reads theirs
+MAX_BODY = 8 * 1024  # bytes; the longest real form has a few hundred
+_LONGER = {routes.TWILIO_WEBHOOK: 256 * 1024}  # bytes; some 300 events of 800 bytes in one post
+MAX_WAIT = 10.0  # seconds for a whole body; 8 KiB take one on a bad line
+_BODILESS = {"GET", "HEAD", "OPTIONS"}  # the app never reads the body of such a request
 
 
 class BodyCap:
-    """Hands a body on when it is all there; a long or slow one is not read to its end."""
+    """Reads the whole body, within a size and a timeout, before it calls the app.
+
+    A body that is too long gets 413, one that is too slow 408. Neither is read to its end.
+    """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Handle one ASGI connection."""
         if scope["type"] != "http" or scope["method"] in _BODILESS:
             await self.app(scope, receive, send)
             return
@@ -53,16 +56,16 @@ def _refusal(scope: Scope) -> Response:
 
 
 def _most(scope: Scope) -> int:
-    """How long a body may be there, in bytes."""
+    """Return the size limit for bodies of this request, in bytes."""
     return _LONGER.get(scope["path"], MAX_BODY)
 
 
 async def _read(receive: Receive, most: int) -> bytes | None:
-    """The whole body, or None when it is longer than *most*."""
+    """Return the whole body, or None if it is longer than *most* bytes."""
     body = bytearray()
     more = True
     while more:
-        message = await receive()  # when the client leaves, there is no more of it either
+        message = await receive()  # a disconnect has no `more_body` and ends the loop too
         body += message.get("body", b"")
         if len(body) > most:
             return None
@@ -71,7 +74,7 @@ async def _read(receive: Receive, most: int) -> bytes | None:
 
 
 def _once(body: bytes, receive: Receive) -> Receive:
-    """First the body, then what comes after it: that the client has left."""
+    """Return a `receive` that yields the body in one message, then the messages of *receive*."""
     whole: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
     async def receive_again() -> Message:

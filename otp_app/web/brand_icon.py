@@ -1,4 +1,4 @@
-"""The icon of the browser's tab, in the brand's colour."""
+"""The favicon in the brand's colour."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
     from otp_app.theme.palette import Palette
 
-_OURS, _WHITE = "#1f4fd8", "#fff"  # in the file
+_OURS, _WHITE = "#1f4fd8", "#fff"  # the colours in the SVG file
 
 
 class BrandIcon:
-    """Answers for the icon, which without it is served as it is.
+    """Serves the icon with the colours of *palette* in place of those in the file.
 
-    As it is, too, under `reflex run`: the JavaScript dev server hands out its own files.
+    Under `reflex run` the icon keeps the file's colours: the JavaScript dev server serves it.
     """
 
     def __init__(self, app: ASGIApp, palette: Palette) -> None:
@@ -30,7 +30,7 @@ class BrandIcon:
         self._icon = drawn.replace(_WHITE, str(text)).replace(_OURS, str(fill))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Handle one ASGI connection."""
         app: ASGIApp = self.app
         if scope["type"] == "http" and scope["path"] == routes.ICON:
             app = Response(self._icon, media_type="image/svg+xml")

@@ -1,4 +1,4 @@
-"""How a page travels: compressed, if the browser takes that.
+"""Compression of pages: brotli or gzip, by the browser's `Accept-Encoding`.
 
 RFC 9110 section 12.5.3; brotli is RFC 7932.
 """
@@ -15,13 +15,14 @@ import brotli
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Of 11. A page is an eighth smaller than by 9; the last step takes twice as long for a fiftieth.
+# The highest quality is 11. A page at 10 is an eighth smaller than at 9. Quality 11 takes twice as
+# long and saves another fiftieth.
 BROTLI_QUALITY = 10
 _BROTLI: Callable[[bytes, int, int], bytes] = brotli.compress
 
 
 class Coding(StrEnum):
-    """The content codings that we speak, the best first."""
+    """The content codings that the server supports, best first."""
 
     BROTLI = "br"
     GZIP = "gzip"
@@ -29,7 +30,10 @@ class Coding(StrEnum):
 
 
 def coding_of(accept: str) -> Coding:
-    """The best that an `Accept-Encoding` takes. What it says of how gladly does not matter."""
+    """Return the best coding that *accept*, an `Accept-Encoding`, allows.
+
+    Weights are ignored, except that a weight of zero excludes a coding.
+    """
     accepted = {
         part.partition(";")[0].strip().lower() for part in accept.split(",") if _is_taken(part)
     }
@@ -37,7 +41,10 @@ def coding_of(accept: str) -> Coding:
 
 
 def compress(text: bytes, coding: Coding) -> bytes:
-    """*text* in *coding*. Brotli takes 10 to 30 ms, without Python's lock: keep what you get."""
+    """Return *text* in *coding*.
+
+    Brotli takes 10 to 30 ms for a page, so callers cache the result. It runs without the GIL.
+    """
     match coding:
         case Coding.BROTLI:
             return _BROTLI(text, brotli.MODE_TEXT, BROTLI_QUALITY)
@@ -48,5 +55,5 @@ def compress(text: bytes, coding: Coding) -> bytes:
 
 
 def _is_taken(part: str) -> bool:
-    """Whether its weight is not zero, which means "never"."""
+    """Return False if the weight of *part* is zero, which excludes the coding."""
     return not re.search(r";\s*q\s*=\s*0(\.0*)?\s*$", part)

@@ -11,16 +11,16 @@ if TYPE_CHECKING:
 
 
 class OneCookieHeader:
-    """Joins the `Cookie` lines of a request: `Headers.get` returns the first line only.
+    """Joins the `Cookie` lines of a request, because `Headers.get` returns the first line only.
 
-    A browser splits its cookies over several lines in HTTP/2, and a proxy may pass them on so.
+    A browser may split its cookies over several lines in HTTP/2, and a proxy may pass the lines on.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Handle one ASGI connection."""
         if scope["type"] in {"http", "websocket"}:
             scope = {**scope, "headers": with_one_cookie_header(scope["headers"])}
         await self.app(scope, receive, send)

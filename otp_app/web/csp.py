@@ -1,4 +1,4 @@
-"""The Content-Security-Policy: nothing but what we serve, and the inline scripts that we built.
+"""The Content-Security-Policy: resources of our own origin, and the inline scripts of the build.
 
 https://www.w3.org/TR/CSP3/
 """
@@ -15,24 +15,29 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILES = "default-src 'none'; frame-ancestors 'none'"
-"""For what is no page. Files are many: the pages' policy would add a tenth to their weight."""
+"""Policy of files. The longer policy of pages would make the many small files a tenth larger."""
 
 _SCRIPT = re.compile(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
 _STYLE = re.compile(r"<style[^>]*>(.*?)</style>", re.DOTALL)
-_EMPTY = ""  # emotion opens an empty style and fills it by the CSSOM, which no policy minds
+_EMPTY = ""  # emotion adds an empty <style> and fills it by the CSSOM, which CSP allows
 
 
 ANY_OTHER = "*"
-"""In place of a page: what is not one of those that were built."""
+"""Key of the policy for paths at which no page was built."""
 
 
 def pages(
     built: Path, origins: Sequence[str], scripts: Sequence[str] = (), style: str = ""
 ) -> Mapping[str, str]:
-    """The policy of each page, by its path without slashes, for people who come by *origins*.
+    """Return the policy of each page, by its path without slashes.
 
-    It allows what is inline in the HTML of the folder *built*, and what is put into it as it is
-    served: *scripts* and *style*.
+    A policy allows the inline scripts and styles of the page's HTML file.
+
+    Args:
+        built: the folder with the HTML files of the build.
+        origins: our origins, whose sockets a page may open.
+        scripts: inline scripts that the server adds to every page.
+        style: an inline style that the server adds to every page.
     """
     html: dict[str, list[str]] = {ANY_OTHER: []}
     for file in sorted(built.rglob("*.html")):
@@ -71,5 +76,5 @@ def _hashes(contents: set[str]) -> Iterator[str]:
 
 
 def _socket(origin: str) -> str:
-    """The socket's own origin: Safari before 15.4 does not count it as 'self'."""
+    """Return the socket's origin: Safari before 15.4 does not include it in 'self'."""
     return "ws" + origin.removeprefix("http")

@@ -1,4 +1,4 @@
-"""What is no event of our pages, by what is in it."""
+"""Drops oversized Reflex events and floods of browser error reports."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ if TYPE_CHECKING:
     from reflex.event import Event
 
 MAX_PAYLOAD = 4 * 1024  # characters; the phone form has under 200
-BROWSER_ERRORS = Rate(20 / 60, burst=20)  # of an address: each is a line in our log
+BROWSER_ERRORS = Rate(20 / 60, burst=20)  # for each address; every report is a line in our log
 _BROWSER_ERROR = "handle_frontend_exception"
 
 log = structlog.get_logger(__name__)
 
 
 class EventGate(Middleware):
-    """Drops events that are too long, and reports of a browser's errors that are too many."""
+    """Drops events with a payload that is too long, and error reports above the rate."""
 
     def __init__(self) -> None:
         self._errors = ClientBuckets(BROWSER_ERRORS)
         self._lines = Buckets(ONE_A_MINUTE)
 
     async def preprocess(self, app: App, state: BaseState, event: Event) -> StateUpdate | None:
-        """Reflex's: an update in place of the event drops it."""
+        """Return None to let *event* pass, or an empty update, by which Reflex drops it."""
         del app
         begin(handler=event.name.rpartition(".")[2], **session(state.router.headers.cookie))
         keys = client_keys(state.router.session.client_ip)

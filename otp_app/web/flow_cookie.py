@@ -1,4 +1,4 @@
-"""Gives every browser its flow cookie."""
+"""Sets the flow cookie of every browser."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ if TYPE_CHECKING:
 
 
 class FlowCookie:
-    """Sets the cookie on every page, so that the socket which follows carries it already.
+    """Sets the cookie with every page, so that the socket that the page opens carries it.
 
-    With `reflex run` the pages come from the JavaScript dev server, which nobody stands in front
-    of: there the page's head loads `routes.DEV_COOKIE` from us first.
+    Under `reflex run` the JavaScript dev server serves the pages, without this middleware. There
+    the page's head first loads `routes.DEV_COOKIE` from the backend.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Handle one ASGI connection."""
         if scope["type"] == "http" and scope["method"] == "GET":
             send = _setting_cookie(scope, send)
         await self.app(scope, receive, send)

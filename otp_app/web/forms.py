@@ -1,4 +1,4 @@
-"""Plain form posts: the same two forms for who has no JavaScript, or no live page yet.
+"""Plain form posts: the phone and code forms for browsers without JavaScript or a live socket.
 
 The routes and field names are those of the Twilio guide's HTML forms.
 """
@@ -70,7 +70,7 @@ if TYPE_CHECKING:
 
 _OWN = {routes.PHONE, routes.CODE, routes.VERIFIED, routes.VERIFY_OTP}
 _A_YEAR = 365 * 24 * 3600  # seconds
-A_FEW_MINUTES = 120  # seconds after which to try what is down: long enough for most restarts
+A_FEW_MINUTES = 120  # seconds to wait during an outage; enough for most restarts
 FORBIDDEN, UNAVAILABLE = 403, 503
 
 log = structlog.get_logger(__name__)
@@ -80,7 +80,7 @@ _pages = Jinja2Templates(TEMPLATES)
 
 
 def build(brand: str, theme: Theme, allowed_origins: Sequence[str], words: Words) -> Starlette:
-    """The routes. What they do not know falls through to Reflex."""
+    """Build the app of the plain forms. Paths without a route fall through to Reflex."""
     app = Starlette(
         routes=[
             Route(routes.REQUEST_OTP, _request_otp, methods=["POST"]),
@@ -121,10 +121,10 @@ async def _request_otp(request: Request) -> Response:
 
 
 async def _code(request: Request) -> Response:
-    """The code page, for a browser that runs no script.
+    """Render the code page for a browser that runs no script.
 
     Raises:
-        HTTPException: 409, the code was right, but the session went elsewhere.
+        HTTPException: 409, the code was right, but this browser did not get the session.
     """
     current = await _current(request)
     if current and current.status is not Status.APPROVED:
@@ -151,15 +151,15 @@ async def _resend_otp(request: Request) -> Response:
 
 
 async def _verify_otp(request: Request) -> Response:
-    """Check the `code` in the form, and answer with a session."""
+    """Check the `code` in the form, and set a session cookie if it is right."""
     form = await own_form(request)
     text = form.get("code", "")
     try:
         token = await _prove(request, text)
-    except AlreadyVerified:  # a double click: the session may be in the answer to the first
+    except AlreadyVerified:  # a double click: the first response may set the session
         return _to_the_code()
     except OtpError as exc:
-        field = "resend" if isinstance(exc, CodeUsedUp) else "code"  # where the person goes on
+        field = "resend" if isinstance(exc, CodeUsedUp) else "code"  # the next step is there
         return await _code_again(request, exc, field, text)
     session = await services.current().sessions.find(token)
     if token is None or session is None:
@@ -175,7 +175,7 @@ async def _verify_otp(request: Request) -> Response:
 
 
 async def _unavailable(request: Request, error: Any) -> Response:  # noqa: ANN401 - Starlette's
-    """What no form can say: the database does not answer."""
+    """Render the 503 page for a database outage."""
     bind_contextvars(outcome=error.code)
     person = Preferences.of(request.headers)
     language = person.language
@@ -187,7 +187,10 @@ async def _unavailable(request: Request, error: Any) -> Response:  # noqa: ANN40
 
 
 async def _crashed(request: Request, error: Exception) -> Response:
-    """What nobody foresaw. The log has its type, the page where it is in the log."""
+    """Render the 500 page for an unexpected error, with the reference of its line in the log.
+
+    The log gets the type of the error only.
+    """
     bind_contextvars(outcome=Unexpected.code)
     log.error("page.failed", error=type(error).__name__)
     language = language_of(request.headers)
@@ -196,7 +199,7 @@ async def _crashed(request: Request, error: Exception) -> Response:
 
 
 async def _not_finished(request: Request, _error: Exception) -> Response:
-    """The code was right, but this browser did not get the session for it."""
+    """Render the 409 page: the code was right, but this browser did not get the session."""
     bind_contextvars(outcome="not_finished")
     say = language_of(request.headers).say
     sentences = [say(CODE_USED_ELSEWHERE), say(GO_ON_ELSEWHERE)]
@@ -204,7 +207,7 @@ async def _not_finished(request: Request, _error: Exception) -> Response:
 
 
 async def _refused(request: Request, _error: Exception) -> Response:
-    """A form that comes from no page of ours, as far as the browser tells."""
+    """Render the 403 page for a form that another origin sent, by the browser's headers."""
     nothing_done = language_of(request.headers).say(NOTHING_DONE)
     return _problem(request, PAGE_EXPIRED, [nothing_done], FORBIDDEN)
 
@@ -217,9 +220,9 @@ def _what_to_quote(language: Language) -> list[str]:
 def _problem(
     request: Request, what: str, sentences: list[str], status: int, start_again: str = ""
 ) -> Response:
-    """A page that needs no script, no socket and no database.
+    """Render an error page that works without scripts, a socket and the database.
 
-    "Start again" posts to *start_again*, if that is given; else it is a link to the phone page.
+    "Start again" posts to *start_again*, if given, and is a link to the phone page otherwise.
     """
     frame = _frame(request)
     own = {"what": language_of(request.headers).say(what), "page": routes.PHONE}
@@ -228,13 +231,13 @@ def _problem(
 
 
 def _retry_after(error: OtpError) -> dict[str, str]:
-    """RFC 9110 section 10.2.3: also where we do not know ourselves how long it will take."""
+    """Return the `Retry-After` header (RFC 9110 section 10.2.3), with a guess for an outage."""
     is_down = {"Retry-After": str(A_FEW_MINUTES)} if error.status == UNAVAILABLE else {}
     return retry_after(error) or is_down
 
 
 def _time_to_try(error: OtpError, person: Preferences) -> str:
-    """When to try what is down again, as a clock time; of other errors nothing."""
+    """Return the time of day for a retry after an outage, or "" for other errors."""
     is_down = error.status == UNAVAILABLE
     return i18n.clock(_later(), person.language, person.zone) if is_down else ""
 
@@ -244,7 +247,7 @@ def _later() -> datetime:
 
 
 async def _choose_language(request: Request) -> Response:
-    """Keep the language that the person chose, and show the page again."""
+    """Set the cookie of the chosen language, and redirect to the page that the form names."""
     form = await own_form(request)
     tag, page = form.get("language", ""), form.get("page", "")
     answer = see_other(request, page if page in _OWN else routes.PHONE)
@@ -257,19 +260,22 @@ async def _choose_language(request: Request) -> Response:
 
 
 async def _dev_cookie(request: Request) -> Response:
-    """A script that brings a page of the JavaScript dev server its flow cookie and its words."""
+    """Return the script that gives a page of the JavaScript dev server its translations.
+
+    The response also sets the flow cookie.
+    """
     script = request.app.state.words.dev_script(request.headers)
     return Response(script, media_type="text/javascript", headers={"Cache-Control": "no-store"})
 
 
 async def _prove(request: Request, code: str) -> Token | None:
-    """Check *code* for what this browser has open, and get a session for it.
+    """Check *code* for this browser's open verification, and open a session.
 
-    A second post of the form brings the session already, in place of the flow. A post with the
-    flow of before gets no session: anybody who knows the flow cookie can send it.
+    A second post of the form carries the session cookie and a new flow cookie. A post with the old
+    flow cookie gets no session: anybody who knows that cookie can send it.
 
     Raises:
-        OtpError: as `VerificationService.check`.
+        OtpError: an error of `VerificationService.check`.
     """
     here, client = services.current(), await _client(request)
     current = await here.verifications.current(client.flow)
@@ -281,12 +287,12 @@ async def _prove(request: Request, code: str) -> Token | None:
 
 
 def _to_the_code() -> Response:
-    """To the plain page, and on our own port: the one with scripts has not come alive here."""
+    """Redirect to the plain code page on this port, because the page with scripts is not live."""
     return RedirectResponse(routes.VERIFY_OTP, 303)
 
 
 async def _code_again(request: Request, error: OtpError, field: str, value: str = "") -> Response:
-    """The code page once more, with what was typed and what is wrong."""
+    """Render the code page with *error* at *field*, and *value* in the field."""
     bind_contextvars(outcome=error.code)
     with suppress(StoreUnavailable):
         return _code_page(request, await _current(request), error, field, value)
@@ -326,7 +332,7 @@ def _again(
     value: str,
     action: Mapping[str, object],
 ) -> Response:
-    """The form once more, with what was typed and what is wrong with it."""
+    """Render the form named *field* with *error*, and *value* in the field."""
     bind_contextvars(outcome=error.code)
     person = Preferences.of(request.headers)
     texts = {
@@ -342,7 +348,10 @@ def _again(
 
 
 def _choices(request: Request, form: Mapping[str, str], number: str) -> dict[str, object]:
-    """What there is to choose on the phone page, and what was: a country by *number* before all."""
+    """Return the choices of the phone page and what is selected in *form*.
+
+    A country that *number* names comes before the chosen country, and that before the likely one.
+    """
     words, chosen = request.app.state.words, form.get("country", "")
     countries = words.countries(language_of(request.headers))
     wanted = (named_country(number, chosen), chosen, words.country(request.headers))
@@ -358,7 +367,7 @@ def _choices(request: Request, form: Mapping[str, str], number: str) -> dict[str
 
 
 def _frame(request: Request) -> dict[str, object]:
-    """What every page needs."""
+    """Return the template variables that every page needs."""
     language = language_of(request.headers)
     return {
         "brand": request.app.state.brand,

@@ -1,4 +1,4 @@
-"""What every HTTP answer tells the browser: what it may do with it and how long it may keep it.
+"""Adds security and cache headers to every HTTP response.
 
 OWASP Secure Headers, https://owasp.org/www-project-secure-headers/
 """
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_BUILT = "/assets/"  # names with a hash of the content in them
-_NO_DOCUMENTS = (".css", ".js")  # which no browser shows as one: the type is said, not guessed
+_BUILT = "/assets/"  # file names there contain a hash of the content
+_NO_DOCUMENTS = (".css", ".js")  # never shown as a document, thanks to the type and `nosniff`
 _FILES = (".css", ".svg", ".ico", ".png", ".txt", ".woff2")
 
 _FOREVER = "public, max-age=31536000, immutable"  # a year
-_SHORT = "public, max-age=300"  # seconds; a new style sheet is everywhere in five minutes
+_SHORT = "public, max-age=300"  # seconds; a new style sheet is in use after 5 minutes
 _NEVER = "no-store"
 
 _FEATURES = (
@@ -33,27 +33,28 @@ _FEATURES = (
 
 _ALWAYS = {"X-Content-Type-Options": "nosniff"}
 _PAGES = {
-    "X-Frame-Options": "DENY",  # for browsers older than frame-ancestors
+    "X-Frame-Options": "DENY",  # for browsers without frame-ancestors
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": ", ".join(
         [*(f"{feature}=()" for feature in _FEATURES), "otp-credentials=(self)"]
     ),
 }
-"""What means something for a document only: on a dozen files they would add 5 kB to a visit."""
+"""Headers that matter for documents only. On a dozen files they would add 5 kB to a visit."""
 _HSTS = "Strict-Transport-Security"  # RFC 6797
 _A_YEAR = "max-age=31536000"  # seconds
 
 
 class SecurityHeaders:
-    """Adds its headers to every answer, whoever gives it.
+    """Adds the headers to every response, those of other middleware included.
 
     Args:
-        app: what is inside.
-        policies: the Content-Security-Policy of each page.
-        https: whether people come by https, and their browsers may insist on it.
-        subdomains: whether they insist on it for every subdomain too. A page of one that is open
-            by plain http can be replaced on the way and then sets cookies for all of the domain.
+        app: the app inside.
+        policies: the Content-Security-Policy of each page, by its path without slashes.
+        https: whether visitors use https; adds Strict-Transport-Security.
+        subdomains: whether Strict-Transport-Security includes subdomains. A page of a subdomain
+            that is open by plain http can be replaced on the way, and then set cookies for the
+            whole domain.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class SecurityHeaders:
         self._always = _ALWAYS | (hsts if https else {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Handle one ASGI connection."""
 
         async def send_with_headers(message: Message) -> None:
             if message["type"].endswith("http.response.start"):
@@ -76,7 +77,8 @@ class SecurityHeaders:
 
     def _add(self, headers: MutableHeaders, path: str, status: int) -> None:
         headers.update(self._always)
-        # By path and not by type: a 304 has none, and its headers replace those of what was kept.
+        # The path decides, not the content type: a 304 has no type, and its headers replace those
+        # of the cached response.
         if status >= 400 or not is_file(path):
             headers.update(_PAGES)
             headers["Content-Security-Policy"] = self._policy(path)
@@ -90,20 +92,20 @@ class SecurityHeaders:
 
 
 def _shorten(headers: MutableHeaders, path: str) -> None:
-    """Take out what says nothing: on a dozen files it adds 1 kB to a visit."""
-    if vary := headers.get("vary"):  # each layer of Reflex's CORS adds its `Origin`
+    """Remove redundant headers, which would add 1 kB to a visit of a dozen files."""
+    if vary := headers.get("vary"):  # each CORS layer of Reflex adds an `Origin`
         headers["vary"] = ", ".join(dict.fromkeys(vary.split(", ")))
-    if path.startswith(_BUILT):  # the content of a name never changes, and there is the ETag
+    if path.startswith(_BUILT):  # the content at a path never changes, and there is an ETag
         del headers["last-modified"], headers["accept-ranges"]
 
 
 def is_file(path: str) -> bool:
-    """Whether *path* is that of a file, not of a page."""
+    """Return True if *path* is the path of a file, not of a page."""
     return path.startswith(_BUILT) or path.endswith(_FILES)
 
 
 def _kept(path: str, status: int) -> str:
-    """How long a browser may keep the answer."""
+    """Return the value of `Cache-Control`."""
     if status >= 300 and status != 304:
         return _NEVER
     if path.startswith(_BUILT):

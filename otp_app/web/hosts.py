@@ -1,4 +1,4 @@
-"""Refuses requests that are for another host, or for two."""
+"""Refuses requests for a host that is not ours, and requests with several hosts."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ if TYPE_CHECKING:
 
 
 class OneHost(TrustedHostMiddleware):
-    """Starlette's, but for requests with several Host headers: it would believe the first.
+    """Starlette's check of the Host header, which also refuses several Host headers with a 400.
 
-    A proxy in front of us may have believed the last. RFC 9112 section 3.2 wants a 400.
+    Starlette checks the first header only, and a proxy may have used the last one. RFC 9112
+    section 3.2 requires the 400.
     """
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Handle one ASGI connection."""
         is_asked = scope["type"] in {"http", "websocket"}
         if is_asked and len(Headers(scope=scope).getlist("host")) > 1:
             await PlainTextResponse("Several hosts", 400)(scope, receive, send)

@@ -1,4 +1,4 @@
-"""Makes every line of the log say which request, event and browser it is about."""
+"""Adds the request's reference and the browser's session name to every line of the log."""
 
 from __future__ import annotations
 
@@ -15,22 +15,26 @@ from otp_app.observability import begin
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_READS = {"GET", "HEAD", "OPTIONS"}  # pages and files: a proxy or the server counts them
+_READS = {
+    "GET",
+    "HEAD",
+    "OPTIONS",
+}  # pages and files are left to the access log of the proxy or server
 
 log = structlog.get_logger(__name__)
 
 
 class LogContext:
-    """Begins the context of a request or socket, and logs how a post was answered.
+    """Begins the log context of a request or socket, and logs the outcome of every post.
 
-    The events of a socket are handled elsewhere, in tasks of their own: see `EventGate`.
+    The events of a socket run in tasks of their own, whose context `EventGate` begins.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Handle one ASGI connection."""
         if scope["type"] in {"http", "websocket"}:
             begin(**session(Headers(scope=scope).get("cookie", "")))
         if scope["type"] == "http" and scope["method"] not in _READS:
@@ -42,7 +46,10 @@ class LogContext:
 
 
 def session(cookies: str) -> dict[str, str]:
-    """The name of the browser that sent the header *cookies*, if it has one."""
+    """Return the field `session`, the browser's name in the log, if *cookies* have a flow.
+
+    *cookies* is a `Cookie` header.
+    """
     flow = services.current().flows.read(cookies)
     return {"session": short_name(flow)} if flow else {}
 

@@ -1,6 +1,6 @@
-"""What operators' programs ask: whether traffic may come here, and what has been counted.
+"""The endpoints for monitoring: readiness and metrics.
 
-They ask by an address and know no host name of ours, so they are answered whatever host they name.
+Load balancers and scrapers connect by IP address, so the endpoints accept any Host header.
 """
 
 from __future__ import annotations
@@ -43,12 +43,12 @@ class Operators:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Handle one ASGI connection."""
         is_ours = scope["type"] == "http" and scope["path"] in {routes.READY, routes.METRICS}
         await (self._routes if is_ours else self.app)(scope, receive, send)
 
     async def _metrics(self, request: Request) -> Response:
-        """What this process has counted, for who may read it."""
+        """Return the metrics of this process, or 401."""
         if not self._may_read(request):
             challenge = {"WWW-Authenticate": "Bearer"}  # RFC 6750 section 3
             return PlainTextResponse("METRICS_TOKEN is needed", 401, challenge)
@@ -57,7 +57,11 @@ class Operators:
         return Response(text, media_type=media_type)
 
     def _may_read(self, request: Request) -> bool:
-        """True if *request* has the token; if none is set, true if it comes from this machine."""
+        """Return True if *request* has the bearer token.
+
+        Without a token in the settings, a request has to come from this machine, in development
+        and without a proxy.
+        """
         if self._token:
             scheme, _, given = request.headers.get("authorization", "").partition(" ")
             is_right = compare_digest(given.encode(), self._token.encode())
@@ -66,10 +70,10 @@ class Operators:
 
 
 async def _ready(request: Request) -> Response:  # noqa: ARG001 - Starlette's signature
-    """Tell a load balancer whether to send traffic here.
+    """Return 200 if a load balancer may send traffic here, else 503.
 
-    A busy database is no reason against it, as the next server would get the load. A failing
-    provider is none either, as every server has the same.
+    A busy database keeps the server ready, as another server would only add to the load. A failing
+    provider keeps it ready too, as every server uses the same provider.
     """
     here = services.current()
     database = await here.database.look()
@@ -84,7 +88,7 @@ async def _ready(request: Request) -> Response:  # noqa: ARG001 - Starlette's si
 
 
 async def _look_around(here: Services) -> None:
-    """Bring what is not counted as it happens up to date."""
+    """Update the gauges that are read on demand: failing providers, and the budgets used."""
     verifications = here.verifications
     metrics.show_failing(verifications.providers, verifications.failing)
     uses = of_everybody(verifications.limits)
@@ -92,4 +96,4 @@ async def _look_around(here: Services) -> None:
         async with asyncio.timeout(PATIENCE):
             metrics.show_budget(await here.limiter.standings(uses, verifications.now()))
     except (StoreUnavailable, TimeoutError):
-        metrics.show_budget(())  # better none than old ones
+        metrics.show_budget(())  # no figures are better than old ones

@@ -1,8 +1,9 @@
 """Serves the pages in the person's language.
 
-Reflex prerenders each page once, for everybody. `assets/say.js` leaves marks there: `⟦…⟧` around
-JSON that says what belongs in their place. Here they become words, and the page gets the data by
-which the script says the same when it takes over. And the brand's colours.
+Reflex prerenders each page once, for everybody. `assets/say.js` leaves placeholders in the HTML:
+`⟦…⟧` around JSON with the English text and its values. This module replaces the placeholders by
+translations. The page also gets the translations as data, so that the script renders the same text
+when React hydrates the page, and the brand's colours.
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
     from otp_app.i18n.languages import Language
 
 _ROOT, _HEAD_ENDS = '<html dir="ltr" lang="en"', "</head>"
-_LIST = "index.html"  # the page that has the list of countries
-# It leaves no element behind that React would stumble over.
+_LIST = "index.html"  # the page with the list of countries
+# The script removes its own element, which would break the hydration by React.
 _DEV_SCRIPT = """globalThis.WORDS = %s;
 Object.assign(document.documentElement, { lang: "%s", dir: "%s" });
 document.currentScript.remove();"""
@@ -50,18 +51,18 @@ _VALIDATORS = ("etag", "last-modified", "accept-ranges")
 
 
 def language_of(headers: Headers) -> Language:
-    """The one that the person chose, else their browser's."""
+    """Return the language that the person chose, else the best for `Accept-Language`."""
     return Preferences.of(headers).language
 
 
 class Words:
-    """The words of the pages, in the language of the browser's cookie or `Accept-Language`.
+    """The translated pages, by the language cookie or `Accept-Language` of the browser.
 
-    Each page is translated and compressed once for each language and coding, when it is first asked
-    for. What is kept is bounded by the pages that were built: no header adds to it.
+    Each page is translated and compressed once for each language and coding, at the first request.
+    The cache holds at most pages x languages x codings: no request header can make it larger.
 
     Attributes:
-        script: what every page runs before it is shown.
+        script: the inline script that every page runs before it is shown.
     """
 
     def __init__(
@@ -83,7 +84,7 @@ class Words:
         """Read the pages in the folder *built*. No other HTML is translated.
 
         Raises:
-            RuntimeError: a page lacks a mark that words or countries replace, or has one too many.
+            RuntimeError: a page has too few or too many of the places that are replaced.
         """
         for path in sorted(built.rglob("*.html")):
             html = path.read_text()
@@ -91,9 +92,10 @@ class Words:
             self._built[sha256(html.encode()).digest()] = html
 
     async def page(self, body: bytes, headers: Headers) -> tuple[bytes, Coding] | None:
-        """The prerendered page *body* in the person's language, in the best coding of the browser.
+        """Return the prerendered page *body* in the person's language, with its coding.
 
-        None for what is not one of the pages that were built.
+        The coding is the best that the browser accepts. The result is None if *body* is not a page
+        of the build.
         """
         digest, coding = sha256(body).digest(), coding_of(headers.get("accept-encoding", ""))
         if digest not in self._built:
@@ -101,7 +103,7 @@ class Words:
         language = language_of(headers)
         key = (digest, language.tag, coding)
         if key not in self._kept:
-            async with self._turn:  # another request may have made it meanwhile
+            async with self._turn:  # another request may have filled the cache meanwhile
                 if key not in self._kept:
                     await asyncio.to_thread(self._keep, digest, language, coding)
         return self._kept[key], coding
@@ -111,18 +113,21 @@ class Words:
         self._kept[digest, language.tag, coding] = whole
 
     async def serve_countries(self, request: Request) -> Response:
-        """What `assets/countries.js` asks for where it does not find it in the page."""
+        """Return the countries as JSON, for pages without them. See `assets/countries.js`."""
         return JSONResponse(self._countries(language_of(request.headers)))
 
     def dev_script(self, headers: Headers) -> str:
-        """Gives the words to a page that does not come from us: see `components.layout.head`."""
+        """Return the script with the translations for a page of the JavaScript dev server.
+
+        `components.layout.head` loads the script.
+        """
         language = language_of(headers)
         data = _json(self._data(language) | self._countries(language))
         script = _DEV_SCRIPT % (data, language.tag, language.direction)
         return script + (_DEV_STYLE % json.dumps(css) if (css := self._style.css) else "")
 
     def country(self, headers: Headers) -> str:
-        """The code of the country that the person is likely in, for a page without scripts."""
+        """Return the code of the person's likely country, for a page without scripts."""
         accept = headers.get("accept-language", "")
         return likely_country(accept, self._served, self._default_country)
 
@@ -130,7 +135,7 @@ class Words:
         return {"countries": self.countries(language), "country": self._default_country}
 
     def countries(self, language: Language) -> list[tuple[str, str]]:
-        """(code, name) pairs of those that are served, in the order of *language*."""
+        """Return (code, name) pairs of the countries served, sorted by name in *language*."""
         return language.countries(self._served)
 
     def _translate(self, html: str, language: Language) -> str:
@@ -146,20 +151,20 @@ class Words:
         return html.replace(_ROOT, root, 1).replace(_HEAD_ENDS, head, 1)
 
     def _data(self, language: Language) -> dict[str, object]:
-        """What `say.js` reads."""
+        """Return the data that `say.js` reads: the language and its translations."""
         words = {key: words for key, words in language.words.items() if key in self._said}
         return {"language": language.tag, "words": words}
 
 
 class PagesInLanguage:
-    """Stands around Reflex and translates the HTML that it serves."""
+    """Middleware that translates the HTML that Reflex serves."""
 
     def __init__(self, app: ASGIApp, words: Words) -> None:
         self.app = app
         self._words = words
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Handle one ASGI connection."""
         if scope["type"] == "http" and scope["method"] == "GET" and not is_file(scope["path"]):
             send = self._translating(Headers(scope=scope), send)
             scope = _for_the_whole(scope)
@@ -195,7 +200,7 @@ def _is_html(start: Message) -> bool:
 
 
 def _for_the_whole(scope: Scope) -> Scope:
-    """The request for all of the file, as it is: not compressed, not in part, not by the kernel."""
+    """Return *scope* as a request for the whole, uncompressed file, sent as body messages."""
     headers = [pair for pair in scope["headers"] if pair[0] not in _WHOLE]
     extensions = dict(scope.get("extensions") or {})
     extensions.pop("http.response.pathsend", None)
@@ -214,7 +219,13 @@ def _rewritten(start: Message, size: int, coding: Coding) -> Message:
 
 
 def _require_marks(name: str, html: str) -> None:
-    """Check that the page *name* has each mark that `Words` replaces, as Reflex writes it now."""
+    """Check that the page *name* has each text that `Words` replaces, exactly once.
+
+    A new version of Reflex may write the HTML differently.
+
+    Raises:
+        RuntimeError: one of the texts is missing, or there several times.
+    """
     wanted = {_ROOT: 1, _HEAD_ENDS: 1}
     found = {mark: html.count(mark) for mark in wanted}
     if name == _LIST:
@@ -226,7 +237,7 @@ def _require_marks(name: str, html: str) -> None:
 
 
 def _json(data: dict[str, object]) -> str:
-    """JSON that can stand in a script element."""
+    """Return *data* as JSON that is safe inside a script element."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")
 

@@ -1,4 +1,4 @@
-"""What the plain code page says of a verification."""
+"""Template variables of the plain code page."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 
 def standing(verification: Verification, language: Language, zone: tzinfo) -> dict[str, object]:
-    """Where *verification* stands: what `code.html` needs."""
+    """Return the template variables of `code.html` for *verification*, with times in *zone*."""
     verifications = services.current().verifications
     now = verifications.now()
     left = verification.expires_at - now
@@ -41,7 +41,7 @@ def standing(verification: Verification, language: Language, zone: tzinfo) -> di
 
 
 def is_told(error: OtpError, verification: Verification) -> bool:
-    """Whether the page says by itself what *error* would."""
+    """Return True if the page of *verification* shows the same as a message for *error*."""
     now = services.current().verifications.now()
     match error:
         case AttemptsExhausted():

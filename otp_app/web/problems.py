@@ -1,4 +1,4 @@
-"""Failures as the API tells them: RFC 9457 problem details, and the guides' `{error}`.
+"""Error responses of the API: RFC 9457 problem details, and the guides' `{error}`.
 
 https://www.rfc-editor.org/rfc/rfc9457
 """
@@ -32,11 +32,11 @@ if TYPE_CHECKING:
 
 MEDIA_TYPE = "application/problem+json"
 BAD_REQUEST = 400
-_OF_THE_GUIDES = (410, 429)  # besides 400: the statuses of failures that the guides name
+_OF_THE_GUIDES = (410, 429)  # the statuses of errors in the guides, besides 400
 
 
 def answer(error: OtpError, request: Request) -> JSONResponse:
-    """What to tell of *error* to who made *request*."""
+    """Return the response to *request* for *error*, in the format of its path."""
     zone = Preferences.of(request.headers).zone
     now = services.current().verifications.now()
     language = language_of(request)
@@ -49,19 +49,22 @@ def answer(error: OtpError, request: Request) -> JSONResponse:
 
 
 def language_of(request: Request) -> Language:
-    """The best for its `Accept-Language`."""
+    """Return the best language for the request's `Accept-Language`."""
     return choose("", request.headers.get("accept-language", ""))
 
 
 def written_in(language: Language) -> dict[str, str]:
-    """RFC 9110 section 8.5."""
+    """Return the header `Content-Language` (RFC 9110 section 8.5)."""
     return {"Content-Language": language.tag}
 
 
 def problem(
     error: OtpError, now: datetime, zone: tzinfo = UTC, language: Language | None = None
 ) -> dict[str, Any]:
-    """RFC 9457 section 3.1, with `code` and what else is known; in English if not in *language*."""
+    """Return the problem details (RFC 9457 section 3.1) of *error*, in English by default.
+
+    Extension members are `code` and, where they apply, `attempts_left`, `until` and `errors`.
+    """
     language = language or english()
     return {
         "type": problem_type(error.code),
@@ -75,24 +78,24 @@ def problem(
 def simple(
     error: OtpError, now: datetime, zone: tzinfo = UTC, language: Language | None = None
 ) -> dict[str, Any]:
-    """The guides' shape."""
+    """Return the error in the guides' format: `error` is the message."""
     language = language or english()
     text = i18n.message(error, language=language, zone=zone, now=now)
     return {"error": text, **_known(error, language)}
 
 
 def problem_type(code: str) -> str:
-    """A URI reference: the place in our documentation."""
+    """Return a URI reference to the description of *code* in our documentation."""
     return f"{routes.API_DOCS}#{code}"
 
 
 def title(code: str) -> str:
-    """The same for every occurrence, and for programmers."""
+    """Return the title for programmers, the same for every occurrence of *code*."""
     return code.replace("_", " ").capitalize()
 
 
 def guide_status(error: OtpError) -> int:
-    """The guides know one status for all that a caller may get wrong."""
+    """Return the status of *error* in the guides: 400 for nearly every mistake of the caller."""
     if isinstance(error, FieldsUnusable):
         is_only_missing = set(error.problems.values()) == {"is missing"}
         return BAD_REQUEST if is_only_missing else error.status
@@ -101,7 +104,7 @@ def guide_status(error: OtpError) -> int:
 
 
 def retry_after(error: OtpError) -> dict[str, str]:
-    """How long to wait, in whole seconds (RFC 9110 section 10.2.3)."""
+    """Return the header `Retry-After` in whole seconds (RFC 9110 section 10.2.3), if it applies."""
     match error.status, error.params:
         case _, {"seconds": int(seconds)}:
             return {"Retry-After": str(seconds)}
@@ -125,6 +128,6 @@ def _known(error: OtpError, language: Language) -> dict[str, Any]:
 
 
 def _challenge(error: OtpError) -> dict[str, str]:
-    """RFC 9110 section 15.5.2: a 401 says how to do better."""
+    """Return the header `WWW-Authenticate` for a 401 (RFC 9110 section 15.5.2)."""
     is_about_caller = isinstance(error, (ApiKeyRefused, CallerUnknown))
     return {"WWW-Authenticate": "Bearer"} if is_about_caller else {}

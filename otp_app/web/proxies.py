@@ -1,4 +1,4 @@
-"""Puts the client in the place of the proxies that stand in front of us."""
+"""Replaces the proxy's address and scheme in the ASGI scope by the client's."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _SECURE = {"http": "https", "ws": "wss"}
 
 
 class BehindProxies:
-    """Everything inside, Reflex too, finds the client's address and scheme in the scope.
+    """Sets the client's address and scheme in the scope, for the app inside and for Reflex.
 
     Args:
-        app: what is inside.
-        hops: how many proxies in front of us are to be believed.
-        https: whether people come by https, which only a proxy can speak: with the scheme that it
-            speaks to us, redirects would lead away from https.
+        app: the app inside.
+        hops: the number of trusted proxies in front of the server.
+        https: whether visitors use https. A proxy terminates https and connects by http, and
+            redirects with the scheme of that connection would lead away from https.
     """
 
     def __init__(self, app: ASGIApp, *, hops: int, https: bool) -> None:
@@ -30,7 +30,7 @@ class BehindProxies:
         self._https = https
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Handle one ASGI connection."""
         if scope["type"] in {"http", "websocket"}:
             scope = {**scope, "client": (self._client(scope), 0), "scheme": self._scheme(scope)}
         await self.app(scope, receive, send)
@@ -45,24 +45,25 @@ class BehindProxies:
 
 
 def scope_key(scope: Scope) -> str:
-    """The key that the limits of the client in *scope* count under."""
+    """Return the key under which the limits count the client of *scope*."""
     return address_key(_peer(scope))
 
 
 def scope_keys(scope: Scope) -> tuple[str, ...]:
-    """The keys that rates of the client in *scope* count under: address first, then network."""
+    """Return the keys under which rates count the client of *scope*: address, then network."""
     return client_keys(_peer(scope))
 
 
 def is_from_this_machine(scope: Scope) -> bool:
-    """True if the request in *scope* seems to be made on this machine.
+    """Return True if the request in *scope* seems to come from this machine, without a proxy.
 
-    Many versions of nginx speak HTTP/1.0 by default and add no header. No browser speaks it.
+    HTTP/1.0 counts as a proxy: many versions of nginx use it by default and add no header, and no
+    browser uses it.
     """
-    is_direct = scope["http_version"] not in {"1.0", "1"}  # granian writes the latter
+    is_direct = scope["http_version"] not in {"1.0", "1"}  # granian writes "1"
     return is_direct and is_this_machine(_peer(scope), Headers(scope=scope))
 
 
 def _peer(scope: Scope) -> str:
-    host, _ = scope.get("client") or ("", 0)  # a Unix socket has none
+    host, _ = scope.get("client") or ("", 0)  # a Unix socket has no peer address
     return str(host)

@@ -1,6 +1,6 @@
 """Token buckets, in this process's memory.
 
-The package `limits` has windows but no buckets: at the edge of a window, twice the rate passes.
+The package `limits` has windows but no buckets. At the edge of a window, twice the rate passes.
 """
 
 from __future__ import annotations
@@ -12,30 +12,30 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-NETWORK_SHARE = 8  # shares of an address that the IPv6 /48 around it gets
+NETWORK_SHARE = 8  # an IPv6 /48 gets this many times the rate of one address
 _ROUNDING = 1e-6  # tokens
-_FEW = 1000  # buckets, some 100 bytes each, that nobody need look through
+_FEW = 1000  # buckets of some 100 bytes each, below which full ones are not removed
 
 
 def now() -> float:
-    """Seconds by a clock that never goes back."""
+    """Return the seconds of the monotonic clock."""
     return time.monotonic()
 
 
 @dataclass(frozen=True)
 class Rate:
-    """How fast a bucket fills, in tokens a second, and how many tokens it holds."""
+    """The speed at which a bucket fills, in tokens a second, and its size in tokens."""
 
     per_second: float
     burst: float
 
     def times(self, number: float) -> Rate:
-        """This rate *number* times."""
+        """Return the rate with speed and size multiplied by *number*."""
         return Rate(self.per_second * number, self.burst * number)
 
 
 class Bucket:
-    """Holds tokens, all of them at first. What is kept is only when it will be full again."""
+    """A token bucket, full at first. Only the moment when it will be full again is stored."""
 
     def __init__(self, rate: Rate) -> None:
         self._rate = rate
@@ -43,11 +43,11 @@ class Bucket:
 
     @property
     def is_full(self) -> bool:
-        """Whether it is as good as a new one."""
+        """Whether the bucket holds all its tokens, and can be replaced by a new one."""
         return self._full_at <= now()
 
     def take(self) -> bool:
-        """Take a token, if there is one."""
+        """Take a token. Return False if the bucket is empty."""
         moment = now()
         full_at = max(self._full_at, moment) + 1 / self._rate.per_second
         if (full_at - moment) * self._rate.per_second > self._rate.burst + _ROUNDING:
@@ -57,7 +57,7 @@ class Bucket:
 
 
 class Buckets:
-    """A bucket for each key. Full ones are forgotten whenever their number has doubled."""
+    """A bucket for each key. Full buckets are removed whenever the number of buckets doubles."""
 
     def __init__(self, rate: Rate) -> None:
         self._rate = rate
@@ -65,7 +65,7 @@ class Buckets:
         self._many = _FEW
 
     def take(self, key: str) -> bool:
-        """Take a token of *key*'s, if there is one."""
+        """Take a token from the bucket of *key*. Return False if the bucket is empty."""
         if len(self._buckets) > self._many:
             self._buckets = {name: one for name, one in self._buckets.items() if not one.is_full}
             self._many = 2 * len(self._buckets) + _FEW
@@ -79,8 +79,9 @@ class ClientBuckets:
         self._buckets = (Buckets(rate), Buckets(rate.times(NETWORK_SHARE)))
 
     def take(self, keys: Sequence[str]) -> bool:
-        """Take a token of each of *keys*, the `client_keys` of an address, if all have one.
+        """Take a token for each of *keys*, the `client_keys` of an address.
 
-        The address comes first, so an address that is refused takes nothing from its network.
+        Return False if a bucket is empty. The address comes first, so a refused address takes
+        nothing from its network.
         """
         return all(bucket.take(key) for bucket, key in zip(self._buckets, keys, strict=False))

@@ -1,6 +1,6 @@
 """The rate of HTTP requests by address, in front of everything else.
 
-A refusal here costs a fraction of a millisecond. It reads no body and no cookie, asks no database
+A refusal takes a fraction of a millisecond: it reads no body and no cookie, queries no database
 and writes no span. Sockets have rates of their own, in `sockets.py`.
 """
 
@@ -26,28 +26,29 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
 BURST = 3
-"""Seconds' worth of requests that may come at once, as when a browser restores its tabs."""
+"""Size of the bucket, in seconds of the rate. A browser that restores its tabs needs a burst."""
 
 WAIT = 1
-"""Seconds until the next request, by `Retry-After`. A second's worth of requests then passes."""
+"""Seconds in `Retry-After`. After this time, one second's requests pass."""
 
 _READS = {"GET", "HEAD", "OPTIONS"}
 _FILES = {"GET", "HEAD"}
 _PROBES = {routes.HEALTH, routes.READY, routes.METRICS}
-"""Paths that are not counted. A load balancer takes a server out whose answer is 429."""
+"""Paths that are not counted: a load balancer takes out a server that returns 429."""
 
 log = structlog.get_logger(__name__)
 
 
 class RequestRates:
-    """Refuses the requests of an address that exceed its rate. Files and probes are not counted.
+    """Refuses requests above the rate of their address. Files and probes are not counted.
 
     Args:
         app: the app inside.
-        refusal: the app that answers a refused request.
-        posts: requests a second of each address, of all methods but those of *reads*. 0: no limit.
-        reads: GET, HEAD and OPTIONS a second of each address. 0: no limit. The IPv6 /48 around an
-            address has eight times as much of both.
+        refusal: the app that responds to refused requests.
+        posts: requests a second for each address, with any method except those of *reads*; 0 means
+            no limit.
+        reads: GET, HEAD and OPTIONS requests a second for each address; 0 means no limit. The IPv6
+            /48 network around an address has eight times as much of both.
     """
 
     def __init__(self, app: ASGIApp, refusal: ASGIApp, *, posts: int, reads: int) -> None:
@@ -57,7 +58,7 @@ class RequestRates:
         self._lines = Buckets(ONE_A_MINUTE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Handle one ASGI connection."""
         is_counted = scope["type"] == "http" and not _is_exempt(scope)
         app = self._refusal if is_counted and self._is_too_fast(scope) else self.app
         await app(scope, receive, send)
@@ -73,10 +74,10 @@ class RequestRates:
 
 
 async def too_fast(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer with 429, for callers of the API in the API's form. ASGI."""
+    """Respond with 429, in the API's format on paths of the API. This function is an ASGI app."""
     answer = _problem(scope) if scope["path"].startswith(routes.API) else _text()
     if scope["method"] not in _READS:
-        # The server closes a connection with an unread body. A proxy must not reuse it.
+        # The server closes a connection with an unread body, so a proxy must not reuse it.
         answer.headers["Connection"] = "close"
     await answer(scope, receive, send)
 
@@ -95,9 +96,10 @@ def _buckets(per_second: int) -> ClientBuckets | None:
 
 
 def _is_exempt(scope: Scope) -> bool:
-    """Return True for a probe and for a file of the build, both by the path alone.
+    """Return True for a probe or a file of the build, by the path alone.
 
-    A path with a dot segment may lead to a page, and a path of the API may end as a file does.
+    A path with a dot segment may lead to a page, and a path of the API may end like a file name, so
+    such paths are counted.
     """
     path = scope["path"]
     may_be_file = scope["method"] in _FILES and "/." not in path and not path.startswith(routes.API)

@@ -1,4 +1,4 @@
-"""A span for each HTTP request. Imported only if traces are wanted."""
+"""A trace span for each HTTP request. Imported only if traces are exported."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ _ROUTES = frozenset(
         routes.TWILIO_WEBHOOK,
     }
 )
-"""Not the probes, which come every few seconds, nor files."""
+"""Paths that get a span. Probes, which come every few seconds, and files get none."""
 
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 
 
 class RequestSpans:
-    """Draws a span around what answers a request for a route of ours.
+    """Records a span for each request to one of our routes.
 
-    By the conventions for HTTP, https://opentelemetry.io/docs/specs/semconv/http/http-spans/, but
-    for the address, the query and the headers. Trace ids that come with a request begin no span
-    of ours: anybody can make them up.
+    Names and attributes follow https://opentelemetry.io/docs/specs/semconv/http/http-spans/, except
+    that address, query and headers are left out. Every span starts a new trace: trace ids in a
+    request are ignored, because anybody can make them up.
     """
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Handle one ASGI connection."""
         tracer = services.current().tracer if scope["type"] == "http" else None
         if tracer is None or scope["path"] not in _ROUTES:
             await self.app(scope, receive, send)

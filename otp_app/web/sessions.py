@@ -1,4 +1,4 @@
-"""Where an approval becomes a session, and where a session ends."""
+"""The exchange of an approval for a session, and the end of a session."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
 
 NOT_FINISHED = 409
-"""The status of an answer to a browser that did not get the session for a right code."""
+"""The status for a browser that does not get the session although the code was right."""
 
 _Need = Callable[[str], Awaitable[bool]]
-"""Whether the browser with these cookies may have a page."""
+"""A condition for a page: whether the browser with this `Cookie` header may see it."""
 
 
 async def keep_session(request: Request, answer: Response, token: Token) -> None:
-    """Give the browser its session, and a flow that nobody knows in place of the one it used.
+    """Set the session cookie and a new flow cookie, because others may know the old flow.
 
-    The device cookie comes along: it is there when the session is over.
+    The response also sets the device cookie, which outlives the session.
     """
     here = services.current()
     answer.headers.append("set-cookie", here.session_cookies.set_cookie(token))
@@ -42,14 +42,14 @@ async def keep_session(request: Request, answer: Response, token: Token) -> None
 
 
 def see_other(request: Request, path: str) -> Response:
-    """Go on to *path*, on the port that the page came from: `reflex run` has two."""
+    """Redirect to *path* on the port that the page came from: `reflex run` has two ports."""
     origin = request.headers.get("origin")
     base = origin if origin in request.app.state.allowed_origins else ""
     return RedirectResponse(f"{base}{path}", 303)
 
 
 async def has_finished(request: Request) -> bool:
-    """True if the browser has a session and no approval for another number."""
+    """Return True if the browser has a session and no approval for another number."""
     here, cookies = services.current(), request.headers.get("cookie", "")
     session, flow = await here.session(cookies), here.flows.read(cookies)
     current = await here.verifications.current(flow) if flow else None
@@ -62,7 +62,7 @@ async def _finish(request: Request) -> Response:
     """Exchange the `proof` in the form for a session.
 
     Raises:
-        HTTPException: 409, this page did not check the code, or the exchange was made or is late.
+        HTTPException: 409, the proof is missing or invalid, was used before or is too old.
     """
     form = await own_form(request)
     here, cookies = services.current(), request.headers.get("cookie", "")
@@ -72,13 +72,13 @@ async def _finish(request: Request) -> Response:
         answer = see_other(request, routes.VERIFIED)
         await keep_session(request, answer, token)
         return answer
-    if await has_finished(request):  # another tab was first
+    if await has_finished(request):  # another tab made the exchange first
         return see_other(request, routes.VERIFIED)
     raise HTTPException(NOT_FINISHED)
 
 
 async def _start_again(request: Request) -> Response:
-    """Give the browser a new flow: what the old one got approved cannot be exchanged any more."""
+    """Set a new flow cookie. An approval of the old flow can no longer become a session."""
     require_own_page(request)
     answer = see_other(request, routes.PHONE)
     _renew_flow(answer)
@@ -86,7 +86,7 @@ async def _start_again(request: Request) -> Response:
 
 
 async def _sign_out(request: Request) -> Response:
-    """End the session everywhere. The device cookie stays: it is worth nothing but messages."""
+    """End the session everywhere. The device cookie stays: it affects message limits only."""
     require_own_page(request)
     here = services.current()
     await here.sessions.end(here.session_cookies.read(request.headers.get("cookie", "")))
@@ -109,13 +109,13 @@ ROUTES = [
 
 
 class PageGate:
-    """Leads on who has nothing to do on the page that they ask for, before anything is loaded."""
+    """Redirects visitors who may not see the requested page, before any HTML is sent."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Handle one ASGI connection."""
         needs = _need_of(scope["path"]) if scope["type"] == "http" else None
         cookies = Headers(scope=scope).get("cookie", "") if needs else ""
         if needs is None or await needs(cookies):
@@ -126,7 +126,7 @@ class PageGate:
 
 
 def _need_of(path: str) -> _Need | None:
-    """The condition for the page at *path*, if it has one."""
+    """Return the condition for the page at *path*, or None if everybody may see the page."""
     return _NEEDS.get(routes.page_at(path))
 
 

@@ -1,6 +1,6 @@
-"""The page of the simulated phone: open on this machine, and with a token from elsewhere.
+"""Access to the page of the simulated phone: from this machine, or with a token.
 
-Imported only where there is a simulated phone: development, the console.
+Imported only where there is a simulated phone: in development, and with the console provider.
 """
 
 from __future__ import annotations
@@ -25,10 +25,10 @@ _ASKING = Path(__file__).with_name("templates") / "phone_token.html"
 
 
 class SimulatedPhoneGate:
-    """Asks for the token if there is any sign that a request comes from elsewhere.
+    """Requires the token if there is any sign that a request comes from another machine.
 
-    `?token=` in the address is exchanged for a cookie. The page itself holds no code. The state
-    of the phone does, and has the same rule.
+    `?token=` in the URL is exchanged for a cookie. The page itself holds no code. The phone's state
+    does, and `otp_app.state.simulated_phone` enforces the same rule for it.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
@@ -38,13 +38,13 @@ class SimulatedPhoneGate:
         self._asking = _ASKING.read_text()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Handle one ASGI connection."""
         is_asked = scope["type"] == "http" and routes.page_at(scope["path"]) == _PATH
         answer = self._answer(Request(scope)) if is_asked else None
         await (answer or self.app)(scope, receive, send)
 
     def _answer(self, request: Request) -> Response | None:
-        """The answer in place of the page; None if the client may open the page."""
+        """Return the response in place of the page, or None if the client may open the page."""
         phone = services.current().simulated_phone
         if phone is None:
             return None
@@ -56,7 +56,7 @@ class SimulatedPhoneGate:
         return HTMLResponse(self._asking, 403)
 
     def _exchange(self, phone: SimulatedPhone) -> Response:
-        answer = RedirectResponse(_PATH, 303)  # takes the token out of the address
+        answer = RedirectResponse(_PATH, 303)  # removes the token from the URL
         answer.set_cookie(
             routes.PHONE_COOKIE, phone.token, secure=self._is_https, httponly=True, samesite="lax"
         )

@@ -1,4 +1,4 @@
-"""Limits of sockets: their number, the rate of their frames, and the packets they may send."""
+"""Limits for sockets: their number, the rate of their frames, and the packets they may send."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-LONGEST_FRAME = 16 * 1024  # bytes; Reflex ends a socket that sends a longer one
-FRAMES = Rate(10, burst=20)  # a second; a person makes one or two, a page that loads three
-FRAMES_PER_SOCKET = Rate(2.5, burst=5)  # of an address, for each socket that it may have
-NEW_PER_SOCKET = Rate(3 / 60, burst=3)  # likewise: a page is reloaded now and then
-ONE_A_MINUTE = Rate(1 / 60, burst=1)  # lines of the log about the same
+LONGEST_FRAME = 16 * 1024  # bytes; Reflex closes a socket that sends a longer one
+FRAMES = Rate(10, burst=20)  # for a socket; a person causes one or two a second, a page load three
+FRAMES_PER_SOCKET = Rate(2.5, burst=5)  # for an address, times the sockets that it may have
+NEW_PER_SOCKET = Rate(3 / 60, burst=3)  # new sockets for an address, times the sockets it may have
+ONE_A_MINUTE = Rate(1 / 60, burst=1)  # lines of the log about one client or socket
 JOIN_WITHIN = 10.0  # seconds; a page joins with its first frame, milliseconds after the handshake
-BAD_FRAMES = 20  # that a socket may send; ours send none, a browser's extension perhaps one
+BAD_FRAMES = 20  # for a socket; our pages send none, a browser extension perhaps one
 
 _JOIN, _LEAVE, _EVENT, _PONG, _CLOSE = "40/_event,", "41/_event,", "42/_event,", "3", "1"
 _EVERYBODY = ""  # the key of all sockets
@@ -39,20 +39,20 @@ log = structlog.get_logger(__name__)
 
 
 def new_sockets(per_address: int) -> ClientBuckets:
-    """The buckets that each new socket takes a token from."""
+    """Return the buckets from which each new socket takes a token."""
     return ClientBuckets(NEW_PER_SOCKET.times(per_address))
 
 
 class SocketCaps:
-    """Refuses the handshake where too many sockets are open, or too many were just opened.
+    """Refuses the handshake if too many sockets are open, or too many were just opened.
 
-    An open socket costs about 200 kB here, and a closed one its state for some minutes.
+    An open socket takes about 200 kB of memory. After it closes, its state stays for some minutes.
 
     Args:
-        app: what is inside.
-        per_address: how many sockets an address may have; a network may have `NETWORK_SHARE` times
-            as many.
-        in_all: how many sockets there may be in this process.
+        app: the app inside.
+        per_address: the number of sockets that an address may have open. A network may have
+            `NETWORK_SHARE` times as many.
+        in_all: the number of sockets that may be open in this process.
         new: the buckets of new sockets.
     """
 
@@ -65,7 +65,7 @@ class SocketCaps:
         self._lines, self._full_lines = Buckets(ONE_A_MINUTE), Bucket(ONE_A_MINUTE)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Handle one ASGI connection."""
         if scope["type"] != "websocket":
             await self.app(scope, receive, send)
             return
@@ -77,7 +77,7 @@ class SocketCaps:
             await self.app(scope, receive, send)
 
     def _refusal(self, keys: Sequence[str]) -> Response | None:
-        """The answer to a client that gets no socket now."""
+        """Return the response that refuses the handshake, or None if the client gets a socket."""
         if self._open[_EVERYBODY] >= self._in_all:
             if self._full_lines.take():
                 log.error("socket.full", setting="SOCKETS_IN_ALL", open=self._in_all)
@@ -98,14 +98,14 @@ class SocketCaps:
             yield
         finally:
             self._open.subtract(keys)
-            self._open += Counter()  # forgets those at zero
+            self._open += Counter()  # removes keys at zero
 
 
 class FrameRates:
-    """Drops frames that come faster than people make them, before anybody parses them.
+    """Drops frames that come faster than people cause them, before they are parsed.
 
-    An event is a frame. Reflex's event middleware would be too late for this: what its queue
-    holds is in memory by then, and the name of an event that does not exist is in the log.
+    Each event is one frame. Reflex's event middleware would be too late: by then the queued events
+    take memory, and the name of an event that does not exist is in the log.
     """
 
     def __init__(self, app: ASGIApp, *, sockets_per_address: int) -> None:
@@ -113,7 +113,7 @@ class FrameRates:
         self._of_client = ClientBuckets(FRAMES_PER_SOCKET.times(sockets_per_address))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Handle one ASGI connection."""
         if scope["type"] == "websocket":
             receive = self._slowed(scope_keys(scope), receive)
         await self.app(scope, receive, send)
@@ -130,18 +130,23 @@ class FrameRates:
                     return message
                 if lines.take():
                     log.warning("socket.flooded", address=keys[0])
-                await asyncio.sleep(0)  # everybody else's turn
+                await asyncio.sleep(0)  # lets other tasks run
 
         return receive_some
 
 
 class FrameChecks:
-    """Drops what is no packet of Reflex's protocol; ends a socket that keeps at it, or never joins.
+    """Drops invalid packets. Closes a socket that sends `BAD_FRAMES` of them, or never joins.
 
-    Inside, each such frame would be an exception in the log, whole, as would be an event that is in
-    none of *handlers*; and a socket that answers pings but joins nothing would stay for ever. A
-    socket that leaves and joins again costs as much as a new one, so it takes a token of *new*.
-    https://socket.io/docs/v4/socket-io-protocol/
+    Reflex would log an exception with the whole frame for each invalid packet, and for each event
+    whose handler is not in *handlers*. A socket that only replies to pings would stay open for
+    ever. A socket that leaves and joins again costs as much as a new one, so it takes a token of
+    *new*. Protocol: https://socket.io/docs/v4/socket-io-protocol/
+
+    Args:
+        app: the app inside.
+        handlers: the names of the event handlers that a page may call.
+        new: the buckets of new sockets.
     """
 
     def __init__(self, app: ASGIApp, *, handlers: Container[str], new: ClientBuckets) -> None:
@@ -150,7 +155,7 @@ class FrameChecks:
         self._new = new
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+        """Handle one ASGI connection."""
         if scope["type"] == "websocket":
             receive = self._checked(scope_keys(scope), receive)
         await self.app(scope, receive, send)
@@ -186,7 +191,7 @@ class FrameChecks:
         return receive_good
 
     def _is_packet(self, text: str) -> bool:
-        """Whether a page of ours could have sent it, or it is too long to look at."""
+        """Return True if our pages could send *text*, or if Reflex rejects it for its length."""
         if len(text) > LONGEST_FRAME:
             return True
         match _parsed(text, _EVENT), _parsed(text, _JOIN):
@@ -199,16 +204,17 @@ class FrameChecks:
         return text in {_LEAVE, _PONG, _CLOSE}
 
     def _is_join(self, join: dict[str, object]) -> bool:
-        """True if a page can send *join* in a CONNECT packet: see `connect` of Reflex's `state.js`.
+        """Return True if a page can send *join* in a CONNECT packet.
 
-        Reflex runs the event in it before any other, and does not check it.
+        The source of the format is `connect` in Reflex's `state.js`. Reflex runs the event in the
+        packet before any other event, and does not check it.
         """
         event, schema = join.pop("event", None), join.pop("state_schema", None)
         is_event = event is None or self._is_event(event)
         return is_event and (schema is None or _is_schema(schema)) and not join
 
     def _is_event(self, event: object) -> bool:
-        """True if *event* is for a handler that a page can call."""
+        """Return True if *event* names a handler that a page can call."""
         match event:
             case {"name": str() as name}:
                 return name in self._handlers
@@ -216,12 +222,12 @@ class FrameChecks:
 
 
 def _is_schema(text: object) -> bool:
-    """True for a hash, by which Reflex tells pages of an older build to load again."""
+    """Return True for a hash of the state's schema, by which Reflex reloads pages of old builds."""
     return isinstance(text, str) and re.fullmatch("[0-9a-f]{1,64}", text) is not None
 
 
 def _parsed(text: str, kind: str) -> object:
-    """What a packet of that *kind* holds."""
+    """Return the JSON value of a packet of *kind*, or None for another packet or bad JSON."""
     if not text.startswith(kind):
         return None
     try:
