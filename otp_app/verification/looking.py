@@ -1,7 +1,8 @@
 """Risk screening by a number lookup before a code is sent: some signals block, others are logged.
 
 The lookup is advisory: neither an unknown signal nor a failed lookup blocks a number. NIST SP
-800-63B-4 section 3.1.3.3 names a SIM change as a risk to consider before a code is sent by telephone.
+800-63B-4 section 3.1.3.3 names a SIM change as a risk to consider before a code is sent by
+telephone.
 """
 
 from __future__ import annotations
