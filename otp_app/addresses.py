@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SUBSCRIBER = 64  # bits; one subscriber has at least all of an IPv6 /64 (RFC 6177) to change within
-SITE = 48  # bits; a hoster or tunnel broker gives one customer a /48 (RFC 6177), 65,536 times a /64
+SUBSCRIBER = 64  # bits; one subscriber can use every address of at least an IPv6 /64 (RFC 6177)
+SITE = 48  # bits; one customer of a hoster or tunnel broker may have a /48, 65,536 /64s (RFC 6177)
 _NAT64 = IPv6Network("64:ff9b::/96")  # RFC 6052 section 2.1
 UNKNOWN = "unknown"
 _BY_A_PROXY = re.compile(  # RFC 7239, RFC 8586, RFC 9110, and the habits of vendors
@@ -23,10 +23,11 @@ _THIS_MACHINE = re.compile(r"(localhost|127\.0\.0\.1|0\.0\.0\.0|\[::1\])(:\d+)?"
 
 
 def client_address(peer: str, forwarded_for: str, hops: int) -> str:
-    """The address of the client, which is *peer* unless *hops* trusted proxies are in front of us.
+    """Return the address of the client, which is *peer* unless there are trusted proxies.
 
-    Each proxy appends to X-Forwarded-For whom it heard from. So the *hops*-th entry from the right
-    is the outermost proxy's word; what is left of it, anybody may have written.
+    Each proxy appends the address of its own peer to X-Forwarded-For (*forwarded_for*). With *hops*
+    trusted proxies, the outermost one has written the *hops*-th entry from the right. A client can
+    forge all entries to the left of it.
     """
     chain = forwarded_for.split(",")
     if not 0 < hops <= len(chain):
@@ -36,9 +37,10 @@ def client_address(peer: str, forwarded_for: str, hops: int) -> str:
 
 
 def address_key(address: str) -> str:
-    """The key that the limits of *address* count under: an IPv4 address, or the /64 of an IPv6 one.
+    """Return the key by which limits count *address*: an IPv4 address, or the /64 of an IPv6 one.
 
-    An IPv6 address that holds the IPv4 address of its user counts as that IPv4 address.
+    An IPv6 address that contains the IPv4 address of its user counts as that IPv4 address. The key
+    of an invalid address is `UNKNOWN`.
     """
     match _parsed(address):
         case IPv4Address() as found:
@@ -50,9 +52,10 @@ def address_key(address: str) -> str:
 
 
 def network_key(address: str) -> str:
-    """The /48 around *address*, which is an IPv6 address or its key; "" for every other address.
+    """Return the /48 network of *address*, an IPv6 address or its key.
 
-    An IPv4 address is scarce enough to count alone.
+    The result is empty for every other address. IPv4 addresses are scarce enough to be counted
+    without their network.
     """
     found = _parsed(address.partition("/")[0])
     if isinstance(found, IPv6Address) and not _ipv4_inside(found):
@@ -61,16 +64,16 @@ def network_key(address: str) -> str:
 
 
 def client_keys(address: str) -> tuple[str, ...]:
-    """The keys that rates of *address* count under: its own, then its network's if it has one."""
+    """Return the keys by which rates count *address*: the address key, then any network key."""
     return tuple(filter(None, (address_key(address), network_key(address))))
 
 
 def is_this_machine(address: str, headers: Mapping[str, str]) -> bool:
-    """True if a request from *address* with *headers* seems to be made on this machine.
+    """Return whether a request from *address* with *headers* seems to come from this machine.
 
-    A proxy on this machine passes on requests of other machines from a loopback address. Most
-    proxies add a header, and most such requests name another host. A tunnel that only passes bytes
-    on cannot be seen. The names in *headers* are in lower case.
+    A proxy on this machine forwards requests of other machines from a loopback address. Most
+    proxies add a header, and most such requests name another host. A tunnel that only forwards
+    bytes cannot be detected. The names in *headers* are in lower case.
     """
     found = _parsed(address)
     is_local = found is not None and found.is_loopback
@@ -83,20 +86,20 @@ def _network(address: IPv6Address, bits: int) -> IPv6Network:
 
 
 def _ipv4_inside(address: IPv6Address) -> IPv4Address | None:
-    """The IPv4 address of the user of *address* by 6to4 (RFC 3056), Teredo (RFC 4380) or NAT64."""
+    """Return the user's IPv4 address in a 6to4 (RFC 3056), Teredo (RFC 4380) or NAT64 address."""
     if address in _NAT64:
         return IPv4Address(int(address) & 0xFFFF_FFFF)
     return address.teredo[1] if address.teredo else address.sixtofour
 
 
 def _parsed(text: str) -> IPv4Address | IPv6Address | None:
-    """The address in *text*, if it is one and nothing else."""
+    """Return the address in *text*, or None if *text* is anything but an address."""
     try:
         address = ip_address(text)
     except ValueError:
         return None
     if isinstance(address, IPv4Address):
         return address
-    if address.scope_id is not None:  # whatever is behind a % is taken for a zone
+    if address.scope_id is not None:  # `ip_address` accepts any text after a "%" as a zone
         return None
     return address.ipv4_mapped or address

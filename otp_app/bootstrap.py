@@ -1,4 +1,4 @@
-"""The composition root: settings in, services out."""
+"""The composition root: it builds the services from the settings."""
 
 from __future__ import annotations
 
@@ -88,7 +88,11 @@ SECRET_FILE = Path(".data/secret_key")
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[None]:
-    """Install the services while the app runs."""
+    """Build the services, install them and run the background jobs until the app ends.
+
+    Raises:
+        SettingsError: a setting is wrong, or the database cannot be used.
+    """
     async with AsyncExitStack() as stack:
         url = settings.database_url.get_secret_value()
         engine = await _database(url)
@@ -153,7 +157,10 @@ async def running(settings: Settings) -> AsyncIterator[None]:
 async def _tell_events(
     settings: Settings, store: SqlStore, outbox: SqlOutbox, stack: AsyncExitStack
 ) -> None:
-    """Deliver events until *stack* ends, in rounds of their own: a delivery may take seconds."""
+    """Deliver events until *stack* closes.
+
+    The delivery has a separate loop of background jobs, because one attempt may take seconds.
+    """
     from otp_app.events.webhook import WebhookReceiver
 
     receiver = WebhookReceiver(settings.events_url or "", settings.events_secret_list, _now)
@@ -166,7 +173,7 @@ async def _tell_events(
 async def in_background(
     work: Coroutine[Any, Any, None], stop: Callable[[], None]
 ) -> AsyncIterator[None]:
-    """Do *work* meanwhile. If it ends by itself, say so and call *stop*."""
+    """Run *work* as a task inside the context. If *work* ends by itself, log it and call *stop*."""
 
     def ended(task: asyncio.Task[None]) -> None:
         if not task.cancelled():
@@ -183,7 +190,10 @@ async def in_background(
 
 
 async def _tracer(settings: Settings, stack: AsyncExitStack) -> Tracer | None:
-    """Where spans begin, until *stack* ends. It takes a third of a second to import."""
+    """Return the tracer, open until *stack* closes, or None if tracing is off.
+
+    OpenTelemetry takes a third of a second to import, so it is imported only when needed.
+    """
     if settings.otel_exporter_otlp_endpoint is None:
         return None
     from otp_app.tracing import tracing
@@ -192,7 +202,7 @@ async def _tracer(settings: Settings, stack: AsyncExitStack) -> Tracer | None:
 
 
 def _observers(tracer: Tracer | None) -> list[Observer]:
-    """Who hears of every answer of a provider."""
+    """Return the callbacks for every provider call that ends: metrics and, if enabled, traces."""
     if tracer is None:
         return [metrics.Counts()]
     from otp_app.tracing import Spans
@@ -201,12 +211,16 @@ def _observers(tracer: Tracer | None) -> list[Observer]:
 
 
 def _stop() -> None:
-    """Have the server shut down: nothing that was given up would be canceled any more."""
+    """Shut the server down. Without background jobs, abandoned verifications are never canceled."""
     signal.raise_signal(signal.SIGTERM)
 
 
 async def _database(url: str) -> AsyncEngine:
-    """The migrated database, or why there is none."""
+    """Migrate the database and return its engine.
+
+    Raises:
+        SettingsError: the URL is invalid, or the database does not respond.
+    """
     try:
         await migrate(url)
         return open_engine(url)
@@ -234,7 +248,11 @@ async def _open(provider: Provider) -> None:
 
 
 async def _screening(settings: Settings, stack: AsyncExitStack) -> Screening:
-    """The look at numbers, open until *stack* ends."""
+    """Return the risk screening, with its number lookup open until *stack* closes.
+
+    Raises:
+        SettingsError: the lookup service cannot use its credentials.
+    """
     look = _look(settings)
     if look is None:
         return Screening()
@@ -255,7 +273,7 @@ async def _screening(settings: Settings, stack: AsyncExitStack) -> Screening:
 
 
 def _look(settings: Settings) -> NumberLook | None:
-    """Build who is asked about numbers, if anybody is."""
+    """Return the configured number lookup service, if any."""
     match settings.look:
         case LookName.TWILIO:
             return _twilio_look(settings)
@@ -291,12 +309,15 @@ def _vonage_look(settings: Settings) -> NumberLook:
 
 
 def _wanted(settings: Settings) -> set[ProviderName]:
-    """Who sends new codes, and who may still have old ones to check."""
+    """Return the provider for new verifications, and those that may still have open ones."""
     return {settings.provider, *settings.complete_providers()}
 
 
 def _simulated_phone(settings: Settings) -> SimulatedPhone | None:
-    """Build the phone of local work. Elsewhere its module is not even imported."""
+    """Return the simulated phone for local development, and print its address.
+
+    Without the simulated phone, its module is not imported.
+    """
     if not settings.has_simulated_phone:
         return None
     from otp_app.providers.simulated_phone import SimulatedPhone
@@ -312,7 +333,10 @@ def _simulated_phone(settings: Settings) -> SimulatedPhone | None:
 def _provider(
     name: ProviderName, settings: Settings, secret: str, phone: SimulatedPhone | None
 ) -> Provider:
-    """Build one adapter. A vendor's SDK takes up to a second to import, so only when needed."""
+    """Return the adapter of provider *name*.
+
+    A vendor's SDK takes up to a second to import, so it is imported only when needed.
+    """
     match name:
         case ProviderName.TWILIO:
             return _twilio(settings)
@@ -359,12 +383,12 @@ def _vonage(settings: Settings) -> Provider:
 
 
 def _refused_languages(provider: str, fallback: str) -> RefusedLanguages:
-    """The memory of *provider* for languages that it refused, counted in the metrics."""
+    """Return the record of languages that *provider* has refused, counted in the metrics."""
     return RefusedLanguages(provider, fallback, metrics.language_refused)
 
 
 def _secret(settings: Settings) -> str:
-    """The key of our signatures. In development one is made, and kept over restarts."""
+    """Return the key of our signatures. In development a key is created and kept in a file."""
     if settings.secret_key:
         return settings.secret_key.get_secret_value()
     SECRET_FILE.parent.mkdir(mode=0o700, exist_ok=True)
@@ -374,7 +398,7 @@ def _secret(settings: Settings) -> str:
 
 
 def _write_secret() -> None:
-    """All of it or nothing, and of two processes the first one's."""
+    """Create `SECRET_FILE` atomically. If two processes do so, the file of the first one stays."""
     with NamedTemporaryFile("w", dir=SECRET_FILE.parent) as file:  # mode 0600
         file.write(secrets.token_urlsafe(48))
         file.flush()

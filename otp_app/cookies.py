@@ -1,4 +1,4 @@
-"""The one reader of cookies: it takes a name exactly as the browser wrote it."""
+"""The only parser of cookies in this app. Names must match exactly, as browsers match them."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_BLANKS = " \t"  # RFC 6265 section 5.2; `str.strip` removes bytes that belong to a name, as 0xA0
+_BLANKS = " \t"  # RFC 6265 section 5.2; `str.strip` also removes bytes of the name, such as 0xA0
 _COOKIE = b"cookie"
 
 
 def cookie_value(header: str, name: str) -> str:
-    r"""The value of the cookie *name* in a `Cookie` header; "" when it is absent or there twice.
+    r"""Return the value of the cookie *name* in a `Cookie` header; "" if it is absent or duplicate.
 
-    A browser enforces the rules of the prefix `__Host-` on exact names only. A reader that strips
+    A browser enforces the rules of the prefix `__Host-` on exact names only. A parser that strips
     more than the browser does would take `\xa0__Host-flow`, which any sibling domain can set, for
-    `__Host-flow`. Two cookies of one name mean that somebody else set one of them.
+    `__Host-flow`. If there are two cookies of one name, somebody else has set one of them.
     """
     pairs = (pair.partition("=") for pair in header.split(";"))
     values = [value for key, equals, value in pairs if equals and key.strip(_BLANKS) == name]
@@ -24,9 +24,9 @@ def cookie_value(header: str, name: str) -> str:
 
 
 def with_one_cookie_header(headers: Sequence[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
-    """ASGI *headers* with all `Cookie` lines joined into one, by RFC 9113 section 8.2.3.
+    """Return ASGI *headers* with all `Cookie` lines joined into one, by RFC 9113 section 8.2.3.
 
-    A reader that takes only one of several lines would not find a name that is there twice.
+    A parser that reads only one of several lines would not notice a duplicate name.
     """
     cookies = [value for name, value in headers if name.lower() == _COOKIE]
     others = [pair for pair in headers if pair[0].lower() != _COOKIE]

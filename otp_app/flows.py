@@ -1,7 +1,7 @@
-"""The flow cookie: which browser a verification belongs to.
+"""The flow cookie, which identifies the browser that a verification belongs to.
 
-The value is 256 random bits and our signature over them, so only names that this server minted are
-accepted. Reflex's own client token names a tab and proves nothing.
+The value is 256 random bits with our signature, so the server accepts only values that it has
+created. Reflex's own client token identifies a tab and is not authenticated.
 """
 
 from __future__ import annotations
@@ -19,12 +19,21 @@ RENEW_AFTER = 60 * 60  # seconds
 
 
 def short_name(flow: Flow) -> str:
-    """What the log calls *flow*: how its hash in the database begins, and no way to the cookie."""
+    """Return the id of *flow* for the log: the first 12 hex digits of its SHA-256.
+
+    The id matches the stored hash, and the cookie cannot be derived from it.
+    """
     return sha256(flow.encode()).hexdigest()[:12]
 
 
 class FlowCookies:
-    """Mints and reads the cookie. `__Host-` and `Secure` where people come by https."""
+    """Creates and reads the flow cookie.
+
+    Args:
+        secret: the key of the signature.
+        secure: True if the site uses https. The cookie then has the prefix `__Host-` and is
+            `Secure`.
+    """
 
     def __init__(self, secret: str, *, secure: bool) -> None:
         self.name = "__Host-flow" if secure else "flow"
@@ -32,11 +41,11 @@ class FlowCookies:
         self._signer = TimestampSigner(secret, salt="otp_app.flow")
 
     def mint(self) -> str:
-        """The cookie of a new browser, as `name=value`."""
+        """Return the cookie of a new flow, as `name=value`."""
         return self._sign(secrets.token_urlsafe(32))
 
     def read(self, header: str) -> Flow | None:
-        """The flow that a `Cookie` header names, if we minted it and it has not run out."""
+        """Return the flow in a `Cookie` header, if the signature is valid and not too old."""
         value = self._value(header)
         try:
             return Flow(self._signer.unsign(value, max_age=MAX_AGE).decode())
@@ -44,7 +53,11 @@ class FlowCookies:
             return None
 
     def renewed(self, header: str) -> str | None:
-        """What to set instead of the cookie in *header*: a new one, an extended one or nothing."""
+        """Return the cookie that replaces the one in *header*, as `name=value`.
+
+        Without a valid cookie, this is a new flow. A cookie older than `RENEW_AFTER` is signed
+        again. Otherwise the result is None: nothing is to be set.
+        """
         flow = self.read(header)
         if flow is None:
             return self.mint()
@@ -53,7 +66,7 @@ class FlowCookies:
         return self._sign(flow) if age > RENEW_AFTER else None
 
     def set_cookie(self, cookie: str) -> str:
-        """The `Set-Cookie` header of *cookie*, a `name=value`."""
+        """Return the `Set-Cookie` header for *cookie*, a `name=value`."""
         return f"{cookie}; Max-Age={MAX_AGE}; {self._attributes}"
 
     def _sign(self, flow: str) -> str:

@@ -1,9 +1,9 @@
-"""Handles: the `requestId` that callers without a cookie hold a verification by.
+"""Handles: signed tokens that identify a verification for API callers without a cookie.
 
-A handle is the flow that was minted for the call, the verification's id, and our signature over
-both and the caller's name. Whoever holds one may check and resend this one verification, and no
-other; one of an API key is worth nothing without that key. It is good for as long as the
-verification is remembered.
+The API calls a handle `requestId`. A handle consists of the flow that was created for the call, the
+id of the verification, and our signature over both and the caller's name. The bearer may check and
+resend this one verification. A handle that was issued to an API key is invalid without that key. A
+handle is valid for as long as the verification is remembered.
 """
 
 from __future__ import annotations
@@ -14,17 +14,20 @@ from otp_app.verification.models import Flow
 
 
 class Handles:
-    """Issues and opens them."""
+    """Issues and opens handles, signed with *secret*."""
 
     def __init__(self, secret: str) -> None:
         self._secret = secret
 
     def issue(self, flow: Flow, id_: str, caller: str = "") -> str:
-        """The handle of *id_*, for *caller* only: the name of an API key, or nobody's."""
+        """Return a handle for *id_* that is bound to *caller*.
+
+        *caller* is the name of an API key, or empty for any bearer.
+        """
         return self._signer(caller).sign(f"{flow}.{id_}").decode()
 
     def open(self, handle: str, caller: str = "") -> tuple[Flow, str] | None:
-        """The flow and id in *handle*, if we issued it to *caller*."""
+        """Return the flow and the id in *handle*, or None if it was not issued to *caller*."""
         try:
             text = self._signer(caller).unsign(handle).decode()
         except BadSignature:

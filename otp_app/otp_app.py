@@ -1,4 +1,4 @@
-"""The app, assembled: pages, middleware, lifespan."""
+"""The Reflex app, assembled from its pages, middleware and lifespan task."""
 
 from __future__ import annotations
 
@@ -52,7 +52,11 @@ log = structlog.get_logger(__name__)
 
 @asynccontextmanager
 async def lifespan() -> AsyncIterator[None]:
-    """Build the services on the loop they will live on."""
+    """Run the services on the event loop of the server.
+
+    Raises:
+        SystemExit: a setting is wrong. The message names the setting.
+    """
     try:
         async with running(settings):
             yield
@@ -61,15 +65,19 @@ async def lifespan() -> AsyncIterator[None]:
 
 
 class App(rx.App):
-    """Reflex's app, in ours: an `api_transformer` stands inside what answers CORS and crashes.
+    """Reflex's app, wrapped in our API and middleware.
 
-    The API stands in front of it, for the same reason.
+    An `api_transformer` runs inside the handlers that Reflex adds for CORS and for exceptions. The
+    API and the outer middleware must run outside of them.
     """
 
     def __call__(self) -> ASGIApp:
-        """What the server runs. It has set up its own loggers by now."""
+        """Return the ASGI app for the server, and replace the loggers that the server has set up.
+
+        With `REFLEX_MOUNT_FRONTEND_COMPILED_APP` this app serves the pages, too.
+        """
         configure_logging(production=settings.app_env is AppEnv.PRODUCTION)
-        if environment.REFLEX_MOUNT_FRONTEND_COMPILED_APP.get():  # pages that are served from here
+        if environment.REFLEX_MOUNT_FRONTEND_COMPILED_APP.get():  # this server has the pages
             words.learn(get_web_dir() / Dirs.STATIC)
         app = ApiFirst(super().__call__(), api.build(settings))
         handlers = RegistrationContext.get().event_handlers
@@ -77,7 +85,7 @@ class App(rx.App):
 
 
 def on_backend_error(exception: Exception) -> EventSpec:
-    """Show the error page. The browser learns where it is in the log, which knows its type."""
+    """Log the type of *exception* and redirect to the error page with the reference of the log."""
     log.error("handler.failed", error=type(exception).__name__)
     return rx.redirect(f"{routes.PROBLEM}?reference={reference()}")
 
@@ -94,7 +102,7 @@ def _add(
     def built() -> rx.Component:
         return component
 
-    built.__module__ = page.__module__  # by it Reflex splits the code: no page loads another's
+    built.__module__ = page.__module__  # Reflex splits the code of the pages by module
     app.add_page(
         built,
         route=route,
@@ -144,7 +152,7 @@ _add(routes.VERIFIED, verified.TITLE, verified.verified_page, VerifyState.show_v
 _add("404", problem.NOT_FOUND_TITLE, problem.not_found_page)
 _add(routes.PROBLEM, problem.PROBLEM_TITLE, problem.problem_page)
 
-if settings.has_simulated_phone:  # elsewhere nothing of it is even imported
+if settings.has_simulated_phone:  # otherwise its modules are not imported
     from otp_app.pages import simulated_phone
     from otp_app.state.simulated_phone import SimulatedPhoneGate, SimulatedPhoneState
 

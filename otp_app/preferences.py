@@ -1,4 +1,4 @@
-"""What a browser says of its person, and nobody has to believe: their language, their time zone."""
+"""The preferences of a person, from unauthenticated browser data: language and time zone."""
 
 from __future__ import annotations
 
@@ -18,24 +18,24 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Preferences:
-    """Read from a request's `Cookie` and `Accept-Language`, or a socket's."""
+    """The preferences in the `Cookie` and `Accept-Language` headers of a request or a socket."""
 
     cookie_header: str
     accept_language: str = ""
 
     @classmethod
     def of(cls, headers: Mapping[str, str]) -> Preferences:
-        """Those of a request with these *headers*, whose names are in lower case."""
+        """Return the preferences in *headers*, a mapping with names in lower case."""
         return cls(headers.get("cookie", ""), headers.get("accept-language", ""))
 
     @property
     def language(self) -> Language:
-        """The one that the person chose, else their browser's."""
+        """The language that the person has chosen, else the best match for the browser's."""
         return choose(self._cookie(routes.LANGUAGE_COOKIE), self.accept_language)
 
     @property
     def zone(self) -> tzinfo:
-        """The browser's, which the pages' script leaves in a cookie; else UTC."""
+        """The browser's time zone, which a script of the pages stores in a cookie; else UTC."""
         return i18n.time_zone(self._cookie(routes.TIME_ZONE_COOKIE))
 
     def _cookie(self, name: str) -> str:

@@ -1,8 +1,9 @@
 """Proofs: signed tokens that the page with the right code exchanges for a session.
 
-A proof is the id of an approved verification and our signature over that id and the flow. Only the
-answer to the check that approved the verification carries the proof, so the flow cookie alone buys
-no session. The flow itself is not in the proof, because scripts must not read the flow cookie.
+A proof is the id of an approved verification with our signature over that id and the flow. Only the
+response to the check that approved the verification contains the proof, so the flow cookie alone is
+not enough for a session. The proof does not contain the flow, because scripts must not read the
+flow cookie.
 """
 
 from __future__ import annotations
@@ -16,17 +17,17 @@ if TYPE_CHECKING:
 
 
 class Proofs:
-    """Issues and opens proofs."""
+    """Issues and opens proofs, signed with *secret*."""
 
     def __init__(self, secret: str) -> None:
         self._signer = Signer(secret, salt="otp_app.proof")
 
     def issue(self, flow: Flow, id_: str) -> str:
-        """The proof for the page that entered the right code of *id_* in *flow*."""
+        """Return the proof for the page that entered the right code of *id_* in *flow*."""
         return f"{id_}.{self._signature(flow, id_)}"
 
     def open(self, proof: str, flow: Flow) -> str | None:
-        """The id of the verification in *proof*, or None if we did not issue *proof* in *flow*."""
+        """Return the verification id in *proof*, or None if *proof* was not issued in *flow*."""
         id_, _, signature = proof.rpartition(".")
         is_ours = self._signer.verify_signature(_signed(flow, id_), signature)
         return id_ if is_ours else None

@@ -11,9 +11,13 @@ _TOKEN = re.compile(r"[\w-]{43}", re.ASCII)  # 256 bits in base64
 
 
 class SessionCookies:
-    """Writes and reads the cookie. `__Host-` and `Secure` where people come by https.
+    """Writes and reads the session cookie.
 
-    It has no age of its own: the server knows when a session is over.
+    The cookie has no `Max-Age`, because the server decides when a session ends.
+
+    Args:
+        secure: True if the site uses https. The cookie then has the prefix `__Host-` and is
+            `Secure`.
     """
 
     def __init__(self, *, secure: bool) -> None:
@@ -21,14 +25,14 @@ class SessionCookies:
         self._attributes = "Path=/; HttpOnly; SameSite=Lax" + ("; Secure" if secure else "")
 
     def read(self, header: str) -> Token | None:
-        """The token in a `Cookie` header, if it has the form of one."""
+        """Return the token in a `Cookie` header, or None if it is missing or malformed."""
         value = cookie_value(header, self.name)
         return Token(value) if _TOKEN.fullmatch(value) else None
 
     def set_cookie(self, token: Token) -> str:
-        """The `Set-Cookie` header of *token*."""
+        """Return the `Set-Cookie` header that stores *token*."""
         return f"{self.name}={token}; {self._attributes}"
 
     def delete_cookie(self) -> str:
-        """The `Set-Cookie` header that takes it away."""
+        """Return the `Set-Cookie` header that deletes the cookie."""
         return f"{self.name}=; Max-Age=0; {self._attributes}"

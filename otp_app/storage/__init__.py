@@ -1,1 +1,1 @@
-"""Ways out: where verifications are kept."""
+"""The storage adapters: the domain's stores, limiter and audit on SQLite or PostgreSQL."""

@@ -1,7 +1,8 @@
-"""The audit in the database: rows are added, never changed. Triggers of the migration see to it.
+"""The audit table, which is append-only. Triggers of the migration enforce this.
 
-A question has a row of the stage `asked` and, once it is answered, one of the stage `answered` that
-repeats it: those alone are the whole record.
+A provider call has a row with the stage `asked`. When the call ends, a row with the stage
+`answered` is added that repeats the call and has its result. The `answered` rows alone are
+therefore the complete record.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from otp_app.verification.audit import Question
 
 ABANDONED = Answer(Outcome.UNKNOWN, "abandoned", None)
-"""Whoever asked has crashed or was canceled before the answer came."""
+"""Result of a call whose process crashed, or whose request was canceled, before the call ended."""
 
 _a = audit.c
 _QUESTION = [
@@ -50,17 +51,20 @@ _ANSWER = [_a.stage, _a.at, *(_a[name] for name in _SAID)]
 
 @dataclass(frozen=True)
 class SqlJournal:
-    """The audit in the database of *engine*. It has the keyed hashes of *numbers* only."""
+    """The audit in the database of *engine*. It contains phone numbers as keyed hashes only."""
 
     engine: AsyncEngine
     numbers: Numbers
 
     def pseudonym(self, phone: PhoneNumber) -> str:
-        """What stands for *phone* where the number must not: 64 hexadecimal digits."""
+        """Return the keyed hash that represents *phone* in audit and log: 64 hexadecimal digits."""
         return self.numbers.key(phone)
 
     def asked(self, question: Question, at: datetime, source: str = "") -> Insert:
-        """Write down *question*, and where it came from: for the transaction that counts it."""
+        """Return the INSERT that records a call, for the transaction that counts it.
+
+        *source*, the address or API key of the client, is stored as a keyed hash.
+        """
         verification = question.verification
         return insert(audit).values(
             attempt=question.id,
@@ -78,11 +82,11 @@ class SqlJournal:
         )
 
     async def answer(self, id_: str, answer: Answer, at: datetime) -> None:
-        """Write down the answer to the question *id_*, unless it has one."""
+        """Record the result of call *id_*, unless it has one."""
         await execute(self.engine, self._answers(answer, at, _a.attempt == id_))
 
     async def give_up(self, now: datetime, since: datetime, until: datetime) -> None:
-        """Answer `unknown` to what was asked between *since* and *until* and has no answer."""
+        """Record `unknown` for calls made from *since* to *until* that have no result."""
         answered = audit.alias("answered").c
         has_answer = select(answered.id).where(
             answered.attempt == _a.attempt, answered.stage == Stage.ANSWERED
@@ -93,7 +97,10 @@ class SqlJournal:
     async def countries(
         self, since: datetime, until: datetime, by_source: int
     ) -> Mapping[str, Conversion]:
-        """By country, with *by_source* verifications of one address or API key at most."""
+        """Return the conversion of verifications sent from *since* to *until*, by region.
+
+        At most *by_source* verifications of one address or API key count.
+        """
         one = _one_by_one(since, until).subquery().c
         counted = (func.count().label("sent"), func.sum(one.approved).label("approved"))
         some = select(one.region, *counted).where(one.place <= by_source)
@@ -101,13 +108,13 @@ class SqlJournal:
         return {row["region"]: Conversion(row["sent"], row["approved"]) for row in found}
 
     async def block(self, phone: PhoneNumber, since: datetime, until: datetime) -> Conversion:
-        """Likewise, of all numbers in the block of *phone*."""
+        """Return the conversion of verifications sent to the block of *phone* in that period."""
         of_block = _sent(since, until).where(_a.block == self._block(phone))
         (row,) = await rows(self.engine, of_block)
         return Conversion(row["sent"], row["approved"])
 
     async def of_number(self, phone: PhoneNumber, most: int) -> Sequence[Entry]:
-        """For the operator: the last questions about a number, the newest first."""
+        """Return the last *most* calls for *phone*, for the operator, the newest first."""
         answered = audit.alias("answered")
         same = and_(answered.c.attempt == _a.attempt, answered.c.stage == Stage.ANSWERED)
         query = (
@@ -136,7 +143,7 @@ class SqlJournal:
 
 
 def _sent(since: datetime, until: datetime) -> Select[int, int]:
-    """How many verifications the provider took a message for, and how many came to a success."""
+    """Count the verifications whose message the provider accepted, and those that were approved."""
     right = audit.alias("right")
     approved = and_(
         right.c.verification == _a.verification,
@@ -156,9 +163,10 @@ def _sent(since: datetime, until: datetime) -> Select[int, int]:
 
 
 def _one_by_one(since: datetime, until: datetime) -> Select[Any]:
-    """Each verification that the provider took a message for, and whether it came to a success.
+    """Select each verification whose message the provider accepted, and whether it was approved.
 
-    Its place is among those of the same source. Ids are random, so nobody chooses the first ones.
+    The column `place` numbers the verifications of one source in the order of their ids. Ids are
+    random, so a client cannot choose which verifications come first.
     """
     right = audit.alias("right").c
     is_right = (right.event == Action.CHECK, right.outcome == Outcome.OK)

@@ -27,12 +27,15 @@ _COLUMNS = [_d[name] for name in _FIELDS]
 
 @dataclass(frozen=True)
 class SqlDeliveries:
-    """Reports in the database of *engine*."""
+    """The delivery reports in the database of *engine*."""
 
     engine: AsyncEngine
 
     async def add(self, deliveries: Sequence[Delivery]) -> Sequence[tuple[str, Delivery]]:
-        """All of them or none: what the provider sends again, it sends again as a whole."""
+        """Store the new reports in one transaction and return them.
+
+        A provider retries a whole request, so its reports are stored together or not at all.
+        """
         if not deliveries:
             return []
 
@@ -53,21 +56,22 @@ class SqlDeliveries:
         return await transact(self.engine, work)
 
     async def reports(self, verification: Verification) -> Sequence[Delivery]:
-        """In no order: the domain knows which one holds."""
+        """Return the reports about the current reference of *verification*, in no order."""
         mine = (_d.verification == verification.id, _d.reference == verification.reference)
         found = await rows(self.engine, select(*_COLUMNS).where(*mine))
         return [Delivery(provider=verification.provider, **row) for row in found]
 
     def _keep(self) -> Executable:
-        """Of a report that is there already, nothing. Gives what is new."""
+        """Return an INSERT that ignores known reports and returns the keys of the new ones."""
         insertion = insert_into(self.engine, table).on_conflict_do_nothing()
         return insertion.returning(_d.verification, _d.event)
 
 
 def _about(deliveries: Sequence[Delivery]) -> Executable:
-    """The verifications they may be about, which stay until the reports are kept.
+    """Select and lock the verifications with the references of *deliveries*.
 
-    A reference can be several ones': Twilio gives one to all browsers that verify a number.
+    The lock keeps them from being deleted before their reports are stored. Several verifications
+    can have one reference: Twilio gives the same one to all browsers that verify a number.
     """
     references = {delivery.reference for delivery in deliveries}
     found = select(_v.id, _v.provider, _v.reference).where(_v.reference.in_(references))

@@ -1,4 +1,4 @@
-"""How the database is reached: SQLite in a file of its own, or PostgreSQL."""
+"""The database engine and its transactions, for SQLite and PostgreSQL."""
 
 from __future__ import annotations
 
@@ -31,18 +31,18 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-PATIENCE = 1.0  # seconds to wait for a lock or a connection: somebody is waiting for the page
+PATIENCE = 1.0  # seconds to wait for a lock or a connection, while a person waits for a page
 
-_OPTIONS = {"hide_parameters": True, "pool_timeout": PATIENCE}  # errors show no number
+_OPTIONS = {"hide_parameters": True, "pool_timeout": PATIENCE}  # no phone number in an error
 _PRAGMAS = (
     "journal_mode=WAL",
     "synchronous=NORMAL",
     "foreign_keys=ON",
-    "secure_delete=ON",  # what is deleted, or sealed anew, is gone from the file too
+    "secure_delete=ON",  # overwrite deleted and re-encrypted data in the file
 )
 _LIBPQ = {"connect_timeout": "2", "tcp_user_timeout": "2000", "options": "-c lock_timeout=1s"}
-_ALONE = {  # a second process waits here until the first one has migrated
-    # A changed table is copied and dropped, which must not delete what refers to its rows.
+_ALONE = {  # makes a second process wait until the first one has migrated
+    # A migration copies and drops a table, which must not cascade to rows that refer to it.
     "sqlite": ("PRAGMA busy_timeout=30000", "PRAGMA foreign_keys=OFF", "BEGIN IMMEDIATE"),
     "postgresql": ("SET LOCAL lock_timeout='30s'", "SELECT pg_advisory_xact_lock(6073201)"),
 }
@@ -55,7 +55,7 @@ _INSERTS: Mapping[str, Callable[[Table], sqlite.Insert | postgresql.Insert]] = {
 
 @contextmanager
 def store_errors() -> Iterator[None]:
-    """Report in our terms that the database did not answer. A broken constraint is an answer."""
+    """Raise `StoreUnavailable` for database errors, except for violated constraints."""
     try:
         yield
     except IntegrityError:
@@ -65,9 +65,13 @@ def store_errors() -> Iterator[None]:
 
 
 async def transact(engine: AsyncEngine, work: Callable[[AsyncConnection], Awaitable[_T]]) -> _T:
-    """Do *work* in one transaction, to its end: a caller may leave, the work goes on.
+    """Run *work* in one transaction, which completes even if the caller is canceled.
 
-    Cut short, it would leave SQLite locked for as long as anything refers to its cursor.
+    A canceled transaction would leave SQLite locked until its cursor is garbage-collected.
+
+    Raises:
+        IntegrityError: a constraint is violated.
+        StoreUnavailable: the database does not respond.
     """
 
     async def transaction() -> _T:
@@ -79,7 +83,7 @@ async def transact(engine: AsyncEngine, work: Callable[[AsyncConnection], Awaita
 
 
 async def rows(engine: AsyncEngine, statement: Executable) -> Sequence[RowMapping]:
-    """What *statement* gives, by itself in a transaction."""
+    """Run *statement* in a separate transaction and return its rows."""
 
     async def work(connection: AsyncConnection) -> Sequence[RowMapping]:
         return (await connection.execute(statement)).mappings().all()
@@ -88,7 +92,7 @@ async def rows(engine: AsyncEngine, statement: Executable) -> Sequence[RowMappin
 
 
 async def execute(engine: AsyncEngine, statement: UpdateBase) -> int:
-    """Do *statement*, by itself in a transaction; how many rows it changed."""
+    """Run *statement* in a separate transaction and return the number of changed rows."""
 
     async def work(connection: AsyncConnection) -> int:
         return (await connection.execute(statement)).rowcount
@@ -97,20 +101,22 @@ async def execute(engine: AsyncEngine, statement: UpdateBase) -> int:
 
 
 def insert_into(engine: AsyncEngine, table: Table) -> sqlite.Insert | postgresql.Insert:
-    """An INSERT that can say what happens when the row is there already."""
+    """Return an INSERT of the engine's dialect, which supports `ON CONFLICT`."""
     return _INSERTS[engine.dialect.name](table)
 
 
 def open_engine(url: str) -> AsyncEngine:
-    """An engine for *url*: `sqlite:///path`, made if it is not there, or `postgresql://…`.
+    """Return an engine for *url*, which is `sqlite:///path` or `postgresql://…`.
+
+    A missing SQLite file is created, readable by its owner only.
 
     Raises:
-        ValueError: it is neither of them, or a package is missing.
-        StoreUnavailable: the file cannot be made.
+        ValueError: *url* is neither of them, or a package is missing.
+        StoreUnavailable: the file cannot be created.
     """
     try:
         parsed = make_url(url)
-    except (ArgumentError, ValueError):  # whose text may hold a part of the password
+    except (ArgumentError, ValueError):  # their text may contain a part of the password
         raise ValueError("it is no database URL") from None
     match parsed.drivername:
         case "sqlite" | "sqlite+aiosqlite":
@@ -122,7 +128,12 @@ def open_engine(url: str) -> AsyncEngine:
 
 
 async def migrate(url: str) -> None:
-    """Bring the tables up to date, one process at a time. Raises as `open_engine`."""
+    """Apply all missing migrations to the database at *url*, one process at a time.
+
+    Raises:
+        ValueError: *url* is invalid, or a package is missing.
+        StoreUnavailable: the database does not respond, or its file cannot be created.
+    """
     engine = open_engine(url)
     try:
         with store_errors():
@@ -141,9 +152,9 @@ def _open_sqlite(url: URL) -> AsyncEngine:
     with store_errors():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)
-    # IMMEDIATE: a transaction waits for its turn before it reads what it will change.
+    # IMMEDIATE: a transaction takes the write lock before it reads the rows that it will change.
     waiting = {"timeout": PATIENCE, "isolation_level": "IMMEDIATE"}
-    # One writes at a time: the pool's queue is fair, SQLite's own lock is not.
+    # SQLite allows one writer at a time. The queue of a small pool is fair, SQLite's lock is not.
     url = url.set(database=str(path))
     engine = create_async_engine(url, connect_args=waiting, pool_size=4, max_overflow=0, **_OPTIONS)
     _watch(engine, path)
@@ -160,11 +171,15 @@ def _open_postgresql(url: URL) -> AsyncEngine:
 
 
 def _watch(engine: AsyncEngine, path: Path) -> None:
-    """Set every connection up, make none without a file, drop it once *path* is another file."""
+    """Add listeners that configure each connection and check that its file still exists.
+
+    No connection is made without a file, and a connection is dropped when *path* was replaced.
+    """
 
     @event.listens_for(engine.sync_engine, "do_connect")
     def _find(_dialect: Dialect, entry: ConnectionPoolEntry, *_arguments: object) -> None:
-        entry.info["file"] = path.stat().st_ino  # SQLite would make an empty one, readable by all
+        # `stat` fails without a file. SQLite would create an empty one, readable by everybody.
+        entry.info["file"] = path.stat().st_ino
 
     @event.listens_for(engine.sync_engine, "connect")
     def _set_up(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:

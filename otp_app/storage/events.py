@@ -1,6 +1,7 @@
-"""The outbox in the database: an event is written in the transaction that ends what it tells of.
+"""The outbox table: an event is written in the transaction that ends its verification.
 
-A row refers to its verification and repeats nothing of it, so it has no number and goes with it.
+A row refers to its verification and copies nothing from it. It therefore contains no phone number,
+and is deleted together with the verification.
 """
 
 from __future__ import annotations
@@ -30,49 +31,55 @@ _is_waiting = _e.delivered_at.is_(None)
 
 @dataclass(frozen=True)
 class SqlOutbox:
-    """Events in the database of *engine*."""
+    """The outbox in the database of *engine*."""
 
     engine: AsyncEngine
     numbers: Numbers
     now: Callable[[], datetime]
 
     async def write(self, connection: AsyncConnection, ids: Sequence[str]) -> None:
-        """For the transaction that ends the verifications *ids*: one event each, ever."""
+        """Write one event for each of *ids*, in the transaction that ends these verifications.
+
+        A verification never has a second event.
+        """
         now = self.now()
         row = {"at": now, "attempts": 0, "due_at": now}
         writing = insert_into(self.engine, events).on_conflict_do_nothing()
         await connection.execute(writing, [{"verification": id_, **row} for id_ in ids])
 
     def keeps(self, before: datetime) -> ColumnElement[bool]:
-        """Whether an event still needs its verification: it waits, or died after *before*."""
+        """Match verifications that an undelivered event, or one dead since *before*, refers to."""
         waits = exists().where(_e.verification == _v.id, _is_waiting)
         is_dead = exists().where(_d.verification == _v.id, _d.died_at > before)
         return or_(waits, is_dead)
 
     async def claim(self, now: datetime, until: datetime) -> Claim | None:
-        """Of several callers at once one gets it; on PostgreSQL each another."""
+        """Claim the oldest due event for one attempt.
+
+        No two concurrent callers claim the same event. On PostgreSQL they claim different events.
+        """
         row = await self._one(oldest_due(now, until))
         return Claim(row["verification"], row["attempts"]) if row else None
 
     async def read(self, id_: str) -> Event | None:
-        """What its verification says."""
+        """Return the event *id_*, built from its verification; None if it was deleted."""
         at = func.coalesce(_v.approved_at, _e.at).label("at")
         columns = (_v.id, at, _v.status, _v.phone, _v.channel, _v.provider)
         row = await self._one(select(*columns).join(events).where(_v.id == id_))
         return Event(**dict(row) | {"phone": self.numbers.opened(row["phone"])}) if row else None
 
     async def mark_delivered(self, id_: str, at: datetime) -> None:
-        """Keep it as long as its verification: there is never a second one."""
+        """Mark the event as delivered. The row stays, so that no second event is written."""
         delivered = update(events).where(_e.verification == id_).values(delivered_at=at)
         await execute(self.engine, delivered)
 
     async def postpone(self, claim: Claim, why: str, until: datetime) -> None:
-        """Unless somebody else claimed it meanwhile."""
+        """Make the event due again at *until*, unless another process has claimed it meanwhile."""
         later = update(events).where(*_is_mine(claim)).values(due_at=until, failure=why)
         await execute(self.engine, later)
 
     async def bury(self, claim: Claim, why: str, at: datetime) -> None:
-        """Move it, unless somebody else claimed it meanwhile."""
+        """Move the event to the dead letters, unless another process has claimed it meanwhile."""
         mine = delete(events).where(*_is_mine(claim)).returning(_e.verification, _e.at, _e.attempts)
 
         async def work(connection: AsyncConnection) -> None:
@@ -86,24 +93,24 @@ class SqlOutbox:
 
 @dataclass(frozen=True)
 class DeadEvents:
-    """For operators: what is not tried any more, in the database of *engine*."""
+    """The dead letters in the database of *engine*, for operators."""
 
     engine: AsyncEngine
 
     async def count(self) -> int:
-        """How many there are."""
+        """Return the number of dead letters."""
         counted = select(func.count().label("dead")).select_from(dead_events)
         (row,) = await rows(self.engine, counted)
         return int(row["dead"])
 
     async def newest(self, most: int) -> Sequence[DeadEvent]:
-        """The last *most*, the newest first."""
+        """Return the last *most* dead letters, the newest first."""
         columns = (_v.id, _v.status, _d.at, _d.died_at, _d.attempts, _d.failure)
         query = select(*columns).join(dead_events).order_by(_d.died_at.desc(), _v.id).limit(most)
         return [_dead_event(**row) for row in await rows(self.engine, query)]
 
     async def revive(self, now: datetime) -> int:
-        """Make all of them due, with all attempts before them; how many they were."""
+        """Make every dead letter due with all its attempts, and return their number."""
         all_ = delete(dead_events).returning(_d.verification, _d.at, _d.failure)
 
         async def work(connection: AsyncConnection) -> int:
@@ -117,7 +124,7 @@ def _dead_event(status: Status, **values: Any) -> DeadEvent:  # noqa: ANN401 - a
 
 
 def oldest_due(now: datetime, until: datetime) -> Update:
-    """Take the oldest that is due; what another transaction holds is not waited for."""
+    """Claim the oldest due event until *until*. Events locked by other transactions are skipped."""
     due = (_is_waiting, _e.due_at <= now)
     other = events.alias("oldest").c
     oldest = (
@@ -125,7 +132,7 @@ def oldest_due(now: datetime, until: datetime) -> Update:
         .where(other.delivered_at.is_(None), other.due_at <= now)
         .order_by(other.at, other.verification)
         .limit(1)
-        .with_for_update(skip_locked=True)  # SQLite has none and needs none
+        .with_for_update(skip_locked=True)  # ignored on SQLite, whose writers are serial
     )
     taken = update(events).where(_e.verification == oldest.scalar_subquery(), *due)
     counted = taken.values(attempts=_e.attempts + 1, due_at=until)
@@ -137,7 +144,7 @@ def _is_mine(claim: Claim) -> tuple[ColumnElement[bool], ...]:
 
 
 async def _move(connection: AsyncConnection, taken: Executable, to: Table, **values: Any) -> int:  # noqa: ANN401 - of a row
-    """Add to *to* what the deletion *taken* gives, no more and no less; how many rows."""
+    """Insert the rows that the DELETE *taken* returns into *to*, and return their number."""
     moved = (await connection.execute(taken)).mappings().all()
     if moved:
         await connection.execute(insert(to), [{**row, **values} for row in moved])

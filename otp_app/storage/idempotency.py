@@ -1,4 +1,4 @@
-"""What was answered to requests that are to be done once."""
+"""The store of idempotency keys and of the responses to their requests."""
 
 from __future__ import annotations
 
@@ -21,14 +21,15 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 KEPT = timedelta(hours=24)
-"""https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/ leaves it to us."""
+"""Lifetime of an idempotency key. The IETF draft leaves it to the implementation:
+https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/"""
 
 _i = idempotency.c
 
 
 @dataclass(frozen=True)
 class Kept:
-    """An answer: its HTTP status, and its body as JSON."""
+    """A stored response: its HTTP status, and its body as JSON."""
 
     status: int
     body: str
@@ -36,7 +37,7 @@ class Kept:
 
 @dataclass(frozen=True)
 class Ticket:
-    """One request with its key, neither of them readable."""
+    """A request with an idempotency key, both as HMACs."""
 
     key: str
     fingerprint: str
@@ -44,21 +45,27 @@ class Ticket:
 
 @dataclass(frozen=True)
 class SqlIdempotency:
-    """In the database of *engine*. All methods raise `StoreUnavailable`."""
+    """The idempotency keys in the database of *engine*.
+
+    All methods that wait raise `StoreUnavailable`.
+    """
 
     engine: AsyncEngine
     secret: bytes
 
     def ticket(self, caller: str, key: str, request: bytes) -> Ticket:
-        """What *caller* asks for under *key*; another caller's same key is another."""
+        """Return the ticket of *request*. Keys are scoped to *caller*."""
         return Ticket(self._hmac(f"{caller}\0{key}".encode()), self._hmac(request))
 
     async def begin(self, ticket: Ticket, now: datetime) -> Kept | None:
-        """Claim *ticket*, or give the answer it has got already.
+        """Claim *ticket*, or return the stored response of the first request.
+
+        Returns:
+            None if the request is new and must be processed.
 
         Raises:
-            IdempotencyKeyReused: the key was used for another request.
-            IdempotencyKeyInUse: the first request has not been answered.
+            IdempotencyKeyReused: the key was used for a different request.
+            IdempotencyKeyInUse: the first request has no response yet.
         """
         try:
             await transact(self.engine, lambda connection: _claim(connection, ticket, now))
@@ -67,12 +74,12 @@ class SqlIdempotency:
         return None
 
     async def keep(self, ticket: Ticket, answer: Kept) -> None:
-        """Remember what was answered."""
+        """Store the response to the request of *ticket*."""
         values = {"status": answer.status, "body": answer.body}
         await execute(self.engine, update(idempotency).where(_i.key == ticket.key).values(values))
 
     async def release(self, ticket: Ticket) -> None:
-        """Nothing was done: the same request may come again."""
+        """Delete the claim of a request that had no effect, so that it may be retried."""
         await execute(self.engine, delete(idempotency).where(_i.key == ticket.key))
 
     async def _earlier(self, ticket: Ticket) -> Kept:
@@ -89,7 +96,7 @@ class SqlIdempotency:
 
 
 async def _claim(connection: AsyncConnection, ticket: Ticket, now: datetime) -> None:
-    """Insert it; the primary key refuses a second one. What is old makes room first."""
+    """Delete expired keys, then insert *ticket*. The primary key rejects a second one."""
     await connection.execute(delete(idempotency).where(_i.ends <= now))
     row = {"key": ticket.key, "fingerprint": ticket.fingerprint, "ends": now + KEPT}
     await connection.execute(insert(idempotency).values(row))

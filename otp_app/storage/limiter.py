@@ -1,7 +1,7 @@
-"""Limits in the database: they survive a restart, and all rows of one use count or none does.
+"""The limiter on the database: counts survive a restart, and one use counts for all limits or none.
 
-Each row of `limit_hits` is one use. Its key names the limit and the subject, in the notation of the
-library `limits`. Windows move.
+Each row of `limit_hits` is one use of one limit. The key of a row identifies the limit and the
+subject, in the format of the library `limits`. Windows slide.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ if TYPE_CHECKING:
     from otp_app.verification.limits import Limit, Spending
 
 ALARMS = (0.5, 0.8)
-"""Parts of a limit on everybody at which the operator is told."""
+"""Shares of a global limit at which an error is logged for the operator."""
 
-_ALONE = {  # two transactions that count at once would both find the last place free
+_ALONE = {  # two transactions that count at the same time could both take the last place
     "sqlite": "BEGIN IMMEDIATE",
     "postgresql": "LOCK TABLE limit_hits IN SHARE ROW EXCLUSIVE MODE",
 }
@@ -45,16 +45,17 @@ _hits = limit_hits.c
 
 
 class _Row(NamedTuple):
-    """The key of a row, and how many seconds its window lasts."""
+    """The key of a row in `limit_hits`, and the window of its limit in seconds."""
 
     key: str
     seconds: int
 
 
 class _Use(NamedTuple):
-    """A spending as rows of the table.
+    """The rows that one spending writes.
 
-    A spending with `once` also writes the row `first`. While that row counts, the use is free.
+    A spending with `once` also writes the row `first`. While that row is in the window, further
+    uses are free.
     """
 
     limit: Limit
@@ -63,12 +64,13 @@ class _Use(NamedTuple):
 
 
 class _Window(NamedTuple):
-    """The rows of a use that count now.
+    """The current window of a limit.
 
     Attributes:
-        used: how many there are.
-        full_since: in a full window, the time of the row whose end makes room.
-        is_free: the row `first` of the use counts already.
+        used: number of uses in the window.
+        full_since: time in seconds since 1970 of the use whose end makes room; None if there is
+            room.
+        is_free: True if the row `first` is in the window, so that the use costs nothing.
     """
 
     used: int
@@ -78,7 +80,12 @@ class _Window(NamedTuple):
 
 @dataclass(frozen=True)
 class Standing:
-    """How much of a limit is used; where all of it is, `until` there is room again."""
+    """The usage of a limit.
+
+    Attributes:
+        used: number of uses in the current window.
+        until: time from which there is room again; None if there is room now.
+    """
 
     limit: Limit
     used: int
@@ -87,23 +94,26 @@ class Standing:
 
 @dataclass(frozen=True)
 class SqlLimiter:
-    """Counts in the database of *engine*. Keys are HMACs by *secret*: no number stands in one."""
+    """A limiter that counts in the database of *engine*.
+
+    Keys are HMACs with *secret*, so the table contains no phone number or address.
+    """
 
     engine: AsyncEngine
     secret: bytes
     refused: Callable[[str], None] | None = None
-    """Hears the name of each limit that refuses."""
+    """Callback for each refusal, with the name of the limit."""
 
     refusals: Refusals = field(default_factory=Refusals)
 
     async def spend(self, spendings: Sequence[Spending], now: datetime) -> str:
-        """Count all of *spendings*, or none; gives the name to take them back by.
+        """Count all of *spendings* or none, and return a batch id for `refund`.
 
-        Each of *spendings* is of another limit. A refusal writes nothing and takes no lock.
+        Each spending is for a different limit. A refusal writes nothing and takes no lock.
 
         Raises:
-            RateLimited: with the moment from which all have room.
-            StoreUnavailable: nothing was counted, so nothing may be done.
+            RateLimited: with the time from which all limits have room.
+            StoreUnavailable: nothing was counted, so the caller must not go on.
         """
         uses, batch = self._uses(spendings), secrets.token_hex(8)
         if not uses:
@@ -113,7 +123,7 @@ class SqlLimiter:
         async def work(connection: AsyncConnection) -> list[_Window]:
             await _lock(connection)
             windows = await _windows(connection, uses, now)
-            self._refuse_full(uses, windows, now)  # another process may have been first
+            self._refuse_full(uses, windows, now)  # another process may have counted meanwhile
             await _write(connection, uses, windows, now, batch)
             return windows
 
@@ -121,20 +131,24 @@ class SqlLimiter:
         return batch
 
     async def require(self, spendings: Sequence[Spending], now: datetime) -> None:
-        """Count nothing, but refuse what has no room."""
+        """Check without counting that the limits of all *spendings* have room."""
         await self._require_room(self._uses(spendings), now)
 
     def recall(self, spendings: Sequence[Spending], now: datetime) -> None:
-        """Refuse what is remembered to have no room; the latest time remembered is named."""
+        """Check *spendings* against recent refusals in memory, without the database.
+
+        Raises:
+            RateLimited: with the latest time that is in memory for them.
+        """
         self._recall(self._uses(spendings), now)
 
     async def has_room(self, spending: Spending, now: datetime) -> bool:
-        """True if *spending* would be counted now."""
+        """Return whether *spending* could be counted now."""
         (standing,) = await self.standings([spending], now)
         return standing.until is None
 
     async def exhaust(self, spending: Spending, now: datetime) -> bool:
-        """Use up what is left; False if that is nothing."""
+        """Use up the rest of a limit, and return False if it was used up before."""
         uses = self._uses([spending])
         batch = secrets.token_hex(8)
 
@@ -148,23 +162,23 @@ class SqlLimiter:
         return await transact(self.engine, work)
 
     async def refund(self, batch: str, spendings: Sequence[Spending]) -> None:
-        """Give back those of *spendings* that were counted under the name *batch*."""
+        """Give back those of *spendings* that `spend` has counted under *batch*."""
         counted = (_hits.batch == batch, _hits.key.in_(self._keys(spendings)))
         await execute(self.engine, delete(limit_hits).where(*counted))
         self.refusals.forget_all()
 
     async def forgive(self, spendings: Sequence[Spending]) -> None:
-        """Forget what was counted in a row, after a success."""
+        """Delete all uses of the limits of *spendings*, after a success."""
         keys = self._keys(spendings)
         await execute(self.engine, delete(limit_hits).where(_hits.key.in_(keys)))
         self.refusals.forget_all()
 
     async def prune(self, now: datetime) -> None:
-        """Forget what no window reaches back to."""
+        """Delete uses that are older than the window of their limit."""
         await execute(self.engine, delete(limit_hits).where(_hits.ends <= now.timestamp()))
 
     async def standings(self, spendings: Sequence[Spending], now: datetime) -> list[Standing]:
-        """How the limits of *spendings* stand. Counts nothing."""
+        """Return the usage of the limits of *spendings*, without counting."""
         uses = self._uses(spendings)
         found = zip(uses, await self._read(uses, now), strict=True)
         return [Standing(use.limit, window.used, _until(use, window)) for use, window in found]
@@ -176,7 +190,7 @@ class SqlLimiter:
         return await transact(self.engine, work) if uses else []
 
     async def _require_room(self, uses: Sequence[_Use], now: datetime) -> None:
-        """Refuse from memory, else by one SELECT."""
+        """Raise `RateLimited` if a limit is full, by the refusals in memory or by one SELECT."""
         self._recall(uses, now)
         self._refuse_full(uses, await self._read(uses, now), now)
 
@@ -204,7 +218,7 @@ class SqlLimiter:
         return [self._use(spending) for spending in spendings]
 
     def _keys(self, spendings: Sequence[Spending]) -> list[str]:
-        """The keys of the rows that count *spendings*."""
+        """Return the keys of the rows that *spendings* write."""
         uses = self._uses(spendings)
         return [row.key for use in uses for row in (use.first, use.row) if row]
 
@@ -223,7 +237,7 @@ class SqlLimiter:
 
 
 def _named(use: _Use) -> tuple[str, str]:
-    """Return the key of a remembered refusal. With `once`, each value has a key of its own."""
+    """Return the key of *use* in `Refusals`. With `once`, each value has a separate key."""
     return use.row.key, use.first.key if use.first else ""
 
 
@@ -235,7 +249,7 @@ def _until(use: _Use, window: _Window) -> datetime | None:
 
 
 async def _lock(connection: AsyncConnection) -> None:
-    """Keep every other process from counting until the transaction ends."""
+    """Block other transactions that count until this one ends."""
     await connection.execute(text(_ALONE[connection.dialect.name]))
 
 
@@ -256,7 +270,7 @@ async def _windows(
 
 @cache
 def _question(number: int) -> Select[*tuple[Any, ...]]:
-    """Build the SELECT for *number* uses. It gives the three values of `_Window` for each."""
+    """Build the SELECT for *number* uses, with the three values of `_Window` for each."""
     return select(*[column for place in range(number) for column in _columns(place)])
 
 
@@ -279,7 +293,7 @@ async def _write(
     now: datetime,
     batch: str,
 ) -> None:
-    """Write the rows of each of *uses* that is not free."""
+    """Insert the rows of every use that is not free."""
     counted = [use for use, window in zip(uses, windows, strict=True) if not window.is_free]
     rows = [row for use in counted for row in (use.first, use.row) if row]
     at = now.timestamp()
@@ -289,7 +303,7 @@ async def _write(
 
 
 def _alarm(uses: Sequence[_Use], before: Sequence[_Window]) -> None:
-    """Log that a limit on everybody has reached one of `ALARMS`."""
+    """Log an error for each global limit whose use has just reached one of `ALARMS`."""
     for use, window in zip(uses, before, strict=True):
         limit, used = use.limit, window.used + 1
         marks = {max(1, round(part * limit.amount)) for part in ALARMS}
@@ -298,7 +312,7 @@ def _alarm(uses: Sequence[_Use], before: Sequence[_Window]) -> None:
 
 
 def _told(scope: Scope) -> str:
-    """What the person learns of the limit: the number, the network, or that it is a limit."""
+    """Return the kind of *scope* that error messages distinguish: number, network or other."""
     match scope:
         case Scope.NUMBER | Scope.STRANGERS | Scope.PREFIX | Scope.FAILURES:
             return "number"

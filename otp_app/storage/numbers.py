@@ -1,4 +1,4 @@
-"""Numbers as the database keeps them: sealed, and found again by a keyed hash."""
+"""The encryption of stored phone numbers, and the keyed hashes by which they are found."""
 
 from __future__ import annotations
 
@@ -16,28 +16,28 @@ from otp_app.phone import PhoneNumber
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-_CLEAR = "+"  # begins every number in E.164, and no sealed one: it is no URL-safe base64
+_CLEAR = "+"  # prefix of a plaintext number in E.164; URL-safe base64, as in Fernet, has no "+"
 
 log = structlog.get_logger(__name__)
 
 
 class Condition(StrEnum):
-    """How a stored number is, compared with how it would be stored now."""
+    """The state of a stored number, compared with the current keys."""
 
-    GOOD = "good"
-    CLEAR = "clear"  # not sealed, though there is a key
-    OLD = "old"  # sealed with a key that is not the first
-    FOREIGN = "foreign"  # found by no hash, or by that of another SECRET_KEY
-    LOST = "lost"  # sealed with none of the keys
+    GOOD = "good"  # stored with the current keys
+    CLEAR = "clear"  # plaintext, although there is a key
+    OLD = "old"  # encrypted with a key that is not the first
+    FOREIGN = "foreign"  # its hash is missing, or was made with another SECRET_KEY
+    LOST = "lost"  # encrypted with none of the keys
 
 
 class Numbers:
-    """Seals, opens and compares numbers.
+    """Encrypts, decrypts and hashes phone numbers.
 
     Args:
-        secret: of the keyed hash. A hash alone would be found by trying all numbers there are.
-        keys: Fernet keys (https://github.com/fernet/spec): the first seals, all open. With none
-            numbers stand in the clear.
+        secret: the key of the hash. A plain hash could be reversed by trying all phone numbers.
+        keys: Fernet keys (https://github.com/fernet/spec). The first encrypts, all decrypt. Without
+            keys, numbers are stored in plaintext.
     """
 
     def __init__(self, secret: bytes, keys: Sequence[str] = ()) -> None:
@@ -45,34 +45,37 @@ class Numbers:
         self._fernets = [Fernet(key) for key in keys]
 
     def key(self, phone: PhoneNumber) -> str:
-        """What *phone* is compared and looked up by: 64 hexadecimal digits, HMAC-SHA256."""
+        """Return the HMAC-SHA256 by which *phone* is found: 64 hexadecimal digits."""
         return self.keyed("phone_key", phone.e164)
 
     def keyed(self, kind: str, text: str) -> str:
-        """Likewise of *text*; texts of different kinds are never the same."""
-        labelled = f"otp_app {kind}\0{text}".encode()  # no other use of the secret begins so
+        """Return the HMAC-SHA256 of *text*, in hexadecimal. Each *kind* has separate hashes."""
+        labelled = f"otp_app {kind}\0{text}".encode()  # no other use of the secret has this prefix
         return hmac.new(self._secret, labelled, hashlib.sha256).hexdigest()
 
     def sealed(self, phone: PhoneNumber) -> str:
-        """*phone* as it is stored: another text each time, 120 characters at most."""
+        """Return *phone* as it is stored: at most 120 characters, different in each call.
+
+        Without a key, this is the plaintext number in E.164.
+        """
         if not self._fernets:
             return phone.e164
         return self._fernets[0].encrypt(phone.e164.encode()).decode()
 
     def opened(self, text: str) -> PhoneNumber:
-        """The number that was stored as *text*.
+        """Return the number that was stored as *text*.
 
         Raises:
-            NumbersUnreadable: none of the keys opens it.
+            NumbersUnreadable: none of the keys decrypts it.
         """
         try:
             return self._opened(text, self._fernets)
         except InvalidToken:
-            log.error("numbers.unreadable", setting="NUMBER_KEYS")  # noqa: TRY400 - it tells no more
+            log.error("numbers.unreadable", setting="NUMBER_KEYS")  # noqa: TRY400 - no detail in it
             raise NumbersUnreadable from None
 
     def condition(self, text: str, key: str | None) -> Condition:
-        """How *text* and *key* are, which were stored for one number."""
+        """Return the state of a stored number, given its *text* and its hash *key*."""
         try:
             phone = self._opened(text, self._fernets)
         except InvalidToken:

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 TURN = 0.02
-"""Seconds of one wait. The probe counts waits and not time. Each wait takes longer on a busy event
-loop, so a delay of the loop is not taken for a delay of the database."""
+"""Seconds of one wait. The probe counts waits instead of time: on a busy event loop each wait takes
+longer, so a delay of the loop does not count as a delay of the database."""
 
 PATIENCE = 0.2
 """Seconds after which the database counts as busy: a page needs several statements."""
@@ -36,11 +36,11 @@ for a lock or a connection, so several attempts have failed by then."""
 
 AGAIN = 0.1  # seconds between a failed attempt and the next
 FRESH = 1.0  # seconds for which a result is reused: a flood of requests costs one probe a second
-LONGEST = 1.0  # seconds that an answer takes at most: load balancers give up after one or two
+LONGEST = 1.0  # seconds until a response at most: load balancers time out after one or two
 
 
 def now() -> float:
-    """Seconds by a clock that never goes back."""
+    """Return the seconds of a monotonic clock."""
     return time.monotonic()
 
 
@@ -48,9 +48,9 @@ class Database(StrEnum):
     """The result of a probe."""
 
     OK = "ok"
-    BUSY = "busy"  # it has not answered within `PATIENCE`
-    OTHER_VERSION = "other_version"  # its tables are not those of this version of the app
-    FAILING = "failing"  # it has not answered, or could not be written, for `GIVE_UP`
+    BUSY = "busy"  # no response within `PATIENCE`
+    OTHER_VERSION = "other_version"  # the tables are those of another version of the app
+    FAILING = "failing"  # no response, or no successful write, for `GIVE_UP`
 
 
 @dataclass
@@ -63,9 +63,9 @@ class Probe:
     _ended: float = field(default=-FRESH, init=False)
 
     async def look(self) -> Database:
-        """Probe by a write that changes nothing.
+        """Return the state of the database, by a write that changes nothing.
 
-        Until the probe ends, a database that was failing counts as failing, any other as busy.
+        Until the probe ends, the result is `FAILING` if the last one was, otherwise `BUSY`.
         """
         if now() - self._ended < FRESH:
             return self._found
@@ -94,7 +94,7 @@ class Probe:
             await asyncio.sleep(AGAIN)
 
     async def _attempt(self, connection: AsyncConnection) -> Database:
-        # Of no row, and yet it needs the right to write and, on SQLite, its turn.
+        # The DELETE matches no row, but it needs write permission and, on SQLite, the write lock.
         await connection.execute(delete(limit_hits).where(limit_hits.c.key == ""))
         revision = await connection.run_sync(_revision)
         return Database.OK if revision == self._newest else Database.OTHER_VERSION
@@ -105,7 +105,7 @@ class Probe:
 
 
 async def _within(seconds: float, task: asyncio.Task[Any], until: float = math.inf) -> bool:
-    """Wait for *task*, for so many *seconds* in waits of `TURN` and not beyond *until*.
+    """Wait for *task*, for at most *seconds* in waits of `TURN`, and not beyond *until*.
 
     Returns:
         True if the task is done.

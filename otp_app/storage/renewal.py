@@ -1,7 +1,7 @@
-"""All stored numbers, one after the other: how they are, and made as they would be stored now.
+"""The check and re-encryption of all stored numbers, in batches.
 
-The app may run meanwhile: nothing it reads gets worse by it, and what was done stays done if the
-walk is cut short.
+The app may run meanwhile, because every row stays readable. After an interruption, finished batches
+stay finished.
 """
 
 from __future__ import annotations
@@ -23,13 +23,18 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 AT_ONCE = 100
-"""Rows of one transaction, some milliseconds: the app waits for its turn a second at most."""
+"""Rows of one transaction. A batch takes some milliseconds; the app waits a second for a lock."""
 
 _DUE = {Condition.CLEAR, Condition.OLD, Condition.FOREIGN}
 
 
 class Place(NamedTuple):
-    """A table with numbers, the column they are in, and what is greatest in a new row."""
+    """A table with phone numbers.
+
+    Attributes:
+        text: the column of the stored numbers.
+        newest: the column with the largest value in the newest row.
+    """
 
     table: Table
     text: Column[str]
@@ -43,7 +48,7 @@ PLACES = (
 
 
 class Stored(NamedTuple):
-    """A number in a row of *place*."""
+    """A stored number: its place, the id of its row, its text and its hash."""
 
     place: Place
     id: int | str
@@ -52,11 +57,14 @@ class Stored(NamedTuple):
 
 
 async def make_ready(engine: AsyncEngine, numbers: Numbers) -> None:
-    """Do what a migration could not, for want of the secret, before the app runs.
+    """Fill in missing hashes, and check that the newest numbers are readable.
+
+    The app must not run before this: a migration leaves the hashes empty, because it does not have
+    the secret.
 
     Raises:
-        NumbersUnreadable: the newest number in a table cannot be opened, so others cannot either.
-        StoreUnavailable.
+        NumbersUnreadable: the newest number of a table cannot be decrypted, so its key is missing.
+        StoreUnavailable: the database does not respond.
     """
     for place in PLACES:
         async for batch in _batches(engine, place, place.table.c.phone_key.is_(None)):
@@ -67,7 +75,7 @@ async def make_ready(engine: AsyncEngine, numbers: Numbers) -> None:
 
 
 async def survey(engine: AsyncEngine, numbers: Numbers) -> Counter[Condition]:
-    """How the numbers are. Changes nothing."""
+    """Count the stored numbers by their condition, without changes."""
     found: Counter[Condition] = Counter()
     for place in PLACES:
         async for batch in _batches(engine, place):
@@ -76,11 +84,14 @@ async def survey(engine: AsyncEngine, numbers: Numbers) -> Counter[Condition]:
 
 
 async def renew(engine: AsyncEngine, numbers: Numbers) -> Counter[Condition]:
-    """Store all numbers as they would be stored now; how they were before.
+    """Re-encrypt and rehash all stored numbers with the current keys.
+
+    Returns:
+        The numbers counted by their condition before.
 
     Raises:
-        IntegrityError: a user is there twice and something refers to the younger one.
-        StoreUnavailable.
+        IntegrityError: a number has two users, and another table refers to the younger one.
+        StoreUnavailable: the database does not respond.
     """
     found: Counter[Condition] = Counter()
     for place in PLACES:
@@ -134,9 +145,9 @@ async def _write(due: Sequence[Stored], numbers: Numbers, connection: AsyncConne
 
 
 async def _unite(connection: AsyncConnection, keys: Mapping[int | str, str]) -> None:
-    """Make one user of those who have, or are to get, the same of *keys*.
+    """Merge users who have, or are about to get, the same hash of *keys* (by user id).
 
-    Under another SECRET_KEY a user is not found, and the same number becomes a second one.
+    After a change of SECRET_KEY an existing user is not found, so the number gets a second user.
     """
     owners = defaultdict(set)
     for id_, key in keys.items():
@@ -150,7 +161,7 @@ async def _unite(connection: AsyncConnection, keys: Mapping[int | str, str]) -> 
 
 
 async def _merge(connection: AsyncConnection, ids: Collection[int | str]) -> None:
-    """Keep the oldest, with the last proof."""
+    """Merge the users *ids* into the oldest one, with the time of the latest proof."""
     query = select(users).where(users.c.id.in_(ids)).order_by(users.c.id)
     oldest, *younger = same = (await connection.execute(query)).mappings().all()
     proofs = [user["phone_verified_at"] for user in same if user["phone_verified_at"]]
@@ -163,7 +174,7 @@ async def _merge(connection: AsyncConnection, ids: Collection[int | str]) -> Non
 
 
 async def _empty_log(engine: AsyncEngine) -> None:
-    """SQLite's log has pages as they were before."""
+    """Truncate SQLite's write-ahead log, which still contains the old pages."""
     if engine.dialect.name == "sqlite":
         with store_errors():
             async with engine.connect() as connection:

@@ -1,4 +1,4 @@
-"""A verification as a row, and back."""
+"""The conversion between `Verification` objects and rows of the database."""
 
 from __future__ import annotations
 
@@ -16,22 +16,25 @@ if TYPE_CHECKING:
     from otp_app.verification.sessions import Token
 
 COLUMNS = [verifications.c[field.name] for field in fields(Verification)]
-"""What a verification is made of."""
+"""The columns that make up a `Verification`."""
 
 
 def hashed(secret: Flow | Token) -> str:
-    """What is stored of it: a copy of the database opens nobody's verification or session."""
+    """Return the SHA-256 of *secret* in hexadecimal, the only form in which it is stored.
+
+    A stolen copy of the database therefore opens no verification or session.
+    """
     return hashlib.sha256(secret.encode()).hexdigest()
 
 
 def is_open(row: ColumnCollection[str, Any]) -> ColumnElement[bool]:
-    """Whether it is in the one place a flow has for what is not over."""
+    """Match open verifications. A flow has at most one of them, by a unique index."""
     status: ColumnElement[Status] = row["status"]
     return status.in_(sorted(OPEN))
 
 
 def to_row(verification: Verification, numbers: Numbers) -> dict[str, Any]:
-    """The values of a new row."""
+    """Return the column values of a new row, with the number encrypted and the flow hashed."""
     return vars(verification) | {
         "flow": hashed(verification.flow),
         "phone": numbers.sealed(verification.phone),
@@ -42,7 +45,11 @@ def to_row(verification: Verification, numbers: Numbers) -> dict[str, Any]:
 
 
 def from_row(row: RowMapping, numbers: Numbers, flow: Flow | None = None) -> Verification:
-    """The verification of *flow*; where that is not known its hash must do."""
+    """Return the verification in *row*. Without *flow*, its `flow` is the stored hash.
+
+    Raises:
+        NumbersUnreadable: *numbers* cannot decrypt the phone number.
+    """
     phone = numbers.opened(row["phone"])
     values = {column.name: row[column.name] for column in COLUMNS}
     return Verification(**values | {"flow": flow or row["flow"], "phone": phone})

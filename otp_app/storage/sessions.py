@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from otp_app.verification.sessions import Token
 
 SEEN_AGAIN_AFTER = timedelta(minutes=1)
-"""A younger sign of life is not worth writing down."""
+"""Precision of the stored time of the last use, so that not every request causes a write."""
 
 _s, _v = sessions.c, verifications.c
 _with_verification = sessions.join(verifications, _s.verification == _v.id)
@@ -33,7 +33,7 @@ _with_verification = sessions.join(verifications, _s.verification == _v.id)
 
 @dataclass(frozen=True)
 class SqlSessions:
-    """Sessions in the database of *engine*."""
+    """The sessions in the database of *engine*."""
 
     engine: AsyncEngine
     numbers: Numbers
@@ -47,7 +47,7 @@ class SqlSessions:
         now: datetime,
         ends_at: datetime,
     ) -> bool:
-        """Both happen or neither: the approval is used up, the session is there."""
+        """Use up the approval and insert the session, in one transaction."""
 
         async def work(connection: AsyncConnection) -> bool:
             if (await connection.execute(_use_up(flow, id_, since))).rowcount == 0:
@@ -62,7 +62,7 @@ class SqlSessions:
         return await transact(self.engine, work)
 
     async def session(self, token: Token, since: datetime, now: datetime) -> Session | None:
-        """One look, and now and then a line to say that it was seen."""
+        """Return the session of *token*, and record its use once in `SEEN_AGAIN_AFTER`."""
 
         async def work(connection: AsyncConnection) -> RowMapping | None:
             found = (await connection.execute(_find(token, since, now))).mappings().first()
@@ -74,18 +74,18 @@ class SqlSessions:
         return Session(self.numbers.opened(row["phone"]), row["approved_at"]) if row else None
 
     async def end_sessions(self, token: Token) -> bool:
-        """Whichever browsers they are in."""
+        """End the sessions of the number that *token* is for, in every browser."""
         return await execute(self.engine, _end(token)) > 0
 
 
 def _use_up(flow: Flow, id_: str, since: datetime) -> Update:
-    """Use up the approval of *id_*; no row if it is too old or was used up before."""
+    """Use up the approval of *id_*. No row changes if it is too old or was used up before."""
     fresh = (_v.id == id_, _v.approved_at > since)
     return _use_up_others(flow).where(*fresh)
 
 
 def _use_up_others(flow: Flow) -> Update:
-    """Use up every approval of *flow* that is left."""
+    """Use up every remaining approval of *flow*."""
     left = (_v.status == Status.APPROVED, _v.exchanged == false())
     return update(verifications).where(_v.flow == hashed(flow), *left).values(exchanged=True)
 

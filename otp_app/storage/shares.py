@@ -1,7 +1,7 @@
-"""Guesses at a reference that several flows have, as SQL expressions: which flow may use how many.
+"""The distribution of guesses among flows that share a reference, as SQL expressions.
 
-A provider may give one code, and one count of guesses, to all flows that verify a number. A guess
-is taken from what the reference has left, and never from what another open flow keeps.
+A provider may give one code, and one count of guesses, to all flows that verify a number. A flow
+can use the guesses that the reference has left, except those reserved for other open flows.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ _first, _own = verifications.alias("first").c, verifications.alias("own").c
 
 
 class least(GenericFunction[int]):  # noqa: N801 - the name in SQL
-    """The least of several numbers."""
+    """The SQL function `least`, which SQLite calls `min`."""
 
     type = Integer()
     inherit_cache = True
 
 
 class greatest(GenericFunction[int]):  # noqa: N801
-    """The greatest of several numbers."""
+    """The SQL function `greatest`, which SQLite calls `max`."""
 
     type = Integer()
     inherit_cache = True
@@ -59,7 +59,7 @@ def _as_max(element: greatest, compiler: SQLCompiler, **options: Any) -> str:  #
 def room(
     reference: Reference | ColumnElement[Any], flow: str | Column[Any], now: datetime
 ) -> Number:
-    """Guesses at *reference* that *flow* may make: those that are neither used nor kept."""
+    """Return the guesses at *reference* that *flow* may make: neither used nor reserved."""
     used = _sum(_used.guesses).where(*_same(_used, reference))
     return _v.attempts - used.scalar_subquery() - kept(reference, flow, now)
 
@@ -67,10 +67,10 @@ def room(
 def kept(
     reference: Reference | ColumnElement[Any], flow: str | Column[Any], now: datetime
 ) -> Number:
-    """Guesses at *reference* that the open flows but *flow* keep.
+    """Return the guesses at *reference* that are reserved for open flows other than *flow*.
 
-    A flow that joined keeps all guesses that it was given. The first flow keeps those that a flow
-    which joins cannot get.
+    A flow that joined later keeps all guesses that it was given. The first flow keeps all but
+    `JOINED_ATTEMPTS`.
     """
     share = least(_other.attempts_left, _other.attempts - JOINED_ATTEMPTS - _other.guesses)
     keeps = case((_other.joined, _other.attempts_left), else_=greatest(share, 0))
@@ -79,7 +79,7 @@ def kept(
 
 
 def joins(reference: Reference, flow: str | Column[Any], now: datetime) -> ColumnElement[bool]:
-    """True if another open flow has *reference* already, and *flow* did not have it first."""
+    """Match if another open flow has *reference* already, and *flow* did not have it first."""
     is_another = (_first.flow != flow, is_open(_first), _first.expires_at > now)
     was_first = (_own.flow == flow, ~_own.joined)
     return and_(
@@ -89,12 +89,12 @@ def joins(reference: Reference, flow: str | Column[Any], now: datetime) -> Colum
 
 
 def _sum(number: Number) -> Select[int]:
-    """The sum of *number*, 0 of no rows."""
+    """Select the sum of *number*, or 0 without rows."""
     return select(func.coalesce(func.sum(number), 0))
 
 
 def _same(
     row: Columns, reference: Reference | ColumnElement[Any]
 ) -> tuple[ColumnElement[bool], ...]:
-    """True if *row* has *reference*, at the provider of the row that the statement is about."""
+    """Return the conditions that *row* has *reference* and the provider of the updated row."""
     return row.provider == _v.provider, row.reference == reference

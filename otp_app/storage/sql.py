@@ -33,15 +33,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SqlStore:
-    """Verifications, and the numbers they proved, in the database of *engine*.
+    """The verifications and the proved numbers, in the database of *engine*.
 
-    All methods that read a number raise `NumbersUnreadable` where *numbers* cannot open it.
+    All methods that read a number raise `NumbersUnreadable` if *numbers* cannot decrypt it.
     """
 
     engine: AsyncEngine
     numbers: Numbers
     outbox: SqlOutbox | None = None
-    """Where the events go; none are written without."""
+    """The outbox for events; None if events are disabled."""
 
     @cached_property
     def journal(self) -> SqlJournal:
@@ -49,7 +49,11 @@ class SqlStore:
         return SqlJournal(self.engine, self.numbers)
 
     async def reserve(self, verification: Verification, source: str = "") -> bool:
-        """Make room and insert; the unique index refuses a second one, and all is undone."""
+        """Close the flow's open verification and insert the new one, in one transaction.
+
+        A unique index allows one open verification per flow. If it rejects the insertion, the
+        transaction is rolled back.
+        """
         row = to_row(verification, self.numbers)
 
         async def work(connection: AsyncConnection) -> None:
@@ -68,26 +72,29 @@ class SqlStore:
         return True
 
     async def latest(self, flow: Flow) -> Verification | None:
-        """The flow's open verification, else its newest."""
+        """Return the flow's open verification, else the one that was recorded last."""
         return await self._first(queries.newest(flow), flow)
 
     async def locked(self, flow: Flow, phone: PhoneNumber, now: datetime) -> Verification | None:
-        """The lock that ends last."""
+        """Return the flow's locked verification of *phone* whose lock ends last, if any."""
         return await self._first(queries.locked(flow, self.numbers.key(phone), now), flow)
 
     async def of_number(self, phone: PhoneNumber, most: int) -> Sequence[Verification]:
-        """For the operator: what became of a number. Their `flow` is its hash."""
+        """Return the last *most* verifications of *phone*, for the operator, the newest first.
+
+        Their `flow` is its SHA-256, because the database does not contain the flow.
+        """
         return await self._all(queries.of_number(self.numbers.key(phone), most))
 
     async def is_verifying(
         self, phone: PhoneNumber, provider: str, flow: Flow, now: datetime
     ) -> bool:
-        """One indexed query."""
+        """Return whether *provider* runs a verification of *phone* for a flow other than *flow*."""
         query = queries.running_elsewhere(self.numbers.key(phone), provider, flow, now)
         return bool(await rows(self.engine, query))
 
     async def record_send(self, verification: Verification, send: Send, source: str = "") -> bool:
-        """Count a message, if nobody was first."""
+        """Count a message and record its call in the audit, in one transaction."""
         question = message(verification, send)
 
         async def work(connection: AsyncConnection) -> bool:
@@ -100,18 +107,18 @@ class SqlStore:
         return await transact(self.engine, work)
 
     async def settle_send(self, id_: str, send: Send, reference: Reference) -> bool:
-        """Keep the reference; whether it is pending."""
+        """Store the reference of a sent message and return whether it is `PENDING` now."""
         return await self._makes_pending(statements.settle(id_, send, reference), reference)
 
     async def adopt(self, verification: Verification, send: Send, reference: Reference) -> bool:
-        """Keep a reference that was running already; whether it is ours and pending."""
+        """Take over a running reference of this flow and return whether it is `PENDING` now."""
         adopting = statements.adopt(verification, send, reference)
         return await self._makes_pending(adopting, reference)
 
     async def running(
         self, phone: PhoneNumber, provider: str, flow: Flow, now: datetime
     ) -> Sequence[Running]:
-        """One for each reference."""
+        """Return the verifications that *provider* runs for *phone*, one for each reference."""
         query = queries.shared(self.numbers.key(phone), provider, flow, now)
         by_reference = {row["reference"]: row for row in await rows(self.engine, query)}
         return [
@@ -120,19 +127,22 @@ class SqlStore:
         ]
 
     async def fail_send(self, id_: str, send: Send, status: Status) -> bool:
-        """Record that *send* was not confirmed."""
+        """Record that *send* was not confirmed: an open verification takes *status*."""
         return await self._ends(statements.fail(id_, send, status), status)
 
     async def lose_reference(self, id_: str, send: Send) -> bool:
-        """Have no reference, until a later message finds one."""
+        """Clear the reference until a later message brings a new one."""
         return await self._changes(statements.lose_reference(id_, send))
 
     async def release_send(self, before: Verification, send: Send) -> bool:
-        """Record that *send* was not sent."""
+        """Restore the state before *send*, which was not sent."""
         return await self._changes(statements.release(before, send))
 
     async def take_attempt(self, id_: str, flow: Flow, now: datetime) -> Verification | None:
-        """Spend one guess; parallel callers never share one."""
+        """Spend one guess and record its call in the audit, in one transaction.
+
+        Concurrent callers never spend the same guess.
+        """
 
         async def work(connection: AsyncConnection) -> Verification | None:
             await _one_at_a_time(connection, queries.reference_of(id_))
@@ -147,11 +157,11 @@ class SqlStore:
         return await transact(self.engine, work)
 
     async def is_confirmed(self, phone: PhoneNumber) -> bool:
-        """Whether it is a user's number."""
+        """Return whether *phone* is the number of a user."""
         return bool(await rows(self.engine, queries.user(self.numbers.key(phone))))
 
     async def approve(self, id_: str, now: datetime) -> bool:
-        """All happens or nothing: it ends, its number is a user's, the event is written."""
+        """Approve the verification, upsert the user and write the event, in one transaction."""
 
         async def work(connection: AsyncConnection) -> bool:
             approved = await connection.execute(statements.approve(id_, now))
@@ -165,35 +175,41 @@ class SqlStore:
         return await transact(self.engine, work)
 
     async def close(self, id_: str, status: Status, reference: Reference | None) -> bool:
-        """End it, unless another message has been sent meanwhile."""
+        """End an open verification with *status*, if it still has *reference*."""
         return await self._ends(statements.close(id_, status, reference), status)
 
     async def close_used_up(self, id_: str, now: datetime) -> bool:
-        """End it, if nobody has a guess left at its reference."""
+        """End an open verification as `EXPIRED` if its reference has no guess left for any flow."""
         return await self._ends(statements.close_used_up(id_, now), Status.EXPIRED)
 
     async def use_up(self, id_: str, reference: Reference) -> bool:
-        """End it, and count all guesses of its reference as made."""
+        """End an open verification as `EXPIRED` and count all guesses of its reference as made."""
         return await self._ends(statements.use_up(id_, reference), Status.EXPIRED)
 
     async def expire(self, since: datetime, until: datetime) -> None:
-        """Whoever's they are."""
+        """End the open verifications of all flows that expired between *since* and *until*."""
         await self._ends(statements.expire_left(since, until), Status.EXPIRED)
 
     async def ended(self, now: datetime) -> Sequence[Verification]:
-        """What the sweeper has to end. Their `flow` is its hash: the value is not kept."""
+        """Return the verifications that the sweeper has to end, the oldest first.
+
+        Their `flow` is its SHA-256, because the database does not contain the flow.
+        """
         return await self._all(queries.ended(now))
 
     async def take_cancel(self, over: Verification, again_at: datetime) -> bool:
-        """Count a cancel; of several servers one does."""
+        """Count a cancel. Only one of several servers succeeds."""
         return await self._changes(statements.take_cancel(over, again_at))
 
     async def mark_canceled(self, id_: str, reference: Reference | None) -> None:
-        """Have no more to end for it."""
+        """Record that the provider has nothing more to send or check under *reference*."""
         await self._changes(statements.mark_canceled(id_, reference))
 
     async def forget(self, before: datetime) -> None:
-        """Delete what is older, a bounded number at a time."""
+        """Delete verifications that expired before *before*, a bounded number in each call.
+
+        A verification with an undelivered or recently dead event is kept.
+        """
         kept = self.outbox.keeps(before) if self.outbox else false()
         await self._changes(statements.forget(before, ~kept))
 
@@ -211,7 +227,11 @@ class SqlStore:
         return await transact(self.engine, work)
 
     async def _end(self, connection: AsyncConnection, statement: Update, status: Status) -> bool:
-        """Give verifications *status*, and write the event of those whose last one it is."""
+        """Run *statement*, which sets *status*, and write the events of the changed rows.
+
+        Returns:
+            True if the statement has changed a row.
+        """
         changed = await connection.execute(statement.returning(verifications.c.id))
         ids = changed.scalars().all()
         await self._announce(connection, ids, status)
@@ -235,7 +255,7 @@ class SqlStore:
         return await transact(self.engine, work)
 
     def _proved(self, phone: PhoneNumber, now: datetime) -> Executable:
-        """Make the number a user's, or prove and seal it anew."""
+        """Return an upsert of the user of *phone*, which renews its encryption and proof."""
         anew = {"phone_number": self.numbers.sealed(phone), "phone_verified_at": now}
         user = anew | {"phone_key": self.numbers.key(phone), "created_at": now}
         insertion = insert_into(self.engine, users).values(user)
@@ -245,7 +265,10 @@ class SqlStore:
 async def _one_at_a_time(
     connection: AsyncConnection, reference: Reference | ColumnElement[str | None]
 ) -> None:
-    """Let the flows that have one reference take of its guesses in turn, as they do on SQLite."""
+    """Serialize the transactions that count guesses of *reference*, by an advisory lock.
+
+    SQLite needs no lock, because its write transactions are serial.
+    """
     if connection.dialect.name == "postgresql":
         number = func.hashtextextended(reference, 0)
         await connection.execute(select(func.pg_advisory_xact_lock(number)))

@@ -1,4 +1,7 @@
-"""The transitions in SQL. What must hold stands in the WHERE: of two callers one is first."""
+"""The transitions of a verification, each as one conditional UPDATE.
+
+The precondition of a transition is its WHERE clause, so only one of two concurrent callers wins.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from otp_app.verification.models import Flow, Reference, Send, Verification
 
 AT_ONCE = 100
-"""Rows that are deleted by one statement: nobody waits long for the database."""
+"""Rows that one statement deletes at most, so that it does not block the database for long."""
 
 _v = verifications.c
 _is_open = is_open(_v)
@@ -29,26 +32,26 @@ _update = update(verifications)
 
 
 def expire_over(flow: Flow, now: datetime) -> Update:
-    """End what the flow has open and is out of time."""
+    """Expire the open verification of *flow*, if its time is over."""
     over = _update.where(_v.flow == hashed(flow), _is_open, _v.expires_at <= now)
     return over.values(status=Status.EXPIRED)
 
 
 def expire_left(since: datetime, until: datetime) -> Update:
-    """End what is open though its time was over between *since* and *until*."""
+    """Expire open verifications whose time ended between *since* and *until*."""
     over = _update.where(_v.expires_at > since, _v.expires_at <= until, _is_open)
     return over.values(status=Status.EXPIRED)
 
 
 def cancel_others(flow: Flow, phone_key: str) -> Update:
-    """End what the flow has open for another number."""
+    """Cancel the open verification of *flow*, if it is for another number."""
     is_another = _v.phone_key.is_distinct_from(phone_key)
     other = _update.where(_v.flow == hashed(flow), _is_open, is_another)
     return other.values(status=Status.CANCELED)
 
 
 def record(verification: Verification, send: Send) -> Update:
-    """Count *send*, if the count is still what *verification* was read with."""
+    """Count *send*, unless another message was counted since *verification* was read."""
     return _update.where(
         _v.id == verification.id,
         _v.flow == hashed(verification.flow),
@@ -60,10 +63,10 @@ def record(verification: Verification, send: Send) -> Update:
 
 
 def settle(id_: str, send: Send, reference: Reference) -> Update:
-    """Keep the reference in any case, become pending only if still open; gives the status.
+    """Store the reference, become `PENDING` if still open, and return the status.
 
-    Twilio gives several flows one reference, whose time began with the first. A flow that comes to
-    it gets what the others leave of its guesses.
+    Twilio gives several flows one reference, whose lifetime began with the first of them. A flow
+    that joins expires with the first, and gets the guesses that are not reserved for the others.
     """
     other = verifications.alias("shared").c
     same = (other.provider == _v.provider, other.reference == reference, other.id != id_)
@@ -90,9 +93,10 @@ def settle(id_: str, send: Send, reference: Reference) -> Update:
 
 
 def adopt(verification: Verification, send: Send, reference: Reference) -> Update:
-    """As `settle`, unless *reference* is, or may be, another flow's or over.
+    """Settle *send* under a reference that the provider was running before.
 
-    What is adopted keeps the time and the guesses it has left.
+    The reference must belong to this flow and must not have ended. An adopted verification keeps
+    the lifetime and the guesses that are left of the reference.
     """
     other = verifications.alias("other").c
     same = (other.provider == verification.provider, other.reference == reference)
@@ -114,23 +118,23 @@ def adopt(verification: Verification, send: Send, reference: Reference) -> Updat
 def _least(
     column: ColumnElement[Any], of: Sequence[ColumnElement[bool]], default: ColumnElement[Any]
 ) -> ColumnElement[Any]:
-    """The least *column* of the rows *of*; *default* where there is none."""
+    """Return the minimum of *column* over the rows that match *of*, or *default* without a row."""
     return func.coalesce(select(func.min(column)).where(*of).scalar_subquery(), default)
 
 
 def fail(id_: str, send: Send, status: Status) -> Update:
-    """Give it *status*, if *send* is still its last message."""
+    """Set *status* on an open verification, if *send* is still its last message."""
     return _update.where(_is_last(id_, send), _is_open).values(status=status)
 
 
 def lose_reference(id_: str, send: Send) -> Update:
-    """Forget the reference that *send* has ended."""
+    """Clear the reference, which *send* may have replaced, and become `UNKNOWN`."""
     lost = {"status": Status.UNKNOWN, "reference": None}
     return _update.where(_is_last(id_, send), _is_open).values(lost)
 
 
 def release(before: Verification, send: Send) -> Update:
-    """Uncount *send*, if it is still its last message."""
+    """Uncount *send*, if it is still the last message, and allow the next one at once."""
     uncounted = {
         "sends": before.sends,
         "channel": before.channel,
@@ -141,7 +145,7 @@ def release(before: Verification, send: Send) -> Update:
 
 
 def take_attempt(id_: str, flow: Flow, now: datetime) -> Update:
-    """Spend one guess; gives the verification, with the guesses that its flow still has."""
+    """Spend one guess and return the verification, with the guesses that its flow has left."""
     room = shares.room(_v.reference, hashed(flow), now)
     return (
         _update.where(
@@ -162,7 +166,10 @@ def take_attempt(id_: str, flow: Flow, now: datetime) -> Update:
 
 
 def close_used_up(id_: str, now: datetime) -> Update:
-    """End it if it has guesses, but none that its reference has left or that another flow keeps."""
+    """Expire a verification whose reference has no guess left, although the flow has some.
+
+    The verification stays open while another flow has guesses reserved at the same reference.
+    """
     room = shares.room(_v.reference, _v.flow, now)
     kept = shares.kept(_v.reference, _v.flow, now)
     mine = (_v.id == id_, _is_open, _v.attempts_left > 0, _v.reference.is_not(None))
@@ -170,25 +177,25 @@ def close_used_up(id_: str, now: datetime) -> Update:
 
 
 def use_up(id_: str, reference: Reference) -> Update:
-    """End it, and leave no guess at *reference*, whoever has it."""
+    """Expire an open verification and count all guesses of *reference* as made, for every flow."""
     mine = (_v.id == id_, _is_open, _v.reference == reference)
     return _update.where(*mine).values(status=Status.EXPIRED, guesses=_v.attempts)
 
 
 def approve(id_: str, now: datetime) -> Update:
-    """End it well; gives the number that was proved."""
+    """Approve a verification and return its stored phone number."""
     approved = {"status": Status.APPROVED, "approved_at": now, "canceled": True}
     return _update.where(_v.id == id_, _is_sent).values(approved).returning(_v.phone)
 
 
 def close(id_: str, status: Status, reference: Reference | None) -> Update:
-    """End it if it is open, and what ended is what it has."""
+    """End an open verification with *status*, if it still has *reference*."""
     same = _v.reference.is_not_distinct_from(reference)
     return _update.where(_v.id == id_, _is_open, same).values(status=status)
 
 
 def take_cancel(over: Verification, again_at: datetime) -> Update:
-    """Count a cancel, if the count is still what *over* was read with."""
+    """Count a cancel, unless another one was counted since *over* was read."""
     return _update.where(
         _v.id == over.id,
         _v.reference == over.reference,
@@ -198,13 +205,13 @@ def take_cancel(over: Verification, again_at: datetime) -> Update:
 
 
 def mark_canceled(id_: str, reference: Reference | None) -> Update:
-    """Leave it out of what has ended, unless another reference has come meanwhile."""
+    """Mark the verification as canceled at the provider, if it still has *reference*."""
     same = _v.reference.is_not_distinct_from(reference)
     return _update.where(_v.id == id_, same).values(canceled=True)
 
 
 def forget(before: datetime, *which: ColumnElement[bool]) -> Delete:
-    """Delete what was over *before*, the oldest first."""
+    """Delete up to `AT_ONCE` verifications that expired before *before* and match *which*."""
     old = select(_v.id).where(_v.expires_at <= before, *which)
     some = old.order_by(_v.expires_at).limit(AT_ONCE)
     return delete(verifications).where(_v.id.in_(some))

@@ -1,4 +1,4 @@
-"""What the database keeps: verifications, proved numbers, uses of limits, the audit, events."""
+"""The tables: verifications, users, sessions, reports, limits, audit, idempotency keys, events."""
 
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -24,7 +24,7 @@ from otp_app.verification.deliveries import DeliveryStatus
 from otp_app.verification.limits import Action
 from otp_app.verification.models import OPEN, Channel, Status
 
-# Alembic can change only what has a name, and SQLite gives none.
+# Alembic can change only constraints that have a name, and SQLite assigns none.
 _NAMES = {
     "ix": "ix_%(table_name)s_%(column_0_name)s",
     "pk": "pk_%(table_name)s",
@@ -33,30 +33,34 @@ _NAMES = {
 }
 
 SEALED = 255
-"""Characters of a sealed number, with room to spare: Fernet makes 100 or 120."""
+"""Column width for an encrypted number, with room to spare: Fernet needs 100 or 120 characters."""
 
 
 class Utc(TypeDecorator[datetime]):
-    """An aware time, in UTC on the way in and out; SQLite alone would forget the zone."""
+    """A column of aware times in UTC. SQLite by itself does not store the time zone."""
 
     impl = DateTime(timezone=True)
     cache_ok = True
 
     def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
-        """Refuse what would be taken for local time."""
+        """Convert *value* to UTC.
+
+        Raises:
+            ValueError: *value* has no time zone, so it could be taken for local time.
+        """
         if value is not None and value.tzinfo is None:
             raise ValueError("a time without a zone")
         return value and value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
-        """PostgreSQL answers in the zone of the session, SQLite in none."""
+        """Convert to UTC: PostgreSQL uses the time zone of its session, SQLite uses none."""
         if value is not None and value.tzinfo is None:
             return value.replace(tzinfo=UTC)
         return value and value.astimezone(UTC)
 
 
 def _by_value(kind: type[StrEnum]) -> Enum:
-    """Text, not a type of the database's own: a new member needs no migration."""
+    """Return a text type for *kind*. With a native enum, each new member would need a migration."""
     values = [str(member) for member in kind]
     return Enum(kind, native_enum=False, length=16, values_callable=lambda _: values)
 
@@ -66,32 +70,32 @@ class _Base(SQLModel):
 
 
 class VerificationRow(_Base, table=True):
-    """A `Verification`, and whether its provider is through with it."""
+    """A `Verification`, with the state that only the store needs."""
 
     __tablename__ = "verifications"
 
     id: str = Field(primary_key=True, sa_type=String(64))
     flow: str = Field(index=True, sa_type=String(64))
-    """SHA-256 of the flow in hexadecimal: what is stored does not open anybody's verification."""
+    """SHA-256 of the flow in hexadecimal, so that a copy of the database opens no verification."""
 
     phone: str = Field(sa_type=String(SEALED))
-    """E.164, sealed if there is a key for it: see `numbers`."""
+    """Number in E.164, encrypted if there is a key; see `numbers`."""
 
     phone_key: str | None = Field(index=True, sa_type=String(64))
-    """What the number is compared by. None only between a migration and the start that fills it."""
+    """Keyed hash of the number. None only between a migration and the start that fills it in."""
 
     provider: str = Field(sa_type=String(32))
     channel: Channel = Field(sa_type=_by_value(Channel))
     status: Status = Field(sa_type=_by_value(Status))
     attempts: int = Field(sa_column_kwargs={"server_default": "5"})
-    """Guesses it began with. Flows that share a reference have so many at it in all."""
+    """Guesses at the start. Flows that share a reference have this many together."""
 
     attempts_left: int
     guesses: int = Field(sa_column_kwargs={"server_default": "0"})
-    """Guesses it has made at the reference that it has now."""
+    """Guesses made at the current reference."""
 
     joined: bool = Field(sa_column_kwargs={"server_default": false()})
-    """Another flow had the reference first."""
+    """True if another flow had the reference first."""
 
     sends: int
     sent_at: datetime = Field(sa_type=Utc)
@@ -101,27 +105,27 @@ class VerificationRow(_Base, table=True):
     created_at: datetime = Field(sa_type=Utc)
     approved_at: datetime | None = Field(sa_type=Utc)
     exchanged: bool = Field(sa_column_kwargs={"server_default": false()})
-    """Its approval has bought a session."""
+    """True if the approval was exchanged for a session."""
 
     canceled: bool
-    """The provider has nothing more to send or check for it."""
+    """True once the provider has nothing more to send or check under the reference."""
 
     cancels: int = Field(sa_column_kwargs={"server_default": "0"})
-    """How often the sweeper has tried to cancel it."""
+    """Number of times that the sweeper has tried to cancel at the provider."""
 
     cancel_at: datetime | None = Field(sa_type=Utc)
-    """When the sweeper may try again; None before its first try."""
+    """Earliest time of the next cancel; None before the first one."""
 
 
 class UserRow(_Base, table=True):
-    """A number that was proved, in the columns of Twilio's guide to verified phone numbers."""
+    """A user with a proved number, in the columns of Twilio's guide to verified phone numbers."""
 
     __tablename__ = "users"
 
     id: int | None = Field(default=None, primary_key=True)
     phone_number: str = Field(sa_type=String(SEALED))
     phone_key: str | None = Field(unique=True, sa_type=String(64))
-    """As those of `VerificationRow`. That a number is one user's hangs on the key."""
+    """Keyed hash of the number. Its uniqueness ensures that a number has one user."""
 
     phone_verified_at: datetime | None = Field(sa_type=Utc)
     two_factor_enabled: bool = Field(sa_column_kwargs={"server_default": false()})
@@ -129,12 +133,12 @@ class UserRow(_Base, table=True):
 
 
 class SessionRow(_Base, table=True):
-    """A session. Its number is its verification's."""
+    """A session. The phone number is that of the verification."""
 
     __tablename__ = "sessions"
 
     token: str = Field(primary_key=True, sa_type=String(64))
-    """SHA-256 in hexadecimal: a copy of the database opens no session."""
+    """SHA-256 of the token in hexadecimal, so that a copy of the database opens no session."""
 
     verification: str = Field(
         index=True, sa_type=String(64), foreign_key="verifications.id", ondelete="CASCADE"
@@ -144,7 +148,7 @@ class SessionRow(_Base, table=True):
 
 
 class DeliveryRow(_Base, table=True):
-    """A `Delivery`, for one verification; it is forgotten with it."""
+    """A `Delivery` for one verification, deleted together with that verification."""
 
     __tablename__ = "deliveries"
     __table_args__ = (UniqueConstraint("verification", "event"),)
@@ -155,12 +159,13 @@ class DeliveryRow(_Base, table=True):
     )
     event: str = Field(sa_type=String(128))
     reference: str = Field(sa_type=String(255))
-    """A verification may come to have another one; then this is about an earlier message."""
+    """Reference in the report. The verification may since have a new one; then the report is about
+    an earlier message."""
 
     channel: Channel = Field(sa_type=_by_value(Channel))
     status: DeliveryStatus = Field(sa_type=_by_value(DeliveryStatus))
     at: datetime = Field(sa_type=Utc)
-    """By the provider's clock, as is `sent_at`."""
+    """Time of the status, by the provider's clock, like `sent_at`."""
 
     sent_at: datetime | None = Field(sa_type=Utc)
     reason: str = Field(sa_type=String(32))
@@ -174,30 +179,30 @@ class LimitHitRow(_Base, table=True):
     id: int | None = Field(default=None, primary_key=True)
     key: str = Field(sa_type=String(128))
     at: float
-    """Seconds since 1970, as is `ends`."""
+    """Time of the use in seconds since 1970, like `ends`."""
 
     ends: float = Field(index=True)
-    """When its window has passed."""
+    """Time at which the use leaves the window of its limit."""
 
     batch: str = Field(index=True, sa_type=String(16))
-    """Names the uses that were counted together."""
+    """Id of the uses that were counted together."""
 
 
 class Stage(StrEnum):
-    """Which of its two rows a question has."""
+    """The stage of a provider call. Each stage has a separate row in the audit."""
 
     ASKED = "asked"
     ANSWERED = "answered"
 
 
 class AuditRow(_Base, table=True):
-    """A question to a provider when it is asked, and once more with its answer."""
+    """A provider call: one row when the call begins, and a second row with the result."""
 
     __tablename__ = "audit"
 
     id: int | None = Field(default=None, primary_key=True)
     attempt: str = Field(sa_type=String(80))
-    """Names the question in both its rows."""
+    """Id of the call, the same in both rows."""
 
     stage: Stage = Field(sa_type=_by_value(Stage))
     at: datetime = Field(index=True, sa_type=Utc)
@@ -206,16 +211,16 @@ class AuditRow(_Base, table=True):
     provider: str = Field(sa_type=String(32))
     channel: Channel = Field(sa_type=_by_value(Channel))
     region: str = Field(sa_type=String(3))
-    """ISO 3166-1, or 001 for numbers of no country."""
+    """ISO 3166-1 code, or 001 for numbers without a country."""
 
     number: str = Field(sa_type=String(64))
-    """HMAC-SHA256 in hexadecimal, as is `block`: the number without its last digits."""
+    """HMAC-SHA256 in hexadecimal, like that in `block` of the number without its last digits."""
 
     block: str = Field(sa_type=String(64))
     flow: str = Field(sa_type=String(64))
     source: str | None = Field(sa_type=String(64))
-    """HMAC-SHA256 of the address or API key that asked for a message. None of guesses, and of rows
-    that were written before this column was there."""
+    """HMAC-SHA256 of the address or API key that requested a message. None for guesses, and in rows
+    that are older than this column."""
 
     outcome: Outcome | None = Field(sa_type=_by_value(Outcome))
     detail: str | None = Field(sa_type=String(64))
@@ -223,15 +228,15 @@ class AuditRow(_Base, table=True):
 
 
 class IdempotencyRow(_Base, table=True):
-    """A request of the API that is to be done once, and its answer when there is one."""
+    """An API request with an idempotency key, and its response once there is one."""
 
     __tablename__ = "idempotency"
 
     key: str = Field(primary_key=True, sa_type=String(64))
-    """HMAC of the caller and its `Idempotency-Key`, in hexadecimal, as is `fingerprint`."""
+    """HMAC of the caller and the `Idempotency-Key`, in hexadecimal."""
 
     fingerprint: str = Field(sa_type=String(64))
-    """Of the request."""
+    """HMAC of the request, in hexadecimal."""
 
     status: int | None
     body: str | None = Field(sa_type=Text)
@@ -239,36 +244,36 @@ class IdempotencyRow(_Base, table=True):
 
 
 class _Told(_Base):
-    """An event. What it says is in its verification: no number stands here."""
+    """An event. The content is read from the verification, so no number is stored here."""
 
     verification: str = Field(
         primary_key=True, sa_type=String(64), foreign_key="verifications.id", ondelete="CASCADE"
     )
-    """One event each: a verification ends once."""
+    """Id of the verification. A verification ends once, so it has one event at most."""
 
     at: datetime = Field(sa_type=Utc)
-    """When it ended."""
+    """Time at which the verification ended."""
 
     attempts: int
-    """How often it was tried; an attempt is counted before it is made."""
+    """Number of delivery attempts. An attempt is counted before it is made."""
 
     failure: str | None = Field(sa_type=String(64))
-    """How the last attempt ended that did not succeed."""
+    """Reason for the last failed attempt."""
 
 
 class EventRow(_Told, table=True):
-    """One that is to be delivered, or was."""
+    """An event that is still to be delivered, or was delivered."""
 
     __tablename__ = "events"
 
     due_at: datetime = Field(sa_type=Utc)
-    """When it may be tried, again if whoever tries it now says nothing until then."""
+    """Time of the next attempt. During an attempt, the time at which its claim expires."""
 
     delivered_at: datetime | None = Field(sa_type=Utc)
 
 
 class DeadEventRow(_Told, table=True):
-    """A dead letter: one that is not tried any more."""
+    """A dead letter: an event that is no longer retried."""
 
     __tablename__ = "dead_events"
 
@@ -299,5 +304,5 @@ Index("ix_audit_number", audit.c.number, audit.c.at)
 Index("ix_audit_block", audit.c.block, audit.c.at)
 Index("ix_events_due", events.c.delivered_at, events.c.due_at)
 Index("ix_limit_hits_key", limit_hits.c.key, limit_hits.c.at)
-# The time first: it also finds what is too old to be kept.
+# The time is the first column, because the query for rows to delete uses the index too.
 Index("ix_verifications_ended", verifications.c.expires_at, verifications.c.canceled)

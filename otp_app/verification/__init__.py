@@ -1,1 +1,1 @@
-"""The domain: what a verification is and what may happen to it. No framework, no vendor, no SQL."""
+"""The domain: verifications and their rules, without a framework, a vendor's SDK or SQL."""

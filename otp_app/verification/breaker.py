@@ -1,4 +1,7 @@
-"""Pauses countries whose messages come to nothing: somebody earns on them."""
+"""The country breaker: it pauses countries whose messages lead to few approvals.
+
+Such messages are a sign of SMS pumping fraud, in which somebody earns money by each message.
+"""
 
 from __future__ import annotations
 
@@ -21,13 +24,13 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class Breaker:
-    """Spends all of the `PAUSE` limits of a country with too few successes.
+    """Pauses a country with a low conversion rate by using up its `PAUSE` limits.
 
-    Only a few verifications of one address, or API key, count. An attacker who wants to pause a
-    country needs many addresses, as a pumper has them.
+    Only a few verifications of one address or API key count. An attacker who wants to pause a
+    country therefore needs as many addresses as a pumping fraud.
 
-    A pause lasts as long as the window that is looked at, so when it ends none of what led to it
-    counts any more.
+    A pause lasts as long as the window in which the conversion rate is measured. When the pause
+    ends, the verifications that led to it no longer count.
     """
 
     journal: Journal
@@ -36,7 +39,7 @@ class Breaker:
     now: Callable[[], datetime]
 
     async def look(self) -> None:
-        """Look at every country once."""
+        """Measure every country once, and pause those below `PAUSED_BELOW`."""
         for limit in self.limits:
             if limit.action is Action.PAUSE:
                 await self._look(limit)

@@ -1,4 +1,4 @@
-"""What a client may still use of the limits, and the allowances for calls to vendors."""
+"""The budget of a client: it counts uses of limits and issues allowances for vendor calls."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ ASKING = frozenset(
         Scope.ADDRESS_NUMBERS,
     }
 )
-"""The caller pays these scopes for asking. They stay spent, whatever the vendor answers: a caller
-can provoke a refusal as often as it likes."""
+"""Scopes that count requests of a client. They are never refunded for a request that reached the
+vendor, because a client can provoke any number of refusals."""
 
 MESSAGES = frozenset(
     {
@@ -53,17 +53,17 @@ MESSAGES = frozenset(
         Scope.EVERYBODY_UNCONFIRMED,
     }
 )
-"""These scopes protect the owner of a number and the bill. A refused message harmed neither, so
-they are given back: a caller must not use up the messages of another person by refusals."""
+"""Scopes that protect the owner of a number and the bill. A refused message harms neither, so they
+are refunded. Otherwise a client could use up the messages of another person by refusals."""
 
 BURST = "LIMIT_SEND_NUMBER_BURST"
-"""This limit counts by number but stays spent: it spaces the questions about one number."""
+"""Limit that counts by number and is not refunded: it spaces the requests about one number."""
 
 CANCELS = 6
-"""The sweeper tries to cancel a verification so many times, all servers together. The first try
-comes at once, the others after 5, 20, 65, 200 and 605 s. The last of them is still in time to stop
-Vonage's call, which comes 15 minutes after the text message. A vendor that fails for hours is asked
-no more often."""
+"""Number of attempts to cancel a verification, over all servers. The first attempt is made at once,
+the others after 5, 20, 65, 200 and 605 s. The last one is still in time to stop Vonage's call,
+which comes 15 minutes after the text message. A longer outage of a vendor causes no further
+attempts."""
 
 CANCEL_WAIT = timedelta(seconds=5)
 """The wait after the first cancel that fails. Each further wait is three times as long."""
@@ -72,28 +72,28 @@ CANCEL_WAIT = timedelta(seconds=5)
 class Call(StrEnum):
     """The purpose of a call to a vendor."""
 
-    LOOK = "look"  # at a number
-    SEND = "send"  # start and resend alike
+    LOOK = "look"  # a number lookup
+    SEND = "send"  # a start or a resend
     CHECK = "check"
     CANCEL = "cancel"
 
 
 PAID_BY_MESSAGE = (Call.LOOK, Call.CANCEL, Call.SEND)
-"""One counted message pays for the look at its number, for the cancel of the verification that it
-replaces, and for the message itself."""
+"""Calls that one counted message allows: the lookup of its number, the cancel of the verification
+that it replaces, and the message itself."""
 
 PAID_BY_GUESS = (Call.CHECK,)
 
 
 @dataclass
 class Allowance:
-    """The right to make the *calls* that were counted, each of them once.
+    """The right to make each of *calls* once.
 
-    Only `Budget` issues allowances, after it has counted. No call leaves without one.
+    Only `Budget` issues allowances, after it has counted their use. Every vendor call needs one.
 
     Attributes:
-        batch: the name of what was counted, for a refund.
-        spent: what was counted.
+        batch: the id under which the use was counted, for a refund.
+        spent: the uses of limits that were counted.
     """
 
     calls: Sequence[Call]
@@ -103,25 +103,25 @@ class Allowance:
 
     @property
     def is_unused(self) -> bool:
-        """Whether no call has left."""
+        """Whether no call was made."""
         return not self._made.total()
 
     def pays_for(self, call: Call) -> bool:
-        """Whether the right to *call* is not used up."""
+        """Return whether *call* may still be made."""
         return self._made[call] < self.calls.count(call)
 
     def use(self, call: Call) -> None:
-        """Use up the right to *call*, before it leaves.
+        """Use up the right to *call*, before the request is sent.
 
         Raises:
-            RuntimeError: the right was not counted or is used up, which is a bug of ours.
+            RuntimeError: there is no such right, or it is used up. This is a bug in the app.
         """
         if not self.pays_for(call):
             raise RuntimeError(f"a call to a vendor that nothing pays for: {call}")
         self._made[call] += 1
 
     def give_back(self, call: Call) -> None:
-        """Record that *call* certainly never left."""
+        """Restore the right to *call*, which certainly was not sent."""
         self._made[call] -= 1
 
 
@@ -158,21 +158,25 @@ class Budget:
         return Allowance(PAID_BY_MESSAGE, await self.limiter.spend(uses, self.now()), uses)
 
     async def spend_refusal(self, client: Client, phone: PhoneNumber) -> None:
-        """Count a message that we refuse without a call: the limits of its caller only.
+        """Count a message that is rejected without a call, towards the limits of its client only.
 
         Raises:
-            RateLimited: a limit of the caller is reached.
+            RateLimited: a limit of the client is reached.
         """
         limits = [limit for limit in self.limits if limit.scope in ASKING]
         await self.limiter.spend(spendings(limits, Action.SEND, client, phone), self.now())
 
     async def spend_check(self, client: Client, phone: PhoneNumber) -> Allowance:
-        """Count a guess. Raises RateLimited."""
+        """Count a guess.
+
+        Raises:
+            RateLimited: a limit of guesses is reached.
+        """
         uses = spendings(self.limits, Action.CHECK, client, phone)
         return Allowance(PAID_BY_GUESS, await self.limiter.spend(uses, self.now()), uses)
 
     async def spend_cancel(self, over: Verification) -> Allowance | None:
-        """Count a cancel by the sweeper, at the verification.
+        """Count a cancel by the sweeper, in the row of the verification.
 
         Returns:
             None if all of its cancels are used up, or another server has counted this one.
@@ -183,10 +187,10 @@ class Budget:
         return None
 
     async def refund(self, allowance: Allowance, *, at_once: bool = False) -> None:
-        """Give back what a message that was not sent has used up.
+        """Refund the limits of a message that was not sent.
 
-        All of it, if no call has left. If one has, its caller has paid for asking. With *at_once*
-        the number's burst is given back too, so that the person may repeat the request now.
+        Without a vendor call, all of them are refunded. After a call, the scopes in `ASKING` stay
+        spent, and so does `BURST` unless *at_once*, which lets the person repeat the request now.
         """
         given = [
             use
@@ -197,16 +201,16 @@ class Budget:
         await self.limiter.refund(allowance.batch, given)
 
     async def forgive_failures(self, client: Client, phone: PhoneNumber) -> None:
-        """A success ends the number's row of failures, and no other count."""
+        """Reset the consecutive failures of *phone* after a success, and no other count."""
         await self.limiter.forgive(self._failures(client, phone))
 
     async def _is_paused(self, pauses: Sequence[Spending]) -> bool:
-        """True if one of *pauses* is in force."""
+        """Return whether one of *pauses* is in force."""
         now = self.now()
         return any([not await self.limiter.has_room(pause, now) for pause in pauses])
 
     async def _is_trusted(self, phone: PhoneNumber) -> bool:
-        """Whether the block of *phone* is known for people who confirm."""
+        """Return whether enough recent messages to the block of *phone* led to an approval."""
         now = self.now()
         block = await self.store.journal.block(phone, now - TRUSTED_FOR, now - RIPE)
         return block.sent >= TRUSTED_SENDS and block.share >= TRUSTED_FROM

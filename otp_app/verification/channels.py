@@ -1,4 +1,4 @@
-"""Which channels reach a number, and what is said of those that do not."""
+"""The channels by which a number can receive a code, and the errors for all others."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ if TYPE_CHECKING:
     from otp_app.phone import PhoneNumber
 
 WITHOUT_WHATSAPP = frozenset({"CN", "CU", "IR", "KP", "SY"})
-"""Countries whose numbers businesses cannot write to by WhatsApp: Cuba, Iran, North Korea and Syria
-by https://docs.360dialog.com/partner/help-and-support/faq, China by
+"""Countries whose numbers businesses cannot message by WhatsApp. Cuba, Iran, North Korea and Syria:
+https://docs.360dialog.com/partner/help-and-support/faq. China:
 https://docs.aws.amazon.com/end-user-messaging/latest/userguide/nx-supported-countries-asia.html"""
 
 
 def reaching(phone: PhoneNumber, offered: Sequence[Channel]) -> tuple[Channel, ...]:
-    """Those of *offered* by which a code can come to *phone*, in their order."""
+    """Return the channels of *offered* by which *phone* can receive a code, in the same order."""
     good = _good_for(phone)
     return tuple(channel for channel in offered if channel in good)
 
 
 def require_reaching(phone: PhoneNumber, channel: Channel, offered: Sequence[Channel]) -> None:
-    """Refuse what is not among *offered*, and what cannot come to *phone* that way.
+    """Check that *channel* is offered and that *phone* can receive a code by it.
 
     Raises:
-        ChannelNotOffered: with `channels`, which are.
-        InvalidPhoneNumber: with `channels` that reach this number, if any does.
+        ChannelNotOffered: with the `channels` that are offered.
+        InvalidPhoneNumber: with the `channels` that reach this number, which may be none.
     """
     ways = reaching(phone, offered)
     if phone.kind is Kind.OTHER:
@@ -52,7 +52,7 @@ def require_reaching(phone: PhoneNumber, channel: Channel, offered: Sequence[Cha
 def naming_others(
     phone: PhoneNumber, channel: Channel, offered: Sequence[Channel]
 ) -> Iterator[None]:
-    """Have a provider's refusal of *channel* say what else there is to choose."""
+    """Add the remaining channels for *phone* to a `ProviderRejected` of *channel*."""
     try:
         yield
     except ProviderRejected as exc:

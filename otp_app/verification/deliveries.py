@@ -1,6 +1,6 @@
-"""What became of a message on its way, as its provider reports it.
+"""Delivery reports: the progress of a message, from its provider.
 
-A report verifies nobody, sends nothing and changes no verification: it is shown, and that is all.
+A report is only displayed. It never verifies a number, sends a message or changes a verification.
 """
 
 from __future__ import annotations
@@ -20,16 +20,19 @@ if TYPE_CHECKING:
     from otp_app.verification.ports import DeliveryStore
 
 CLOCKS_APART = timedelta(seconds=15)
-"""How far a provider's clock may be behind ours. Less than the wait between two messages."""
+"""Largest delay of a provider's clock behind ours, below the shortest wait between two messages."""
 
 WATCHED = timedelta(minutes=2)
-"""How long after a message its report is waited for; nearly all come within one minute."""
+"""Time after a message for which its page waits for reports. Most arrive within one minute."""
 
 log = structlog.get_logger(__name__)
 
 
 class DeliveryStatus(StrEnum):
-    """How far the message has come. Of final ones at the same moment, the later here holds."""
+    """The delivery status of a message, from the weakest to the strongest.
+
+    If two final reports have the same time, the stronger status counts.
+    """
 
     ACCEPTED = "accepted"  # by the carrier
     FAILED = "failed"  # it did not get as far as the carrier, or was blocked
@@ -38,12 +41,12 @@ class DeliveryStatus(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether there is no more to hear."""
+        """Whether no further report is expected."""
         return self is not DeliveryStatus.ACCEPTED
 
     @property
     def is_failure(self) -> bool:
-        """Whether the message has not come and will not."""
+        """Whether the message was not delivered and never will be."""
         return self in (DeliveryStatus.UNDELIVERED, DeliveryStatus.FAILED)
 
 
@@ -55,14 +58,14 @@ class Delivery:
     """One report about one message. Times are aware, by the provider's clock.
 
     Attributes:
-        event: the provider's name of the report; the same report may come twice.
-        provider: whose it is.
-        reference: the provider's id of the verification it is about.
-        channel: how the message travels.
-        status: how far it has come.
-        at: when.
-        sent_at: when the message was made, where the provider says so.
-        reason: the provider's code for what went wrong, or nothing.
+        event: the provider's id of the report, which may arrive more than once.
+        provider: the name of the provider.
+        reference: the provider's id of the verification.
+        channel: the channel of the message.
+        status: the delivery status.
+        at: the time of the status.
+        sent_at: the time at which the message was created; None if not reported.
+        reason: the provider's error code, or empty.
     """
 
     event: str
@@ -77,15 +80,15 @@ class Delivery:
 
 @dataclass(frozen=True)
 class Deliveries:
-    """Keeps reports and tells what they come to. All methods raise `StoreUnavailable`."""
+    """Stores delivery reports and combines them. Methods that wait raise `StoreUnavailable`."""
 
     store: DeliveryStore
     now: Callable[[], datetime]
     reporters: frozenset[str] = frozenset()
-    """The providers whose reports are taken."""
+    """Names of the providers that send reports to this app."""
 
     async def record(self, deliveries: Sequence[Delivery]) -> None:
-        """Keep each of them once, if it is about a verification of ours."""
+        """Store and log each report once, if it is about a known verification."""
         for id_, delivery in await self.store.add(deliveries):
             log.info(
                 "delivery.reported",
@@ -97,19 +100,25 @@ class Deliveries:
             )
 
     async def of(self, verification: Verification) -> Delivery | None:
-        """What is known of the last message of *verification*."""
+        """Return the report that determines the status of the last message, if any."""
         reports = await self.store.reports(verification)
         return decisive(report for report in reports if _is_about_last(report, verification))
 
     def awaits(self, verification: Verification, delivery: Delivery | None) -> bool:
-        """Whether, after *delivery*, more may be reported of its last message soon."""
+        """Return whether a further report on the last message may arrive soon.
+
+        *delivery* is the report that determines its status so far.
+        """
         is_reported = verification.provider in self.reporters
         is_open = delivery is None or not delivery.status.is_final
         return is_reported and is_open and self.now() < verification.sent_at + WATCHED
 
 
 def decisive(reports: Iterable[Delivery]) -> Delivery | None:
-    """The one that holds, in whatever order they came: a final one, of those the newest."""
+    """Return the report that counts, whatever the order of arrival.
+
+    A final report counts more than any other, and a newer one more than an older one.
+    """
     return max(reports, key=_weight, default=None)
 
 
@@ -118,7 +127,7 @@ def _weight(report: Delivery) -> tuple[bool, datetime, int, str]:
 
 
 def _is_about_last(report: Delivery, verification: Verification) -> bool:
-    """Whether it is not about an earlier message of the same verification."""
+    """Return whether *report* is about the last message, not an earlier one."""
     if report.channel is not verification.channel:
         return False
     return report.sent_at is None or report.sent_at >= verification.sent_at - CLOCKS_APART

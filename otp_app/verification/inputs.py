@@ -1,4 +1,4 @@
-"""What a person types, pastes or chooses."""
+"""The parsing of user input: codes and channels."""
 
 from __future__ import annotations
 
@@ -12,17 +12,21 @@ from otp_app.verification.models import Channel
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-MAX_TEXT = 500  # characters: a whole text message, pasted, is shorter
+MAX_TEXT = 500  # characters; a pasted text message is shorter
 
 
 def parse_code(text: str, length: int) -> str:
-    """The *length* ASCII digits meant by *text*, which may be a whole message in any script.
+    """Return the code in *text*, which may be a whole message with digits of any script.
 
-    If exactly one run of *length* digits stands in it, however often, that is the code; a message
-    with its `@domain #code` line holds it twice. Otherwise all digits together are.
+    If *text* contains exactly one distinct run of *length* digits, that run is the code. The run
+    may occur twice, as in a message with an `@domain #code` line. Otherwise all digits of *text*
+    together must be the code.
+
+    Returns:
+        *length* ASCII digits.
 
     Raises:
-        InvalidCode: with the problem, `length` wanted and `count` given.
+        InvalidCode: with the problem, the required `length` and the `count` that was found.
     """
     if len(text) > MAX_TEXT:
         raise InvalidCode(CodeProblem.TOO_LONG, length=length, count=len(text))
@@ -34,10 +38,10 @@ def parse_code(text: str, length: int) -> str:
 
 
 def parse_channel(name: str, offered: Sequence[Channel]) -> Channel | None:
-    """The channel of that name; None when none is given, which leaves it to the service.
+    """Return the channel called *name*, or None if *name* is empty.
 
     Raises:
-        ChannelNotOffered: there is no such channel. With `channels`: those *offered*.
+        ChannelNotOffered: no such channel exists. Its `channels` are those *offered*.
     """
     try:
         return Channel(name) if name else None

@@ -1,7 +1,8 @@
-"""A look at a number before a code goes to it: which findings stop it, which are only noted.
+"""Risk screening by a number lookup before a code is sent: some signals block, others are logged.
 
-A look is advice. What nobody knows stops nobody, and neither does a look that fails.
-NIST SP 800-63B-4 section 3.1.3.3 asks to consider a changed SIM before a code is sent by telephone.
+The lookup is advisory: neither an unknown signal nor a failed lookup blocks a number. NIST SP
+800-63B-4 section 3.1.3.3 names a SIM change as a risk to consider before a code is sent by
+telephone.
 """
 
 from __future__ import annotations
@@ -27,20 +28,22 @@ log = structlog.get_logger(__name__)
 
 
 class Concern(StrEnum):
-    """What may speak against a number."""
+    """A risk signal of a number."""
 
-    SIM_SWAP = "sim_swap"  # it moved to another SIM of late: to a new phone, or to a thief's
-    VOIP = "voip"  # had in a minute and thrown away, with no SIM and no address behind it
-    PUMPING = "pumping"  # messages to it are asked for because somebody earns by them
+    SIM_SWAP = "sim_swap"  # recently moved to another SIM: in a new phone, or in a thief's
+    VOIP = "voip"  # a disposable internet number, without a SIM or a registered address
+    PUMPING = "pumping"  # suspected SMS pumping fraud: somebody earns by each message
 
 
 @dataclass(frozen=True)
 class Insight:
-    """What is known of a number; None is what nobody could tell.
+    """The result of a number lookup. None means unknown.
 
     Attributes:
-        sim_swapped: whether its SIM changed in the time that the service itself looks back.
-        sim_swapped_at: when that was last, aware. It counts before `sim_swapped`.
+        sim_swapped: True if the SIM changed within the period that the service checks.
+        sim_swapped_at: time of the last change, aware. If known, it overrides `sim_swapped`.
+        voip: True if the number is a VoIP number.
+        pumping: True if the service suspects SMS pumping fraud.
     """
 
     sim_swapped: bool | None = None
@@ -49,7 +52,7 @@ class Insight:
     pumping: bool | None = None
 
     def concerns(self, since: datetime) -> frozenset[Concern]:
-        """What speaks against it; a SIM changed before *since* does not."""
+        """Return the risk signals of the number. A SIM change before *since* is ignored."""
         swapped = self.sim_swapped_at >= since if self.sim_swapped_at else self.sim_swapped
         findings = {
             Concern.SIM_SWAP: swapped,
@@ -61,21 +64,21 @@ class Insight:
 
 @dataclass(frozen=True)
 class Screening:
-    """Whom to ask about a number, and what the answer means. By default nobody is asked."""
+    """The lookup service and the signals that block or warn. The default makes no lookup."""
 
     look: NumberLook | None = None
     blocks: frozenset[Concern] = frozenset()
     warns: frozenset[Concern] = frozenset()
     recent: timedelta = timedelta(hours=72)
-    """For how long a changed SIM speaks against a number."""
+    """Time for which a SIM change counts as a risk signal."""
 
     async def require_fit(self, allowance: Allowance, phone: PhoneNumber, now: datetime) -> None:
-        """Look at *phone*, and note what is found. The log has the finding and not the number.
+        """Look up *phone* and log its risk signals, without the number.
 
-        Every look passes here and uses up an allowance.
+        Each lookup uses up its part of *allowance*. A failed lookup gives no signals.
 
         Raises:
-            NumberUnfit: no code should go there.
+            NumberUnfit: one of the signals is in `blocks`.
         """
         found = (await self._insight(allowance, phone)).concerns(since=now - self.recent)
         for concern in sorted(found & self.warns):

@@ -1,4 +1,4 @@
-"""Which verification a browser is in, and what stands in the way of using it."""
+"""The reads of the store: a browser's current verification, and the reason it cannot be used."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Lookup:
-    """Reads the store. Asks no provider and changes nothing."""
+    """Reads verifications from the store, without calls to providers and without changes."""
 
     store: VerificationStore
     providers: Mapping[str, Guarded]
@@ -34,7 +34,7 @@ class Lookup:
     policy: Policy
 
     async def current(self, flow: Flow) -> Verification | None:
-        """The verification this browser is in, if any."""
+        """Return the browser's verification, open or recently ended, if any."""
         verification = await self.store.latest(flow)
         if verification is None or verification.status in (Status.CANCELED, Status.REFUSED):
             return None
@@ -42,10 +42,12 @@ class Lookup:
         return None if forgotten else verification
 
     async def require(self, flow: Flow, id_: str) -> Verification:
-        """The verification *id_*, if the browser is in it and it is not approved.
+        """Return the verification *id_*, which must be the browser's current one and unapproved.
 
         Raises:
-            VerificationNotFound, AlreadyVerified, VerificationReplaced.
+            VerificationNotFound: the browser has no verification.
+            AlreadyVerified: the current verification is approved.
+            VerificationReplaced: the browser has since started another verification.
         """
         current = await self.current(flow)
         if current is None:
@@ -57,7 +59,12 @@ class Lookup:
         return current
 
     def require_checkable(self, current: Verification) -> None:
-        """Refuse what takes no code any more. Raises AttemptsExhausted, VerificationExpired."""
+        """Check that *current* still accepts a code.
+
+        Raises:
+            AttemptsExhausted: too many wrong codes have locked it.
+            VerificationExpired: it has ended or expired.
+        """
         now = self.now()
         if current.is_locked(now):
             raise AttemptsExhausted(until=current.expires_at)
@@ -65,14 +72,14 @@ class Lookup:
             raise VerificationExpired
 
     def can_go_on(self, current: Verification) -> bool:
-        """Whether it is open and who started it is still configured."""
+        """Return whether *current* is open and its provider is still configured."""
         return current.is_open(self.now()) and current.provider in self.providers
 
     def provider_of(self, verification: Verification) -> Guarded:
-        """Who started it. Its code is worthless once that provider is no longer configured.
+        """Return the provider that started *verification*.
 
         Raises:
-            VerificationExpired: it is not.
+            VerificationExpired: that provider is no longer configured, so its code is worthless.
         """
         try:
             return self.providers[verification.provider]
@@ -80,7 +87,7 @@ class Lookup:
             raise VerificationExpired from None
 
     async def why_closed(self, flow: Flow) -> OtpError:
-        """Why a guess was not taken, read after the fact."""
+        """Return the error for a guess that the store did not grant, by the present status."""
         current = await self.current(flow)
         match current and current.status:
             case Status.APPROVED:

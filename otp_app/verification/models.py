@@ -72,7 +72,7 @@ class Policy:
 
     cooldowns: tuple[timedelta, ...] = tuple(timedelta(seconds=s) for s in (30, 60, 120, 300))
     """Waits after the first, second, … message; the last one repeats. A text message takes seconds
-    to arrive, and NIST SP 800-63B-4 section 3.2.2 recommends waits that grow from 30 seconds. After
+    to arrive, and NIST SP 800-63B-4 section 3.2.2 suggests waits that grow from 30 seconds. After
     the same wait, a `SENDING` left behind by a crashed server no longer blocks a resend."""
 
     max_sends: int = 4

@@ -1,4 +1,4 @@
-"""What has to be done again and again, without anybody asking."""
+"""The loop that runs background jobs."""
 
 from __future__ import annotations
 
@@ -12,15 +12,16 @@ from otp_app.errors import OtpError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-INTERVAL = 5.0  # seconds between two rounds; each job is one or two indexed queries
+INTERVAL = 5.0  # seconds between two runs; each job is one or two indexed queries
 
 log = structlog.get_logger(__name__)
 
 
 async def go_round(*jobs: Callable[[], Awaitable[None]]) -> None:
-    """Do all *jobs* until canceled. What fails by a name of ours is tried again next time.
+    """Run all *jobs* every `INTERVAL` seconds until canceled.
 
-    Anything else is a bug, and ends it: who started it must not go on without it.
+    A job that raises `OtpError` is logged and runs again next time. Any other exception is a bug
+    and is raised; the server must not continue without its background jobs.
     """
     while True:
         await asyncio.sleep(INTERVAL)

@@ -1,4 +1,4 @@
-"""What can be done with a verification: start, resend, check, cancel."""
+"""The operations on a verification: start, resend, check and cancel."""
 
 from __future__ import annotations
 
@@ -37,54 +37,54 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True)
 class VerificationService:
-    """The one set of rules behind every way in.
+    """The use cases of the domain, shared by the pages and the API.
 
-    A send or a guess is counted in the store before the provider is asked, so whatever fails in
-    between cannot be repeated for free.
+    A message or a guess is counted in the store before the provider is called, so a failure in
+    between cannot be used to repeat it for free.
     """
 
     store: VerificationStore
     limiter: Limiter
     providers: Mapping[str, Provider]
     provider: str
-    """Who sends new codes. An open verification stays with the one that started it."""
+    """Name of the provider for new verifications. An open one stays with its provider."""
 
     now: Callable[[], datetime]
     policy: Policy = field(default_factory=Policy)
     limits: Sequence[Limit] = POLICY
     countries: frozenset[str] = frozenset()
-    """ISO 3166-1 codes of where codes may go; all, if there is none."""
+    """ISO 3166-1 codes of the countries that codes are sent to. Empty means all countries."""
 
     channels: Sequence[Channel] = (Channel.SMS, Channel.VOICE)
-    """How codes may travel, in the order in which they are offered."""
+    """Channels for codes, in the order in which they are offered."""
 
     screening: Screening = field(default_factory=Screening)
-    """The look at a number before its first code."""
+    """Number lookup before the first code of a verification."""
 
     observers: Sequence[Observer] = ()
-    """Who hears of every answer of a provider."""
+    """Callbacks for every provider call that ends."""
 
     _turns: WeakValueDictionary[Flow, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
     async def current(self, flow: Flow) -> Verification | None:
-        """The verification this browser is in, if any. Asks no provider."""
+        """Return the browser's verification, open or recently ended. No provider is called."""
         return await self._lookup.current(flow)
 
     def code_length(self, verification: Verification) -> int:
-        """How many digits its code has."""
+        """Return the number of digits in the code of *verification*."""
         provider = self.providers.get(verification.provider, self.providers[self.provider])
         return provider.code_length
 
     def channels_to(self, phone: PhoneNumber) -> Sequence[Channel]:
-        """Those of the channels that reach *phone*."""
+        """Return the offered channels by which *phone* can receive a code, in order."""
         return reaching(phone, self.channels)
 
     def first_to(self, phone: PhoneNumber) -> Channel:
-        """The channel for who chooses none: the first that reaches *phone*, if any does."""
+        """Return the default channel: the first one that reaches *phone*, else the first one."""
         return (*self.channels_to(phone), *self.channels)[0]
 
     def can_reach(self, phone: PhoneNumber, channel: Channel) -> bool:
-        """Whether the number's own form lets a code come to *phone* by *channel*. Asks nobody."""
+        """Return whether *phone* can receive a code by *channel*, judged by the number alone."""
         try:
             self._require_reachable(phone, channel)
         except InputError:
@@ -94,16 +94,19 @@ class VerificationService:
     async def start(
         self, client: Client, phone: PhoneNumber, channel: Channel | None = None
     ) -> Verification:
-        """Send a code to *phone*, unless one is on its way there; another number's is closed.
+        """Send a code to *phone*, unless one was just sent to it.
 
-        Without *channel*, by the first that reaches it.
+        An open verification of another number is closed. *channel* defaults to the first one that
+        reaches *phone*.
 
         Raises:
-            ChannelNotOffered: codes do not travel by *channel* here.
-            InvalidPhoneNumber: this number may not, or cannot by *channel*, get a code.
-            AttemptsExhausted, ResendTooSoon, SendsExhausted, RateLimited: not yet.
-            NumberUnfit: what is known of the number speaks against it.
-            ProviderError, NumberBusy, StoreUnavailable.
+            ChannelNotOffered: *channel* is not offered.
+            InvalidPhoneNumber: the country of *phone* is not served, or *channel* cannot reach it.
+            AttemptsExhausted, ResendTooSoon, SendsExhausted, RateLimited: the client must wait.
+            NumberUnfit: a risk signal of the number blocks it.
+            ProviderError: the provider failed or refused.
+            NumberBusy: another client is verifying the number.
+            StoreUnavailable: the database does not respond.
         """
         by = channel or self.first_to(phone)
         self._require_reachable(phone, by)
@@ -114,13 +117,14 @@ class VerificationService:
     async def resend(
         self, client: Client, id_: str, channel: Channel | None = None
     ) -> Verification:
-        """Send the person a code once more; a new verification where the old one is over.
+        """Send another code, or start a new verification if the verification *id_* has ended.
 
-        Without *channel*, in the way it went before.
+        *channel* defaults to that of the last message.
 
         Raises:
-            VerificationNotFound, VerificationReplaced, AlreadyVerified: nothing to send for.
-            The errors of `start`.
+            VerificationNotFound, VerificationReplaced, AlreadyVerified: *id_* is not the browser's
+                current verification, or it is approved.
+            OtpError: any error of `start`.
         """
         async with self._turn(client.flow):
             current = await self._lookup.require(client.flow, id_)
@@ -130,32 +134,36 @@ class VerificationService:
                 return await self._sender.resend(client, current, by)
 
     async def check(self, client: Client, id_: str, text: str) -> Verification:
-        """Spend one guess on *text* and return the verification, approved.
+        """Spend one guess on *text* and return the approved verification.
 
         Raises:
-            InvalidCode: it cannot be a code; costs nothing.
-            CodeMismatch, AttemptsExhausted, VerificationExpired, CodeUsedUp, AlreadyVerified,
-            VerificationNotFound, VerificationReplaced, RateLimited, ProviderError,
-            StoreUnavailable.
+            InvalidCode: *text* contains no code; no guess is spent.
+            CodeMismatch: the code is wrong, and guesses are left.
+            AttemptsExhausted, CodeUsedUp: no guess is left.
+            VerificationNotFound, VerificationReplaced, VerificationExpired, AlreadyVerified: *id_*
+                is not open.
+            RateLimited: a limit of guesses is reached.
+            ProviderError: the provider failed or timed out. The guess is spent if it was called.
+            StoreUnavailable: the database does not respond.
         """
         async with self._turn(client.flow):
             return await self._checker.check(client, id_, text)
 
     async def cancel(self, flow: Flow) -> None:
-        """Give up what this browser has open. The provider is told by the sweeper."""
+        """Cancel the open verification of this browser. The sweeper cancels it at the provider."""
         current = await self.current(flow)
         if current and await self.store.close(current.id, Status.CANCELED, current.reference):
             log.info("verification.canceled", id=current.id, provider=current.provider)
 
     @property
     def failing(self) -> frozenset[tuple[str, Action]]:
-        """Which providers are left alone for a while, and for what."""
+        """The providers with an open circuit, by name, and the action that it blocks."""
         found = self._guarded.items()
         return frozenset((name, action) for name, one in found for action in one.failing)
 
     @property
     def is_failing(self) -> bool:
-        """Whether who sends is one of them."""
+        """Whether the provider for new verifications has an open circuit."""
         return any(name == self.provider for name, _ in self.failing)
 
     @cached_property
@@ -193,21 +201,27 @@ class VerificationService:
         return Checker(self.store, self._lookup, self._budget, self._audit, self.now)
 
     def _turn(self, flow: Flow) -> asyncio.Lock:
-        """One thing at a time for each browser: a second tab waits, and finds it done.
+        """Return the lock that serializes the operations of one browser.
 
-        To a second right code, a provider says that there is nothing to check: that must not end
-        the verification before the yes to the first one has. All this for one process; between
-        several, the store's conditions decide.
+        A second tab waits and finds the operation done. A provider responds to the second of two
+        right codes that nothing is left to check. Without the lock, that response could end the
+        verification before the approval of the first code is recorded. The lock holds in one
+        process; between processes, the conditional statements of the store decide.
         """
         return self._turns.setdefault(flow, asyncio.Lock())
 
     def _require_reachable(self, phone: PhoneNumber, channel: Channel) -> None:
-        """Refuse what costs a fortune or cannot receive the code, by the number's own region."""
+        """Check the country of *phone*, whose messages may be expensive, and its channel.
+
+        Raises:
+            InvalidPhoneNumber: the country is not served, or *channel* cannot reach *phone*.
+            ChannelNotOffered: *channel* is not offered.
+        """
         if self.countries and phone.region not in self.countries:
             raise InvalidPhoneNumber(PhoneProblem.NOT_SERVED, region=phone.region)
         require_reaching(phone, channel, self.channels)
 
     def _again_to(self, current: Verification) -> Channel:
-        """As before, unless that is not offered any more."""
+        """Return the last channel if it is still offered, else the default channel."""
         is_good = current.channel in self.channels_to(current.phone)
         return current.channel if is_good else self.first_to(current.phone)

@@ -1,4 +1,4 @@
-"""What an approval is worth: a session of the browser that verified, for a while."""
+"""Sessions: the temporary proof that a browser has verified a number."""
 
 from __future__ import annotations
 
@@ -18,28 +18,28 @@ if TYPE_CHECKING:
     from otp_app.verification.ports import SessionStore
 
 Token = NewType("Token", str)
-"""Whoever has it is the browser that verified. It lives in a cookie, and here as a hash only."""
+"""Secret that identifies a session. The browser has it in a cookie, the database only its hash."""
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class SessionPolicy:
-    """How long a session lasts, by NIST SP 800-63B-4 section 2.2.3 (AAL2)."""
+    """The lifetime of sessions, by NIST SP 800-63B-4 section 2.2.3 (AAL2)."""
 
     idle: timedelta = timedelta(hours=1)
-    """Without a sign of life."""
+    """Time without a request after which a session ends."""
 
     lifetime: timedelta = timedelta(hours=24)
-    """In all."""
+    """Time after its opening at which a session ends in any case."""
 
     exchange: timedelta = timedelta(minutes=10)
-    """How long after the approval a browser may come for its session: it takes a second."""
+    """Time after an approval in which the browser may open the session. A page needs a second."""
 
 
 @dataclass(frozen=True)
 class Session:
-    """A browser's proof, for exactly this number. `verified_at` is aware, in UTC."""
+    """The proof that a browser has verified *phone*, at `verified_at` (aware, in UTC)."""
 
     phone: PhoneNumber
     verified_at: datetime
@@ -54,12 +54,16 @@ class Sessions:
     policy: SessionPolicy = SessionPolicy()
 
     async def open(self, flow: Flow, id_: str) -> Token | None:
-        """Exchange the approval of *id_* in *flow* for a session: once, and soon after it.
+        """Exchange the approval of *id_* in *flow* for a session, once and within `exchange`.
 
-        The caller has made sure that this browser entered the code: by a proof, or by the check
-        that has just approved *id_*.
+        The caller must have established that this browser entered the code, by a proof or by the
+        check that has just approved *id_*.
 
-        The token is new: what the browser had before it verified, somebody else may know.
+        The token is always new, because an attacker may know any value that the browser had before
+        it verified (session fixation).
+
+        Returns:
+            None if there is no recent approval that was not exchanged before.
         """
         token, now = Token(secrets.token_urlsafe(32)), self.now()
         since, ends_at = now - self.policy.exchange, now + self.policy.lifetime
@@ -69,11 +73,11 @@ class Sessions:
         return token
 
     async def find(self, token: Token | None) -> Session | None:
-        """The session of *token*, if it is not over. Being asked for is a sign of life."""
+        """Return the session of *token*, if it has not ended. The call resets the idle time."""
         now = self.now()
         return await self.store.session(token, now - self.policy.idle, now) if token else None
 
     async def end(self, token: Token | None) -> None:
-        """End it everywhere: all sessions of its number, in every browser."""
+        """End all sessions of the number that *token* is for, in every browser."""
         if token and await self.store.end_sessions(token):
             log.info("session.ended")

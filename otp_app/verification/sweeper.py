@@ -1,7 +1,7 @@
-"""Ends at the provider what is over here, and deletes what is old.
+"""The sweeper: it cancels ended verifications at their provider and deletes old ones.
 
-Without it a workflow that was left alone would go on to its next step, and a person who gave up
-would be called minutes later: one action, two messages.
+Without the cancel, a provider's workflow would continue with its next step. A person who gave up
+would get a call minutes after the text message: two messages for one action.
 """
 
 from __future__ import annotations
@@ -25,19 +25,20 @@ if TYPE_CHECKING:
     from otp_app.verification.ports import Limiter, Provider, VerificationStore
 
 KEEP = timedelta(days=30)
-"""How long verifications are kept that are over. No rule looks back further than minutes; an
-operator who asks `why` may want as far back as limits reach, which is 30 days."""
+"""Time for which ended verifications are kept. The app itself needs them for minutes only. The
+command `why` shows operators the same period that the longest limit covers, which is 30 days."""
 
-INTERVAL = 5.0  # seconds between two looks; one indexed query each
+INTERVAL = 5.0  # seconds between two sweeps, of one indexed query each
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class Sweeper:
-    """Closes verifications whose time is over and cancels at the provider what has ended.
+    """Expires open verifications whose time is over, and cancels ended ones at their provider.
 
-    The message that a reference came with has paid for its cancels: there are `CANCELS` at most.
+    Each verification is canceled `CANCELS` times at most. No limit applies to these calls, because
+    each belongs to a message that was counted.
     """
 
     store: VerificationStore
@@ -47,7 +48,7 @@ class Sweeper:
     keep: timedelta = KEEP
 
     async def sweep(self) -> None:
-        """Look once."""
+        """Close and cancel every verification that is due, then delete old rows."""
         seen: set[str] = set()
         while verification := await self._next(seen):
             seen.add(verification.id)
@@ -57,12 +58,15 @@ class Sweeper:
         await self.store.forget(self.now() - self.keep)
 
     async def _next(self, seen: set[str]) -> Verification | None:
-        """Asked anew before each cancel: a reference may be in use again by then."""
+        """Read the next verification to end, if any.
+
+        The store is read before each cancel, because a reference may be in use again by then.
+        """
         ended = await self.store.ended(self.now())
         return next((one for one in ended if one.id not in seen), None)
 
     async def _cancel(self, over: Verification) -> None:
-        """Cancel at the provider; a cancel that fails is tried again after its wait."""
+        """Cancel *over* at its provider. A failed cancel is retried by a later sweep."""
         provider = self._guarded.get(over.provider)
         if provider and over.reference:
             allowance = await self._budget.spend_cancel(over)
@@ -82,5 +86,5 @@ class Sweeper:
 
     @cached_property
     def _budget(self) -> Budget:
-        """No limit of the policy holds for cancels: `CANCELS` does."""
+        """A budget without limits: only `CANCELS` bounds the cancels."""
         return Budget(self.limiter, (), self.now, self.store)

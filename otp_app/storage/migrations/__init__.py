@@ -1,4 +1,4 @@
-"""The steps that lead to `tables`, kept with the code that needs them."""
+"""The database migrations that lead to `tables`, in the package that needs them."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ if TYPE_CHECKING:
 
 
 def config(connection: Connection) -> Config:
-    """What Alembic would read from a file: where the steps are, and whom to apply them to."""
+    """Return Alembic's configuration: the folder of the migrations, and the connection to use."""
     settings = _places()
     settings.attributes["connection"] = connection
     return settings
 
 
 def steps() -> ScriptDirectory:
-    """All steps that there are."""
+    """Return all migrations."""
     return ScriptDirectory.from_config(_places())
 
 
 def upgrade(connection: Connection) -> None:
-    """Apply every step that is missing, in the transaction of *connection*."""
+    """Apply every missing migration, in the transaction of *connection*."""
     logging.getLogger("alembic").setLevel(logging.WARNING)
     command.upgrade(config(connection), "head")
 
