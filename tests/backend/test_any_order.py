@@ -72,10 +72,7 @@ BUTTONS = ["send_again", "call_me", "whatsapp_me", "change_number", "start_again
 VIEWS = ["show_phone", "show_code", "show_verified"]
 PAGES = ["/", "/code", "/verified", "/request-otp?number=%2B447400123456", "/verify-otp?code=1"]
 LIFETIME = Policy().lifetime
-LISTS = (
-    Scope.SESSION_NUMBERS,
-    Scope.ADDRESS_NUMBERS,
-)  # these windows start at each number's first use
+LISTS = (Scope.SESSION_NUMBERS, Scope.ADDRESS_NUMBERS)  # windows start at a number's first use
 SOME = (
     *LISTS,
     Scope.STRANGERS,
@@ -84,11 +81,7 @@ SOME = (
 )  # these limits apply to some numbers only
 SECRET = b"secret of the tests"
 TABS = count()
-REACHED = {
-    Outcome.OK,
-    Outcome.REJECTED,
-    Outcome.UNKNOWN,
-}  # the outcomes of calls that are in the provider's log
+REACHED = {Outcome.OK, Outcome.REJECTED, Outcome.UNKNOWN}  # these calls are in the provider's log
 QUARTER = timedelta(minutes=15)
 
 

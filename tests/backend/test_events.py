@@ -237,9 +237,8 @@ def test_b9_a_preview_sends_nothing_and_is_kept_nowhere(
 ) -> None:
     assert "123456" in "".join(tab.send(f"{STATE}.preview_number", {"form": PHONE}))
 
-    later = "".join(
-        [*tab.send(HYDRATE, {}), *capfd.readouterr()]
-    )  # the server sends the whole state
+    # The server sends the whole state after HYDRATE.
+    later = "".join([*tab.send(HYDRATE, {}), *capfd.readouterr()])
     assert "answered_rx_state_" in later
     assert "123456" not in later
     assert provider.sent == []

@@ -70,9 +70,7 @@ def test_two_posts_of_a_code_at_once_both_lead_to_success(
     assert "set-cookie" not in second.headers
     after = browser.after(first)
     assert "session=" in after.cookie
-    assert (
-        after.get("/verified").status_code == 404
-    )  # access allowed; the page is not built in these tests
+    assert after.get("/verified").status_code == 404  # allowed, but no page is built here
     assert len(provider.checked) == 1
 
 

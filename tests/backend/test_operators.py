@@ -144,9 +144,7 @@ def test_nobody_waits_for_a_database_that_somebody_holds(browser: Browser) -> No
         assert not database._looking.done()
         assert settled(browser)[0] == 503
         other.execute("ROLLBACK")
-    assert any(
-        ready(browser)[0] == 200 for _ in range(20)
-    )  # each request waits for the probe for a while
+    assert any(ready(browser)[0] == 200 for _ in range(20))  # each waits a while for the probe
 
 
 def test_a_database_of_another_version_is_not_ready(browser: Browser) -> None:

@@ -22,9 +22,7 @@ def test_a_browser_that_verifies_by_the_api_has_its_session_on_the_pages(
 
     after = browser.after(answer)
     assert answer.status_code == 200
-    assert (
-        after.get("/verified").status_code == 404
-    )  # access allowed; the page is not built in these tests
+    assert after.get("/verified").status_code == 404  # allowed, but no page is built here
     assert browser.get("/verified").status_code == 303
 
 
