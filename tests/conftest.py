@@ -1,4 +1,4 @@
-"""What every test process needs before it imports the app."""
+"""The environment of every test process, set before the app is imported."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
     from tests.browser.server import Site
 
-_FOLDER = tempfile.TemporaryDirectory(prefix="otp-app-tests-")  # gone when the process ends
+_FOLDER = tempfile.TemporaryDirectory(prefix="otp-app-tests-")  # removed when the process ends
 
-for name in [*os.environ]:  # nor do settings of the shell
+for name in [*os.environ]:  # settings of the shell must not reach the tests
     if name.startswith(
         ("LIMIT_", "LOOK", "BRAND_", "EVENTS_", "OTEL_", "VONAGE_", "TWILIO_")
     ) or name in {
@@ -51,7 +51,7 @@ _HASHES = {name: hashlib.sha256(key.encode()).hexdigest() for name, key in API_K
 FRONT_END = "https://front.example"
 
 os.environ |= {
-    "PYTHON_DOTENV_DISABLED": "1",  # a developer's own .env stays out of it
+    "PYTHON_DOTENV_DISABLED": "1",  # a developer's .env must not reach the tests
     "REFLEX_TELEMETRY_ENABLED": "false",
     "REFLEX_CHECK_LATEST_VERSION": "false",
     "DATABASE_URL": f"sqlite:///{_FOLDER.name}/otp.db",
@@ -61,18 +61,18 @@ os.environ |= {
     "PORT": "3000",
     "ALLOWED_ORIGINS": FRONT_END,
     "API_KEYS": ",".join(f"{name}:{hashed}" for name, hashed in _HASHES.items()),
-    "HYPOTHESIS_STORAGE_DIRECTORY": _FOLDER.name,  # it keeps nothing that a run could depend on
+    "HYPOTHESIS_STORAGE_DIRECTORY": _FOLDER.name,  # no run may depend on examples of an earlier one
 }
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Two options of ours."""
+    """Add the options of this test suite."""
     parser.addoption("--nightly", action="store_true", help="the full matrix, and more examples")
     parser.addoption("--shuffle", type=int, metavar="SEED", help="folders, files, tests at random")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what is for the night, and shuffle what is left if that is asked for."""
+    """Leave out nightly tests unless they are wanted, and shuffle the rest by option."""
     if not config.getoption("nightly") and not any("::" in name for name in config.args):
         left_out = [item for item in items if item.get_closest_marker("nightly")]
         items[:] = [item for item in items if not item.get_closest_marker("nightly")]
@@ -82,7 +82,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def shuffled(items: Iterable[pytest.Item], chance: random.Random) -> list[pytest.Item]:
-    """The same *items*: a folder's files stay together, and a file's tests, but in any order."""
+    """Return *items* in random order. Tests of a file, and files of a folder, stay together."""
     files = [list(tests) for _, tests in groupby(items, key=lambda item: item.path)]
     folders = [list(group) for _, group in groupby(files, key=lambda tests: tests[0].path.parent)]
     chance.shuffle(folders)
@@ -95,7 +95,7 @@ def shuffled(items: Iterable[pytest.Item], chance: random.Random) -> list[pytest
 
 @pytest.fixture(scope="session")
 def sites() -> Iterator[dict[str, Site]]:
-    """By provider, where pages are built: those of Twilio and Vonage are the same."""
+    """Return the sites with built pages, by provider. Twilio and Vonage share one."""
     from tests.browser.server import Site  # it imports the app
 
     with tempfile.TemporaryDirectory(prefix="otp_app-") as folder:
@@ -114,6 +114,6 @@ def production_log(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
 
 @pytest.fixture
 def debug_log(capsys: pytest.CaptureFixture[str]) -> Iterator[Lines]:
-    """The log of production, with every logger there is at DEBUG."""
+    """Return the lines of production's log, with every logger at DEBUG."""
     with in_production(debug=True):
         yield Lines(capsys)

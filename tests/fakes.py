@@ -1,4 +1,4 @@
-"""Fakes that work: the outside of the domain, small enough to see through."""
+"""Working fakes of the domain's ports: providers, a number lookup and a webhook receiver."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ LIFETIME = timedelta(minutes=10)
 
 @dataclass
 class FakeProvider:
-    """Sends nothing, remembers what it was asked, and fails when told to."""
+    """A provider that sends nothing, records its calls and raises the errors in `failures`."""
 
     name: str = "fake"
     code_length: int = 6
@@ -37,25 +37,25 @@ class FakeProvider:
     shares_codes: bool = False
     sent: list[tuple[PhoneNumber, Channel]] = field(default_factory=list)
     languages: list[str] = field(default_factory=list)
-    """Of what was sent, by turns."""
+    """The languages of the messages in `sent`, in the same order."""
     checked: list[Reference] = field(default_factory=list)
     canceled: list[Reference] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
-    """What the next calls raise, in turn."""
+    """The errors that the next calls raise, first to last."""
     answers: list[CheckOutcome] = field(default_factory=list)
-    """What the next checks say, whatever the code."""
+    """The results of the next checks, for any code."""
     calls: list[Call] = field(default_factory=list)
-    """Every call that reached it, whatever it answered."""
+    """Every call that reached the provider, failed ones included."""
     _numbers: count[int] = field(default_factory=lambda: count(1))
 
     async def open(self) -> None:
-        """Nothing to make ready."""
+        """Do nothing: a fake has no connections to open."""
 
     async def aclose(self) -> None:
-        """Nothing to give back."""
+        """Do nothing: a fake has no connections to close."""
 
     async def start(self, to: PhoneNumber, channel: Channel, language: str = "") -> Reference:
-        """Pretend to send a code."""
+        """Record a message, and return a new reference."""
         self._receive(Call.SEND)
         self.sent.append((to, channel))
         self.languages.append(language)
@@ -64,14 +64,14 @@ class FakeProvider:
     async def resend(
         self, reference: Reference, to: PhoneNumber, channel: Channel, language: str = ""
     ) -> Reference:
-        """Pretend to send it again, under the same reference."""
+        """Record another message with the same reference."""
         self._receive(Call.SEND)
         self.sent.append((to, channel))
         self.languages.append(language)
         return reference
 
     async def check(self, reference: Reference, to: PhoneNumber, code: str) -> CheckOutcome:
-        """`RIGHT` is right, for any number."""
+        """Accept the code `RIGHT` for any number."""
         del to
         self.checked.append(reference)
         self._receive(Call.CHECK)
@@ -80,12 +80,12 @@ class FakeProvider:
         return CheckOutcome.APPROVED if code == RIGHT else CheckOutcome.MISMATCH
 
     async def cancel(self, reference: Reference) -> None:
-        """Remember that it was canceled."""
+        """Record that *reference* was canceled."""
         self._receive(Call.CANCEL)
         self.canceled.append(reference)
 
     def _receive(self, call: Call) -> None:
-        """Take a call, and raise the next failure."""
+        """Record *call*, and raise the next failure if there is one."""
         failure = self.failures.pop(0) if self.failures else None
         if not isinstance(failure, ProviderNotReached):
             self._note_call(call)
@@ -100,7 +100,7 @@ class FakeProvider:
 class SharingProvider(FakeProvider):
     """A provider like Twilio: all flows of a number get one reference, one code and five guesses.
 
-    A sixth guess ends the verification, and the number gets no other one.
+    A sixth guess ends the verification, and the number gets no new verification.
     """
 
     shares_codes: bool = True
@@ -109,7 +109,7 @@ class SharingProvider(FakeProvider):
     held_back: set[str] = field(default_factory=set)
 
     async def start(self, to: PhoneNumber, channel: Channel, language: str = "") -> Reference:
-        """Send the code of the pending verification again, else a new one."""
+        """Send the code of the pending verification again, or a new code if there is none."""
         if to.e164 in self.held_back:
             raise NumberBusy
         reference = await super().start(to, channel, language)
@@ -118,12 +118,12 @@ class SharingProvider(FakeProvider):
     async def resend(
         self, reference: Reference, to: PhoneNumber, channel: Channel, language: str = ""
     ) -> Reference:
-        """Do the same as a start."""
+        """Start, because Twilio has no separate call to resend."""
         del reference
         return await self.start(to, channel, language)
 
     async def check(self, reference: Reference, to: PhoneNumber, code: str) -> CheckOutcome:
-        """Count the guess first."""
+        """Count the guess, then check it."""
         if self.pending.get(to.e164) != reference:
             return CheckOutcome.EXPIRED
         self.guesses[reference] += 1
@@ -136,29 +136,29 @@ class SharingProvider(FakeProvider):
         return outcome
 
     async def cancel(self, reference: Reference) -> None:
-        """Forget it, and what is no longer there as well."""
+        """Remove *reference*. An unknown reference is no error."""
         await super().cancel(reference)
         self.pending = {to: one for to, one in self.pending.items() if one != reference}
 
 
 @dataclass
 class FakeLook:
-    """Knows of every number what it is told to know."""
+    """A number lookup that returns `insight` for every number."""
 
     name: str = "fake"
     insight: Insight = field(default_factory=Insight)
     looked_at: list[PhoneNumber] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
-    """What the next looks raise, in turn."""
+    """The errors that the next lookups raise, first to last."""
 
     async def open(self) -> None:
-        """Nothing to make ready."""
+        """Do nothing: a fake has no connections to open."""
 
     async def aclose(self) -> None:
-        """Nothing to give back."""
+        """Do nothing: a fake has no connections to close."""
 
     async def look(self, phone: PhoneNumber) -> Insight:
-        """Remember who was looked at."""
+        """Record *phone*, and return `insight` or raise the next failure."""
         self.looked_at.append(phone)
         if self.failures:
             raise self.failures.pop(0)
@@ -166,7 +166,7 @@ class FakeLook:
 
 
 class Asked(NamedTuple):
-    """One thing that was asked of the oracle, and was done."""
+    """One request that the oracle carried out."""
 
     action: Action
     at: datetime
@@ -177,35 +177,35 @@ class Asked(NamedTuple):
 
 
 class Called(NamedTuple):
-    """One call that reached the oracle, whatever it answered."""
+    """One call that reached the oracle, failed ones included."""
 
     call: Call
     at: datetime
     by: Client | None
-    """The person who acted; None for the sweeper."""
+    """The client of the person who acted; None for the sweeper."""
 
 
 @dataclass
 class Oracle(FakeProvider):
-    """A provider with codes that forgives everything and remembers all; our limits have to do.
+    """A provider without limits and with a complete log, so that only our own limits protect.
 
-    Its codes live for ever and work any number of times. Its looks at numbers find nothing.
+    Codes never expire and work any number of times. Number lookups find nothing.
     """
 
     clock: Clock = field(default_factory=Clock)
     by: Client | None = None
-    """The person who acts now; None while the sweeper does."""
+    """The client of the person who acts now; None while the sweeper acts."""
     log: list[Asked] = field(default_factory=list)
     called: list[Called] = field(default_factory=list)
     codes: dict[Reference, str] = field(default_factory=dict)
     running: dict[str, Reference] = field(default_factory=dict)
     loses_answers: bool = False
-    """Whether the next answer is lost, after all was done."""
+    """Whether the next response is lost after the request was carried out."""
     is_busy: bool = False
-    """Whether a number that has a running verification gets no other."""
+    """Whether a number with a pending verification is refused a second one."""
 
     async def start(self, to: PhoneNumber, channel: Channel, language: str = "") -> Reference:
-        """Send a code, in a new verification."""
+        """Send a code in a new verification."""
         running = self.running.get(to.e164)
         if self.is_busy and running:
             self.failures.insert(0, NumberBusy(running))
@@ -216,11 +216,11 @@ class Oracle(FakeProvider):
     async def resend(
         self, reference: Reference, to: PhoneNumber, channel: Channel, language: str = ""
     ) -> Reference:
-        """Send a new code, in the same one."""
+        """Send a new code in the verification of *reference*."""
         return self._send(await super().resend(reference, to, channel, language), to)
 
     async def check(self, reference: Reference, to: PhoneNumber, code: str) -> CheckOutcome:
-        """The right code is the reference's last."""
+        """Accept the newest code of *reference*."""
         self._receive(Call.CHECK)
         is_yes = self.codes.get(reference) == code
         self._note(Action.CHECK, reference, to, is_yes=is_yes)
@@ -228,12 +228,12 @@ class Oracle(FakeProvider):
         return CheckOutcome.APPROVED if is_yes else CheckOutcome.MISMATCH
 
     async def cancel(self, reference: Reference) -> None:
-        """Forget that it runs."""
+        """Remove *reference* from the pending verifications."""
         await super().cancel(reference)
         self.running = {to: one for to, one in self.running.items() if one != reference}
 
     async def look(self, phone: PhoneNumber) -> Insight:
-        """Know nothing of *phone*."""
+        """Return no risk signals."""
         del phone
         self._note_call(Call.LOOK)
         return Insight()
@@ -263,20 +263,20 @@ class Oracle(FakeProvider):
 
 @dataclass
 class SharingOracle(Oracle):
-    """An oracle that can be like Twilio, as `SharingProvider`, and then allows five guesses."""
+    """An oracle that can share codes like `SharingProvider`, and then allows five guesses."""
 
     over: set[Reference] = field(default_factory=set)
     """References that were approved or canceled."""
 
     async def start(self, to: PhoneNumber, channel: Channel, language: str = "") -> Reference:
-        """Send the code of a pending verification once more, if codes are shared."""
+        """Send the code of a pending verification again if codes are shared."""
         pending = self.running.get(to.e164)
         if not self.shares_codes or pending is None or not self._lives(pending):
             return await super().start(to, channel, language)
         return await self.resend(pending, to, channel, language)
 
     async def check(self, reference: Reference, to: PhoneNumber, code: str) -> CheckOutcome:
-        """Report a reference that is gone or used up, as Twilio does."""
+        """Return Twilio's results for a reference that has ended or has no guess left."""
         before, is_gone = len(self.log), self.shares_codes and not self._lives(reference)
         is_used_up = self.shares_codes and self.guesses(reference) >= self.max_attempts
         if is_gone or is_used_up:
@@ -291,12 +291,12 @@ class SharingOracle(Oracle):
         return CheckOutcome.EXHAUSTED if is_used_up else outcome
 
     async def cancel(self, reference: Reference) -> None:
-        """Take no more guesses either."""
+        """End *reference*: no more guesses are accepted."""
         await super().cancel(reference)
         self.over.add(reference)
 
     def guesses(self, reference: Reference) -> int:
-        """The number of guesses at *reference*."""
+        """Return the number of guesses at *reference*."""
         asked = [one.action for one in self.log if one.reference == reference]
         return asked.count(Action.CHECK)
 
@@ -315,13 +315,13 @@ class SharingOracle(Oracle):
 
 @dataclass
 class FakeReceiver:
-    """Takes events, unless it is told to say something else."""
+    """A receiver that accepts every event, unless `receipts` has another result."""
 
     told: list[Event] = field(default_factory=list)
     receipts: list[Receipt] = field(default_factory=list)
-    """What it says next, in turn."""
+    """The results of the next deliveries, first to last."""
 
     async def receive(self, event: Event) -> Receipt:
-        """Remember *event*."""
+        """Record *event*, and return the next receipt."""
         self.told.append(event)
         return self.receipts.pop(0) if self.receipts else Receipt(Verdict.TAKEN)

@@ -1,4 +1,4 @@
-"""Ports for servers that cannot choose one themselves, because others have to know it before."""
+"""Free ports for servers whose port has to be known before they start."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import random
 import socket
 from contextlib import suppress
 
-# Below those that systems give to who asks for any: nobody gets one between two starts of a server.
+# This range is below the ephemeral ports, so the system gives none of them to another program
+# between two starts of a server.
 _PORTS = range(20_000, 30_000)
 _TRIES = 100
 
@@ -14,9 +15,9 @@ _reserved: list[socket.socket] = []
 
 
 def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on, and that is this process's until it ends.
+    """Return a free TCP port of 127.0.0.1, reserved for this process until the process ends.
 
-    The UDP port of the same number is what keeps it from the tests of other processes.
+    The process binds the UDP port of the same number, which other test processes try first.
     """
     for port in random.SystemRandom().sample(_PORTS, _TRIES):
         with suppress(OSError):
@@ -27,15 +28,23 @@ def free_port() -> int:
 
 
 def _try_to_listen(port: int) -> None:
-    """Raises OSError: somebody does already."""
+    """Listen on *port* for a moment.
+
+    Raises:
+        OSError: another program listens on the port.
+    """
     with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # servers set it too
         listener.bind(("127.0.0.1", port))
         listener.listen()
 
 
 def _lock(port: int) -> socket.socket:
-    """Raises OSError: another process has it."""
+    """Bind the UDP port *port*, and return the socket.
+
+    Raises:
+        OSError: another process has reserved the port.
+    """
     lock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     try:
         lock.bind(("127.0.0.1", port))

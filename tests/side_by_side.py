@@ -1,7 +1,7 @@
-"""Runs all tests, as pytest processes side by side: `make test`, or with --nightly `make nightly`.
+"""Runs all tests in parallel pytest processes: `make test`, or `make nightly` with --nightly.
 
-Arguments are handed to each process. Progress is printed as it comes, the rest of what a process
-prints in one piece when the process ends. The last line adds all of them up.
+Arguments are passed to each process. Progress is printed at once, all other output of a process in
+one piece when the process ends. The last line has the totals.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from typing import NamedTuple
 
 ROOT = Path(__file__).parents[1]
 CACHE = ROOT / ".pytest_cache"
-LAST_FAILED = "v/cache/lastfailed"  # below a cache directory; `pytest --lf` reads it
+LAST_FAILED = "v/cache/lastfailed"  # in the cache directory; `pytest --lf` reads the file
 
 PROCESSES = {
     "services": ["tests/attacks", "tests/browser", "-m", "not console"],
     "console": ["tests/browser", "-m", "console"],
     "python": ["tests/unit", "tests/contract", "tests/backend"],
 }
-"""What each process runs. Each of the first two builds the pages and uses a browser."""
+"""The tests of each process. The first two processes build the pages and use a browser."""
 
 TESTS_FAILED = 1  # pytest's exit code
 
@@ -39,11 +39,11 @@ _printing = threading.Lock()
 
 
 class Ended(NamedTuple):
-    """One process that has ended.
+    """The result of one process.
 
     Attributes:
-        code: its exit code.
-        counts: the numbers of its closing line, by pytest's words for them.
+        code: the exit code.
+        counts: the numbers of pytest's closing line, by pytest's words, such as "passed".
     """
 
     code: int
@@ -51,7 +51,7 @@ class Ended(NamedTuple):
 
 
 class Run(threading.Thread):
-    """One pytest process, and what becomes of its output. `ended` is set when it has ended."""
+    """One pytest process and the printing of its output. `ended` is set when the process ends."""
 
     def __init__(self, name: str, arguments: list[str]) -> None:
         super().__init__(name=name)
@@ -66,7 +66,7 @@ class Run(threading.Thread):
         )
 
     def run(self) -> None:
-        """Print progress as it comes, and at the end everything else."""
+        """Print progress at once, and all other output at the end."""
         rest: list[str] = []
         assert self._process.stdout is not None
         for line in self._process.stdout:
@@ -81,7 +81,7 @@ class Run(threading.Thread):
 
 
 def counts(closing: str) -> Counter[str]:
-    """The numbers in pytest's *closing* line: "1 failed, 2 passed in 0.12s"."""
+    """Return the numbers in pytest's *closing* line, such as "1 failed, 2 passed in 0.12s"."""
     found = Counter[str]()
     for number, word in _COUNTS.findall(closing):
         found[word if word.endswith("ed") else word.removesuffix("s")] += int(number)
@@ -89,7 +89,7 @@ def counts(closing: str) -> Counter[str]:
 
 
 def total(ended: list[Ended], seconds: float) -> str:
-    """One line for all processes, in pytest's own form."""
+    """Return one closing line for all processes, in pytest's format."""
     found = sum((one.counts for one in ended), Counter[str]())
     parts = [f"{found[word]} {word}" for word in _ORDER if found[word]]
     if broken := sum(one.code not in (0, TESTS_FAILED) for one in ended):
@@ -98,7 +98,7 @@ def total(ended: list[Ended], seconds: float) -> str:
 
 
 def keep_failures(runs: list[Run]) -> None:
-    """Write the failures of all *runs* to where `pytest --lf` looks for them."""
+    """Write the failures of all *runs* to the file that `pytest --lf` reads."""
     failed: dict[str, bool] = {}
     for run in runs:
         with suppress(FileNotFoundError):
@@ -109,7 +109,7 @@ def keep_failures(runs: list[Run]) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Run everything; 0 if each process ended with 0."""
+    """Run all tests. Return 0 if each process ended with 0."""
     began = time.monotonic()
     shutil.rmtree(CACHE / "side_by_side", ignore_errors=True)
     runs = [Run(name, [*own, *arguments]) for name, own in PROCESSES.items()]
@@ -123,7 +123,7 @@ def main(arguments: list[str]) -> int:
 
 
 def _wait_for(runs: list[Run]) -> None:
-    """Until all have ended. Ctrl-C reaches the processes by itself, and they end in their time."""
+    """Wait until all processes have ended. Ctrl-C reaches them directly, and they end normally."""
     for run in runs:
         while run.is_alive():
             with suppress(KeyboardInterrupt):

@@ -26,9 +26,8 @@ if TYPE_CHECKING:
 
 TITLE = rx.vars.LiteralStringVar.create("Simulated phone")
 
-_STYLE = Path(__file__).with_suffix(
-    ".css"
-)  # inline, because files in `assets/` are part of every build
+# The style is inline, because files in `assets/` are part of every build.
+_STYLE = Path(__file__).with_suffix(".css")
 _DELAY_ID = "delay"
 _GO_WRONG: Handler = SimulatedPhoneState.go_wrong
 _SWITCHES = {

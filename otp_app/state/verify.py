@@ -293,10 +293,8 @@ class VerifyState(rx.State):
             await self._restore()
         text = self._words(error, OTHER_CHANNELS if field == RESEND_ID else CHANNELS)
         if field == RESEND_ID and isinstance(error, (ResendTooSoon, AttemptsExhausted)):
-            self.notice, self.early = (
-                text,
-                self.step == Step.CODE,
-            )  # a notice: the person made no mistake
+            # The person made no mistake, so the text is a notice.
+            self.notice, self.early = text, self.step == Step.CODE
             return None
         if _TOLD_BY.get(type(error)) == self.step:
             return rx.redirect(self._page())

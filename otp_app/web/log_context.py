@@ -15,11 +15,7 @@ from otp_app.observability import begin
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_READS = {
-    "GET",
-    "HEAD",
-    "OPTIONS",
-}  # pages and files are left to the access log of the proxy or server
+_READS = {"GET", "HEAD", "OPTIONS"}  # the access log of the proxy or server has these requests
 
 log = structlog.get_logger(__name__)
 

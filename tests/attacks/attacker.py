@@ -1,4 +1,4 @@
-"""Somebody who speaks HTTP and Reflex's socket by hand."""
+"""A client that writes HTTP requests and the frames of Reflex's socket by hand."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ _tokens = count(1)
 
 
 class Answer(NamedTuple):
-    """What came back."""
+    """One HTTP response."""
 
     status: int
     headers: HTTPMessage
@@ -46,17 +46,17 @@ class Answer(NamedTuple):
 
     @property
     def is_yes(self) -> bool:
-        """Whether it says that a number is confirmed."""
+        """Whether the response confirms a number."""
         return "is confirmed" in self.text
 
 
 class Refused(Exception):
-    """The socket was not opened; the status is its only argument."""
+    """The server refused the socket. The status of the response is the only argument."""
 
 
 @dataclass
 class Attacker:
-    """A cookie jar, and an address as the proxy in front of the app would name it."""
+    """A client with a cookie jar, and an address that it sends as the proxy would."""
 
     port: int
     address: str
@@ -64,7 +64,7 @@ class Attacker:
     cookie: str = ""
 
     def visit(self) -> Attacker:
-        """Get the flow cookie, as every browser does with its first page."""
+        """Load the first page, which sets the flow cookie."""
         self.cookie = self.get("/").headers["Set-Cookie"].partition(";")[0]
         return self
 
@@ -92,7 +92,7 @@ class Attacker:
         body: str | bytes = b"",
         headers: Mapping[str, str] | None = None,
     ) -> bytes:
-        """A request as it goes over the wire."""
+        """Return the bytes of a request."""
         content = body if isinstance(body, bytes) else body.encode()
         lines = {
             "Host": f"localhost:{self.port}",
@@ -105,13 +105,13 @@ class Attacker:
         return f"{method} {path} HTTP/1.1\r\n{head}Connection: close\r\n\r\n".encode() + content
 
     def exchange(self, *requests: bytes) -> Answer:
-        """Send, and read the first answer."""
+        """Send *requests* over one connection, and return the first response."""
         with self.connected() as connection:
             connection.sendall(b"".join(requests))
             return self._answer(connection)
 
     def at_once(self, requests: Sequence[bytes]) -> list[Answer]:
-        """All at the same moment: each waits for its last byte."""
+        """Send all *requests* at the same moment: the last byte of each is held back until then."""
         connections = [self._connect() for _ in requests]
         for connection, request in zip(connections, requests, strict=True):
             connection.sendall(request[:-1])
@@ -124,7 +124,7 @@ class Attacker:
 
     @contextmanager
     def tab(self, page: str = "/", token: str = "", **headers: str) -> Iterator[Socket]:
-        """A tab that has loaded *page*."""
+        """Yield the socket of a tab that has loaded *page*."""
         with self.wire(token, **headers) as wire:
             tab = Socket(wire)
             tab.open(page)
@@ -132,10 +132,10 @@ class Attacker:
 
     @contextmanager
     def wire(self, token: str = "", **headers: str) -> Iterator[Wire]:
-        """A socket that says nothing by itself.
+        """Yield a socket that sends nothing by itself.
 
         Raises:
-            Refused: with the status.
+            Refused: the server refused the handshake.
         """
         lines = {
             "X-Forwarded-For": self.address,
@@ -166,10 +166,10 @@ class Attacker:
 
 @dataclass
 class Wire:
-    """One websocket. Frames of one `send` leave in one write.
+    """One websocket. The frames of one `send` leave in one write.
 
-    The server drops what comes faster than 10 frames a second after a burst of 20, and pings keep
-    a socket that waits for an answer open: so none lives longer than `PATIENCE`.
+    The server drops frames above 10 a second after a burst of 20, and pings keep a socket open that
+    waits for a dropped reply. The socket therefore closes after `PATIENCE`.
     """
 
     connection: socket.socket
@@ -196,7 +196,7 @@ class Wire:
                 raise AssertionError(other)
 
     def send(self, *frames: str | bytes) -> None:
-        """All of *frames* in one write."""
+        """Send all *frames* in one write."""
         self.connection.sendall(b"".join(map(self._written, frames)))
 
     def send_text(self, data: str) -> None:
@@ -206,10 +206,10 @@ class Wire:
         self.send(data)
 
     def receive_text(self) -> str:
-        """The next frame.
+        """Return the next frame.
 
         Raises:
-            WebSocketDisconnect: the server has closed.
+            WebSocketDisconnect: the server has closed the socket.
         """
         match self._next():
             case TextMessage(data=text):

@@ -22,11 +22,11 @@ COUNTRIES = "US,GB"
 
 
 def settings(services: str, public: str) -> dict[str, str]:
-    """Those of production, where they matter; *services* is where the emulator is.
+    """Return the settings of production, with the emulator at the URL *services*.
 
-    The rates of HTTP stay loose, so that an attack reaches the limit that it is about;
-    `backend/test_request_rates.py` covers those rates. No refusal is remembered, because
-    `World.later` changes the rows of the limits behind the server's back.
+    The HTTP rates are high, so that an attack reaches the limit that its test is about;
+    `backend/test_request_rates.py` covers the rates. Refusals are not cached, because
+    `World.later` changes the rows of the limits in the database directly.
     """
     limits = {
         limit.name: f"{limit.amount}/{int(limit.window.total_seconds())} seconds"
@@ -71,7 +71,10 @@ def all_addresses() -> Iterator[str]:
 def world(
     server: Server, emulator: Emulator, numbers: Iterator[Number], all_addresses: Iterator[str]
 ) -> Iterator[World]:
-    """A month after the last test, so that no limit remembers it. Swept at its end."""
+    """Yield the world a month after the last test, when no limit counts that test any more.
+
+    At the end the log and the responses are swept for leaks.
+    """
     world = World(server, emulator, numbers, all_addresses)
     yield world
     emulator.heal()

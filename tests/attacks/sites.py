@@ -25,7 +25,7 @@ LOOPBACK = "127.0.0.1"
 
 @contextmanager
 def https_in_front_of(port: int, host: str, folder: Path) -> Iterator[int]:
-    """A port that speaks TLS as *host* and passes everything on to *port*."""
+    """Yield a port that terminates TLS for *host* and forwards to *port*."""
     tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     tls.load_cert_chain(_certificate(host, folder))
     with start_blocking_portal() as portal:
@@ -40,7 +40,7 @@ def https_in_front_of(port: int, host: str, folder: Path) -> Iterator[int]:
 
 @contextmanager
 def site_that_sets(cookie: str) -> Iterator[int]:
-    """The port of a site whose every answer sets *cookie*, which is in Latin-1."""
+    """Yield the port of a site whose every response sets *cookie*, which is in Latin-1."""
 
     class Planting(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -50,7 +50,7 @@ def site_that_sets(cookie: str) -> Iterator[int]:
             self.end_headers()
 
         def log_message(self, *_: object) -> None:
-            """Nothing: what is printed is the tests'."""
+            """Log nothing, so that only the tests print."""
 
     with ThreadingHTTPServer((LOOPBACK, 0), Planting) as server:
         thread = Thread(target=server.serve_forever)
@@ -68,7 +68,7 @@ async def _relay(port: int, reader: asyncio.StreamReader, writer: asyncio.Stream
 
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    with suppress(OSError):  # one of the two has left
+    with suppress(OSError):  # one side has closed its connection
         while data := await reader.read(65536):
             writer.write(data)
             await writer.drain()
@@ -76,7 +76,7 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -
 
 
 def _certificate(host: str, folder: Path) -> Path:
-    """A file with a key and a certificate for *host* that it has signed itself."""
+    """Return a file with a key and a self-signed certificate for *host*."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, host)])
     now = datetime.now(UTC)

@@ -1,4 +1,4 @@
-"""A: guessing the code. What counts is how many guesses the provider was asked about."""
+"""A: guessing the code. Guesses are counted at the provider."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_one_browser_gets_five_guesses_by_whatever_way(world: World) -> None:
 
 
 def test_guesses_at_a_number_end_whoever_makes_them_from_wherever(world: World) -> None:
-    """A2, A3: forty a day; each attacker has a cookie and an address of their own."""
+    """A2, A3: a number gets forty a day, and each attacker has a new cookie and address."""
     number = world.number()
     for place in range(12):
         me = world.attacker()
@@ -71,13 +71,13 @@ def test_one_address_gets_ten_guesses_in_five_minutes_over_all_numbers(world: Wo
 
 @pytest.mark.parametrize("_trial", range(3))
 def test_fifty_guesses_at_the_same_moment_are_five(world: World, _trial: int) -> None:
-    """A6: each of fifty requests waits for its last byte."""
+    """A6: the last byte of each of fifty requests is held back until all are there."""
     me, number = world.attacker(), world.number()
     me.ask(number.e164)
 
     answers = me.at_once([me.guessing(world.wrong(number))] * 50)
 
-    # 503: a busy machine's database has kept somebody waiting for a second, and nothing was asked.
+    # 503: on a busy machine, a request waited a second for the database and made no guess.
     assert {answer.status for answer in answers} <= {409, 429, 503}
     assert 1 <= world.guesses <= 5
 
@@ -118,7 +118,7 @@ def test_a_new_message_gives_no_guess_back(world: World) -> None:
 
 
 def test_a_success_gives_an_address_no_guess_back(world: World) -> None:
-    """A9: nine failures, a success with a number of one's own, and it is over."""
+    """A9: after nine failures and a success with the attacker's own number, no guess is left."""
     address = "203.0.113.9"
     for failures in (5, 4):
         me, number = world.attacker(address), world.number()
@@ -137,7 +137,7 @@ def test_a_success_gives_an_address_no_guess_back(world: World) -> None:
 
 
 def test_a_restart_gives_nothing_back(world: World) -> None:
-    """A10: neither guesses nor messages, nor does the other provider."""
+    """A10: guesses and messages stay used after a restart and a change of provider."""
     pumped, guessed = world.number(), world.number()
     for _ in range(5):
         assert world.attacker().ask(pumped.e164).status == 303
@@ -159,7 +159,7 @@ def test_a_restart_gives_nothing_back(world: World) -> None:
 
 
 def test_another_way_of_writing_or_of_sending_gives_nothing_back(world: World) -> None:
-    """A10: within the 30 seconds that a number has for itself."""
+    """A10: another format or channel is tried within the 30 seconds between two messages."""
     number = world.number()
     full_width = "".join(chr(ord(digit) + 0xFEE0) for digit in number.national)
     spellings = [
@@ -182,7 +182,7 @@ def test_another_way_of_writing_or_of_sending_gives_nothing_back(world: World) -
 
 
 def test_a_near_miss_is_told_as_a_miss(world: World) -> None:
-    """A13: five right digits of six are worth nothing."""
+    """A13: five right digits of six count as a wrong code."""
     answers = []
     for differing in (0, 5):
         me, number = world.attacker(), world.number()
@@ -197,7 +197,7 @@ def test_a_near_miss_is_told_as_a_miss(world: World) -> None:
 
 
 def test_what_is_not_there_is_told_alike_whatever_is_guessed(world: World) -> None:
-    """A13: a browser without a verification learns nothing of those of others."""
+    """A13: a browser without a verification learns nothing about verifications of others."""
     victim, number = world.attacker(), world.number()
     victim.ask(number.e164)
     me = world.attacker()
@@ -210,7 +210,7 @@ def test_what_is_not_there_is_told_alike_whatever_is_guessed(world: World) -> No
 
 @contextmanager
 def other_provider(world: World) -> Iterator[None]:
-    """The app is restarted to send by Vonage, and in the end to send by Twilio again."""
+    """Restart the app with Vonage as the provider, and with Twilio again after the test."""
     world.server.restart(OTP_PROVIDER="vonage")
     try:
         yield

@@ -1,4 +1,4 @@
-"""B: making us send messages. What counts is how many the provider sent."""
+"""B: making us send messages. Messages are counted at the provider."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ if TYPE_CHECKING:
     from tests.attacks.world import World
 
 FOREIGN = [
-    "+1 876 555 0123",  # Jamaica, with the calling code of the United States
+    "+1 876 555 0123",  # Jamaica, which shares the calling code of the United States
     "+1 264 235 1234",  # Anguilla
     "+1 787 234 5678",  # Puerto Rico: a region of its own
-    "+44 7911 123456",  # Guernsey, with that of the United Kingdom
+    "+44 7911 123456",  # Guernsey, which shares the calling code of the United Kingdom
     "+44 7700 300000",  # the Isle of Man or Jersey
     "+7 912 345 67 89",
     "+３３ ６ １２ ３４ ５６ ７８",
@@ -33,7 +33,7 @@ COSTLY = [
     "+881 6 12345678",
     "+882 13 1234567",
     "+883 510 012345678",
-    "+979 123456789",  # premium, of no country
+    "+979 123456789",  # international premium rate, without a country
     "+808 12345678",
     "911",
     "12345",
@@ -43,7 +43,7 @@ COSTLY = [
 
 
 def test_fifty_clicks_send_one_message(world: World) -> None:
-    """B1: on every button there is."""
+    """B1: the test clicks every button that sends."""
     me, number = world.attacker(), world.number()
     me.ask(number.e164)
 
@@ -75,7 +75,7 @@ def test_a_form_and_a_page_at_the_same_moment_send_one_message(world: World) -> 
 
 
 def test_twenty_browsers_at_the_same_moment_send_one_message(world: World) -> None:
-    """B2: of twenty addresses, to one number."""
+    """B2: the browsers have twenty addresses and one number."""
     number = world.number()
     me = world.attacker()
     requests = [world.attacker().asking(number.e164) for _ in range(20)]
@@ -87,7 +87,7 @@ def test_twenty_browsers_at_the_same_moment_send_one_message(world: World) -> No
 
 
 def test_an_address_gets_five_messages_in_fifteen_minutes(world: World) -> None:
-    """B3: with new browsers and new numbers."""
+    """B3: each message has a new browser and a new number."""
     answers = [world.attacker("203.0.113.3").ask(world.number().e164) for _ in range(6)]
 
     assert [answer.status for answer in answers] == [303] * 5 + [429]
@@ -96,7 +96,7 @@ def test_an_address_gets_five_messages_in_fifteen_minutes(world: World) -> None:
 
 
 def test_a_browser_gets_five_messages_in_fifteen_minutes_wherever_it_is(world: World) -> None:
-    """B3: to three numbers, from a new address each time."""
+    """B3: the messages go to three numbers, each from a new address."""
     me = world.attacker()
     for number in (world.number(), world.number(), world.number()):
         for _ in range(2):
@@ -108,7 +108,7 @@ def test_a_browser_gets_five_messages_in_fifteen_minutes_wherever_it_is(world: W
 
 
 def test_a_number_gets_five_messages_an_hour_and_ten_a_day(world: World) -> None:
-    """B4: from browsers and addresses of all kinds, written and called."""
+    """B4: the limit holds over browsers, addresses and channels."""
     number = world.number()
     sent = []
     for _hour in range(4):
@@ -121,7 +121,7 @@ def test_a_number_gets_five_messages_an_hour_and_ten_a_day(world: World) -> None
 
 
 def test_lists_of_numbers_are_not_worked_through(world: World) -> None:
-    """B6: three by a browser, five by an address, in a day."""
+    """B6: a browser reaches three new numbers a day, an address five."""
     me = world.attacker()
     for _ in range(10):
         me.ask(world.number().e164)
@@ -144,7 +144,7 @@ def test_lists_of_numbers_are_not_worked_through(world: World) -> None:
     ],
 )
 def test_what_a_client_says_of_its_address_counts_for_nothing(world: World, forged: str) -> None:
-    """B9: the proxy's own word is the last."""
+    """B9: only the last entry of X-Forwarded-For, which the proxy adds, counts."""
     statuses = []
     for place in range(6):
         me = world.attacker()
@@ -182,7 +182,7 @@ def test_many_64s_of_one_48_get_forty_messages_in_fifteen_minutes(world: World) 
 
 
 def test_what_is_no_address_is_the_proxys_own(world: World) -> None:
-    """B9: a thousand words are not a thousand addresses."""
+    """B9: invalid addresses are not counted as many clients."""
     junk = ["not-an-ip", "1.2.3.4.5", "<script>", "unknown", "fe80::1%eth0", "0x7f.1"]
 
     statuses = [world.attacker(word).ask(world.number().e164).status for word in junk]
@@ -201,7 +201,7 @@ def test_a_number_that_costs_a_fortune_gets_nothing(world: World, number: str) -
 @pytest.mark.parametrize("number", FOREIGN)
 @pytest.mark.parametrize("country", ["US", "GB", "JM", "001", "", "us"])
 def test_a_country_that_is_not_served_gets_nothing(world: World, number: str, country: str) -> None:
-    """B11: its own, whatever country the form says."""
+    """B11: the number's own country decides, not the country in the form."""
     assert world.stranger().get("/ping").status == 200
     assert world.attacker().ask(number, country=country).status == 422
     assert world.asked("twilio.start") == []
@@ -224,7 +224,7 @@ def test_only_the_ways_that_we_offer_are_used(world: World, fields: dict[str, st
 
 
 def test_what_the_form_has_not_is_not_passed_on(world: World) -> None:
-    """B12: to the provider."""
+    """B12: the provider gets only known fields."""
     number = world.number()
     answer = world.attacker().ask(
         number.e164, Channel="call", workflow='[{"channel":"voice"}]', Locale="xx", CustomCode="1"
@@ -237,7 +237,10 @@ def test_what_the_form_has_not_is_not_passed_on(world: World) -> None:
 
 
 def test_a_stranger_does_not_learn_what_we_know_of_a_number(world: World) -> None:
-    """B13: unknown, asked for, given up, verified, failed at: all the same."""
+    """B13: the response is the same for a number in any state.
+
+    The states are unknown, unfinished, verified and failed.
+    """
     unknown, asked, verified, failed = (world.number() for _ in range(4))
     world.attacker().ask(asked.e164)
     owner = world.attacker()

@@ -1,4 +1,4 @@
-"""C: a code is for one browser, one number and one verification, once and in time."""
+"""C: a code is valid for one browser, one number and one verification, once and in time."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ EVENTS = ("show_code", "show_phone", "show_verified", "send_again", "call_me", "
 
 
 def is_verified(tab: Socket) -> bool:
-    """Whether the tab's page would say that a number is confirmed."""
+    """Return True if the tab's page shows that a number is confirmed."""
     shown = tab.state(tab.send(f"{STATE}.show_verified", {}, "/verified"))
     frames = "".join(tab.send(f"{STATE}.show_verified", {}, "/verified"))
     return shown.get("step") == "verified" or "_redirect" not in frames
 
 
 def approvals(world: World) -> int:
-    """How many the server has written down."""
+    """Return the number of approvals in the database."""
     return len(re.findall(r"verification\.checked\b.*\boutcome=ok\b", world.log()))
 
 
 def test_nobody_is_verified_by_skipping_steps(world: World) -> None:
-    """C1: whatever is asked for in whatever order; the provider is asked nothing."""
+    """C1: no order of requests verifies, and the provider gets no request."""
     me = world.attacker()
 
     for code in ("", "123456", "000000"):
@@ -64,7 +64,7 @@ def test_without_a_cookie_nothing_happens(world: World) -> None:
 
 
 def test_an_id_of_the_callers_own_is_not_used(world: World) -> None:
-    """C3: in a form, a query, a cookie, an event, Reflex's own data."""
+    """C3: the id is sent in a form, a query, a cookie, an event and Reflex's own data."""
     world.expect("TypeError")  # a handler has no such parameters
     me, number, other = world.attacker(), world.number(), world.number()
     victim = world.attacker()
@@ -101,7 +101,7 @@ def test_an_id_of_the_callers_own_is_not_used(world: World) -> None:
 
 
 def test_the_code_of_one_browser_is_worth_nothing_in_another(world: World) -> None:
-    """C4: and costs the other nothing."""
+    """C4: the guess of one browser takes no guess from the other."""
     (a, number_a), (b, number_b) = [(world.attacker(), world.number()) for _ in range(2)]
     a.ask(number_a.e164)
     b.ask(number_b.e164)
@@ -116,7 +116,7 @@ def test_the_code_of_one_browser_is_worth_nothing_in_another(world: World) -> No
 
 
 def test_a_used_code_is_used_up(world: World) -> None:
-    """C7: for the same browser, which hears what it knows, and for a new one."""
+    """C7: the code is used up for the same browser, which is verified, and for a new browser."""
     me, number = world.attacker(), world.number()
     me.ask(number.e164)
     code = world.code(number)
@@ -148,7 +148,7 @@ def test_two_right_codes_at_the_same_moment_are_one_approval(world: World) -> No
 
 
 def test_a_right_code_is_late_after_ten_minutes(world: World) -> None:
-    """C10: though the provider would still take it."""
+    """C10: the provider would still accept the code."""
     me, number = world.attacker(), world.number()
     me.ask(number.e164)
     world.server.store.let_pass(601)
@@ -161,7 +161,7 @@ def test_a_right_code_is_late_after_ten_minutes(world: World) -> None:
 
 
 def test_the_code_of_a_number_that_was_changed_is_worth_nothing(world: World) -> None:
-    """C11: neither for the old number nor for the new one."""
+    """C11: the old code verifies neither the old number nor the new one."""
     me, old, new = world.attacker(), world.number(), world.number()
     me.ask(old.e164)
     with me.tab("/code") as tab:
@@ -174,7 +174,7 @@ def test_the_code_of_a_number_that_was_changed_is_worth_nothing(world: World) ->
 
 
 def test_success_with_one_number_is_none_with_another(world: World) -> None:
-    """C12: nor is it the new number's that a tab of the old one shows."""
+    """C12: a tab of the old number does not show the new number's success either."""
     me, proved, other = world.attacker(), world.number(), world.number()
     me.ask(proved.e164)
     assert me.guess(world.code(proved)).is_yes
@@ -188,7 +188,7 @@ def test_success_with_one_number_is_none_with_another(world: World) -> None:
 
 
 def test_who_asks_first_for_anothers_number_gains_nothing(world: World) -> None:
-    """C14: five wrong guesses approve nobody, and the owner waits no longer than the code lives."""
+    """C14: five wrong guesses approve nobody, and the owner waits at most the code's lifetime."""
     thief, owner, number = world.attacker(), world.attacker(), world.number()
     thief.ask(number.e164)
     assert owner.ask(number.e164).status == 429

@@ -1,4 +1,4 @@
-"""D: Reflex's socket and its token, which anybody may choose."""
+"""D: Reflex's socket and its token, which every client chooses itself."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_a_page_of_another_site_gets_no_socket(world: World, origin: str) -> Non
 
 
 def test_who_sends_no_origin_is_no_browser_and_gets_no_more(world: World) -> None:
-    """D1: neither a cookie nor a verification of somebody else comes with the socket."""
+    """D1: the socket carries no cookie and no verification of another client."""
     form = {"phone": world.number().e164, "country": "US", "channel": "sms"}
     with world.stranger().tab(Origin="") as tab:
         shown = tab.state(tab.send(f"{STATE}.request_code", {"form": form}))
@@ -70,7 +70,7 @@ def test_who_sends_no_origin_is_no_browser_and_gets_no_more(world: World) -> Non
 
 
 def test_a_token_that_the_attacker_chose_shows_nothing_of_the_victim(world: World) -> None:
-    """D2: it was planted in the victim's tab, who then verifies."""
+    """D2: the attacker plants the token in the victim's tab, and the victim verifies."""
     thief, victim, number = world.attacker(), world.attacker(), world.number()
     with thief.tab(token="planted") as tab:
         tab.flush()
@@ -87,7 +87,7 @@ def test_a_token_that_the_attacker_chose_shows_nothing_of_the_victim(world: Worl
 
 
 def test_a_stolen_token_shows_and_does_nothing(world: World) -> None:
-    """D3: with no cookie, and with one's own; the victim's own tab goes on."""
+    """D3: the thief has no cookie or their own cookie, and the victim's tab still works."""
     victim, number = world.attacker(), world.number()
     with victim.tab(token="stolen") as tab:
         form = {"phone": number.national, "country": "US", "channel": "sms"}
@@ -106,7 +106,7 @@ def test_a_stolen_token_shows_and_does_nothing(world: World) -> None:
 
 
 def test_neither_cookie_nor_token_nor_payload_is_logged(world: World) -> None:
-    """D4, D5: of events that do not exist and handlers that are not ours; none does anything."""
+    """D4, D5: events without a handler, and with a handler of Reflex, have no effect."""
     me = world.attacker()
     words = ["canary-of-a-payload", "canary-of-an-argument"]
     secrets = {"Authorization": "Bearer canary-authorization", "X-Api-Key": "x"}
@@ -124,7 +124,7 @@ def test_neither_cookie_nor_token_nor_payload_is_logged(world: World) -> None:
 
 
 def test_nonsense_ends_its_socket_and_nobody_elses(world: World) -> None:
-    """D8: and is no line of the log each."""
+    """D8: the frames do not add one line to the log each."""
     me, other = world.attacker(), world.attacker()
     with other.tab() as bystander, me.wire() as wire:
         wire.send(*(["42/_event,{"] * 8), *([b"\x00\xff"] * 8), "", "4", "[]", "\x00")
@@ -139,10 +139,10 @@ def test_nonsense_ends_its_socket_and_nobody_elses(world: World) -> None:
 @pytest.mark.parametrize(
     "raw",
     [
-        b"\xff" * 40,  # no frame at all
+        b"\xff" * 40,  # not a frame
         b"\x81\x05hello",  # not masked
-        b"\x81\xff" + b"\x7f" * 8 + b"abcd",  # as long as all the world's disks
-        b"\xc1\x80abcd",  # a compressed frame that nobody agreed to
+        b"\x81\xff" + b"\x7f" * 8 + b"abcd",  # a length of 9 exabytes
+        b"\xc1\x80abcd",  # a compressed frame without negotiated compression
         b"\x89\xfe\x00\x7eabcd" + b"x" * 126,  # a ping that is too long
         b"\x81\x82abcd" + bytes([0xC3 ^ 0x61, 0x28 ^ 0x62]),  # not UTF-8
     ],
@@ -156,7 +156,7 @@ def test_bytes_that_are_no_websocket_harm_nobody(world: World, raw: bytes) -> No
 
 
 def test_a_flood_leaves_the_others_what_is_theirs(world: World) -> None:
-    """D9: five thousand events in one write."""
+    """D9: one client sends five thousand events in one write."""
     flooder, other = world.attacker(), world.attacker()
     flood = [frame(SETVAR, {"var_name": "is_hydrated", "value": "flooded"})] * 5000
     with flooder.wire() as wire, other.tab() as bystander:
@@ -188,7 +188,7 @@ def test_an_address_has_twenty_sockets(world: World) -> None:
 
 
 def test_who_opens_and_says_nothing_is_let_go(world: World) -> None:
-    """D10, E8: a socket that joins nothing, and a form that does not come; others are served."""
+    """D10, E8: a socket never joins and a form never arrives, while others are served."""
     me = world.attacker()
     with me.wire() as wire, me.connected() as slow:
         wire.send(PONG)
@@ -204,7 +204,7 @@ def test_who_opens_and_says_nothing_is_let_go(world: World) -> None:
 
 
 def test_the_same_token_twice_sends_nothing_twice_and_goes_on(world: World) -> None:
-    """D11: a tab that was copied, or whose first connection has not been missed yet."""
+    """D11: a tab was duplicated, or its first connection has not timed out yet."""
     me, number = world.attacker(), world.number()
     form = {"phone": number.national, "country": "US", "channel": "sms"}
     with me.tab(token="twice") as first:
@@ -218,7 +218,7 @@ def test_the_same_token_twice_sends_nothing_twice_and_goes_on(world: World) -> N
 
 
 def test_nothing_of_a_tab_is_on_the_disk(world: World) -> None:
-    """D12: nor could somebody else on the machine put it there."""
+    """D12: other users of the machine cannot write the state there either."""
     me, number = world.attacker(), world.number()
     with me.tab() as tab:
         form = {"phone": number.national, "country": "US", "channel": "sms"}
@@ -229,7 +229,7 @@ def test_nothing_of_a_tab_is_on_the_disk(world: World) -> None:
 
 
 def test_what_a_browser_reports_cannot_forge_or_fill_the_log(world: World) -> None:
-    """D13: by both ways that there are."""
+    """D13: a browser can report errors in two ways."""
     evil = "one\r\n2026-01-01T00:00:00Z [info] forged\x1b[2J\u202e" + "x" * 3000
     with world.attacker().tab() as tab:
         for _ in range(6):

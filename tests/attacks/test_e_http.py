@@ -1,4 +1,4 @@
-"""E: what a browser can be made to do, and what HTTP can carry."""
+"""E: cross-site requests, and malformed or oversized HTTP requests."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ AWAY += ["javascript:alert(1)", "\u2215\u2215evil.example", "@evil.example"]
     ],
 )
 def test_another_site_cannot_post_our_forms(world: World, headers: dict[str, str]) -> None:
-    """E1: though the browser sent the cookie along."""
+    """E1: the browser sends the cookie with the form."""
     me = world.attacker()
     for path in ("/request-otp", "/verify-otp"):
         body = f"number={world.number().national}&country=US&code=123456"
@@ -59,7 +59,7 @@ def test_another_site_cannot_post_our_forms(world: World, headers: dict[str, str
 
 
 def test_a_get_changes_nothing(world: World) -> None:
-    """E1: an image of another site is one."""
+    """E1: an image on another site's page can cause a GET."""
     me, number = world.attacker(), world.number()
     me.ask(number.e164)
     other = world.number().national
@@ -75,7 +75,7 @@ def test_a_get_changes_nothing(world: World) -> None:
 def test_no_answer_can_be_read_by_another_site_and_all_have_the_headers(
     world: World, path: str
 ) -> None:
-    """E2, E5: built pages, files, errors."""
+    """E2, E5: the responses are built pages, files and errors."""
     me = world.attacker()
     for method in ("GET", "OPTIONS", "POST"):
         headers = {"Origin": EVIL, "Access-Control-Request-Method": "POST"}
@@ -83,7 +83,7 @@ def test_no_answer_can_be_read_by_another_site_and_all_have_the_headers(
         told = me.exchange(request).headers
         assert told["Access-Control-Allow-Origin"] is None
         assert told["X-Content-Type-Options"] == "nosniff"
-        policy = told["Content-Security-Policy"] or ""  # a style sheet is shown as no document
+        policy = told["Content-Security-Policy"] or ""  # a style sheet has none
         assert "frame-ancestors 'none'" in policy or (path.endswith(".css") and not policy)
         is_file = path.endswith((".css", ".svg"))
         assert told["Referrer-Policy"] == "no-referrer" or is_file
@@ -92,7 +92,7 @@ def test_no_answer_can_be_read_by_another_site_and_all_have_the_headers(
 
 @pytest.mark.parametrize("target", AWAY)
 def test_nothing_leads_to_another_site(world: World, target: str) -> None:
-    """E6: neither a parameter nor a path."""
+    """E6: the target is tried as a parameter and as a path."""
     me = world.attacker()
     paths = [
         f"/{target}".replace("\u2215", "%E2%88%95"),
@@ -129,7 +129,7 @@ def test_nothing_leads_to_another_site(world: World, target: str) -> None:
 def test_a_request_for_another_host_or_two_ways_to_read_it_is_refused(
     world: World, raw: str, statuses: set[int]
 ) -> None:
-    """E7: and finds its name nowhere in the answer."""
+    """E7: the host is not repeated in the response."""
     answer = world.stranger().exchange(raw.encode())
 
     assert answer.status in statuses
@@ -137,7 +137,7 @@ def test_a_request_for_another_host_or_two_ways_to_read_it_is_refused(
 
 
 def test_a_request_that_is_smuggled_behind_another_is_not_served(world: World) -> None:
-    """E7: where two lengths disagree, the connection ends."""
+    """E7: the connection closes if two lengths disagree."""
     hidden = b"GET /_health HTTP/1.1\r\nHost: localhost\r\n\r\n"
     raw = (
         b"POST /request-otp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6\r\n"

@@ -1,4 +1,4 @@
-"""F: what can be typed. The provider sees ASCII digits or nothing."""
+"""F: hostile text in the fields. The provider gets ASCII digits or nothing."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_what_is_no_country_and_no_channel_is_a_mistake(world: World, text: str)
 
 
 def test_what_is_no_code_costs_nothing_and_is_not_asked(world: World) -> None:
-    """F1, F2, F3: in a form."""
+    """F1, F2, F3: the texts are sent in a form."""
     me, number = world.attacker(), world.number()
     me.ask(number.e164)
 
@@ -95,7 +95,7 @@ def test_what_is_no_code_costs_nothing_and_is_not_asked(world: World) -> None:
 
 
 def test_digits_of_any_script_are_the_same_code(world: World) -> None:
-    """F1: copied from a message they are; what the provider sees is ASCII."""
+    """F1: a code copied from a message may have other digits; the provider gets ASCII."""
     me, number = world.attacker(), world.number()
     me.ask(number.e164)
     arabic = "".join(chr(ord(digit) - ord("0") + 0x0660) for digit in world.wrong(number))
@@ -108,7 +108,7 @@ def test_digits_of_any_script_are_the_same_code(world: World) -> None:
 
 
 def test_what_is_no_text_is_no_code_and_no_number(world: World) -> None:
-    """F4: in an event, where it can be any JSON."""
+    """F4: the value is sent in an event and can be any JSON."""
     me, number = world.attacker(), world.number()
     me.ask(number.e164)
     for value in BAD_FIELDS:

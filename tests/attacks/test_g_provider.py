@@ -1,4 +1,7 @@
-"""G: a provider that drops, lies or says too much; `tests/contract` has every fault there is."""
+"""G: a provider that drops requests, or returns false or too much data.
+
+`tests/contract` has all faults.
+"""
 
 from __future__ import annotations
 
@@ -43,32 +46,32 @@ NO_YES = [
 
 
 class Circuits:
-    """Those of the server's process. A restart closes them, and takes seconds."""
+    """The circuit breakers of the server's process. A restart closes them but takes seconds."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
         self._failures = 0
 
     def before(self) -> None:
-        """A test begins, which may let one more question fail."""
+        """Note that a test begins, in which one more provider call may fail."""
         if self._failures == FAILURES - 1:
             self.close()
         self._failures += 1
 
     def after(self, log: str) -> None:
-        """A test has ended; *log* is what the server wrote in it."""
+        """Note that a test has ended. *log* is the server's log of this test."""
         if "provider.failing" in log:
             self.close()
 
     def close(self) -> None:
-        """Forget what failed."""
+        """Restart the server, which closes the circuit breakers."""
         self._server.restart()
         self._failures = 0
 
 
 @pytest.fixture(scope="module")
 def circuits(server: Server) -> Iterator[Circuits]:
-    """Closed at the end, too, for the tests of other files."""
+    """Yield the circuit breakers. They are closed at the end for the tests of other files."""
     circuits = Circuits(server)
     yield circuits
     circuits.close()
@@ -76,7 +79,7 @@ def circuits(server: Server) -> Iterator[Circuits]:
 
 @pytest.fixture(autouse=True)
 def _closed_circuits(world: World, circuits: Circuits) -> Iterator[None]:
-    """The provider is asked, whatever failed in other tests."""
+    """Close the circuit breakers that failures in other tests may have opened."""
     circuits.before()
     yield
     circuits.after(world.log())
@@ -84,7 +87,7 @@ def _closed_circuits(world: World, circuits: Circuits) -> Iterator[None]:
 
 @pytest.mark.parametrize("fault", [Drop(), Reset(), Truncated(), Empty(200)], ids=repr)
 def test_a_start_without_an_answer_is_made_once(world: World, fault: Fault) -> None:
-    """G1: whatever the person does before the wait is over."""
+    """G1: nothing that the person does before the end of the wait repeats the start."""
     me, number = world.attacker(), world.number()
     world.emulator.fail("twilio.start", fault)
 
@@ -97,7 +100,7 @@ def test_a_start_without_an_answer_is_made_once(world: World, fault: Fault) -> N
 
 @pytest.mark.parametrize("fault", NO_YES, ids=repr)
 def test_only_the_exact_yes_is_one(world: World, fault: Fault) -> None:
-    """G2: a right code whose answer is anything else verifies nobody."""
+    """G2: any other response to a right code verifies nobody."""
     me, number = world.attacker(), world.number()
     me.ask(number.e164)
     world.emulator.fail("twilio.check", fault)
@@ -120,7 +123,7 @@ def test_only_the_exact_yes_is_one(world: World, fault: Fault) -> None:
     ids=repr,
 )
 def test_what_the_provider_says_is_neither_shown_nor_logged(world: World, fault: Fault) -> None:
-    """G3, G5: nor are our credentials; the sweep looks for the number."""
+    """G3, G5: our credentials are not shown either, and the sweep searches for the number."""
     me, number = world.attacker(), world.number()
     world.emulator.fail("twilio.start", fault)
 
@@ -136,7 +139,7 @@ def test_what_the_provider_says_is_neither_shown_nor_logged(world: World, fault:
 def test_a_provider_that_fails_is_left_alone_and_nothing_is_lost_by_it(
     world: World, circuits: Circuits
 ) -> None:
-    """Of nine guesses that get no answer five are asked; the others cost nothing."""
+    """Five of nine guesses without a response reach the provider; the others use no attempt."""
     circuits.close()
     people = [(world.attacker(), world.number()) for _ in range(9)]
     for me, number in people:
@@ -150,7 +153,7 @@ def test_a_provider_that_fails_is_left_alone_and_nothing_is_lost_by_it(
 
 
 def test_a_number_that_is_busy_is_asked_about_five_times(world: World) -> None:
-    """S2: Twilio keeps the number back, and a refused start gives back no question."""
+    """S2: Twilio refuses the number for a while, and a refused start still counts as a call."""
     me, number = world.attacker(), world.number()
     world.emulator.fail("twilio.start", twilio_error(60202), times=None)
 

@@ -1,4 +1,4 @@
-"""H: how the app is run."""
+"""H: weak settings and exposed endpoints in a deployment."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CANARY = "http://canary.example"
 
 
 def test_production_does_not_start_with_what_is_weak(tmp_path: Path) -> None:
-    """H4: it names the settings, never their values."""
+    """H4: the error names the settings, never their values."""
     strong = {**WEAK, "SECRET_KEY": "canary-" * 8}
     for weak, named in (
         (WEAK, {"SECRET_KEY"}),

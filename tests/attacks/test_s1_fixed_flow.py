@@ -1,4 +1,4 @@
-"""S1: somebody else's flow cookie in a person's browser, or the person's own in other hands."""
+"""S1: an attacker who knows a person's flow cookie, because it was planted or stolen."""
 
 from __future__ import annotations
 
@@ -24,36 +24,36 @@ if TYPE_CHECKING:
     from tests.attacks.world import World
 
 APP, SIBLING = "app.example.test", "evil.example.test"
-STRIPPED = [b"\xa0", b"\x85"]  # by `str.strip`, of those that the server takes in a header
+STRIPPED = [b"\xa0", b"\x85"]  # bytes that a header may contain and `str.strip` removes
 POLLS = 5
 
 
 def has_session(answer: Answer) -> bool:
-    """True if *answer* brings a session."""
+    """Return True if *answer* sets a session cookie."""
     return any("session=" in cookie for cookie in answer.headers.get_all("Set-Cookie") or [])
 
 
 def finishing(attacker: Attacker, proof: str = "") -> bytes:
-    """The post that exchanges an approval."""
+    """Return the bytes of the post that exchanges an approval."""
     return attacker.request("POST", "/finish", urlencode({"proof": proof}))
 
 
 def in_other_hands(world: World, cookie: str) -> Attacker:
-    """Somebody who knows *cookie*, at another address."""
+    """Return an attacker who knows *cookie*, at another address."""
     thief = world.stranger()
     thief.cookie = cookie
     return thief
 
 
 def sessions_of(world: World, cookie: str, **headers: str) -> int:
-    """The number of sessions that somebody who knows *cookie* alone gets, by every way."""
+    """Return the number of sessions that an attacker with only *cookie* gets, in every way."""
     answers = []
     for _ in range(POLLS):
         thief = in_other_hands(world, cookie)
         answers += [
             thief.exchange(finishing(thief)),
             thief.exchange(finishing(thief, cookie)),
-            thief.guess(""),  # costs no attempt
+            thief.guess(""),  # uses no attempt
             thief.get("/verify-otp"),
             thief.get("/verified"),
         ]
@@ -85,7 +85,7 @@ def test_who_knows_the_flow_cookie_gets_no_session_of_a_live_page(world: World) 
 
 
 def test_who_knows_the_flow_cookie_gets_no_session_of_a_plain_form(world: World) -> None:
-    """A post that arrives while the code of the person is being checked gets none either."""
+    """A post that arrives during the check of the person's code gets no session either."""
     me, number = world.attacker(), world.number()
     me.ask(number.e164)
     thieves = [in_other_hands(world, me.cookie) for _ in range(POLLS)]
@@ -110,13 +110,13 @@ def test_a_planted_cookie_does_not_pass_for_ours(world: World, byte: bytes) -> N
     answer = me.exchange(me.guessing(world.code(number)).replace(b"BYTE", byte))
 
     assert answer.is_yes
-    assert thief.get("/verify-otp").headers["Location"] == "/"  # nothing began in that flow
+    assert thief.get("/verify-otp").headers["Location"] == "/"  # that flow has no verification
     assert sessions_of(world, thief.cookie) == 0
 
 
 @pytest.fixture
 def site(world: World) -> Iterator[str]:
-    """The address by which people open the app: https."""
+    """Yield the https URL at which people open the app."""
     url = f"https://{APP}"
     world.server.restart(PUBLIC_URL=url)
     yield url
@@ -126,7 +126,7 @@ def site(world: World) -> Iterator[str]:
 def test_a_sibling_site_gets_no_session_of_a_person_in_a_browser(
     world: World, site: str, tmp_path: Path
 ) -> None:
-    """The cookie that the sibling plants is sent to us; nothing comes of it."""
+    """The browser sends us the cookie that the sibling site planted, without any effect."""
     number, thief = world.number(), world.attacker()
     assert thief.cookie.startswith("__Host-flow=")
     planted = f"\xa0{thief.cookie}; Domain=example.test; Path=/"
@@ -134,7 +134,7 @@ def test_a_sibling_site_gets_no_session_of_a_person_in_a_browser(
     stolen: list[int] = []
 
     def steal_first(route: Route) -> None:
-        """The code was right, the exchange is on its way."""
+        """Act before the exchange that follows the right code arrives."""
         sent.append(route.request.all_headers()["cookie"])
         stolen.append(sessions_of(world, thief.cookie, Origin=site))
         route.continue_()
@@ -165,7 +165,7 @@ def test_a_sibling_site_gets_no_session_of_a_person_in_a_browser(
 
 @contextmanager
 def chromium(ours: int, theirs: int) -> Iterator[BrowserContext]:
-    """A browser that finds our site and the sibling at these ports of this machine."""
+    """Yield a browser that resolves our site and the sibling to these ports of this machine."""
     rules = f"MAP {APP}:443 127.0.0.1:{ours}, MAP {SIBLING}:80 127.0.0.1:{theirs}"
     flags = ["--disable-gpu", f"--host-resolver-rules={rules}"]
     with (

@@ -1,4 +1,4 @@
-"""S9: the choices of one caller keep nobody else from a code."""
+"""S9: the requests of one caller do not open the circuit breaker for others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ GERMAN = {"Accept-Language": "de"}
 
 @pytest.fixture(autouse=True)
 def _no_german(world: World, emulator: Emulator) -> Iterator[None]:
-    """A Service whose template has no German, and an app that has not met it yet."""
+    """Remove the Verify service's German template. The restarted app has not learned this yet."""
     emulator.twilio.untranslated = {"de"}
     world.server.restart()
     yield
@@ -35,19 +35,19 @@ def ask_in_german(who: Attacker, number: str) -> Told:
 
 
 def provider_is(world: World) -> str:
-    """The provider's state by `/ready`."""
+    """Return the provider's state in the response of `/ready`."""
     return str(json.loads(world.stranger().get("/ready").text)["provider"])
 
 
 def gets_a_code(world: World) -> bool:
-    """True if an honest person elsewhere is sent a code that works."""
+    """Return True if a person at another address gets a code that works."""
     person, number = world.attacker(), world.number()
     status = person.ask(number.e164).status
     return status == 303 and person.guess(world.code(number)).is_yes
 
 
 def test_a_language_without_a_template_keeps_nobody_from_a_code(world: World) -> None:
-    """The person who asked in that language gets one at the second try. Each action is one post."""
+    """The person with that language gets a code at the second attempt. Each action is one post."""
     me, number = world.attacker(), world.number()
 
     answer = ask_in_german(me, number.e164)
@@ -71,14 +71,14 @@ def test_a_language_without_a_template_keeps_nobody_from_a_code(world: World) ->
         twilio_error(60204),
         twilio_error(60408),
         twilio_error(60228),
-        Answer(400, {"code": 21612}),  # in no table
+        Answer(400, {"code": 21612}),  # not in the error table
         Answer(401, {"code": 69997}),
         Answer(403, {"code": 69998}),
     ],
     ids=lambda one: f"{one.status} {one.body}"[:20],
 )
 def test_refusals_of_one_address_keep_nobody_from_a_code(world: World, refusal: Answer) -> None:
-    """Five within half a minute, as in an outage, each with its own browser and number."""
+    """Five refusals come within half a minute, each with its own browser and number."""
     address = world.stranger().address
     world.emulator.fail("twilio.start", refusal, times=5)
 

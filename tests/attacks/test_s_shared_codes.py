@@ -14,12 +14,12 @@ if TYPE_CHECKING:
     from tests.browser.numbers import Number
     from tests.emulator.messages import Message
 
-FROM_NOW = 31  # seconds: one message to a number in thirty
+FROM_NOW = 31  # seconds; a number gets one message in thirty
 
 
 @pytest.fixture
 def strict(world: World) -> Iterator[World]:
-    """The world, whose Twilio has its documented limits again after the test."""
+    """Yield the world, and give Twilio its documented limits again after the test."""
     twilio = world.emulator.twilio
     before = twilio.max_checks, twilio.locked_code
     yield world
@@ -27,7 +27,7 @@ def strict(world: World) -> Iterator[World]:
 
 
 def ask(world: World, number: Number, *people: Attacker) -> None:
-    """Each of *people* asks for a code to *number*, one after the other."""
+    """Request a code to *number* for each of *people*, one after the other."""
     for person in people:
         assert person.ask(number.e164).status == 303
         world.later(FROM_NOW)
@@ -89,7 +89,7 @@ def test_a_third_browser_gets_no_message_and_takes_no_guess(world: World) -> Non
 
 
 def test_a_code_that_is_used_up_outside_of_the_app_locks_nobody(strict: World) -> None:
-    """Another program may use the same Verify service. The app sees none of its guesses."""
+    """Another program may use the same Verify service, and the app does not see its guesses."""
     victim, number = strict.attacker(), strict.number()
     strict.emulator.twilio.max_checks, strict.emulator.twilio.locked_code = 0, 0
     ask(strict, number, victim)
@@ -112,7 +112,7 @@ def test_a_number_that_twilio_holds_back_is_busy_and_not_locked(strict: World) -
     strict.emulator.twilio.max_checks = 5
 
     held_back = victim.exchange(victim.request("POST", "/resend-otp"))
-    strict.later(601)  # Twilio holds it back until the code expires
+    strict.later(601)  # Twilio refuses the number until the code expires
 
     assert held_back.status == 409
     assert "busy with an earlier code" in held_back.text

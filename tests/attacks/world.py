@@ -1,4 +1,4 @@
-"""The app under attack, its provider, and what both have seen."""
+"""The app under attack, its emulated provider, and the records of both."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from tests.emulator import Emulator, Request
 
 MONTH = timedelta(days=31)  # longer than any window of any limit
-_TYPED = re.compile(r' value="[^"]*"')  # the person's own field
+_TYPED = re.compile(r' value="[^"]*"')  # the form repeats the person's own input
 
 
 class World:
-    """One test's part of it."""
+    """The app and its provider during one test, which sees only its own requests and log."""
 
     def __init__(
         self,
@@ -46,42 +46,42 @@ class World:
         self._messages = len(emulator.messages)
 
     def number(self) -> Number:
-        """One that nobody has used."""
+        """Return a number that no test has used."""
         self._used.append(next(self._numbers))
         return self._used[-1]
 
     def stranger(self, address: str = "") -> Attacker:
-        """Somebody without a cookie, at an *address* that is new if none is given."""
+        """Return a client without a cookie, at *address* or a new address."""
         address = address or next(self._addresses)
         self._attackers.append(Attacker(self.server.site.port, address, self._heard))
         return self._attackers[-1]
 
     def attacker(self, address: str = "") -> Attacker:
-        """Somebody with a cookie of their own."""
+        """Return a client with its own flow cookie, at *address* or a new address."""
         return self.stranger(address).visit()
 
     def later(self, seconds: float) -> None:
-        """Let time pass for the app and its provider."""
+        """Move the time of the app and the provider on."""
         self.server.store.let_pass(seconds)
         self.emulator.clock.tick(seconds)
 
     def sent(self, number: Number | None = None) -> int:
-        """How many messages went out, to *number* or in all."""
+        """Return the number of messages to *number*, or to all numbers."""
         messages = self.emulator.messages[self._messages :]
         return sum(number is None or message.to == number.e164 for message in messages)
 
     def asked(self, operation: str) -> list[Request]:
-        """What the provider was asked."""
+        """Return the requests for *operation* that the provider got."""
         requests = self.emulator.requests[self._requests :]
         return [request for request in requests if request.operation == operation]
 
     @property
     def guesses(self) -> int:
-        """How many codes the provider was asked about."""
+        """Return the number of codes that the provider checked."""
         return len(self.asked("twilio.check"))
 
     def code(self, number: Number) -> str:
-        """The newest one that was sent to *number*."""
+        """Return the newest code that was sent to *number*."""
         return next(
             message.code
             for message in reversed(self.emulator.messages)
@@ -89,19 +89,19 @@ class World:
         )
 
     def wrong(self, number: Number) -> str:
-        """One that was not."""
+        """Return a code that was not sent to *number*."""
         return f"{(int(self.code(number)) + 1) % 1_000_000:06}"
 
     def expect(self, failure: str) -> None:
-        """Take lines of the log about handlers that failed so, for what this test wanted."""
+        """Allow lines in the log about handlers that raised *failure*."""
         self._expected = failure
 
     def log(self) -> str:
-        """What the server has written in this test."""
+        """Return the server's log of this test."""
         return self.server.log.text(self._log_start)
 
     def problems(self) -> list[str]:
-        """Leaks, crashes, and requests that disobey the provider's documents."""
+        """Return leaks, crashes, and requests that break the provider's API description."""
         log = Text("log", self.log())
         cookies = [attacker.cookie.partition("=")[2] for attacker in self._attackers]
         messages = self.emulator.messages[self._messages :]
@@ -121,7 +121,7 @@ class World:
 
 
 def scattered_numbers() -> Iterator[Number]:
-    """Neighbours are in different blocks, as a limit of ten an hour is on each block."""
+    """Yield numbers of different blocks, because each block has a limit of ten an hour."""
     numbers = list(new_numbers())
     areas = len({number.national[:3] for number in numbers})
     size = len(numbers) // areas
@@ -130,6 +130,6 @@ def scattered_numbers() -> Iterator[Number]:
 
 
 def addresses() -> Iterator[str]:
-    """Those of RFC 2544, for testing."""
+    """Yield addresses of the range for tests in RFC 2544."""
     for place in range(2**16):
         yield f"198.18.{place // 256}.{place % 256}"

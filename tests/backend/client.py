@@ -1,4 +1,4 @@
-"""A client that speaks Reflex's socket by hand, as an attacker would."""
+"""A client that writes the frames of Reflex's socket by hand, like an attacker."""
 
 from __future__ import annotations
 
@@ -34,25 +34,29 @@ class Session(Protocol):
         """Send a frame of bytes."""
 
     def receive_text(self) -> str:
-        """The next frame. Raises `WebSocketDisconnect`."""
+        """Return the next frame.
+
+        Raises:
+            WebSocketDisconnect: the server has closed the socket.
+        """
 
 
 @dataclass
 class Socket:
-    """One open socket. `frames` keeps everything the server said."""
+    """One open socket. `frames` holds every frame from the server."""
 
     session: Session
     frames: list[str] = field(default_factory=list)
 
     def open(self, page: str = "/") -> None:
-        """Shake hands and ask for the state, as a page does when it loads."""
+        """Join and request the state, like a page that loads."""
         self.session.send_text("40/_event,{}")
         self._receive()
         self._receive()
         self.send(HYDRATE, {}, page)
 
     def send(self, event: str, payload: object, page: str = "/") -> list[str]:
-        """Send one event; returns what the server answered, until it is done."""
+        """Send one event, and return the frames from the server until the event is done."""
         before = len(self.frames)
         self.session.send_text(frame(event, payload, page))
         self.flush()
@@ -65,20 +69,20 @@ class Socket:
         self.flush()
 
     def flush(self) -> None:
-        """Wait until the server has nothing more to say: events of one tab are done in order."""
+        """Wait until all earlier events are done: a tab's events are handled in order."""
         mark = f"mark-{len(self.frames)}"
         self.session.send_text(frame(SETVAR, {"var_name": "is_hydrated", "value": mark}))
         while mark not in self._receive():
             continue
 
     def leave(self, portal: BlockingPortal | None) -> None:
-        """Disconnect as a browser does, and wait until the server in *portal* has seen it."""
+        """Disconnect like a browser, and wait until the server in *portal* has noticed."""
         assert portal is not None
         self.session.send_text("41/_event,")
         portal.call(wait_all_tasks_blocked)
 
     def state(self, frames: list[str], name: str = STATE) -> dict[str, Any]:
-        """The vars of the flow, or of the state *name*, that *frames* changed."""
+        """Return the vars that *frames* changed in the state *name*, by default the flow's."""
         changed: dict[str, Any] = {}
         for frame in frames:
             if frame.startswith("42/_event,"):
@@ -96,7 +100,7 @@ class Socket:
 
 
 def has_ended(session: Session) -> bool:
-    """True once the server has closed *session*. Reads until then."""
+    """Read until the server closes *session*, and return True."""
     try:
         while session.receive_text():
             continue
@@ -106,7 +110,7 @@ def has_ended(session: Session) -> bool:
 
 
 def frame(event: str, payload: object, page: str = "/") -> str:
-    """One event, as it goes over the socket."""
+    """Return the frame of one event."""
     router_data = {"pathname": page, "asPath": page}
     body = {"name": event, "payload": payload, "router_data": router_data}
     return "42/_event," + json.dumps(["event", body])

@@ -1,4 +1,4 @@
-"""The whole backend in this process: HTTP and socket, the real store, a fake provider."""
+"""The whole backend in this process: HTTP and sockets, the real store and a fake provider."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.backend.client import Socket
 from tests.emulator import Clock
 from tests.fakes import FakeProvider
 
-os.environ["__REFLEX_SKIP_COMPILE"] = "true"  # there are no pages here
+os.environ["__REFLEX_SKIP_COMPILE"] = "true"  # these tests need no built pages
 
 from starlette.testclient import TestClient
 
@@ -36,25 +36,25 @@ if TYPE_CHECKING:
 
 ORIGIN = "http://localhost:3000"
 SOCKET = "ws://localhost:3000/_event/?EIO=4&transport=websocket&token="
-HOURS = count(0, 3600)  # in seconds
-REFERENCES = count(1)  # the database is that of all tests, and a provider gives none twice
+HOURS = count(0, 3600)  # seconds
+REFERENCES = count(1)  # never reused, because all tests share a database
 
 
 @pytest.fixture(autouse=True)
 def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever is done takes an hour, so that no rate is reached."""
+    """Move the clock of the rates by an hour at each reading, so that no rate is reached."""
     monkeypatch.setattr(rates, "now", lambda: next(HOURS))
 
 
 @pytest.fixture(autouse=True)
 def _busy(monkeypatch: pytest.MonkeyPatch) -> None:
-    """On a busy machine a healthy database may take longer to answer than a load balancer waits."""
+    """Raise the probe's timeout, which a healthy database can exceed on a busy machine."""
     monkeypatch.setattr(probe, "PATIENCE", 10.0)
 
 
 @pytest.fixture(scope="session")
 def backend() -> Iterator[TestClient]:
-    """The app, started once: Reflex assembles it only once in a process."""
+    """Yield the app, started once: Reflex can assemble it only once in a process."""
     asgi: ASGIApp = app()
     with TestClient(asgi, base_url=ORIGIN) as client:
         yield client
@@ -62,7 +62,7 @@ def backend() -> Iterator[TestClient]:
 
 @pytest.fixture
 def provider(backend: TestClient) -> Iterator[FakeProvider]:
-    """A fake in place of the provider, without limits, for one test."""
+    """Yield a fake provider for one test, without our limits."""
     del backend
     real, fake = services.current(), FakeProvider(_numbers=REFERENCES)
     verifications = replace(
@@ -75,7 +75,7 @@ def provider(backend: TestClient) -> Iterator[FakeProvider]:
 
 @pytest.fixture
 def clock(provider: FakeProvider) -> Iterator[Clock]:
-    """The service's time, which stands still."""
+    """Return the service's clock, which stands still."""
     del provider
     clock, here = Clock(datetime.now(UTC)), services.current()
     services.install(replace(here, verifications=replace(here.verifications, now=clock.now)))
@@ -84,14 +84,14 @@ def clock(provider: FakeProvider) -> Iterator[Clock]:
 
 
 def offer(*channels: Channel) -> None:
-    """For this test, what CHANNELS says."""
+    """Set `CHANNELS` for this test."""
     here = services.current()
     services.install(replace(here, verifications=replace(here.verifications, channels=channels)))
 
 
 @dataclass(frozen=True)
 class Browser:
-    """A browser with its cookie: it can post forms and open sockets."""
+    """A browser with its cookies, which can post forms and open sockets."""
 
     client: TestClient
     cookie: str
@@ -108,7 +108,7 @@ class Browser:
         return self.client.get(path, headers=headers, follow_redirects=False)
 
     def after(self, answer: Response) -> Browser:
-        """The browser once it has the cookies of *answer*."""
+        """Return the browser with the cookies that *answer* sets."""
         jar = SimpleCookie(self.cookie)
         for header in answer.headers.get_list("set-cookie"):
             jar.load(header)
@@ -120,7 +120,7 @@ class Browser:
     def socket(
         self, page: str = "/", token: str = "tab-1", origin: str = ORIGIN
     ) -> Iterator[Socket]:
-        """A tab that has loaded *page*."""
+        """Yield the socket of a tab that has loaded *page*."""
         headers = {
             "upgrade": "websocket",
             "connection": "Upgrade",

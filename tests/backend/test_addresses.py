@@ -1,4 +1,4 @@
-"""Whose request it is, whatever its headers claim (threat B9)."""
+"""The client's address of a request, with true and forged headers (threat B9)."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ PROXY = "10.0.0.1"
 def test_only_what_a_trusted_proxy_has_added_counts(
     forwarded_for: str, hops: int, address: str
 ) -> None:
-    """B9: the entry so many from the right; the peer where it is no address."""
+    """B9: the hops count entries from the right; an invalid entry stands for the peer."""
     assert client_address(PROXY, forwarded_for, hops) == address
 
 
@@ -76,7 +76,7 @@ def test_only_what_a_trusted_proxy_has_added_counts(
     ],
 )
 def test_limits_count_ipv4_addresses_and_ipv6_networks(address: str, key: str) -> None:
-    """B9: one subscriber cannot change addresses within its /64."""
+    """B9: a subscriber who changes addresses within a /64 stays one client."""
     assert address_key(address) == key
 
 
@@ -96,7 +96,7 @@ def test_limits_count_ipv4_addresses_and_ipv6_networks(address: str, key: str) -
 def test_an_ipv6_address_counts_under_its_64_and_its_48(
     address: str, keys: tuple[str, ...]
 ) -> None:
-    """S8: one customer of a hoster has all /64s of a /48."""
+    """S8: one customer of a hosting company has all /64s of a /48."""
     client = Client(Flow("flow"), address_key(address))
 
     assert client_keys(address) == keys
@@ -105,7 +105,7 @@ def test_an_ipv6_address_counts_under_its_64_and_its_48(
 
 @pytest.mark.parametrize("address", ["2002:7f00:1::1", "64:ff9b::7f00:1"])
 def test_an_address_that_holds_a_loopback_address_is_not_this_machine(address: str) -> None:
-    """S8: only the keys of limits look at the IPv4 address inside."""
+    """S8: only the keys of limits use the embedded IPv4 address."""
     assert address_key(address) == "127.0.0.1"
     assert not is_this_machine(address, {})
 
@@ -121,7 +121,7 @@ def test_an_address_that_holds_a_loopback_address_is_not_this_machine(address: s
 def test_without_a_proxy_the_state_has_the_peers_address(
     browser: Browser, claim: dict[str, str]
 ) -> None:
-    """B9: by default nobody is believed."""
+    """B9: no forwarding header is trusted by default."""
     headers = {"upgrade": "websocket", "connection": "Upgrade", "origin": ORIGIN, **claim}
     with browser.client.websocket_connect(SOCKET + "tab-1", headers=headers) as session:
         socket = Socket(session)
@@ -131,7 +131,7 @@ def test_without_a_proxy_the_state_has_the_peers_address(
 
 
 def test_behind_a_proxy_everything_inside_sees_the_client() -> None:
-    """B9: one place decides, for pages, forms and sockets alike; several headers are one list."""
+    """B9: pages, forms and sockets get the same address; several headers form one list."""
     client = TestClient(BehindProxies(probe, hops=1, https=True), client=(PROXY, 5000))
     claims = [("x-forwarded-for", "198.51.100.1"), ("x-forwarded-for", "203.0.113.7")]
 
@@ -144,7 +144,7 @@ def test_behind_a_proxy_everything_inside_sees_the_client() -> None:
 def test_an_operator_hears_of_a_proxy_that_is_not_trusted(
     hops: int, lines: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """D10: all who come by it would have to share 20 sockets."""
+    """D10: all visitors behind the proxy would share 20 sockets."""
     settings = Settings(public_url="https://verify.example", trusted_proxy_hops=hops)
 
     armoured(probe, settings, handlers=())

@@ -1,6 +1,6 @@
-"""Everything that anybody may do, in any order: what has to hold holds.
+"""The invariants hold for all actions of people, in any order.
 
-Judged by the provider's own log, never by our tables. The same sequences are tried on every run.
+The tests judge by the provider's log, never by our tables. Every run tries the same sequences.
 """
 
 from __future__ import annotations
@@ -66,43 +66,43 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 NUMBERS = [PhoneNumber("+447400123456"), PhoneNumber("+447400223457"), PhoneNumber("+12125550158")]
-SHORT = [1, 1, 31, 61]  # seconds, each just over a wait or a window
+SHORT = [1, 1, 31, 61]  # seconds; each is just longer than a wait or a window
 LONG = [121, 301, 601, 901, 3601, 86_401]
 BUTTONS = ["send_again", "call_me", "whatsapp_me", "change_number", "start_again"]
 VIEWS = ["show_phone", "show_code", "show_verified"]
 PAGES = ["/", "/code", "/verified", "/request-otp?number=%2B447400123456", "/verify-otp?code=1"]
 LIFETIME = Policy().lifetime
-LISTS = (Scope.SESSION_NUMBERS, Scope.ADDRESS_NUMBERS)  # count from each number's first use
+LISTS = (Scope.SESSION_NUMBERS, Scope.ADDRESS_NUMBERS)  # windows start at a number's first use
 SOME = (
     *LISTS,
     Scope.STRANGERS,
     Scope.COUNTRY_CONFIRMED,
     *UNCONFIRMED,
-)  # hold for some numbers only
+)  # these limits apply to some numbers only
 SECRET = b"secret of the tests"
 TABS = count()
-REACHED = {Outcome.OK, Outcome.REJECTED, Outcome.UNKNOWN}  # what the provider has in its log, too
+REACHED = {Outcome.OK, Outcome.REJECTED, Outcome.UNKNOWN}  # these calls are in the provider's log
 QUARTER = timedelta(minutes=15)
 
 
 def most_from_an_address(action: Action) -> int:
-    """The messages or guesses of one address in any `QUARTER`, by the strictest limit.
+    """Return the most messages or guesses of an address in any `QUARTER`, by the strictest limit.
 
-    A limit allows its amount in each of the windows that a quarter of an hour touches.
+    A limit allows its amount in each of the windows that a quarter of an hour overlaps.
     """
     limits = [one for one in POLICY if one.action is action and one.scope is Scope.ADDRESS]
     return min(limit.amount * ceil(QUARTER / limit.window) for limit in limits)
 
 
 MOST_CALLS: Counter[Call] = Counter()
-"""N: the calls that one address can cause in any `QUARTER`, by kind.
+"""N: the most calls that one address can cause in any `QUARTER`, by kind.
 
-Each message pays for the calls of `PAID_BY_MESSAGE`, each guess for those of `PAID_BY_GUESS`.
+Each message allows the calls of `PAID_BY_MESSAGE`, each guess those of `PAID_BY_GUESS`.
 """
 MOST_CALLS.update(PAID_BY_MESSAGE * most_from_an_address(Action.SEND))
 MOST_CALLS.update(PAID_BY_GUESS * most_from_an_address(Action.CHECK))
 
-_TYPED = re.compile(r' value="[^"]*"')  # the person's own field
+_TYPED = re.compile(r' value="[^"]*"')  # the form repeats the person's own input
 
 people = st.integers(0, 2)
 numbers = st.sampled_from(NUMBERS)
@@ -119,17 +119,17 @@ class Person:
     client: Client
     tab: Socket
     leaves: ExitStack
-    """Closes the tab's socket."""
+    """The stack that closes the tab's socket."""
 
     shown: dict[str, Any] = field(default_factory=dict)
     proved: set[str] = field(default_factory=set)
-    """The endings of the numbers that the provider said yes to, for this browser."""
+    """The last digits of the numbers that the provider approved for this browser."""
     flows: set[Flow] = field(default_factory=set)
     """All flows that this browser has had."""
 
 
 class AnyOrder(RuleBasedStateMachine):
-    """Three people, three numbers, one server, one database, and a provider that forgives."""
+    """Three people, three numbers, one server, one database, and a provider without limits."""
 
     backend: TestClient
     template: Path
@@ -191,7 +191,7 @@ class AnyOrder(RuleBasedStateMachine):
     def finish(self, person: int, path: str) -> None:
         with self._acting(person, most=0) as me:
             if self._post(me, path, {"proof": me.shown.get("proof", "")}) == NOT_FINISHED:
-                self._post(me, "/start-again", {})  # as the page says
+                self._post(me, "/start-again", {})  # the page offers this button
             self._press(me, "show_verified", {})
 
     @rule(person=people, view=st.sampled_from(VIEWS), page=st.sampled_from(PAGES))
@@ -228,7 +228,7 @@ class AnyOrder(RuleBasedStateMachine):
     def provider_refuses_seconds(
         self, is_busy: bool, says_so: bool, first: int, second: int, number: PhoneNumber
     ) -> None:
-        """With *says_so* our store can answer in its stead, else only the provider knows."""
+        """With *says_so* our store knows that the number is busy, otherwise only the provider."""
         self.oracle.is_busy = is_busy
         self.oracle.one_request_per_number = is_busy and says_so
         if is_busy:
@@ -269,7 +269,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
-        """What is only in memory is gone; the tabs' states with it."""
+        """A restart loses everything in memory, the states of tabs included."""
         self.working = replace(self.working, _turns=type(self.working._turns)())
         self._install(self.working)
 
@@ -292,7 +292,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.judged_calls = len(self.oracle.called)
 
     def _no_limit_was_passed(self) -> None:
-        """I1, I3, I6: no window of any limit holds more than the limit, whoever, whenever."""
+        """I1, I3, I6: no window of any limit holds more than the limit."""
         for place in range(self.judged, len(self.oracle.log)):
             asked = self.oracle.log[place]
             for spending in spendings(POLICY, asked.action, asked.by, asked.to):
@@ -301,9 +301,9 @@ class AnyOrder(RuleBasedStateMachine):
                     assert used <= spending.limit.amount, (spending.limit.name, asked)
 
     def _no_call_left_unpaid(self) -> None:
-        """I9: an address causes no more than N calls in any 15 minutes, whatever is answered.
+        """I9: an address causes no more than N calls in any 15 minutes, for any responses.
 
-        The sweeper has `CANCELS` for each message.
+        The sweeper may make `CANCELS` calls for each message.
         """
         for place in range(self.judged_calls, len(self.oracle.called)):
             last = self.oracle.called[place]
@@ -321,7 +321,7 @@ class AnyOrder(RuleBasedStateMachine):
         assert kinds[Call.CANCEL] <= CANCELS * self.oracle.calls.count(Call.SEND)
 
     def _guesses_are_for_the_browser_that_asked_in_time_and_few(self) -> None:
-        """I3, I4: by what the provider calls the verification."""
+        """I3, I4: verifications are identified by the provider's reference."""
         for place in range(self.judged, len(self.oracle.log)):
             check = self.oracle.log[place]
             if check.action is Action.CHECK:
@@ -336,7 +336,7 @@ class AnyOrder(RuleBasedStateMachine):
                 assert before < Policy().max_attempts
 
     def _every_browser_can_use_the_guesses_that_it_keeps(self) -> None:
-        """I10: the provider takes as many guesses as all flows that share a code keep together."""
+        """I10: the provider accepts as many guesses as the flows that share a code have left."""
         kept: Counter[Reference] = Counter()
         waiting: Counter[Reference] = Counter()
         for row in self._call(self._waiting):
@@ -349,7 +349,10 @@ class AnyOrder(RuleBasedStateMachine):
             assert guesses <= left, (reference, guesses, left)
 
     def _the_owner_of_a_number_keeps_a_share_of_its_messages(self) -> None:
-        """I11: a browser that never confirmed a confirmed number gets a part of its messages."""
+        """I11: browsers that never confirmed a confirmed number get a share of its messages only.
+
+        The owner's browsers can use the rest.
+        """
         for place in range(self.judged, len(self.oracle.log)):
             asked = self.oracle.log[place]
             for limit in POLICY:
@@ -363,7 +366,7 @@ class AnyOrder(RuleBasedStateMachine):
                     self.seen[f"all of {limit.name}"] += used == limit.amount
 
     def _is_unproved(self, place: int) -> bool:
-        """True for a message to a confirmed number by a browser that has never confirmed it."""
+        """Return True for a message to a confirmed number by a browser that never confirmed it."""
         asked = self.oracle.log[place]
         flows = next(person.flows for person in self.people if asked.by.flow in person.flows)
         owners = [
@@ -372,7 +375,7 @@ class AnyOrder(RuleBasedStateMachine):
         return asked.action is Action.SEND and bool(owners) and not flows & set(owners)
 
     def _only_the_providers_yes_verifies(self) -> None:
-        """I4: whatever is shown, to whom the provider has said yes, for that number."""
+        """I4: a page confirms a number only if the provider approved it for the page's browser."""
         for person, ending in self.claims:
             assert ending in person.proved
         self.claims.clear()
@@ -387,7 +390,7 @@ class AnyOrder(RuleBasedStateMachine):
         self.said.clear()
 
     def _all_is_in_the_audit_once(self) -> None:
-        """I8: every question has one answer, and the provider's log has those that it heard."""
+        """I8: every call has one result, and the provider's log has each call that reached it."""
         rows = self._call(self._audited)
         asked = [row.attempt for row in rows if row.stage is Stage.ASKED]
         answered = [row.attempt for row in rows if row.stage is Stage.ANSWERED]
@@ -397,7 +400,7 @@ class AnyOrder(RuleBasedStateMachine):
         assert heard == Counter(one.action for one in self.oracle.log)
 
     async def _waiting(self) -> Sequence[Row[Any]]:
-        """All open verifications that have a reference."""
+        """Return all open verifications that have a reference."""
         its = verifications.c
         is_open = (its.status.in_(sorted(OPEN)), its.expires_at > self.clock.now())
         query = select(verifications).where(*is_open, its.reference.is_not(None))
@@ -406,7 +409,7 @@ class AnyOrder(RuleBasedStateMachine):
         return found
 
     async def _sessions(self) -> Sequence[Row[Any]]:
-        """All sessions that are not over, with their flow and number."""
+        """Return all valid sessions, with their flow and number."""
         columns = (sessions.c.token, verifications.c.flow, verifications.c.phone_key)
         same = sessions.c.verification == verifications.c.id
         query = select(*columns).where(same, sessions.c.ends_at > self.clock.now())
@@ -431,7 +434,7 @@ class AnyOrder(RuleBasedStateMachine):
         if "is confirmed" in answer.text:
             [ending] = [number.ending for number in NUMBERS if number.ending in answer.text]
             self.claims.append((me, ending))
-        if "set-cookie" in answer.headers:  # and a browser loads the page it is sent to
+        if "set-cookie" in answer.headers:  # a browser then loads the page of the redirect
             self._give(me, me.browser.after(answer))
         return answer.status_code
 
@@ -471,7 +474,7 @@ class AnyOrder(RuleBasedStateMachine):
                 return "000000"
 
     def _used(self, spending: Spending, place: int) -> int:
-        """How much of it is used by the *place*-th thing in the log, that one included."""
+        """Return the use of the limit up to entry *place* of the log, that entry included."""
         limit = spending.limit
         start = self.oracle.log[place].at - limit.window
         used = 0
@@ -524,9 +527,9 @@ class AnyOrder(RuleBasedStateMachine):
 
 @dataclass
 class Acting:
-    """I2: one person's action, which may send *most* messages.
+    """I2: one person's action, which may send at most *most* messages.
 
-    I12: it takes no guess, no message and no session from a browser that did not act.
+    I12: the action takes no guess, no message and no session from another browser.
     """
 
     machine: AnyOrder
@@ -534,9 +537,9 @@ class Acting:
     most: int
     before: int = 0
     waiting: dict[str, Row[Any]] = field(default_factory=dict)
-    """The open verifications of the others, by their ids."""
+    """The open verifications of the other people, by id."""
     sessions: dict[str, str] = field(default_factory=dict)
-    """The keyed hash of the number of each session of the others, by the hash of its token."""
+    """The keyed hash of the number of each session of other people, by the token's hash."""
     own: set[str] = field(default_factory=set)
     """The keyed hashes of the numbers of the person's own sessions."""
 
@@ -558,7 +561,7 @@ class Acting:
         waiting, sessions, own = self._look()
         assert waiting == self.waiting
         lost = {number for token, number in self.sessions.items() if token not in sessions}
-        assert lost <= self.own - own  # signing out of a number ends all sessions for it
+        assert lost <= self.own - own  # signing out of a number ends all its sessions
 
     def _look(self) -> tuple[dict[str, Row[Any]], dict[str, str], set[str]]:
         mine = {hashed(flow) for flow in self.person.flows}
@@ -578,7 +581,7 @@ def _subject(limit: Limit, asked: Asked) -> str:
 
 @pytest.fixture
 def examples(request: pytest.FixtureRequest) -> int:
-    """How many sequences of steps."""
+    """Return the number of sequences to try."""
     return 300 if request.config.getoption("nightly") else 12
 
 
@@ -595,7 +598,7 @@ def test_whatever_is_done_in_whatever_order(seen: Counter[str], examples: int) -
     run_state_machine_as_test(
         AnyOrder,
         settings=settings(
-            derandomize=True,  # what a change breaks is the change's fault
+            derandomize=True,  # a failure is then caused by the change under test
             database=None,
             deadline=None,
             max_examples=examples,

@@ -1,4 +1,4 @@
-"""Text, call or WhatsApp: what pages and plain forms offer, and what they refuse."""
+"""The channels that pages and plain forms offer, and those that they refuse."""
 
 from __future__ import annotations
 

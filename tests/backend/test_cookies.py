@@ -1,4 +1,4 @@
-"""Cookies as they arrive: over several lines, beside others that are named alike."""
+"""Cookies in several header lines, and beside cookies with the same name."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def get(browser: Browser, path: str, *lines: bytes) -> Response:
 
 
 def is_known(browser: Browser, *lines: bytes) -> bool:
-    """True if the browser that sends *lines* keeps the flow cookie that it has."""
+    """Return True if a browser that sends *lines* keeps its flow cookie."""
     return "set-cookie" not in get(browser, "/_flow.js", *lines).headers
 
 

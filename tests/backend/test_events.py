@@ -1,4 +1,4 @@
-"""Everything that anybody may send over the socket."""
+"""Events over the socket, valid and invalid."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ OURS = [
     "preview_number",
     "request_code",
     "send_again",
-    "setvar",  # Reflex gives it to every State; without a `set_…` method it does nothing
+    "setvar",  # every State of Reflex has it; without a `set_…` method it has no effect
     "show_code",
     "show_delivery",
     "show_phone",
@@ -88,14 +88,14 @@ def tab(browser: Browser) -> Iterator[Socket]:
 
 
 async def stands(browser: Browser) -> object:
-    """What the store says of this browser."""
+    """Return this browser's verification in the store, or None."""
     flow = services.current().flows.read(browser.cookie)
     assert flow is not None
     return await services.current().verifications.current(flow)
 
 
 def ask_and_leave(browser: Browser, token: str) -> None:
-    """And have the server see it: while a token has a socket, no other gets its state."""
+    """Request a code, and leave. The server has to notice: a token's state has one socket."""
     with browser.socket(token=token) as tab:
         tab.send(f"{STATE}.request_code", {"form": PHONE})
         tab.leave(browser.client.portal)
@@ -174,7 +174,7 @@ def test_no_var_can_be_set_from_outside(tab: Socket, name: str) -> None:
 
 @pytest.mark.parametrize("cookie", ["", "flow=forged", "their own"])
 def test_a_token_that_was_left_or_stolen_shows_nothing(browser: Browser, cookie: str) -> None:
-    """D2, D3: Reflex keeps the state of a tab that is gone for 15 minutes, for whoever names it."""
+    """D2, D3: Reflex keeps a closed tab's state for 15 minutes, for any client with its token."""
     ask_and_leave(browser, "left")
     own = services.current().flows.mint()
 
@@ -198,7 +198,7 @@ def test_a_tab_that_comes_back_finds_its_state(browser: Browser) -> None:
 def test_d4_a_crash_of_a_handler_tells_the_browser_only_where_it_is_in_the_log(
     tab: Socket, provider: FakeProvider, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """H5: the log has its type and place."""
+    """H5: the log has the type and place of the error."""
     provider.failures = [RuntimeError("canary")]
 
     tab.send(f"{STATE}.request_code", {"form": PHONE})
@@ -219,7 +219,7 @@ def test_d4_a_crash_of_a_handler_tells_the_browser_only_where_it_is_in_the_log(
         ({}, "We will text +44 7400 123456", ""),
         ({"channel": "voice"}, "We will call +44 7400 123456", ""),
         ({"phone": "+44 7400 123456", "country": "US"}, "We will text +44 7400 123456", "GB"),
-        ({"phone": "0044740012345", "country": "US"}, "", "GB"),  # not whole
+        ({"phone": "0044740012345", "country": "US"}, "", "GB"),  # an incomplete number
         ({"phone": "020 7946 0958"}, "", ""),  # a landline, which gets no text messages
         ({"channel": "fax"}, "", ""),
     ],
@@ -237,7 +237,8 @@ def test_b9_a_preview_sends_nothing_and_is_kept_nowhere(
 ) -> None:
     assert "123456" in "".join(tab.send(f"{STATE}.preview_number", {"form": PHONE}))
 
-    later = "".join([*tab.send(HYDRATE, {}), *capfd.readouterr()])  # is told all that is kept
+    # The server sends the whole state after HYDRATE.
+    later = "".join([*tab.send(HYDRATE, {}), *capfd.readouterr()])
     assert "answered_rx_state_" in later
     assert "123456" not in later
     assert provider.sent == []
@@ -245,7 +246,7 @@ def test_b9_a_preview_sends_nothing_and_is_kept_nowhere(
 
 def test_b19_a_preview_knows_of_no_number_whether_it_is_known(tab: Socket) -> None:
     here = services.current()
-    nothing: Any = None  # to look it up in, or to count by
+    nothing: Any = None  # neither a database for lookups nor a counter
     blind = replace(here.verifications, store=nothing, limiter=nothing, providers={})
     services.install(replace(here, verifications=blind))
 

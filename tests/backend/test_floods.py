@@ -1,4 +1,4 @@
-"""Who sends more than a person can: the rest of us notice nothing."""
+"""Floods of frames and sockets, which do not affect other people."""
 
 from __future__ import annotations
 
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
     Opened = Callable[[str], AbstractContextManager[WebSocketTestSession]]
 
-BURST = 20  # frames of a socket
-OPENING = 3  # frames that a tab sends to be there
-PER_ADDRESS = 20  # sockets
+BURST = 20  # frames that a socket may send at once
+OPENING = 3  # frames that a tab sends when it opens
+PER_ADDRESS = 20  # sockets that an address may have open
 BROWSER_ERROR = (
     "reflex___state____state.reflex___state____frontend_event_exception_state"
     ".handle_frontend_exception"
@@ -39,7 +39,7 @@ BROWSER_ERROR = (
 
 
 class Clock:
-    """Stands still until it is moved on, by seconds."""
+    """A clock that stands still until a test moves it on, in seconds."""
 
     def __init__(self) -> None:
         self.moment = float(next(HOURS))
@@ -59,7 +59,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def flood(tab: Socket, number: int, event: str = SETVAR) -> None:
-    """Send so many events at once; each that is done is answered with its own value."""
+    """Send *number* events at once. The reply to each one that is handled has its own value."""
     for place in range(number):
         payload = {"var_name": "is_hydrated", "value": f"done-{place}"}
         body = {"name": event, "payload": payload, "router_data": {}}
@@ -69,7 +69,7 @@ def flood(tab: Socket, number: int, event: str = SETVAR) -> None:
 
 
 def done(tab: Socket, clock: Clock) -> int:
-    """How many of those were, once the flood is over."""
+    """Return the number of the flood's events that were handled."""
     clock.tick(10)
     tab.flush()
     return "".join(tab.frames).count('"done-')
@@ -108,7 +108,7 @@ def test_a_flood_is_one_line_of_the_log_a_minute(
 
 
 def test_a_flood_leaves_the_others_what_is_theirs(browser: Browser, clock: Clock) -> None:
-    """D9: a socket of the same address, too."""
+    """D9: the others include a socket of the same address."""
     with browser.socket() as flooder, browser.socket(token="tab-2") as other:
         flood(flooder, 1000)
         flood(other, 10)
@@ -117,21 +117,21 @@ def test_a_flood_leaves_the_others_what_is_theirs(browser: Browser, clock: Clock
 
 
 def test_many_sockets_of_one_address_share_its_rate(browser: Browser, clock: Clock) -> None:
-    """D9: 100 events at once, then 50 a second."""
+    """D9: the rate is 100 events at once, then 50 a second."""
     with ExitStack() as stack:
         tabs = [stack.enter_context(browser.socket(token=f"tab-{place}")) for place in range(10)]
         for tab in tabs:
             flood(tab, BURST)
 
         most = 100 - 10 * OPENING
-        # Where it takes long, tabs are asked whether they are still there, and the answer counts.
+        # On a slow machine, the server pings the tabs, and each pong counts as a frame.
         assert most - 10 <= sum(done(tab, clock) for tab in tabs) <= most
 
 
 def test_an_event_that_no_form_could_send_is_dropped(
     browser: Browser, provider: FakeProvider, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """D9, E9: payloads of more than 4 KiB."""
+    """D9, E9: the payload has more than 4 KiB."""
     form = {"phone": "07400 123456", "country": "GB"}
     with browser.socket() as tab:
         tab.send(f"{STATE}.request_code", {"form": form | {"channel": "x" * 4096}})
@@ -142,7 +142,7 @@ def test_an_event_that_no_form_could_send_is_dropped(
 
 
 def test_the_handshake_says_how_long_a_frame_may_be_and_how_often_it_asks(browser: Browser) -> None:
-    """D8, D11: a dead connection is let go after 20 s."""
+    """D8, D11: the server closes a dead connection after 20 s."""
     with handshake(browser) as session:
         told = json.loads(session.receive_text().removeprefix("0"))
 
@@ -161,7 +161,7 @@ def test_a_frame_that_is_too_long_ends_its_socket(browser: Browser) -> None:
 def test_errors_of_a_browser_fill_no_log(
     browser: Browser, clock: Clock, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """D13: 20 at once, and 20 a minute."""
+    """D13: the rate is 20 at once, and 20 a minute."""
     with browser.socket() as tab:
         for _ in range(60):
             clock.tick(1)
@@ -173,7 +173,7 @@ def test_errors_of_a_browser_fill_no_log(
 def test_an_address_has_so_many_sockets_and_no_more(
     browser: Browser, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """D10: until one of them is closed."""
+    """D10: a new socket is accepted after one of them closes."""
     with ExitStack() as stack:
         for _ in range(PER_ADDRESS - 1):
             stack.enter_context(handshake(browser))
@@ -183,13 +183,13 @@ def test_an_address_has_so_many_sockets_and_no_more(
         with handshake(browser):
             pass
 
-    assert capfd.readouterr().out.count("socket.refused") == 3  # an hour lies between them
+    assert capfd.readouterr().out.count("socket.refused") == 3  # there is an hour between them
 
 
 def test_an_address_opens_sixty_sockets_at_once_and_then_one_a_second(
     browser: Browser, clock: Clock, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """D10: every new one leaves a state behind for 15 minutes."""
+    """D10: every new socket leaves a state in memory for 15 minutes."""
     for _ in range(60):
         with handshake(browser):
             pass
@@ -205,7 +205,7 @@ def test_an_address_opens_sixty_sockets_at_once_and_then_one_a_second(
 def test_a_socket_that_joins_again_counts_as_a_new_one(
     browser: Browser, clock: Clock, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """S10: on the same connection, by the same rate: sixty at once and then one a second."""
+    """S10: joins on one connection have the rate of new sockets: sixty, then one a second."""
     written = ""
     with handshake(browser) as session:
         joins = 0
@@ -224,7 +224,10 @@ def test_a_socket_that_joins_again_counts_as_a_new_one(
 
 @pytest.fixture
 def capped() -> Opened:
-    """Opens a socket from an address. An address may have two, all together may have twenty."""
+    """Return a function that opens a socket from an address.
+
+    An address may have two sockets, and all addresses together twenty.
+    """
 
     async def accept(_scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "websocket.accept"})
@@ -254,7 +257,7 @@ def test_the_64s_of_one_48_have_eight_times_the_sockets_of_an_address(capped: Op
 def test_when_all_sockets_are_taken_nobody_gets_one(
     capped: Opened, clock: Clock, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """S8: whoever asks, until one is closed; a line of the log a minute."""
+    """S8: every client is refused until a socket closes, with one line in the log a minute."""
     with ExitStack() as stack:
         for place in range(19):
             stack.enter_context(capped(f"198.51.100.{place}"))
@@ -272,7 +275,7 @@ def test_when_all_sockets_are_taken_nobody_gets_one(
 
 
 def test_a_network_has_eight_times_the_rate_of_an_address(clock: Clock) -> None:
-    """S8: and an address that is refused takes nothing of it."""
+    """S8: an address that is refused takes nothing from the network's rate."""
     buckets = ClientBuckets(Rate(1, burst=2))
     network = "2001:db8::/48"
     for _ in range(20):
@@ -288,7 +291,7 @@ def test_a_network_has_eight_times_the_rate_of_an_address(clock: Clock) -> None:
 
 
 def test_full_buckets_are_forgotten(clock: Clock) -> None:
-    """D9: addresses are many, memory is not."""
+    """D9: the many addresses must not fill the memory."""
     buckets = Buckets(Rate(1, burst=1))
     for place in range(10_000):
         clock.tick(0.01)
@@ -299,12 +302,12 @@ def test_full_buckets_are_forgotten(clock: Clock) -> None:
 
 
 def refusal(browser: Browser) -> int:
-    """The status that the handshake is refused with."""
+    """Return the status of the refused handshake."""
     return status_of(handshake(browser))
 
 
 def status_of(opened: AbstractContextManager[WebSocketTestSession]) -> int:
-    """The status that a socket is refused with."""
+    """Return the status of the refused handshake of *opened*."""
     with pytest.raises(WebSocketDenialResponse) as refused, opened:
         pass
     status: int = refused.value.status_code

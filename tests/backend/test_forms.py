@@ -1,4 +1,4 @@
-"""The two forms as plain posts: without JavaScript, or before the page is alive."""
+"""The phone and code forms as plain posts: without JavaScript, or before the page is live."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ def test_two_posts_of_a_code_at_once_both_lead_to_success(
 ) -> None:
     post(browser, "/request-otp", NUMBER)
     first = post(browser, "/verify-otp", {"code": RIGHT})
-    second = post(browser, "/verify-otp", {"code": RIGHT})  # was on its way with the old cookies
+    second = post(browser, "/verify-otp", {"code": RIGHT})  # sent with the old cookies
 
     assert (second.status_code, second.headers["location"]) == (303, "/verify-otp")
     assert "set-cookie" not in second.headers
     after = browser.after(first)
     assert "session=" in after.cookie
-    assert after.get("/verified").status_code == 404  # let in, to a page that is not built here
+    assert after.get("/verified").status_code == 404  # allowed, but no page is built here
     assert len(provider.checked) == 1
 
 
@@ -103,7 +103,7 @@ def test_after_success_a_post_with_the_flow_cookie_of_before_gets_no_session(
     browser: Browser, code: str
 ) -> None:
     post(browser, "/request-otp", NUMBER)
-    with browser.socket("/code") as tab:  # the person's own tab has the proof by then
+    with browser.socket("/code") as tab:  # by now the person's own tab has the proof
         tab.send(f"{STATE}.check_code", {"form": {"code": RIGHT}}, "/code")
 
     answer = post(browser, "/verify-otp", {"code": code})
@@ -146,7 +146,7 @@ def test_after_a_mistake_the_form_has_all_that_the_page_has(browser: Browser) ->
 @pytest.mark.parametrize(
     ("typed", "country"),
     [
-        ({"phone": "+44 7400", "country": "US"}, "GB"),  # what a + says comes before what is chosen
+        ({"phone": "+44 7400", "country": "US"}, "GB"),  # a + goes before the chosen country
         ({"phone": "0740", "country": "GB"}, "GB"),
         ({"phone": "0740", "country": "XX"}, "FR"),
         ({"phone": "0740"}, "FR"),
@@ -305,7 +305,7 @@ def test_d5_what_is_down_is_told_with_a_time_and_sends_retry_after(
 
 @pytest.fixture
 def clock(provider: FakeProvider) -> Iterator[Clock]:
-    """The services' clock, to be moved on."""
+    """Return the clock of the services, which a test can move on."""
     del provider
     here, clock = services.current(), Clock()
     services.install(replace(here, verifications=replace(here.verifications, now=clock.now)))
@@ -314,7 +314,7 @@ def clock(provider: FakeProvider) -> Iterator[Clock]:
 
 
 def see(browser: Browser) -> Response:
-    """The plain code page."""
+    """Load the plain code page."""
     return browser.get("/verify-otp")
 
 
@@ -387,7 +387,7 @@ def test_c23_an_expired_code_is_told_with_a_button_for_a_new_one(
     for answer in (post(browser, "/verify-otp", {"code": RIGHT}), see(browser)):
         assert "<h1>That code has expired</h1>" in answer.text
         assert "Get a new code" in answer.text
-        assert "There is a problem" not in answer.text  # the heading says it
+        assert "There is a problem" not in answer.text  # the heading has the message
     post(browser, "/resend-otp", {"channel": "sms"})
 
     assert len(provider.sent) == 2
@@ -463,5 +463,5 @@ def test_a_number_that_is_confirmed_already_gets_no_other_code(
     answer = post(browser, "/resend-otp", {"channel": "sms"})
 
     assert (answer.status_code, answer.headers["location"]) == (303, "/verify-otp")
-    assert see(browser).status_code == 409  # says that the code was entered elsewhere
+    assert see(browser).status_code == 409  # the page for a code that was entered elsewhere
     assert len(provider.sent) == 1

@@ -1,4 +1,4 @@
-"""What a socket may say: the protocol that our pages speak, soon and nothing else."""
+"""The frames that a socket may send: our pages' packets only, with the join in time."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def send(session: Session, frame: str | bytes) -> None:
 def test_a_frame_that_no_page_sends_is_dropped(
     browser: Browser, provider: FakeProvider, capfd: pytest.CaptureFixture[str], frame: str | bytes
 ) -> None:
-    """D8: nobody parses it, nothing is logged, and the socket works on."""
+    """D8: Reflex does not get the frame, nothing is logged, and the socket still works."""
     form = {"phone": "07400 123456", "country": "GB", "channel": "sms"}
     with browser.socket() as tab:
         capfd.readouterr()
@@ -86,7 +86,7 @@ def test_a_frame_that_no_page_sends_is_dropped(
 async def test_a_frame_that_no_page_sends_is_dropped_inside_a_connect_packet_too(
     join: dict[str, object],
 ) -> None:
-    """S10: Reflex runs the event in that packet before any other."""
+    """S10: Reflex runs the event in a CONNECT packet before any other event."""
     good = json.dumps({"event": KNOWN, "state_schema": "0123456789abcdef"})
 
     got = await let_through(f"40/_event,{json.dumps(join)}", f"40/_event,{good}")
@@ -108,7 +108,7 @@ def test_an_event_inside_a_connect_packet_that_no_page_sends_is_not_logged(
 
 
 def test_a_page_joins_with_its_first_event(browser: Browser) -> None:
-    """S10: as `state.js` of Reflex sends it."""
+    """S10: the frame is the one that Reflex's `state.js` sends."""
     join = {"event": KNOWN, "state_schema": State._to_frontend_schema()}
     with handshake(browser) as session:
         session.send_text("40/_event," + json.dumps(join))
@@ -125,7 +125,7 @@ def test_after_twenty_of_them_the_socket_ends(
     """D8."""
     with browser.socket() as tab:
         for frame in NONSENSE:
-            tab.flush()  # it is still open
+            tab.flush()  # the socket is still open
             send(tab.session, frame)
         assert has_ended(tab.session)
 
@@ -138,7 +138,7 @@ def test_after_twenty_of_them_the_socket_ends(
 def test_a_socket_that_never_joins_ends(
     browser: Browser, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    """D10: though it answers pings."""
+    """D10: the socket replies to pings but never joins."""
     monkeypatch.setattr(sockets, "JOIN_WITHIN", 0.05)
     with handshake(browser) as session:
         session.send_text(PONG)
@@ -148,7 +148,7 @@ def test_a_socket_that_never_joins_ends(
 
 
 async def test_a_socket_that_has_joined_may_be_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """D10: while the person reads their message."""
+    """D10: the person may take a while to read the message."""
     loop = asyncio.get_running_loop()
     an_hour_later = loop.time() + 3600
     said = ["40/_event,{}", PONG]
@@ -157,7 +157,7 @@ async def test_a_socket_that_has_joined_may_be_silent(monkeypatch: pytest.Monkey
     async def receive() -> Message:
         if len(said) == 1:
             monkeypatch.setattr(loop, "time", lambda: an_hour_later)
-            for _ in range(3):  # turns of the loop, which would call a timer that is due
+            for _ in range(3):  # turns of the event loop, which would run a timer that is due
                 await asyncio.sleep(0)
         text = said.pop(0)
         return {"type": "websocket.receive", "text": text}
@@ -174,7 +174,7 @@ async def test_a_socket_that_has_joined_may_be_silent(monkeypatch: pytest.Monkey
 
 
 async def let_through(*frames: str) -> list[str]:
-    """Those of *frames* that reach what is inside of `FrameChecks`."""
+    """Return those of *frames* that `FrameChecks` passes to the app inside."""
     said: list[Message] = [{"type": "websocket.receive", "text": frame} for frame in frames]
     said.append({"type": "websocket.disconnect"})
     got: list[str] = []

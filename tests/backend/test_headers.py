@@ -1,4 +1,4 @@
-"""What every answer tells the browser, and to whom there is no answer."""
+"""Security and cache headers of all responses, and requests that are refused."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 EVIL = "https://evil.example"
 PREFLIGHT = {"origin": EVIL, "access-control-request-method": "POST"}
 SCRIPT, STYLE = "let a = '</p>';\n", "p { color: red }"
-SERVED = "let b;"  # put into the pages as they are served
+SERVED = "let b;"  # a script that the server adds to every page
 
 ANSWERS = {
     "an empty script": ("GET", "/_flow.js", {}, 200),
@@ -55,7 +55,7 @@ ANSWERS = {
 
 @pytest.fixture(params=ANSWERS)
 def answer(browser: Browser, request: pytest.FixtureRequest) -> Response:
-    """An answer of each kind."""
+    """Return a response of each kind."""
     method, path, headers, status = ANSWERS[request.param]
     got = browser.client.request(method, path, headers=headers)
     assert got.status_code == status
@@ -63,7 +63,7 @@ def answer(browser: Browser, request: pytest.FixtureRequest) -> Response:
 
 
 def assert_guarded(answer: Response) -> None:
-    """The headers that all answers have."""
+    """Assert that *answer* has the headers of all responses."""
     headers = answer.headers
     assert headers["x-content-type-options"] == "nosniff"
     assert headers["x-frame-options"] == "DENY"
@@ -77,7 +77,7 @@ def assert_guarded(answer: Response) -> None:
 
 
 def test_every_answer_has_the_headers_and_is_kept_by_nobody(answer: Response) -> None:
-    """E3, E5: errors too, and what the framework answers before any route of ours."""
+    """E3, E5: the responses include errors, and those of the framework before our routes."""
     assert_guarded(answer)
     assert answer.headers["cache-control"] == "no-store"
 
@@ -85,7 +85,7 @@ def test_every_answer_has_the_headers_and_is_kept_by_nobody(answer: Response) ->
 def test_a_crash_has_the_headers_too(
     browser: Browser, provider: FakeProvider, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """E5: and tells nothing of itself."""
+    """E5: the response has no detail of the error."""
     monkeypatch.setattr(browser.client._transport, "raise_server_exceptions", False)
     provider.failures = [RuntimeError("canary")]
     form = {"number": "07400 123456", "country": "GB"}
@@ -100,7 +100,7 @@ def test_a_crash_has_the_headers_too(
 @pytest.mark.parametrize("origin", [EVIL, "null", "http://localhost:3001"])
 @pytest.mark.parametrize("kind", ANSWERS)
 def test_no_answer_lets_another_site_read_it(browser: Browser, kind: str, origin: str) -> None:
-    """E2: nobody's origin comes back but our own."""
+    """E2: no response names another site's origin."""
     method, path, headers, _ = ANSWERS[kind]
 
     theirs = browser.client.request(method, path, headers={**headers, "origin": origin}).headers
@@ -112,7 +112,7 @@ def test_no_answer_lets_another_site_read_it(browser: Browser, kind: str, origin
 
 @pytest.fixture
 def build(tmp_path: Path) -> Path:
-    """Pages as they are built, with one inline script and style."""
+    """Return a folder of built pages with an inline script and an inline style."""
     (tmp_path / "assets").mkdir()
     (tmp_path / "assets/page-0a1b2c.js").touch()
     (tmp_path / "app.css").touch()
@@ -125,14 +125,14 @@ def build(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def site(build: Path) -> TestClient:
-    """Those pages, served over https."""
+    """Return a client of the built pages, served over https."""
     policies = csp.pages(build, ["https://verify.example"], [SERVED])
     files = Starlette(routes=[Mount("/", StaticFiles(directory=build, html=True))])
     return TestClient(SecurityHeaders(files, policies=policies, https=True))
 
 
 def test_a_pages_policy_allows_its_own_inline_scripts_and_styles_by_hash(site: TestClient) -> None:
-    """E4: and no others; the empty style is the one that emotion opens."""
+    """E4: no other scripts and styles are allowed, except emotion's empty style."""
     policy = dict(part.split(" ", 1) for part in policy_of(site, "/").split("; "))
 
     assert set(policy["script-src"].split()) == {"'self'", hash_of(SCRIPT), hash_of(SERVED)}
@@ -143,7 +143,7 @@ def test_a_pages_policy_allows_its_own_inline_scripts_and_styles_by_hash(site: T
 
 
 def test_a_page_may_not_run_what_another_does(build: Path) -> None:
-    """E4: what was not built may run what some page does."""
+    """E4: the policy of a path without a page allows the scripts of all pages."""
     (build / "code").mkdir()
     (build / "code/index.html").write_text("<script>code()</script>")
 
@@ -156,14 +156,14 @@ def test_a_page_may_not_run_what_another_does(build: Path) -> None:
 
 
 def test_a_file_may_do_nothing_and_a_missing_one_is_a_page(site: TestClient) -> None:
-    """E4: opened by itself, an image is a document."""
+    """E4: an image that is opened by itself is a document."""
     assert policy_of(site, "/favicon.svg") == csp.FILES
     assert "content-security-policy" not in site.get("/app.css").headers
     assert policy_of(site, "/assets/missing.js") == policy_of(site, "/")
 
 
 def test_a_file_has_no_header_that_only_a_page_needs(site: TestClient) -> None:
-    """A visit loads a dozen; in no frame and of no other type than it says are they either."""
+    """A visit loads a dozen files. They need no headers for framing, and keep `nosniff`."""
     file, page = site.get("/app.css").headers, site.get("/").headers
     built = site.get("/assets/page-0a1b2c.js").headers
 
@@ -192,7 +192,7 @@ def test_a_file_has_no_header_that_only_a_page_needs(site: TestClient) -> None:
 def test_what_has_its_hash_in_its_name_is_kept_and_pages_are_not(
     site: TestClient, path: str, kept: str
 ) -> None:
-    """E5: who goes back after leaving finds no code in the browser's store."""
+    """E5: the browser's cache holds no page with a code after the person leaves."""
     answer = site.get(path)
     assert answer.headers["cache-control"] == kept
     etag = answer.headers.get("etag", "")
@@ -206,7 +206,7 @@ def test_no_header_says_the_same_twice(browser: Browser) -> None:
 
 
 def test_https_is_insisted_on_where_there_is_https(site: TestClient, browser: Browser) -> None:
-    """E5: for a year; never for http, where it would lock a developer out."""
+    """E5: HSTS is set for a year, and never with http, where it would lock a developer out."""
     assert site.get("/").headers["strict-transport-security"] == "max-age=31536000"
     assert "strict-transport-security" not in browser.client.get("/ping").headers
 
@@ -226,7 +226,7 @@ def test_s1_https_is_insisted_on_for_subdomains_where_the_operator_says_so(
 
 @pytest.mark.parametrize("host", ["evil.example", "localhost.evil.example", "", "localhost, evil"])
 def test_another_host_gets_no_page_and_no_socket(browser: Browser, host: str) -> None:
-    """E7: and finds its name nowhere in the answer."""
+    """E7: the response does not repeat the host."""
     answer = browser.client.get("/code", headers={"host": host}, follow_redirects=False)
     with (
         pytest.raises(WebSocketDenialResponse) as refused,
@@ -247,7 +247,7 @@ def test_another_host_gets_no_page_and_no_socket(browser: Browser, host: str) ->
     ],
 )
 def test_the_hosts_are_those_of_the_origins(settings: dict[str, str], hosts: list[str]) -> None:
-    """E7: and this machine's own, in development."""
+    """E7: development allows the names of this machine too."""
     assert sorted(set(allowed_hosts(Settings(**settings)))) == sorted(hosts)  # type: ignore[arg-type]
 
 
@@ -256,7 +256,7 @@ def test_the_hosts_are_those_of_the_origins(settings: dict[str, str], hosts: lis
 def test_a_long_body_is_refused_whatever_it_is_for(
     browser: Browser, method: str, path: str
 ) -> None:
-    """E9: also when it does not say how long it is."""
+    """E9: a body without a declared length is refused too."""
     chunks = (b"number=" + b"1" * (MAX_BODY // 2) for _ in range(2))
 
     assert browser.client.request(method, path, content=chunks).status_code == 413
@@ -297,7 +297,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for(
 
 @pytest.mark.parametrize("hosts", [[], ["localhost:3000", "evil.example"], ["localhost:3000"] * 2])
 async def test_a_request_without_its_one_host_is_refused(hosts: list[str]) -> None:
-    """E7: RFC 9112 section 3.2. Two servers in a row could each believe another one."""
+    """E7: two servers in a row could each use a different host (RFC 9112 section 3.2)."""
     answers: list[Message] = []
 
     async def send(message: Message) -> None:
@@ -322,7 +322,7 @@ async def test_a_request_without_its_one_host_is_refused(hosts: list[str]) -> No
 def test_the_socket_cannot_be_opened_to_every_site(
     monkeypatch: pytest.MonkeyPatch, environment: dict[str, str]
 ) -> None:
-    """D1: Reflex's own variables would go before our setting."""
+    """D1: Reflex's own environment variables would override our setting."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
 
@@ -342,7 +342,7 @@ def test_only_our_pages_may_open_the_socket() -> None:
 def test_a_form_of_a_page_without_referrer_is_ours_if_the_browser_says_so(
     browser: Browser, site: str, status: int
 ) -> None:
-    """E1: `Referrer-Policy: no-referrer` turns the Origin of our own forms to `null`."""
+    """E1: with `Referrer-Policy: no-referrer`, our own forms send `Origin: null`."""
     headers = {"origin": "null", "sec-fetch-site": site}
 
     assert browser.client.post("/request-otp", headers=headers).status_code == status

@@ -1,4 +1,4 @@
-"""Whose words go out: in pages, forms, events and messages."""
+"""The language of pages, forms, events and messages."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 
 def mark(what: object) -> str:
-    """As `say.js` leaves it and React writes it."""
+    """Return the placeholder for *what*, as `say.js` creates it and React escapes it."""
     return f"\u27e6{escape(json.dumps(what))}\u27e7"
 
 
@@ -56,7 +56,7 @@ REGIONS = ("AT", "CH", "EG", "IN", "MX", "SG", "TW")
 
 @pytest.fixture
 def words(tmp_path: Path) -> Words:
-    """The words of the only page."""
+    """Return the translations of the only page."""
     (tmp_path / "index.html").write_text(HTML)
     served = frozenset({"MX", "GB", "EG"})
     words = Words({"Enter your phone number"}, served, "GB", script="go()")
@@ -66,7 +66,7 @@ def words(tmp_path: Path) -> Words:
 
 @pytest.fixture
 def pages(tmp_path: Path, words: Words) -> TestClient:
-    """One prerendered page, as a server of files hands it out."""
+    """Return a client of one prerendered page, behind a file server."""
 
     async def page(request: Request) -> Response:
         del request
@@ -100,7 +100,7 @@ def test_a_page_comes_in_the_language_that_was_chosen(pages: TestClient) -> None
 
 
 def test_the_countries_come_by_name_and_the_operators_is_selected(pages: TestClient) -> None:
-    """S12: the likely one is selected in the browser, so that it is in nothing that is kept."""
+    """S12: the browser selects the likely country, so that no cached page contains it."""
     options = re.findall("<option.*?>", pages.get("/", headers=ACCEPT).text)
 
     assert options == [
@@ -146,7 +146,7 @@ def test_a_page_is_compressed_once_for_all_of_a_language(
 
 
 async def test_no_header_makes_what_is_kept_of_a_page_grow(words: Words) -> None:
-    """S12: whatever is accepted, there are so many languages and codings."""
+    """S12: the cache has at most one entry for each language and coding."""
     tags = [*languages(), *(f"{tag}-{region}" for tag in languages() for region in REGIONS)]
     codings = ["br", "gzip", "identity", "br;q=0.5, x", "*"]
 
@@ -161,7 +161,7 @@ async def test_no_header_makes_what_is_kept_of_a_page_grow(words: Words) -> None
 async def test_requests_at_once_wait_for_one_compression(
     words: Words, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """S12: and it is done beside the event loop."""
+    """S12: the work runs in a thread, not on the event loop."""
     threads: list[int] = []
 
     def compressed(text: bytes, coding: Coding) -> bytes:
@@ -182,7 +182,7 @@ async def test_requests_at_once_wait_for_one_compression(
     "lost", ['<html dir="ltr" lang="en"', "</head>", f'<option value="{mark("countries")}">']
 )
 def test_a_page_without_a_mark_stops_the_start(tmp_path: Path, words: Words, lost: str) -> None:
-    """S12: and is named."""
+    """S12: the error names the page."""
     (tmp_path / "index.html").write_text(HTML.replace(lost, ""))
 
     with pytest.raises(RuntimeError, match=r"^index\.html: "):
@@ -228,7 +228,7 @@ def test_what_is_no_page_is_left_alone(pages: TestClient) -> None:
 
 
 def test_all_that_the_pages_say_is_in_the_catalogues(browser: Browser) -> None:
-    del browser  # the pages are there
+    del browser  # its fixture has to run first
 
     assert {"Enter it", "Continue"} < SAID
     assert set(languages()["pl"].words) > SAID

@@ -1,4 +1,4 @@
-"""What the log tells of requests and events, and what it never tells."""
+"""The lines of the log about requests and events, and the data that never appears there."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ PRODUCTION = {
     "VONAGE_API_KEY": "abcd1234",
     "VONAGE_API_SECRET": "canary",
 }
-TOKEN = "3f2a9c04-77aa-4c1e-9f0e-0123456789ab"  # as Reflex's pages make them
+TOKEN = "3f2a9c04-77aa-4c1e-9f0e-0123456789ab"  # a token in the format of Reflex's pages
 
 
 def post(browser: Browser, path: str, data: dict[str, str]) -> None:

@@ -1,4 +1,4 @@
-"""What operators' programs are told, and who is told nothing."""
+"""The monitoring endpoints, and the access to them."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ SENT = {"provider": "fake", "channel": "sms", "country": "GB"}
 
 @pytest.fixture(autouse=True)
 def _fresh(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No result of a probe is reused."""
+    """Disable the cache of the probe's result."""
     monkeypatch.setattr(probe, "FRESH", 0.0)
 
 
 @pytest.fixture
 def local(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> Browser:
-    """Somebody on the app's own machine."""
+    """Return a client on the app's own machine."""
     monkeypatch.setattr(browser.client._transport, "client", HERE)
     return browser
 
@@ -54,7 +54,7 @@ def samples(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
 
 
 class Scrapes:
-    """What has been counted since this was made."""
+    """The increase of the metrics since the object was created."""
 
     def __init__(self, browser: Browser) -> None:
         self._browser = browser
@@ -86,7 +86,7 @@ def database_file() -> Path:
 
 @contextmanager
 def away(file: Path) -> Iterator[None]:
-    """For a while *file* is somewhere else."""
+    """Move *file* away, and back at the end."""
     elsewhere = file.rename(file.with_suffix(".away"))
     yield
     elsewhere.rename(file)
@@ -94,7 +94,7 @@ def away(file: Path) -> Iterator[None]:
 
 @contextmanager
 def limits(*names: str) -> Iterator[None]:
-    """Of the policy those of *names* hold."""
+    """Apply only the limits of the policy with these *names*."""
     real = services.current()
     chosen = tuple(limit for limit in POLICY if limit.name in names)
     services.install(replace(real, verifications=replace(real.verifications, limits=chosen)))
@@ -108,7 +108,7 @@ def ready(browser: Browser) -> tuple[int, Mapping[str, Any]]:
 
 
 def settled(browser: Browser) -> tuple[int, Mapping[str, Any]]:
-    """Ask until the database is not busy."""
+    """Request `/ready` until the database is not busy, and return the response."""
     while (answer := ready(browser))[1]["database"] == "busy":
         continue
     return answer
@@ -133,7 +133,7 @@ def test_without_its_database_it_is_not_ready(browser: Browser) -> None:
 
 
 def test_nobody_waits_for_a_database_that_somebody_holds(browser: Browser) -> None:
-    """S11: it counts as busy for some seconds, as it would under load."""
+    """S11: the database counts as busy for some seconds, like under load."""
     database = services.current().database
     with closing(connect(database_file(), isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -144,7 +144,7 @@ def test_nobody_waits_for_a_database_that_somebody_holds(browser: Browser) -> No
         assert not database._looking.done()
         assert settled(browser)[0] == 503
         other.execute("ROLLBACK")
-    assert any(ready(browser)[0] == 200 for _ in range(20))  # each waits for the look for a while
+    assert any(ready(browser)[0] == 200 for _ in range(20))  # each waits a while for the probe
 
 
 def test_a_database_of_another_version_is_not_ready(browser: Browser) -> None:
@@ -318,14 +318,14 @@ def test_this_machine_has_several_addresses(
 
 
 def put_in_front(browser: Browser, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
-    """Have these *settings* decide who may read."""
+    """Put the monitoring endpoints with *settings* in front of the app."""
     operators = Operators(browser.client.app, settings)
     monkeypatch.setattr(browser.client._transport, "app", operators)
 
 
 @pytest.fixture
 def guarded(local: Browser, monkeypatch: pytest.MonkeyPatch) -> Browser:
-    """Somebody on the machine of an app that has a token."""
+    """Return a client on the machine of an app with a token for metrics."""
     put_in_front(local, monkeypatch, Settings(metrics_token=SecretStr(TOKEN)))
     return local
 
@@ -359,7 +359,7 @@ def test_with_a_token_this_machine_needs_it_too(guarded: Browser) -> None:
 def test_behind_a_proxy_nobody_reads_without_a_token(
     local: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """S13: only a setting shows it."""
+    """S13: no header shows the proxy; only the setting does."""
     put_in_front(local, monkeypatch, Settings(trusted_proxy_hops=1))
 
     assert local.get("/metrics").status_code == 401
@@ -368,7 +368,7 @@ def test_behind_a_proxy_nobody_reads_without_a_token(
 def test_in_production_nobody_reads_without_a_token(
     local: Browser, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A proxy that adds no header would lend its address to everybody."""
+    """All clients of a proxy that adds no header would seem to be on this machine."""
     put_in_front(local, monkeypatch, Settings.model_construct(app_env=AppEnv.PRODUCTION))
 
     assert local.get("/metrics").status_code == 401

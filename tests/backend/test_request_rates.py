@@ -1,4 +1,4 @@
-"""An address that sends requests too fast is refused before anything is done for it."""
+"""An address above its rate of requests is refused before any other work."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
     from tests.backend.conftest import Browser
     from tests.fakes import FakeProvider
 
-POSTS, READS = 10, 30  # a second, by default
-BURST = 3  # seconds' worth
+POSTS, READS = 10, 30  # requests a second, by default
+BURST = 3  # in seconds of the rate
 PHONE = {"number": "07400 123456", "country": "GB"}
 _PLACES = count(1)
 
 
 class Clock:
-    """Stands still until it is moved on, by seconds."""
+    """A clock that stands still until a test moves it on, in seconds."""
 
     def __init__(self) -> None:
         self.moment = float(next(HOURS))
@@ -46,8 +46,8 @@ class Clock:
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch, browser: Browser) -> Clock:
-    """All that a test does happens at the same moment."""
-    del browser  # which is there by now
+    """Stop the clock of the rates, so that all requests of a test come at the same moment."""
+    del browser  # its fixture has to run first
     clock = Clock()
     monkeypatch.setattr(rates, "now", clock)
     return clock
@@ -55,7 +55,7 @@ def clock(monkeypatch: pytest.MonkeyPatch, browser: Browser) -> Clock:
 
 @contextmanager
 def elsewhere(browser: Browser, address: str = "") -> Iterator[Browser]:
-    """The same app, for a browser at *address*, by default one that nobody has used."""
+    """Yield a browser of the same app at *address*, by default a new one."""
     address = address or f"198.18.9.{next(_PLACES)}"
     client = TestClient(browser.client.app, base_url=ORIGIN, client=(address, 1))
     client.portal = browser.client.portal
@@ -75,7 +75,7 @@ def is_refused(answer: Response) -> bool:
 def test_a_flood_of_one_address_leaves_the_others_what_is_theirs(
     browser: Browser, flooder: Browser, provider: FakeProvider
 ) -> None:
-    """S3: two hundred posts at once."""
+    """S3: the flood is two hundred posts at once."""
     answers = [flooder.post("/request-otp", {"number": "12"}) for _ in range(200)]
 
     assert sum(map(is_refused, answers)) == 200 - BURST * POSTS
@@ -116,7 +116,7 @@ def test_a_refusal_tells_when_to_try_again_and_has_the_headers(flooder: Browser)
 
 
 def test_only_a_refusal_that_leaves_a_body_unread_ends_the_connection(flooder: Browser) -> None:
-    """A proxy uses one connection for several people, and must know that it ends."""
+    """A proxy uses one connection for several people, so the response has to announce the end."""
     posts = [flooder.post("/request-otp", {"number": "12"}) for _ in range(BURST * POSTS + 1)]
     reads = [flooder.get("/nowhere") for _ in range(BURST * READS + 1)]
 
@@ -154,7 +154,7 @@ def test_a_flood_is_one_line_of_the_log_a_minute(
 
     written = "".join(capfd.readouterr())
     assert written.count("http.flooded") == 2
-    assert written.count("http.answered") == 2 * BURST * POSTS  # of those that were handed on
+    assert written.count("http.answered") == 2 * BURST * POSTS  # one line for each post that passed
 
 
 @pytest.mark.parametrize(
@@ -201,7 +201,7 @@ async def test_what_only_looks_like_a_file_or_a_probe_is_counted(
 
 
 async def test_of_a_refused_request_nothing_is_read() -> None:
-    """S3: neither its body nor what is behind the rates."""
+    """S3: the body is not read, and no code behind the rates runs."""
     rated = RequestRates(PlainTextResponse("handed on"), too_fast, posts=1, reads=1)
 
     answers = [await status(rated, "POST", "/request-otp", ("203.0.113.7", 1)) for _ in range(5)]
@@ -220,7 +220,7 @@ async def test_a_rate_of_0_counts_nothing() -> None:
 
 
 async def status(app: ASGIApp, method: str, path: str, client: tuple[str, int]) -> int:
-    """The status of an answer, by a client that sends the path as it is and no body at all."""
+    """Return the status of a response, for a client that sends *path* unchanged and no body."""
     path, _, query = path.partition("?")
     scope: Scope = {
         "type": "http",

@@ -1,4 +1,4 @@
-"""Who is who: the flow cookie, the socket's origin, what a second tab and a reload see."""
+"""Identity of a browser: the flow cookie, the socket's origin, a second tab and a reload."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The simulated phone is open on this machine, and from elsewhere with the token."""
+"""The simulated phone is open to this machine, and to other machines with the token."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ PRODUCTION = {
 
 @pytest.fixture
 def phone(browser: Browser) -> Iterator[SimulatedPhone]:
-    """The phone, with a message on it."""
+    """Yield the phone with a message."""
     del browser
     real = services.current()
     phone = SimulatedPhone(real.verifications.now)
@@ -87,7 +87,7 @@ def phone(browser: Browser) -> Iterator[SimulatedPhone]:
 
 
 def at(browser: Browser, address: str) -> Browser:
-    """The same browser, on the machine with *address*."""
+    """Return the same browser on the machine with *address*."""
     client = TestClient(browser.client.app, base_url=ORIGIN, client=(address, 50000))
     client.portal = browser.client.portal
     return replace(browser, client=client)
@@ -95,7 +95,7 @@ def at(browser: Browser, address: str) -> Browser:
 
 @contextmanager
 def through_a_tunnel(browser: Browser, sign: str, cookie: str = "") -> Iterator[Socket]:
-    """A tab of the simulated phone whose handshake has the header *sign*."""
+    """Yield a tab of the simulated phone whose handshake has the header *sign*."""
     headers = {"upgrade": "websocket", "connection": "Upgrade", "origin": ORIGIN, sign: "x"}
     headers |= {"cookie": cookie} if cookie else {}
     with browser.client.websocket_connect(SOCKET + f"by-{sign}", headers=headers) as session:
@@ -105,7 +105,7 @@ def through_a_tunnel(browser: Browser, sign: str, cookie: str = "") -> Iterator[
 
 
 async def nothing(_scope: Scope, _receive: Receive, send: Send) -> None:
-    """Answers with an empty page."""
+    """Respond with an empty page. This function is an ASGI app."""
     await send({"type": "http.response.start", "status": 204, "headers": []})
     await send({"type": "http.response.body"})
 
@@ -162,7 +162,7 @@ def test_a_request_for_another_host_is_not_from_this_machine(host: str, *, is_he
 def test_the_page_opens_on_this_machine_and_asks_for_the_token_elsewhere(
     browser: Browser, path: str
 ) -> None:
-    """B9, S13: pages do not exist here: 404 takes its place."""
+    """B9, S13: the pages are not built in these tests, so 404 stands for access."""
     url = ORIGIN + path
     here, neighbour = at(browser, HERE).client, at(browser, NEIGHBOUR).client
 
@@ -196,7 +196,7 @@ def test_a_setting_that_tells_of_a_proxy_is_a_sign(browser: Browser, settings: S
 
 
 def test_http_1_0_is_a_sign_of_a_proxy(browser: Browser) -> None:
-    """S13: nginx by default, in many versions."""
+    """S13: many versions of nginx use HTTP/1.0 by default."""
     del browser
     gate = SimulatedPhoneGate(nothing, Settings())
 
@@ -230,7 +230,7 @@ def test_the_token_is_exchanged_for_a_cookie_and_leaves_the_address(
 def test_a_browser_with_the_token_sees_what_arrives_from_elsewhere(
     browser: Browser, phone: SimulatedPhone, address: str
 ) -> None:
-    """S13: events of the socket obey the same rule as the page."""
+    """S13: the rule of the page also applies to the events of the socket."""
     cookie = f"{browser.cookie}; simulated_phone={phone.token}"
     with through_a_tunnel(at(browser, address), "X-Real-IP", cookie=cookie) as tab:
         look(tab)

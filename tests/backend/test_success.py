@@ -1,4 +1,4 @@
-"""After the right code: the flow is exchanged for a session, and only that sees the success."""
+"""The exchange of a flow for a session after the right code. Success needs the session."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ EVIL: list[dict[str, str]] = [
 
 
 def verify(browser: Browser, code: str = RIGHT, **phone: str) -> str:
-    """Enter *code* in a tab; the proof that this tab has then."""
+    """Enter *code* in a tab, and return the proof that the tab gets."""
     with browser.socket(token="tab-that-verifies") as tab:
         tab.send(f"{STATE}.request_code", {"form": PHONE | phone})
         proof = proof_in(tab.send(f"{STATE}.check_code", {"form": {"code": code}}))
@@ -48,7 +48,7 @@ def verify(browser: Browser, code: str = RIGHT, **phone: str) -> str:
 
 
 def proof_in(frames: list[str]) -> str:
-    """The last proof that a tab was given in *frames*."""
+    """Return the last proof in *frames*."""
     proofs: list[str] = re.findall(r'"proof_rx_state_":"([^"]*)"', "".join(frames))
     return proofs[-1] if proofs else ""
 
@@ -64,19 +64,22 @@ def verified(browser: Browser) -> Browser:
 
 
 def is_let_in(browser: Browser) -> bool:
-    """Whether it gets the success page, which does not exist here: 404 takes its place."""
+    """Return True if *browser* may see the success page.
+
+    The page is not built in these tests, so 404 stands for access.
+    """
     return browser.get("/verified").status_code == 404
 
 
 def success_shown(browser: Browser, token: str = "a-new-tab") -> str:
-    """The ending that a tab of *browser* sees on the success page."""
+    """Return the last digits that a tab of *browser* shows on the success page."""
     with browser.socket("/verified", token=token) as tab:
         tab.send(f"{STATE}.show_verified", {}, "/verified")
     return ending_in(tab.frames)
 
 
 def ending_in(frames: list[str]) -> str:
-    """What they say last of whose number is confirmed."""
+    """Return the last value in *frames* for the last digits of the confirmed number."""
     endings: list[str] = re.findall(r'"proved_rx_state_":"(\d*)"', "".join(frames))
     return endings[-1] if endings else ""
 
@@ -119,7 +122,7 @@ def test_a_grant_works_once(browser: Browser) -> None:
     proof = verify(browser)
     verified, _ = finish(browser, proof)
 
-    thief, answer = finish(browser, proof)  # who knows the flow cookie of before, and the proof
+    thief, answer = finish(browser, proof)  # the thief knows the old flow cookie and the proof
 
     assert "session=" in verified.cookie
     assert_is_told_to_start_again(answer)
@@ -151,7 +154,7 @@ def test_who_knows_the_flow_cookie_alone_gets_no_session(browser: Browser) -> No
 
 
 def assert_gets_nothing(thief: Browser) -> None:
-    """Neither a session nor a proof, whichever way *thief* tries."""
+    """Assert that *thief* gets neither a session nor a proof, in any way."""
     for form in ({}, {"proof": ""}, {"proof": "x"}, {"proof": services.current().flows.mint()}):
         assert "set-cookie" not in thief.post("/finish", form).headers
     for code in (WRONG, "", "12"):
@@ -169,7 +172,7 @@ def assert_gets_nothing(thief: Browser) -> None:
 
 
 def test_a_tab_that_comes_back_still_has_its_proof(browser: Browser) -> None:
-    """A reload, or a connection that was lost, between the right code and the exchange."""
+    """The tab reloads or reconnects between the right code and the exchange."""
     verify(browser)
 
     with browser.socket("/code", token="tab-that-verifies") as tab:
@@ -185,7 +188,7 @@ def test_a_tab_that_lost_its_state_is_told_so_and_starts_again(
     verify(browser)
     with browser.socket("/code", token="a-tab-without-its-state") as tab:
         shown = tab.state(tab.send(f"{STATE}.show_code", {}, "/code"))
-    assert shown["step"] == "verified"  # the page posts the proof that it has
+    assert shown["step"] == "verified"  # the page then posts its proof
     assert proof_in(tab.frames) == ""
 
     _, answer = finish(browser)
@@ -215,7 +218,7 @@ def test_the_proof_of_one_number_does_not_finish_another(browser: Browser) -> No
     with browser.socket("/code", token="tab-that-verifies") as tab:
         tab.send(f"{STATE}.show_code", {}, "/code")
 
-    assert proof_in(tab.frames) == ""  # that tab shows the other number by now
+    assert proof_in(tab.frames) == ""  # by now that tab shows the other number
     assert success_shown(finish(browser, proof_in(frames))[0]) == "457"
     assert_is_told_to_start_again(finish(browser, proof)[1])
 
@@ -246,7 +249,10 @@ def test_the_success_page_is_for_the_session_only(browser: Browser, verified: Br
 
 
 def test_the_code_page_is_for_who_waits_for_a_code(browser: Browser, verified: Browser) -> None:
-    """Anybody else would load two pages to see one. It does not exist here either."""
+    """Other visitors are redirected, or they would load two pages to see one.
+
+    The page is not built in these tests, so 404 stands for access.
+    """
     newcomer = type(browser)(browser.client, services.current().flows.mint())
     for other, path in ((newcomer, "/"), (verified, "/verified")):
         for spelling in ("/code", *ODD):

@@ -1,4 +1,4 @@
-"""The brand's colours reach every page as it is served, and the policy lets them in."""
+"""The server adds the brand's colours to every page, and the policy allows them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,10 @@ async def page(_request: Request) -> HTMLResponse:
 
 
 def served(theme: Theme, built: Path | None = None) -> TestClient:
-    """A plain page and the icon, of *theme*, and a prerendered page that is put into *built*."""
+    """Return a client of a plain page and the icon with *theme*.
+
+    A prerendered page is written into *built*, if that is given.
+    """
     words = Words(set(), frozenset(), "GB", style=theme.style)
     if built:
         (built / "code.html").write_text(PAGE)
@@ -91,7 +94,7 @@ def test_a_page_without_a_brand_has_no_style(tmp_path: Path) -> None:
 def test_the_policy_knows_the_style_by_its_hash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, production_log: Lines
 ) -> None:
-    """E4: and whoever runs the app reads what was measured, and what is used."""
+    """E4: the log has the measured contrast and the colour that is used instead."""
     monkeypatch.setattr(armour, "get_web_dir", lambda: tmp_path)
     settings = Settings(brand_color="#ffdd00")
     hashed = hashlib.sha256(settings.theme.style.css.encode()).digest()
@@ -119,7 +122,7 @@ def test_the_icon_is_in_the_brands_colour() -> None:
 
 
 def test_help_is_at_the_foot_of_a_plain_page() -> None:
-    """D8: and what is not set is not there."""
+    """D8: a link that is not set is left out."""
     [links] = LINKS.findall(plain(served(YELLOW.theme)))
 
     assert re.findall('href="(.*?)">(.*?)<', links) == [
@@ -129,7 +132,7 @@ def test_help_is_at_the_foot_of_a_plain_page() -> None:
 
 
 def test_the_name_of_a_logo_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """By the text beside it, or in its place."""
+    """The name is in the text beside the logo, or in the image's alternative text."""
     (tmp_path / "assets").mkdir()
     (tmp_path / "assets/logo.svg").write_text('<svg viewBox="0 0 64 32"/>')
     monkeypatch.chdir(tmp_path)
@@ -145,7 +148,7 @@ def test_the_name_of_a_logo_is_told_once(tmp_path: Path, monkeypatch: pytest.Mon
 def test_a_sheet_of_the_teams_own_goes_before_the_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """In a plain page, which does not have the built one."""
+    """Plain pages do not contain the style sheet of the build."""
     assert "/theme.css" not in plain(served(YELLOW.theme))
     (tmp_path / "assets").mkdir()
     (tmp_path / "assets/theme.css").touch()

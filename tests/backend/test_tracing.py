@@ -1,4 +1,4 @@
-"""Traces: what a person did hangs together, and nobody can be told by it."""
+"""Traces connect the spans of one action, and identify no person."""
 
 from __future__ import annotations
 
@@ -31,13 +31,13 @@ TRACE = "0123" * 8
 
 @dataclass
 class Traces:
-    """What has left, once it is `over`."""
+    """The exported spans, available from `over`."""
 
     exporter: InMemorySpanExporter
     stack: ExitStack
 
     def over(self) -> dict[str, ReadableSpan]:
-        """The spans by their names, when the app has stopped."""
+        """Stop the app, and return the exported spans by name."""
         self.stack.close()
         return {span.name: span for span in self.exporter.get_finished_spans()}
 

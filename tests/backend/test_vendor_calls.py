@@ -1,4 +1,4 @@
-"""Calls that refused posts cause: the real adapters on the emulator, which logs every request."""
+"""Vendor calls caused by refused posts: real adapters and the emulator, which logs requests."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ SECRET = b"secret of the tests"
 
 @dataclass(frozen=True)
 class Site:
-    """The backend with one vendor, under the whole policy, on a database of its own."""
+    """The backend with one vendor, all limits of the policy and a database of its own."""
 
     backend: TestClient
     emulator: Emulator
@@ -50,13 +50,13 @@ class Site:
     provider: Provider
 
     def person(self, address: str) -> Browser:
-        """A browser of its own at *address*."""
+        """Return a new browser at *address*."""
         client = TestClient(self.backend.app, base_url=ORIGIN, client=(address, 1))
         client.portal = self.backend.portal
         return Browser(client, services.current().flows.mint())
 
     def count(self, table: Table) -> int:
-        """How many rows there are."""
+        """Return the number of rows in *table*."""
 
         async def work() -> int:
             async with self.engine.connect() as connection:
@@ -67,7 +67,7 @@ class Site:
         return found
 
     def call(self, work: Callable[..., Any], *args: object) -> Any:  # noqa: ANN401 - its answer
-        """Do *work* on the server's event loop."""
+        """Run *work* on the server's event loop, and return its result."""
         assert self.backend.portal is not None
         return self.backend.portal.call(work, *args)
 
@@ -114,7 +114,7 @@ def twilio(backend: TestClient, tmp_path: Path) -> Iterator[Site]:
 
 
 def post_on(me: Browser, clock: Clock, times: int = 60) -> set[int]:
-    """Ask for a code to `PHONE` every two seconds; the statuses."""
+    """Request a code to `PHONE` every two seconds, and return the statuses."""
     found = set()
     for _ in range(times):
         found.add(me.post("/request-otp", {"number": PHONE.e164}).status_code)
@@ -137,7 +137,7 @@ def test_posts_about_a_number_that_we_are_verifying_ask_vonage_nothing(vonage: S
 def test_posts_about_a_number_that_is_busy_for_vonage_alone_are_few_questions(
     vonage: Site,
 ) -> None:
-    """S2: our store knows nothing of it, as another database or program has started it."""
+    """S2: the verification is not in our store, because another program started it."""
     vonage.call(vonage.provider.start, PHONE, Channel.SMS)
 
     statuses = post_on(vonage.person("198.51.100.2"), vonage.emulator.clock)
@@ -151,7 +151,7 @@ def test_posts_about_a_number_that_is_busy_for_vonage_alone_are_few_questions(
 
 
 def test_posts_about_a_number_that_twilio_holds_back_are_few_questions(twilio: Site) -> None:
-    """S2: by Twilio's 60202."""
+    """S2: Twilio refuses with error 60202."""
     before = len(twilio.emulator.requests)
     twilio.emulator.fail("twilio.start", twilio_error(60202), times=None)
 
@@ -168,7 +168,7 @@ def test_posts_about_a_number_that_twilio_holds_back_are_few_questions(twilio: S
 def test_resends_that_the_limits_refuse_cancel_nothing(
     request: pytest.FixtureRequest, vendor: str
 ) -> None:
-    """S4: the verification is over, and the messages of its number in this hour are used up."""
+    """S4: the verification has ended, and its number has no message left in this hour."""
     site: Site = request.getfixturevalue(vendor)
     me = site.person("198.51.100.1")
     assert post_on(me, site.emulator.clock, times=1) == {303}

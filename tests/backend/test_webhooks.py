@@ -1,4 +1,4 @@
-"""Delivery reports: who may post them, what becomes of them, and what the code page says."""
+"""Delivery reports: their signatures, their storage, and their text on the code page."""
 
 from __future__ import annotations
 
@@ -64,13 +64,13 @@ SETTINGS = Settings(
     vonage_signature_secret=known.VONAGE_SIGNATURE_SECRET,
 )
 PHONE = {"phone": "07400 123456", "country": "GB", "channel": "sms"}
-DEEP = "Bearer " + "W1tb" * 10_000 + ".e30.x"  # the token's head is a list in a list in a …
+DEEP = "Bearer " + "W1tb" * 10_000 + ".e30.x"  # the token's header is a deeply nested list
 NO_MESSAGE = "The text message could not be delivered. Choose “Call me instead”"
 
 
 @dataclass
 class Provider(FakeProvider):
-    """A fake with a vendor's name, and an id of its shape that no other test has."""
+    """A fake with a vendor's name, and a unique reference in the vendor's format."""
 
     def __post_init__(self) -> None:
         self.reference = str(uuid4()) if self.name == "vonage" else f"VE{uuid4().hex}"
@@ -82,7 +82,7 @@ class Provider(FakeProvider):
 
 @dataclass(frozen=True)
 class Inlet:
-    """Posts to the receivers, on the loop of the app."""
+    """Posts to the webhook endpoints, on the event loop of the app."""
 
     backend: TestClient
     provider: Provider
@@ -105,7 +105,7 @@ class Inlet:
         return answers
 
     def report(self, *statuses: str) -> None:
-        """Have these reported, in the vendor's own words."""
+        """Post reports with *statuses*, in the vendor's terms."""
         for status in statuses:
             assert self.send(self.post(self.event(status))).is_success
 
@@ -119,7 +119,7 @@ class Inlet:
         return twilio_post(TWILIO_URL, event if isinstance(event, bytes) else [event])
 
     def kept(self) -> list[DeliveryStatus]:
-        """The statuses of all reports that were kept, as they came."""
+        """Return the statuses of all stored reports, in order of arrival."""
 
         async def read() -> list[DeliveryStatus]:
             query = select(table.c.status).order_by(table.c.id)
@@ -142,14 +142,14 @@ class Inlet:
         assert isinstance(store, SqlDeliveries)
         return store
 
-    def _call(self, work: Callable[..., Any]) -> Any:  # noqa: ANN401 - whatever it gives
+    def _call(self, work: Callable[..., Any]) -> Any:  # noqa: ANN401 - the result of any work
         assert self.backend.portal is not None
         return self.backend.portal.call(work)
 
 
 @pytest.fixture(params=["vonage", "twilio"])
 def provider(request: pytest.FixtureRequest, backend: TestClient) -> Iterator[Provider]:
-    """In place of the one of the other tests: its reports are taken."""
+    """Replace the provider of the other tests by one whose reports are accepted."""
     del backend
     real, fake = services.current(), Provider(name=request.param)
     verifications = replace(
@@ -175,7 +175,7 @@ twilio_only = pytest.mark.parametrize("provider", ["twilio"], indirect=True)
 
 @pytest.fixture
 def sent(browser: Browser) -> Browser:
-    """A browser that was sent a code."""
+    """Return a browser after a code was sent."""
     browser.post("/request-otp", {"number": PHONE["phone"], "country": "GB"})
     return browser
 
@@ -220,7 +220,7 @@ def test_a_replay_is_answered_and_kept_once(inlet: Inlet) -> None:
 
 @pytest.mark.usefixtures("sent")
 def test_a_retry_is_kept_once(inlet: Inlet) -> None:
-    """The vendor signs anew what was not answered."""
+    """The vendor signs a report again for each retry."""
     event = inlet.event("failed")
     inlet.send(inlet.post(event))
     inlet.clock.tick(60)
@@ -351,7 +351,7 @@ def test_a_signature_that_is_not_twilios_for_us_is_refused(inlet: Inlet) -> None
         replace(right, body=right.body.replace(b"failed", b"delivered")),
         replace(right, body=b""),
         replace(right, url=right.url + "&x=1"),
-        Post(TWILIO_URL, bare, right.body),  # the address is signed, no body is
+        Post(TWILIO_URL, bare, right.body),  # the signature covers the URL but no body
         Post(TWILIO_URL, bare, b""),
     ]
 
@@ -487,7 +487,7 @@ def test_a_store_that_is_down_makes_the_vendor_come_again(inlet: Inlet) -> None:
 
 
 class Down(SqlDeliveries):
-    """A database that does not answer."""
+    """Storage of deliveries whose database is down."""
 
     async def add(self, deliveries: Sequence[Delivery]) -> Sequence[tuple[str, Delivery]]:
         del deliveries
@@ -499,7 +499,7 @@ class Down(SqlDeliveries):
 
 
 def test_a_long_post_is_taken_from_twilio_only(backend: TestClient) -> None:
-    """Here, where neither has a receiver."""
+    """Neither vendor has a webhook endpoint in this test."""
     body = b" " * 200_000
 
     assert backend.post("/webhooks/twilio", content=body).status_code == 404
@@ -517,7 +517,7 @@ def test_10000_events_in_any_order_and_twice_come_to_one_answer(
         twilio_event(id_, words[place % 3], now + timedelta(milliseconds=place), sent_at=now)
         for place in range(5_000)
     ]
-    events[-1] |= {"type": events[2]["type"]}  # the newest says that it was delivered
+    events[-1] |= {"type": events[2]["type"]}  # the newest report is "delivered"
     shuffled = events * 2
     random.Random(1).shuffle(shuffled)
     batches = [shuffled[start : start + 250] for start in range(0, len(shuffled), 250)]
@@ -561,7 +561,7 @@ def test_the_page_learns_of_a_delivery_when_it_asks(
         inlet.report("failed")
         failed = tab.state(tab.send(f"{STATE}.show_delivery", {}, "/code"))
         assert (failed["delivery"], failed["awaits_delivery"]) == (NO_MESSAGE, False)
-        assert failed["failed"]  # the page puts the other way first
+        assert failed["failed"]  # the page puts the other channel first
 
     frames = "".join(tab.frames)
     assert provider.reference not in frames
@@ -579,7 +579,7 @@ def test_a_delivery_is_told_with_its_time_in_the_zone_of_the_person(
         shown = tab.state(tab.send(f"{STATE}.show_delivery", {}, "/code"))
 
     there = datetime.now(UTC) + timedelta(hours=5, minutes=30)
-    minutes = [there, there - timedelta(minutes=1)]  # it may have turned meanwhile
+    minutes = [there, there - timedelta(minutes=1)]  # the minute may have changed meanwhile
     assert shown["delivery"] in [f"Delivered at {m:%-I:%M\u202f%p}" for m in minutes]
 
 

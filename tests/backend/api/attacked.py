@@ -1,4 +1,4 @@
-"""The API as schemathesis attacks it and clients use it: a real server, no limits, no waits."""
+"""The app for schemathesis and for clients: a real server without limits and waits."""
 
 from __future__ import annotations
 
@@ -41,6 +41,6 @@ async def lifespan(_: Starlette) -> AsyncIterator[None]:
 
 
 def app() -> ASGIApp:
-    """For granian."""
+    """Return the ASGI app for granian."""
     api = ApiFirst(Starlette(lifespan=lifespan), build(settings))
     return armoured(api, settings, handlers=())

@@ -1,4 +1,4 @@
-"""Callers of every kind, and a clock."""
+"""Fixtures for the tests of the API: callers of every kind, limits and a server."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from tests.backend.conftest import Browser
 
-NUMBER = "+447400123456"  # where nothing is limited
+NUMBER = "+447400123456"  # used without limits
 OTHER_NUMBER = "+447400123457"
 
 
@@ -30,7 +30,7 @@ _UNUSED = count(7_000)
 
 
 def limit(**amounts: int) -> None:
-    """Put these rows of the policy in force for this test, with other amounts."""
+    """Apply only these limits of the policy in this test, with the given amounts."""
     here = services.current()
     rows = tuple(replace(row, amount=amounts[row.name]) for row in POLICY if row.name in amounts)
     services.install(replace(here, verifications=replace(here.verifications, limits=rows)))
@@ -38,13 +38,13 @@ def limit(**amounts: int) -> None:
 
 @pytest.fixture
 def number() -> str:
-    """One that no limit has seen: what is counted is kept from test to test."""
+    """Return a number that no limit has counted, because counts stay from test to test."""
     return f"+44740012{next(_UNUSED)}"
 
 
 @dataclass
 class Caller:
-    """A program or a page. It keeps no cookies; it sends what its headers say."""
+    """A program or a page. A caller sends fixed headers and ignores cookies that are set."""
 
     client: TestClient
     headers: dict[str, str] = field(default_factory=dict)
@@ -54,7 +54,7 @@ class Caller:
         return self.request("POST", path, json=body, headers=headers)
 
     def request(self, method: str, path: str, **options: object) -> Response:
-        """Any request."""
+        """Send any request."""
         more = options.pop("headers", None) or {}
         assert isinstance(more, dict)
         self.client.cookies.clear()
@@ -67,12 +67,12 @@ class Caller:
         return self.post(routes.VERIFICATIONS, {"phone_number": phone_number, **more})
 
     def created(self, phone_number: str = NUMBER) -> str:
-        """The id of a new verification."""
+        """Begin a verification, and return its id."""
         id_: str = self.create(phone_number).json()["id"]
         return id_
 
     def read(self, id_: str) -> Response:
-        """Where it stands."""
+        """Read a verification."""
         return self.request("GET", f"{routes.VERIFICATIONS}/{id_}")
 
     def check(self, id_: str, code: str, **headers: str) -> Response:
@@ -84,19 +84,19 @@ class Caller:
         return self.post(f"{routes.VERIFICATIONS}/{id_}/resend", body)
 
     def cancel(self, id_: str) -> Response:
-        """Give it up."""
+        """Cancel a verification."""
         return self.request("DELETE", f"{routes.VERIFICATIONS}/{id_}")
 
 
 @pytest.fixture
 def nobody(browser: Browser) -> Caller:
-    """Neither key nor cookie, as curl."""
+    """Return a caller with neither key nor cookie, like curl."""
     return Caller(browser.client)
 
 
 @pytest.fixture
 def page(browser: Browser) -> Caller:
-    """A page of ours, whose browser sends the cookie."""
+    """Return a page of ours, whose browser sends the cookie."""
     return Caller(browser.client, {"cookie": browser.cookie})
 
 
@@ -107,7 +107,7 @@ def other_page(browser: Browser) -> Caller:
 
 @pytest.fixture
 def shop(browser: Browser) -> Caller:
-    """A program with an API key."""
+    """Return a program with an API key."""
     return Caller(browser.client, {"authorization": f"Bearer {API_KEYS['shop']}"})
 
 
@@ -118,7 +118,7 @@ def bank(browser: Browser) -> Caller:
 
 @pytest.fixture(scope="session")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Of a server that all tests share: a fake provider, no limits, no waits."""
+    """Yield the URL of a server that all tests share: a fake provider, no limits, no waits."""
     port = unused_port()
     with served(tmp_path_factory.mktemp("served"), port):
         yield f"http://127.0.0.1:{port}"
@@ -126,5 +126,5 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture
 def free_port() -> int:
-    """A port that nobody listens on."""
+    """Return a port on which no program listens."""
     return unused_port()

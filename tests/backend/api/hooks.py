@@ -1,4 +1,4 @@
-"""What schemathesis cannot guess: numbers that can get a code, and codes."""
+"""Values that schemathesis cannot guess: numbers that can get a code, and codes."""
 
 import schemathesis
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""The API in a process of its own, for callers that need an address."""
+"""A server for the API in a process of its own, for callers that need a URL."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ START = 60.0  # seconds
 
 @contextmanager
 def served(folder: Path, port: int) -> Iterator[None]:
-    """The app of `attacked`, in a process of its own."""
+    """Run the app of `attacked` in a process of its own."""
     environment = os.environ | {
         "DATABASE_URL": f"sqlite:///{folder}/otp.db",
         "PORT": str(port),
-        "HTTP_POSTS_PER_SECOND": "0",  # all callers are one address
+        "HTTP_POSTS_PER_SECOND": "0",  # all callers have one address
         "HTTP_READS_PER_SECOND": "0",
-        "CHANNELS": "sms,voice,whatsapp",  # all that the document has
+        "CHANNELS": "sms,voice,whatsapp",  # all channels in the OpenAPI document
         "PYTHONPATH": os.curdir,
     }
     command = (BIN / "granian", "--interface", "asgi", "--factory", "--host", "127.0.0.1")

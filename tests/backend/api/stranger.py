@@ -1,4 +1,4 @@
-"""A server that is not ours: it takes a request and says what it is told to say, or nothing."""
+"""A foreign server, which accepts a request and sends a given response, or none."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Stranger:
-    """Its address, and the requests that it took."""
+    """The URL of a foreign server, and the requests that the server got."""
 
     address: str
     requests: list[str] = field(default_factory=list)
@@ -22,7 +22,7 @@ class Stranger:
 
 @contextmanager
 def stranger(answer: str = "") -> Iterator[Stranger]:
-    """Answers every request by *answer*, as it goes over the wire, and hangs up."""
+    """Run a server that sends the bytes of *answer* for every request, and closes."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         one = Stranger(f"http://127.0.0.1:{server.getsockname()[1]}")
         thread = Thread(target=_serve, args=(server, one, answer.encode()))
@@ -35,7 +35,7 @@ def stranger(answer: str = "") -> Iterator[Stranger]:
 
 
 def http(status: str, kind: str, body: str, *headers: str) -> str:
-    """An answer as it goes over the wire."""
+    """Return the text of an HTTP response."""
     head = (f"HTTP/1.1 {status}", f"Content-Type: {kind}", f"Content-Length: {len(body)}", *headers)
     return "\r\n".join((*head, "Connection: close", "", body))
 
@@ -50,12 +50,12 @@ def _serve(server: socket.socket, one: Stranger, answer: bytes) -> None:
 def _accepted(server: socket.socket) -> socket.socket | None:
     try:
         return server.accept()[0]
-    except OSError:  # shut down
+    except OSError:  # the listening socket was closed
         return None
 
 
 def _request(connection: socket.socket) -> str:
-    """Head and body: to hang up on what is unread would be a reset."""
+    """Read head and body, because closing with unread data would reset the connection."""
     with connection.makefile("r", newline="") as lines:
         head = "".join(iter(lines.readline, "\r\n"))
         length = next(

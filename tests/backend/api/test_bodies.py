@@ -1,4 +1,4 @@
-"""Bodies that cannot be used: the field is named, its value is not told back."""
+"""Invalid bodies: the response names the field and does not repeat the value."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_a_body_that_is_too_long_is_refused_as_json(nobody: Caller, path: str) -
 def test_a_body_that_a_form_could_send_is_refused(
     nobody: Caller, provider: FakeProvider, kind: str
 ) -> None:
-    """E1: what another site's form can send without asking the browser first."""
+    """E1: a form of another site can send these types without a preflight request."""
     body = json.dumps({"phone_number": NUMBER})
     headers = {"content-type": kind} if kind else {}
 

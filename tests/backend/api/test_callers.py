@@ -1,4 +1,4 @@
-"""Who may call: keys, cookies, pages of ours and of others."""
+"""Access to the API: by key, by cookie, and from pages of ours and of other sites."""
 
 from __future__ import annotations
 
@@ -161,15 +161,15 @@ def test_programs_have_limits_of_their_own_and_none_by_address(
 
 @pytest.fixture
 def private(provider: FakeProvider) -> Caller:
-    """An API that nobody may call without saying who they are."""
-    provider.failures = [ProviderUnavailable() for _ in range(9)]  # it is enough to get there
+    """Return a caller without credentials of an API that requires them."""
+    provider.failures = [ProviderUnavailable() for _ in range(9)]  # access is enough for the tests
     settings = settings_or_exit().model_copy(update={"api_public": False})
     return Caller(TestClient(build(settings), base_url=ORIGIN))
 
 
 @pytest.mark.parametrize("path", PATHS)
 def test_the_api_need_not_be_public(private: Caller, provider: FakeProvider, path: str) -> None:
-    """Programs need a key then, browsers our cookie or to be on an allowed page."""
+    """In this mode programs need a key, and browsers our cookie or an allowed page."""
     nothing = {"phone_number" if "v1" in path else "phoneNumber": "1"}
     known = (
         {"authorization": f"Bearer {API_KEYS['shop']}"},
@@ -202,7 +202,7 @@ def test_a_crash_tells_nothing(
 def test_pages_and_api_share_one_budget(
     page: Caller, shop: Caller, nobody: Caller, provider: FakeProvider, number: str, way: str
 ) -> None:
-    """A number gets one message in 30 seconds, whoever asks by whatever way."""
+    """A number gets one message in 30 seconds, over all callers and endpoints."""
     limit(LIMIT_SEND_NUMBER_BURST=1)
 
     def by_form() -> int:
@@ -233,7 +233,7 @@ def test_guesses_on_a_page_and_by_the_api_are_of_one_verification(
 
 
 def test_fifty_guesses_at_once_get_five_answers(page: Caller, provider: FakeProvider) -> None:
-    """A6, A7: whatever they come by."""
+    """A6, A7: ten guesses are under way at any time."""
     path = f"/api/v1/verifications/{page.created()}/check"
 
     def guess(index: int) -> str:
@@ -245,7 +245,7 @@ def test_fifty_guesses_at_once_get_five_answers(page: Caller, provider: FakeProv
         codes = Counter(threads.map(guess, range(50)))
 
     assert codes["code_mismatch"] == 4
-    # Who comes while the fifth is being checked finds no guess left, and no end yet.
+    # A guess that arrives during the fifth check finds no guess left, before the end is stored.
     assert set(codes) <= {"code_mismatch", "attempts_exhausted", "verification_expired"}
     assert len(provider.checked) == 5
 

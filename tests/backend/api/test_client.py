@@ -1,4 +1,4 @@
-"""The Python client, with and without `await`, against a real server and against none of ours."""
+"""The Python client, sync and async, with our server and with a foreign server."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ PAGE = "<!doctype html><title>Welcome</title>"
 
 @dataclass
 class Awaited:
-    """An `AsyncClient`, called as `Client` is."""
+    """An `AsyncClient` with the synchronous methods of `Client`."""
 
     client: AsyncClient
     runner: asyncio.Runner
@@ -62,7 +62,7 @@ class Awaited:
 
 @pytest.fixture(params=["plain", "awaited"])
 def connect(request: pytest.FixtureRequest) -> Iterator[Callable[..., Client]]:
-    """Makes clients of either kind, with a key unless told otherwise."""
+    """Yield a function that creates clients of either kind, by default with a key."""
     opened: list[Callable[[], object]] = []
     with asyncio.Runner() as runner:
 
@@ -132,7 +132,7 @@ def test_a_client_without_a_key_is_one_browser(
 
 def test_every_start_is_one_more_but_with_the_key_of_another(client: Client) -> None:
     first, second = client.start(NUMBER), client.start(NUMBER)
-    key = first.id[:40]  # nobody else has it
+    key = first.id[:40]  # a unique key
 
     tries = [client.start(NUMBER, idempotency_key=key) for _ in "12"]
 

@@ -1,4 +1,4 @@
-"""What the API says of itself: every error is in it, and the page needs nothing from elsewhere."""
+"""The API's documents: every error is described, and the page loads nothing from other sites."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def document(nobody: Caller) -> dict[str, Any]:
-    """The OpenAPI document, as anybody gets it."""
+    """Return the OpenAPI document, which is public."""
     answer: dict[str, Any] = nobody.request("GET", "/api/openapi.json").json()
     return answer
 

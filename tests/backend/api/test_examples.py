@@ -1,4 +1,4 @@
-"""The commands and programs in README and docs/api.md, run as they stand there."""
+"""The commands and programs in README and docs/api.md, run unchanged."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ PROGRAMS = [block for kind, block in _BLOCKS if kind == "python"]
 
 
 def at(address: str, example: str) -> str:
-    """*example* for this test's server and its right code."""
+    """Return *example* with the URL of this test's server and its right code."""
     return example.replace("http://localhost:3000", address).replace("493027", RIGHT)
 
 
 def run(*command: str, typed: str = "", **variables: str) -> str:
-    """What *command* prints, all of it."""
+    """Run *command* with *typed* as its input, and return all its output."""
     environment = os.environ | {"OTP_API_KEY": API_KEYS["shop"], **variables}
     done = subprocess.run(command, env=environment, input=typed, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")
@@ -36,7 +36,10 @@ def run(*command: str, typed: str = "", **variables: str) -> str:
 
 
 def answers(address: str, block: str) -> list[dict[str, str]]:
-    """What each command of *block* is answered; the first one's id goes into those that follow."""
+    """Run each command of *block*, and return the responses.
+
+    The id in the first response is put into the commands that follow.
+    """
     found: list[dict[str, str]] = []
     for command in re.split(r"\n(?=curl)", block):
         first = found[0] if found else {}
@@ -51,7 +54,7 @@ def test_the_commands_do_what_they_say(address: str, block: str) -> None:
 
     told = answers(address, block.partition("\n")[2] if block.startswith("#") else block)
 
-    assert not [answer for answer in told if "code" in answer]  # every failure has one
+    assert not [answer for answer in told if "code" in answer]  # only errors have a code
     asked_to_check = "493027" in block
     assert (told[-1].get("status") in {"verified", "approved"}) is asked_to_check
 

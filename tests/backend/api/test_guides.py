@@ -1,4 +1,4 @@
-"""The guides' routes, by clients that know nothing but the guides."""
+"""The guides' endpoints, called by clients that follow the guides alone."""
 
 from __future__ import annotations
 
@@ -135,7 +135,7 @@ def test_a_limit_is_told_with_its_time(
 def test_the_code_is_sent_again_for_the_request_that_is_named(
     nobody: Caller, provider: FakeProvider, clock: Clock, request_route: str, check_route: str
 ) -> None:
-    """The guides' "Resend" is the first route again; without a cookie it must say for which."""
+    """The guides' "Resend" calls the first endpoint again; without a cookie it needs the id."""
     first = nobody.post(request_route, {"phoneNumber": NUMBER}).json()["requestId"]
     again = {"phoneNumber": NUMBER, "requestId": first}
     at_once = nobody.post(request_route, again).json()["requestId"]

@@ -1,4 +1,4 @@
-"""Problems are told, and codes sent, in the language that a caller asks for."""
+"""Errors and codes are in the language that the caller requests."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`Idempotency-Key`: a request that comes again is not done again."""
+"""`Idempotency-Key`: a repeated request is not carried out again."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BODY = {"phone_number": NUMBER}
 
 @pytest.fixture
 def key(number: str) -> dict[str, str]:
-    """One that was not used before."""
+    """Return the header with a new key."""
     return {"idempotency-key": number}
 
 
@@ -119,7 +119,7 @@ def test_what_certainly_was_not_sent_may_be_tried_again(
 
 
 def test_what_was_done_to_nothing_is_not_kept(shop: Caller, key: dict[str, str]) -> None:
-    """Or whoever asks for what is not there could fill the database."""
+    """Otherwise requests for ids that do not exist could fill the database."""
     path = f"{CREATE}/unknown/check"
 
     answers = [shop.post(path, {"code": RIGHT}, **key) for _ in "12"]
@@ -147,7 +147,7 @@ def test_a_request_that_crashed_is_not_repeated(
     key: dict[str, str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Nobody knows how far it came."""
+    """The first request may have been carried out in part."""
     monkeypatch.setattr(shop.client._transport, "raise_server_exceptions", False)
     provider.failures = [RuntimeError()]
 

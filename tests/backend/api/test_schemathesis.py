@@ -1,4 +1,4 @@
-"""schemathesis attacks the API by its own document: every check, and every link of a new resource.
+"""schemathesis attacks the API by its OpenAPI document: all checks, and all links of a resource.
 
 https://schemathesis.readthedocs.io/
 """
@@ -23,12 +23,12 @@ CONFIG = Path(__file__).with_name("schemathesis.toml")
 
 @pytest.fixture
 def examples(request: pytest.FixtureRequest) -> int:
-    """How many of each operation and phase."""
+    """Return the number of examples for each operation and phase."""
     return 50 if request.config.getoption("nightly") else 5
 
 
 def attack(port: int, folder: Path, examples: int) -> subprocess.CompletedProcess[str]:
-    """Everything schemathesis can do, with the key of a program."""
+    """Run schemathesis with all checks, and with the key of a program."""
     options = ("--checks", "all", "--max-examples", str(examples), "--generation-deterministic")
     return subprocess.run(
         [
@@ -46,7 +46,7 @@ def attack(port: int, folder: Path, examples: int) -> subprocess.CompletedProces
 
 
 def ends(folder: Path) -> set[str]:
-    """What became of the verifications that were begun."""
+    """Return the final statuses of all verifications."""
     with closing(sqlite3.connect(folder / "otp.db")) as connection:
         return {status for (status,) in connection.execute("SELECT status FROM verifications")}
 

@@ -1,4 +1,4 @@
-"""What a browser gets for an approval by the API: the session that the pages give too."""
+"""The session that a browser gets for an approval by the API, like the pages' session."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_a_browser_that_verifies_by_the_api_has_its_session_on_the_pages(
 
     after = browser.after(answer)
     assert answer.status_code == 200
-    assert after.get("/verified").status_code == 404  # let in, to a page that is not built here
+    assert after.get("/verified").status_code == 404  # allowed, but no page is built here
     assert browser.get("/verified").status_code == 303
 
 
@@ -101,7 +101,7 @@ def test_a_page_that_calls_the_api_is_known_by_its_device_and_a_program_is_not(
     limit(LIMIT_SEND_NUMBER_UNPROVED_DAY=1)
 
     def asks(caller: Caller) -> int:
-        """The answer to the first start of a browser that was closed in between."""
+        """Return the status of a start with a new flow cookie and the old device cookie."""
         caller.headers["cookie"] = f"{services.current().flows.mint()}; {device}"
         return caller.create(number).status_code
 

@@ -1,4 +1,4 @@
-"""Verifications as resources: what can be done with them, and by whom."""
+"""Verifications as resources: their operations, and the callers that may use them."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @pytest.fixture(params=["page", "shop"])
 def caller(request: pytest.FixtureRequest) -> Caller:
-    """A browser with our cookie, and a program with a key."""
+    """Return a browser with our cookie, and a program with a key."""
     who: Caller = request.getfixturevalue(request.param)
     return who
 
@@ -181,7 +181,7 @@ def test_who_creates_without_a_cookie_gets_one_and_needs_it(nobody: Caller) -> N
 def test_a_lost_answer_leaves_the_cookie_to_ask_again_with(
     nobody: Caller, provider: FakeProvider, clock: Clock
 ) -> None:
-    """Who asks again is then known to be who asked before."""
+    """With a cookie, the second request is known to be of the same browser as the first."""
     provider.failures = [ProviderTimedOut()]
     lost = nobody.create()
     assert lost.status_code == 504
