@@ -6,8 +6,8 @@ import reflex as rx
 from reflex_base.registry import RegistrationContext
 
 from otp_app.config import AppEnv, settings_or_exit
-from otp_app.observability import configure_logging
-from otp_app.web.sockets import LONGEST_FRAME
+from otp_app.monitoring.logging import configure_logging
+from otp_app.web.socket_guard import LONGEST_FRAME
 
 settings = settings_or_exit()
 is_production = settings.app_env is AppEnv.PRODUCTION
@@ -42,7 +42,7 @@ config = rx.Config(
     app_name="otp_app",
     frontend_port=settings.port,
     cors_allowed_origins=settings.own_origins,
-    trusted_proxy_hops=0,  # `web/proxies.py` has already set the client's address
+    trusted_proxy_hops=0,  # `identity/requests.py` has already set the client's address
     redis_token_expiration=900,  # seconds that the state of a closed tab is kept
     plugins=[NoDynamicComponents()],
     disable_plugins=[rx.plugins.SitemapPlugin],

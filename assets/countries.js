@@ -1,4 +1,4 @@
-/* The countries of the phone page. otp_app/web/pages.py writes them into the HTML of that page. If
+/* The countries of the phone page. otp_app/web/localized_pages.py writes them into the HTML of that page. If
    the person came to it from another page, they are fetched, so that no page has them in vain or
    twice. */
 const fromPage = () => {

@@ -1,6 +1,6 @@
 /* Translates the texts of the pages into the person's language. The server puts the translations
    into every page as data. When a page is prerendered, the language is not known yet, so this module
-   writes marks, which the server replaces when it serves the page: see otp_app/web/pages.py. */
+   writes marks, which the server replaces when it serves the page: see otp_app/web/localized_pages.py. */
 import { Children } from "react";
 
 const read = () => {

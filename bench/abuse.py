@@ -29,11 +29,12 @@ from otp_app.errors import (
 )
 from otp_app.phone import PhoneNumber
 from otp_app.storage.engine import migrate, open_engine
-from otp_app.storage.limiter import SqlLimiter
-from otp_app.storage.numbers import Numbers
-from otp_app.storage.sql import SqlStore
-from otp_app.verification.breaker import Breaker
-from otp_app.verification.limits import POLICY, Client
+from otp_app.storage.limits import SqlLimiter
+from otp_app.storage.phone_encryption import PhoneEncryption
+from otp_app.storage.verifications import SqlStore
+from otp_app.verification.background import CountryPause
+from otp_app.verification.client import Client
+from otp_app.verification.limits import POLICY
 from otp_app.verification.models import Channel, Flow
 from otp_app.verification.service import VerificationService
 from tests.emulator import Clock
@@ -56,7 +57,7 @@ class World:
     """One simulated day."""
 
     service: VerificationService
-    breaker: Breaker
+    breaker: CountryPause
     provider: FakeProvider
     clock: Clock
     look_at: datetime
@@ -80,7 +81,7 @@ class World:
         """
         if self.clock.now() >= self.look_at:
             self.look_at = self.clock.now() + timedelta(minutes=1)
-            await self.breaker.look()
+            await self.breaker.review()
 
 
 def client(bot: int, life: int = 0) -> Client:
@@ -145,9 +146,9 @@ async def day(bots: int, act: Act) -> FakeProvider:
         url = f"sqlite:///{folder}/otp.db"
         await migrate(url)
         engine = open_engine(url)
-        store, limiter = SqlStore(engine, Numbers(b"bench")), SqlLimiter(engine, b"bench")
+        store, limiter = SqlStore(engine, PhoneEncryption(b"bench")), SqlLimiter(engine, b"bench")
         service = VerificationService(store, limiter, {"fake": provider}, "fake", clock.now)
-        breaker = Breaker(store.journal, limiter, POLICY, clock.now)
+        breaker = CountryPause(store.audit_store, limiter, POLICY, clock.now)
         world = World(service, breaker, provider, clock, clock.now(), clock.now() + DAY)
         await world.run(bots, act)
         await engine.dispose()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import ArgumentParser
 from typing import TYPE_CHECKING
 
@@ -23,15 +22,15 @@ _KEY = (
 _DOCTOR = "Check settings, files, database, accounts and clock. Exits with 1 if something failed."
 
 _ROTATE = (
-    "Seal all numbers with the first of NUMBER_KEYS, and make them found by SECRET_KEY as it is. "
+    "Seal all numbers with the first of PHONE_ENCRYPTION_KEYS, and make them found by SECRET_KEY "
+    "as it is. "
     "The app may run meanwhile; cut short, run it again. Exits with 1 if some cannot be opened."
 )
 
 _EVENTS = (
-    "List the events that EVENTS_URL never took: times, type, verification, last failure. With "
+    "List the events that WEBHOOK_URL never took: times, type, verification, last failure. With "
     "retry, have the app deliver them all again, from the first attempt on."
 )
-
 
 _MESSAGE = (
     "Print the text message for a template at Vonage, a fragment for each language: one JSON "
@@ -45,49 +44,37 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     # Each command has large imports that the other commands do not need.
     if arguments.command == "doctor":
-        from otp_app.operations import doctor
+        from otp_app.cli import doctor
 
         return doctor.run()
     if arguments.command == "rotate":
-        from otp_app.operations import rotate
+        from otp_app.cli import rotate
 
         return rotate.run()
     if arguments.command == "key":
-        return _key(parser, arguments.name)
+        from otp_app.cli import key as key_command
+
+        return key_command.run(parser, arguments.name)
     if arguments.command == "events":
-        from otp_app.operations import events
+        from otp_app.cli import events
 
         return events.run(retry=arguments.what == "retry")
     if arguments.command == "message":
-        from otp_app.operations import message
+        from otp_app.cli import message
 
         return message.run()
     return _why(parser, " ".join(arguments.number), arguments.country)
 
 
 def _why(parser: ArgumentParser, number: str, country: str) -> int:
+    from otp_app.cli import why
     from otp_app.i18n import message
-    from otp_app.operations import why
 
     try:
         phone = PhoneNumber.parse(number, country)
     except InvalidPhoneNumber as exc:
         parser.error(message(exc))
     return why.run(phone)
-
-
-def _key(parser: ArgumentParser, name: str) -> int:
-    from otp_app.api.keys import new_key
-
-    try:
-        key, setting = new_key(name)
-    except ValueError as exc:
-        parser.error(str(exc))
-    sys.stdout.write(f"The key, for the program:\n  {key}\n\n")
-    sys.stdout.write(
-        f"The setting, with a comma after those that are there:\n  API_KEYS={setting}\n"
-    )
-    return 0
 
 
 def _parser() -> ArgumentParser:

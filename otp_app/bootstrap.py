@@ -2,69 +2,60 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
-import secrets
 import signal
 import sys
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from tempfile import NamedTemporaryFile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import structlog
-
-from otp_app import metrics, routes, services
+from otp_app import routes, services
 from otp_app.config import (
     DATABASE_EXAMPLE,
-    LookName,
+    NumberLookupName,
     ProviderName,
-    Reaction,
+    RiskReaction,
     Settings,
     SettingsError,
 )
-from otp_app.devices import DeviceCookies
-from otp_app.errors import NumbersUnreadable, ProviderMisconfigured, StoreUnavailable
-from otp_app.flows import FlowCookies
-from otp_app.handles import Handles
-from otp_app.proofs import Proofs
+from otp_app.errors import PhoneDecryptionFailed, ProviderMisconfigured, StoreUnavailable
+from otp_app.identity.cookies import DeviceCookies, FlowCookies, SessionCookies
+from otp_app.identity.tokens import Proofs, VerificationTokens, secret_key
+from otp_app.monitoring import metrics
 from otp_app.providers.languages import RefusedLanguages
-from otp_app.session_cookies import SessionCookies
-from otp_app.storage.deliveries import SqlDeliveries
-from otp_app.storage.engine import migrate, open_engine
-from otp_app.storage.events import SqlOutbox
-from otp_app.storage.idempotency import SqlIdempotency
-from otp_app.storage.limiter import SqlLimiter
-from otp_app.storage.numbers import Numbers
-from otp_app.storage.probe import Probe
-from otp_app.storage.refusals import Refusals
-from otp_app.storage.renewal import make_ready
+from otp_app.storage.deliveries import SqlDeliveryReports
+from otp_app.storage.engine import DatabaseProbe, migrate, open_engine
+from otp_app.storage.idempotency import SqlIdempotencyStore
+from otp_app.storage.limits import Refusals, SqlLimiter
+from otp_app.storage.outbox import SqlOutbox
+from otp_app.storage.phone_encryption import PhoneEncryption, prepare_numbers
 from otp_app.storage.sessions import SqlSessions
-from otp_app.storage.sql import SqlStore
-from otp_app.verification.audit import Unanswered
-from otp_app.verification.breaker import Breaker
-from otp_app.verification.deliveries import Deliveries
-from otp_app.verification.events import Courier, LeftOpen
-from otp_app.verification.looking import Screening
-from otp_app.verification.models import Channel
-from otp_app.verification.rounds import go_round
+from otp_app.storage.verifications import SqlStore
+from otp_app.verification.background import (
+    AbandonedCalls,
+    CountryPause,
+    ExpiryCatchUp,
+    Sweeper,
+    run_in_background,
+    run_periodically,
+)
+from otp_app.verification.deliveries import DeliveryReports
+from otp_app.verification.outbox import WebhookDispatcher
+from otp_app.verification.risk import RiskScreening
 from otp_app.verification.service import VerificationService
 from otp_app.verification.sessions import Sessions
-from otp_app.verification.sweeper import Sweeper
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator
 
     from opentelemetry.trace import Tracer
-    from pydantic import SecretStr
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from otp_app.providers.simulated_phone import SimulatedPhone
     from otp_app.verification.audit import Observer
-    from otp_app.verification.ports import NumberLook, Provider
+    from otp_app.verification.ports import Provider
+    from otp_app.verification.risk import NumberLookup
 
-_REFUSED = {
+_MISCONFIGURED = {
     ProviderName.TWILIO: (
         "TWILIO_VERIFY_SERVICE_SID: the Service cannot be used. Check that it is there, that "
         "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN may use it, that its code length is 6 or more, "
@@ -77,13 +68,11 @@ _REFUSED = {
     ),
 }
 _NO_ANSWER = "the database does not answer, or its folder cannot be written"
-NO_KEY = (
-    "NUMBER_KEYS: none of them opens the numbers in the database. Add the key that sealed them "
-    "behind the first: NUMBER_KEYS=new,old"
+NO_DECRYPTION_KEY = (
+    "PHONE_ENCRYPTION_KEYS: none of them opens the numbers in the database. Add the key that "
+    "sealed them "
+    "behind the first: PHONE_ENCRYPTION_KEYS=new,old"
 )
-log = structlog.get_logger(__name__)
-
-SECRET_FILE = Path(".data/secret_key")
 
 
 @asynccontextmanager
@@ -97,21 +86,22 @@ async def running(settings: Settings) -> AsyncIterator[None]:
         url = settings.database_url.get_secret_value()
         engine = await _database(url)
         stack.push_async_callback(engine.dispose)
-        secret = _secret(settings)
-        numbers = Numbers(secret.encode(), settings.number_key_list)
-        await _numbers_ready(engine, numbers)
-        outbox = SqlOutbox(engine, numbers, _now) if settings.events_url else None
+        secret = secret_key(settings)
+        numbers = PhoneEncryption(secret.encode(), settings.phone_encryption_key_list)
+        await _prepare_numbers(engine, numbers)
+        outbox = SqlOutbox(engine, numbers, _now) if settings.webhook_url else None
         store = SqlStore(engine, numbers, outbox)
         phone = _simulated_phone(settings)
         providers = {
-            str(name): _provider(name, settings, secret, phone) for name in _wanted(settings)
+            str(name): _provider(name, settings, secret, phone)
+            for name in _providers_needed(settings)
         }
         for provider in providers.values():
             await _open(provider)
             stack.push_async_callback(provider.aclose)
         tracer = await _tracer(settings, stack)
         refusals = Refusals(keep=timedelta(seconds=settings.refusal_memory_seconds))
-        limiter = SqlLimiter(engine, secret.encode(), metrics.refused, refusals)
+        limiter = SqlLimiter(engine, secret.encode(), metrics.count_refusal, refusals)
         verifications = VerificationService(
             store,
             limiter,
@@ -121,7 +111,7 @@ async def running(settings: Settings) -> AsyncIterator[None]:
             limits=settings.limits,
             countries=settings.countries,
             channels=settings.channel_list,
-            screening=await _screening(settings, stack),
+            screening=await _risk_screening(settings, stack),
             observers=_observers(tracer),
         )
         here = services.Services(
@@ -129,64 +119,48 @@ async def running(settings: Settings) -> AsyncIterator[None]:
             FlowCookies(secret, secure=settings.is_https),
             Sessions(SqlSessions(engine, numbers), _now, settings.session_policy),
             SessionCookies(secure=settings.is_https),
-            Handles(secret),
+            VerificationTokens(secret),
             Proofs(secret),
-            SqlIdempotency(engine, secret.encode()),
-            Deliveries(SqlDeliveries(engine), _now, frozenset(map(str, settings.reporters))),
+            SqlIdempotencyStore(engine, secret.encode()),
+            DeliveryReports(
+                SqlDeliveryReports(engine), _now, frozenset(map(str, settings.reporters))
+            ),
             limiter=limiter,
-            database=Probe(engine),
+            database=DatabaseProbe(engine),
             devices=DeviceCookies(secret, secure=settings.is_https),
             tracer=tracer,
             simulated_phone=phone,
         )
         services.install(here)
         stack.callback(services.uninstall)
-        keep = timedelta(days=settings.keep_days)
-        rounds = go_round(
+        keep = timedelta(days=settings.retention_days)
+        rounds = run_periodically(
             Sweeper(store, limiter, providers, _now, keep).sweep,
-            Unanswered(store.journal, _now).sweep,
-            Breaker(store.journal, limiter, settings.limits, _now).look,
+            AbandonedCalls(store.audit_store, _now).sweep,
+            CountryPause(store.audit_store, limiter, settings.limits, _now).review,
         )
-        await stack.enter_async_context(in_background(rounds, _stop))
+        await stack.enter_async_context(run_in_background(rounds, _stop))
         if outbox:
-            await _tell_events(settings, store, outbox, stack)
+            await _dispatch_webhooks(settings, store, outbox, stack)
         stack.callback(here.draining.set)
         yield
 
 
-async def _tell_events(
+async def _dispatch_webhooks(
     settings: Settings, store: SqlStore, outbox: SqlOutbox, stack: AsyncExitStack
 ) -> None:
     """Deliver events until *stack* closes.
 
     The delivery has a separate loop of background jobs, because one attempt may take seconds.
     """
-    from otp_app.events.webhook import WebhookReceiver
+    from otp_app.webhooks_out import HttpWebhookEndpoint
 
-    receiver = WebhookReceiver(settings.events_url or "", settings.events_secret_list, _now)
+    receiver = HttpWebhookEndpoint(settings.webhook_url or "", settings.webhook_secret_list, _now)
     stack.push_async_callback(receiver.aclose)
-    rounds = go_round(LeftOpen(store, _now).close, Courier(outbox, receiver, _now).deliver)
-    await stack.enter_async_context(in_background(rounds, _stop))
-
-
-@asynccontextmanager
-async def in_background(
-    work: Coroutine[Any, Any, None], stop: Callable[[], None]
-) -> AsyncIterator[None]:
-    """Run *work* as a task inside the context. If *work* ends by itself, log it and call *stop*."""
-
-    def ended(task: asyncio.Task[None]) -> None:
-        if not task.cancelled():
-            log.critical("rounds.died", error=type(task.exception()).__name__)
-            stop()
-
-    task = asyncio.create_task(work)
-    task.add_done_callback(ended)
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
+    rounds = run_periodically(
+        ExpiryCatchUp(store, _now).catch_up, WebhookDispatcher(outbox, receiver, _now).deliver
+    )
+    await stack.enter_async_context(run_in_background(rounds, _stop))
 
 
 async def _tracer(settings: Settings, stack: AsyncExitStack) -> Tracer | None:
@@ -196,7 +170,7 @@ async def _tracer(settings: Settings, stack: AsyncExitStack) -> Tracer | None:
     """
     if settings.otel_exporter_otlp_endpoint is None:
         return None
-    from otp_app.tracing import tracing
+    from otp_app.monitoring.tracing import tracing
 
     return await stack.enter_async_context(tracing())
 
@@ -204,10 +178,10 @@ async def _tracer(settings: Settings, stack: AsyncExitStack) -> Tracer | None:
 def _observers(tracer: Tracer | None) -> list[Observer]:
     """Return the callbacks for every provider call that ends: metrics and, if enabled, traces."""
     if tracer is None:
-        return [metrics.Counts()]
-    from otp_app.tracing import Spans
+        return [metrics.ProviderMetrics()]
+    from otp_app.monitoring.tracing import ProviderSpans
 
-    return [metrics.Counts(), Spans(tracer)]
+    return [metrics.ProviderMetrics(), ProviderSpans(tracer)]
 
 
 def _stop() -> None:
@@ -231,11 +205,11 @@ async def _database(url: str) -> AsyncEngine:
     raise SettingsError(f"DATABASE_URL: {why}. Check it, for example {DATABASE_EXAMPLE}")
 
 
-async def _numbers_ready(engine: AsyncEngine, numbers: Numbers) -> None:
+async def _prepare_numbers(engine: AsyncEngine, numbers: PhoneEncryption) -> None:
     try:
-        await make_ready(engine, numbers)
-    except NumbersUnreadable:
-        raise SettingsError(NO_KEY) from None
+        await prepare_numbers(engine, numbers)
+    except PhoneDecryptionFailed:
+        raise SettingsError(NO_DECRYPTION_KEY) from None
     except StoreUnavailable:
         raise SettingsError(f"DATABASE_URL: {_NO_ANSWER}") from None
 
@@ -244,71 +218,51 @@ async def _open(provider: Provider) -> None:
     try:
         await provider.open()
     except ProviderMisconfigured:
-        raise SettingsError(_REFUSED[ProviderName(provider.name)]) from None
+        raise SettingsError(_MISCONFIGURED[ProviderName(provider.name)]) from None
 
 
-async def _screening(settings: Settings, stack: AsyncExitStack) -> Screening:
+async def _risk_screening(settings: Settings, stack: AsyncExitStack) -> RiskScreening:
     """Return the risk screening, with its number lookup open until *stack* closes.
 
     Raises:
         SettingsError: the lookup service cannot use its credentials.
     """
-    look = _look(settings)
+    look = _number_lookup(settings)
     if look is None:
-        return Screening()
+        return RiskScreening()
     try:
         await look.open()
     except ProviderMisconfigured:
         raise SettingsError(
-            "VONAGE_PRIVATE_KEY: cannot be used, and LOOK=vonage needs it. It must be PEM text or "
+            "VONAGE_PRIVATE_KEY: cannot be used, and NUMBER_LOOKUP=vonage needs it. It must be "
+            "PEM text or "
             "the path of a file"
         ) from None
     stack.push_async_callback(look.aclose)
-    return Screening(
+    return RiskScreening(
         look,
-        blocks=settings.concerns(Reaction.BLOCK),
-        warns=settings.concerns(Reaction.WARN),
-        recent=timedelta(hours=settings.look_sim_swap_hours),
+        blocked=settings.signals(RiskReaction.BLOCK),
+        warned=settings.signals(RiskReaction.WARN),
+        recent=timedelta(hours=settings.number_lookup_sim_swap_hours),
     )
 
 
-def _look(settings: Settings) -> NumberLook | None:
+def _number_lookup(settings: Settings) -> NumberLookup | None:
     """Return the configured number lookup service, if any."""
-    match settings.look:
-        case LookName.TWILIO:
-            return _twilio_look(settings)
-        case LookName.VONAGE:
-            return _vonage_look(settings)
-        case LookName.OFF:
+    match settings.number_lookup:
+        case NumberLookupName.TWILIO:
+            from otp_app.providers.twilio import lookup as twilio_lookup
+
+            return twilio_lookup.from_settings(settings)
+        case NumberLookupName.VONAGE:
+            from otp_app.providers.vonage import lookup as vonage_lookup
+
+            return vonage_lookup.from_settings(settings)
+        case NumberLookupName.OFF:
             return None
 
 
-def _twilio_look(settings: Settings) -> NumberLook:
-    from otp_app.providers.twilio_look import TwilioLook
-
-    return TwilioLook(
-        account_sid=settings.twilio_account_sid or "",
-        auth_token=_revealed(settings.twilio_auth_token) or "",
-        base_url=settings.twilio_lookups_base_url,
-        wanted=settings.concerns(Reaction.BLOCK, Reaction.WARN),
-        seconds=settings.look_timeout,
-    )
-
-
-def _vonage_look(settings: Settings) -> NumberLook:
-    from otp_app.providers.vonage_look import VonageLook
-
-    return VonageLook(
-        application_id=settings.vonage_application_id or "",
-        private_key=_revealed(settings.vonage_private_key) or "",
-        base_url=settings.vonage_insights_base_url,
-        wanted=settings.concerns(Reaction.BLOCK, Reaction.WARN),
-        recent=timedelta(hours=settings.look_sim_swap_hours),
-        seconds=settings.look_timeout,
-    )
-
-
-def _wanted(settings: Settings) -> set[ProviderName]:
+def _providers_needed(settings: Settings) -> set[ProviderName]:
     """Return the provider for new verifications, and those that may still have open ones."""
     return {settings.provider, *settings.complete_providers()}
 
@@ -339,75 +293,22 @@ def _provider(
     """
     match name:
         case ProviderName.TWILIO:
-            return _twilio(settings)
+            from otp_app.providers.twilio import provider as twilio
+
+            return twilio.from_settings(settings, _refused_languages)
         case ProviderName.VONAGE:
-            return _vonage(settings)
+            from otp_app.providers.vonage import provider as vonage
+
+            return vonage.from_settings(settings, _refused_languages)
         case ProviderName.CONSOLE:
             from otp_app.providers.console import ConsoleProvider
 
             return ConsoleProvider(secret.encode(), _now, sys.stdout, phone)
 
 
-def _twilio(settings: Settings) -> Provider:
-    from otp_app.providers.twilio import TwilioProvider
-
-    is_sender = settings.provider is ProviderName.TWILIO
-    return TwilioProvider(
-        account_sid=settings.twilio_account_sid or "",
-        auth_token=_revealed(settings.twilio_auth_token) or "",
-        service_sid=settings.twilio_verify_service_sid or "",
-        base_url=settings.twilio_base_url,
-        locale=settings.otp_locale,
-        template_sid=settings.twilio_template_sid,
-        languages=_refused_languages,
-        by_whatsapp=is_sender and Channel.WHATSAPP in settings.channel_list,
-    )
-
-
-def _vonage(settings: Settings) -> Provider:
-    from otp_app.providers.vonage import VonageProvider
-
-    return VonageProvider(
-        brand=settings.vonage_brand_name,
-        base_url=settings.vonage_base_url,
-        locale=settings.otp_locale,
-        api_key=settings.vonage_api_key,
-        api_secret=_revealed(settings.vonage_api_secret),
-        application_id=settings.vonage_application_id,
-        private_key=_revealed(settings.vonage_private_key),
-        whatsapp_from=settings.vonage_whatsapp_from,
-        template_id=settings.vonage_template_id,
-        languages=_refused_languages,
-        calls=Channel.VOICE in settings.channel_list,
-    )
-
-
 def _refused_languages(provider: str, fallback: str) -> RefusedLanguages:
     """Return the record of languages that *provider* has refused, counted in the metrics."""
     return RefusedLanguages(provider, fallback, metrics.language_refused)
-
-
-def _secret(settings: Settings) -> str:
-    """Return the key of our signatures. In development a key is created and kept in a file."""
-    if settings.secret_key:
-        return settings.secret_key.get_secret_value()
-    SECRET_FILE.parent.mkdir(mode=0o700, exist_ok=True)
-    if not SECRET_FILE.exists():
-        _write_secret()
-    return SECRET_FILE.read_text()
-
-
-def _write_secret() -> None:
-    """Create `SECRET_FILE` atomically. If two processes do so, the file of the first one stays."""
-    with NamedTemporaryFile("w", dir=SECRET_FILE.parent) as file:  # mode 0600
-        file.write(secrets.token_urlsafe(48))
-        file.flush()
-        with suppress(FileExistsError):
-            os.link(file.name, SECRET_FILE)
-
-
-def _revealed(secret: SecretStr | None) -> str | None:
-    return secret.get_secret_value() if secret else None
 
 
 def _now() -> datetime:

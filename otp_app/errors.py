@@ -428,5 +428,5 @@ class StoreUnavailable(OtpError):
     status = 503
 
 
-class NumbersUnreadable(StoreUnavailable):
+class PhoneDecryptionFailed(StoreUnavailable):
     """A stored number is encrypted with a key that the app lacks. The operator must supply it."""

@@ -21,29 +21,26 @@ from otp_app import routes
 from otp_app.api import app as api
 from otp_app.api.app import ApiFirst
 from otp_app.bootstrap import running
-from otp_app.components.connection import connection_status
+from otp_app.components.controls import PAGE_MESSAGES, say
+from otp_app.components.elements import connection_status
 from otp_app.components.layout import head, page_script
-from otp_app.components.words import SAID, say
 from otp_app.config import AppEnv, SettingsError, settings_or_exit
-from otp_app.observability import configure_logging, reference
+from otp_app.monitoring.logging import configure_logging, log_reference
 from otp_app.pages import code, phone, problem, verified
-from otp_app.state.binding import BoundToFlow
+from otp_app.state.middleware import EventFilter, FlowBinding
 from otp_app.state.verify import VerifyState
-from otp_app.web import forms
-from otp_app.web.armour import armoured
-from otp_app.web.brand_icon import BrandIcon
-from otp_app.web.event_gate import EventGate
-from otp_app.web.flow_cookie import FlowCookie
-from otp_app.web.pages import PagesInLanguage, Words
-from otp_app.web.sessions import PageGate
-from otp_app.webhooks import app as webhooks
+from otp_app.web import delivery_webhooks as webhooks
+from otp_app.web import plain_routes
+from otp_app.web.localized_pages import LocalizedPages, PageTranslations
+from otp_app.web.pipeline import BrandIcon, build_stack
+from otp_app.web.sessions import FlowCookieMiddleware, PageGate
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from starlette.types import ASGIApp
 
-    from otp_app.components.forms import Handler, Prop
+    from otp_app.components.controls import Handler, Prop
 
 settings = settings_or_exit()
 configure_logging(production=settings.app_env is AppEnv.PRODUCTION)
@@ -81,13 +78,13 @@ class App(rx.App):
             words.learn(get_web_dir() / Dirs.STATIC)
         app = ApiFirst(super().__call__(), api.build(settings))
         handlers = RegistrationContext.get().event_handlers
-        return armoured(app, settings, handlers, [words.script])
+        return build_stack(app, settings, handlers, [words.script])
 
 
 def on_backend_error(exception: Exception) -> EventSpec:
     """Log the type of *exception* and redirect to the error page with the reference of the log."""
-    log.error("handler.failed", error=type(exception).__name__)
-    return rx.redirect(f"{routes.PROBLEM}?reference={reference()}")
+    log.error("ui_event.failed", error=type(exception).__name__)
+    return rx.redirect(f"{routes.PROBLEM}?reference={log_reference()}")
 
 
 def _add(
@@ -113,7 +110,9 @@ def _add(
 
 
 theme = settings.theme
-words = Words(SAID, settings.countries, settings.default_country, page_script(), theme.style)
+words = PageTranslations(
+    PAGE_MESSAGES, settings.countries, settings.default_country, page_script(), theme.style
+)
 app = App(
     html_lang="en",
     html_custom_attrs={"dir": "ltr"},
@@ -124,17 +123,17 @@ app = App(
     toaster=None,
     backend_exception_handler=on_backend_error,
     api_transformer=[
-        partial(PagesInLanguage, words=words),
+        partial(LocalizedPages, words=words),
         PageGate,
-        forms.build(settings.brand, theme, settings.own_origins, words),
+        plain_routes.build(settings.brand, theme, settings.own_origins, words),
         *([partial(BrandIcon, palette=theme.style.palette)] if theme.style.palette else []),
         GZipMiddleware,
         webhooks.build(settings),
-        FlowCookie,
+        FlowCookieMiddleware,
     ],
 )
-app.add_middleware(EventGate())
-app.add_middleware(BoundToFlow())
+app.add_middleware(EventFilter())
+app.add_middleware(FlowBinding())
 app.register_lifespan_task(lifespan)
 
 channels = settings.channel_list
@@ -161,5 +160,5 @@ if settings.has_simulated_phone:  # otherwise its modules are not imported
         routes.SIMULATED_PHONE,
         simulated_phone.TITLE,
         simulated_phone.simulated_phone_page,
-        SimulatedPhoneState.look,
+        SimulatedPhoneState.refresh,
     )

@@ -7,21 +7,18 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from otp_app.errors import FlowMissing
-from otp_app.verification.limits import Client
+from otp_app.verification.client import Client
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
-    from otp_app.devices import DeviceCookies
-    from otp_app.flows import FlowCookies
-    from otp_app.handles import Handles
-    from otp_app.proofs import Proofs
+    from otp_app.identity.cookies import DeviceCookies, FlowCookies, SessionCookies
+    from otp_app.identity.tokens import Proofs, VerificationTokens
     from otp_app.providers.simulated_phone import SimulatedPhone
-    from otp_app.session_cookies import SessionCookies
-    from otp_app.storage.idempotency import SqlIdempotency
-    from otp_app.storage.limiter import SqlLimiter
-    from otp_app.storage.probe import Probe
-    from otp_app.verification.deliveries import Deliveries
+    from otp_app.storage.engine import DatabaseProbe
+    from otp_app.storage.idempotency import SqlIdempotencyStore
+    from otp_app.storage.limits import SqlLimiter
+    from otp_app.verification.deliveries import DeliveryReports
     from otp_app.verification.service import VerificationService
     from otp_app.verification.sessions import Session, Sessions
 
@@ -34,12 +31,12 @@ class Services:
     flows: FlowCookies
     sessions: Sessions
     session_cookies: SessionCookies
-    handles: Handles
+    verification_tokens: VerificationTokens
     proofs: Proofs
-    idempotency: SqlIdempotency
-    deliveries: Deliveries
+    idempotency: SqlIdempotencyStore
+    deliveries: DeliveryReports
     limiter: SqlLimiter
-    database: Probe
+    database: DatabaseProbe
     devices: DeviceCookies
     tracer: Tracer | None = None
     draining: asyncio.Event = field(default_factory=asyncio.Event)

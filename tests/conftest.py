@@ -23,15 +23,15 @@ _FOLDER = tempfile.TemporaryDirectory(prefix="otp-app-tests-")  # removed when t
 
 for name in [*os.environ]:  # settings of the shell must not reach the tests
     if name.startswith(
-        ("LIMIT_", "LOOK", "BRAND_", "EVENTS_", "OTEL_", "VONAGE_", "TWILIO_")
+        ("LIMIT_", "NUMBER_LOOKUP", "BRAND_", "WEBHOOK_", "OTEL_", "VONAGE_", "TWILIO_")
     ) or name in {
         "PUBLIC_URL",
         "CHANNELS",
         "ALLOWED_COUNTRIES",
         "DEFAULT_COUNTRY",
         "OTP_LOCALE",
-        "NUMBER_KEYS",
-        "KEEP_DAYS",
+        "PHONE_ENCRYPTION_KEYS",
+        "RETENTION_DAYS",
         "HELP_URL",
         "PRIVACY_URL",
         "TERMS_URL",

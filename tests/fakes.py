@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from otp_app.errors import NumberBusy, ProviderNotReached, ProviderTimedOut
 from otp_app.verification.budget import Call
-from otp_app.verification.events import Receipt, Verdict
-from otp_app.verification.limits import Action, Client
-from otp_app.verification.looking import Insight
+from otp_app.verification.limits import Action
 from otp_app.verification.models import Channel, CheckOutcome, Reference
+from otp_app.verification.outbox import WebhookOutcome, WebhookResult
+from otp_app.verification.risk import NumberInsight
 from tests.emulator.clock import Clock
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from otp_app.phone import PhoneNumber
-    from otp_app.verification.events import Event
+    from otp_app.verification.client import Client
+    from otp_app.verification.outbox import WebhookEvent
 
 RIGHT, WRONG = "123456", "000000"
 LIFETIME = timedelta(minutes=10)
@@ -146,7 +147,7 @@ class FakeLook:
     """A number lookup that returns `insight` for every number."""
 
     name: str = "fake"
-    insight: Insight = field(default_factory=Insight)
+    insight: NumberInsight = field(default_factory=NumberInsight)
     looked_at: list[PhoneNumber] = field(default_factory=list)
     failures: list[Exception] = field(default_factory=list)
     """The errors that the next lookups raise, first to last."""
@@ -157,7 +158,7 @@ class FakeLook:
     async def aclose(self) -> None:
         """Do nothing: a fake has no connections to close."""
 
-    async def look(self, phone: PhoneNumber) -> Insight:
+    async def lookup(self, phone: PhoneNumber) -> NumberInsight:
         """Record *phone*, and return `insight` or raise the next failure."""
         self.looked_at.append(phone)
         if self.failures:
@@ -232,11 +233,11 @@ class Oracle(FakeProvider):
         await super().cancel(reference)
         self.running = {to: one for to, one in self.running.items() if one != reference}
 
-    async def look(self, phone: PhoneNumber) -> Insight:
+    async def lookup(self, phone: PhoneNumber) -> NumberInsight:
         """Return no risk signals."""
         del phone
-        self._note_call(Call.LOOK)
-        return Insight()
+        self._note_call(Call.NUMBER_LOOKUP)
+        return NumberInsight()
 
     def _note_call(self, call: Call) -> None:
         super()._note_call(call)
@@ -317,11 +318,11 @@ class SharingOracle(Oracle):
 class FakeReceiver:
     """A receiver that accepts every event, unless `receipts` has another result."""
 
-    told: list[Event] = field(default_factory=list)
-    receipts: list[Receipt] = field(default_factory=list)
+    told: list[WebhookEvent] = field(default_factory=list)
+    receipts: list[WebhookResult] = field(default_factory=list)
     """The results of the next deliveries, first to last."""
 
-    async def receive(self, event: Event) -> Receipt:
+    async def post(self, event: WebhookEvent) -> WebhookResult:
         """Record *event*, and return the next receipt."""
         self.told.append(event)
-        return self.receipts.pop(0) if self.receipts else Receipt(Verdict.TAKEN)
+        return self.receipts.pop(0) if self.receipts else WebhookResult(WebhookOutcome.ACCEPTED)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from otp_app.observability import configure_logging
+from otp_app.monitoring.logging import configure_logging
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """Authentication of callers: a program with an API key, a browser with our cookie, or neither.
 
 A caller without the cookie refers to its verification by a handle: a signed token with the flow and
-the id (`otp_app/handles.py`).
+the id (`otp_app/identity/tokens.py`).
 """
 
 from __future__ import annotations
@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import structlog
-from fastapi import Depends, Request
+from fastapi import Depends
+from starlette.datastructures import MutableHeaders
 
 from otp_app import services
-from otp_app.api import keys
-from otp_app.api.cookies import keep_cookie
 from otp_app.errors import (
     ApiKeyRefused,
     CallerUnknown,
@@ -25,18 +24,52 @@ from otp_app.errors import (
     VerificationNotFound,
 )
 from otp_app.i18n.languages import best_for
-from otp_app.verification.limits import Client
+from otp_app.identity import tokens
+from otp_app.identity.requests import client_key
+from otp_app.verification.client import Client
 from otp_app.verification.models import Flow
-from otp_app.web.proxies import scope_key
-from otp_app.web.rates import Buckets
-from otp_app.web.sockets import ONE_A_MINUTE
+from otp_app.web.bounds import ONE_PER_MINUTE, Buckets
 
 if TYPE_CHECKING:
+    from starlette.requests import Request
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
     from otp_app.config import Settings
-    from otp_app.verification.limits import Device
+    from otp_app.verification.client import Device
+
+_STATE = "set_cookies"  # the key in the request's state for the list of `Set-Cookie` headers
+
+
+def keep_cookie(request: Request, header: str) -> None:
+    """Send the `Set-Cookie` *header* with the response to *request*, even with an error."""
+    request.scope["state"].setdefault(_STATE, []).append(header)
+
+
+class SetCookie:
+    """Middleware that adds the cookies of `keep_cookie` to the response.
+
+    Error responses need the cookies as well: a start may end in an error after the message was
+    sent, and the browser's next request must be recognised as one of the same browser.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        state = scope.setdefault("state", {})
+
+        async def send_with_cookie(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                for header in state.get(_STATE, ()):
+                    MutableHeaders(scope=message).append("set-cookie", header)
+            await send(message)
+
+        await self.app(scope, receive, send_with_cookie)
+
 
 log = structlog.get_logger(__name__)
-_lines = Buckets(ONE_A_MINUTE)  # log lines about rejected keys, for each address
+_lines = Buckets(ONE_PER_MINUTE)  # log lines about rejected keys, for each address
 _SAFE = ("GET", "HEAD")  # RFC 9110 section 9.2.1
 _SAME_SITE = ("same-origin", "none", None)  # Sec-Fetch-Site; programs do not send the header
 
@@ -67,33 +100,33 @@ class Caller:
         """Return this caller with *flow*, in the form that the limits need."""
         return Client(flow, self.address, self.proved, self.key, self.language, self.device)
 
-    def name(self, flow: Flow, id_: str) -> str:
+    def public_id(self, flow: Flow, id_: str) -> str:
         """Return the id of verification *id_* that this caller receives.
 
         The id is *id_* itself if the caller's cookie is for *flow*, else a handle.
         """
-        handles = services.current().handles
+        handles = services.current().verification_tokens
         return id_ if flow == self.flow else handles.issue(flow, id_, self.key)
 
-    def find(self, handle: str) -> tuple[Client, str]:
-        """Return the client and the id of the verification that *handle* refers to.
+    def find(self, token: str) -> tuple[Client, str]:
+        """Return the client and the id of the verification that *token* refers to.
 
-        If *handle* is not a handle of this caller, it counts as an id in the flow of the cookie. An
+        If *token* is not a handle of this caller, it counts as an id in the flow of the cookie. An
         empty one is returned as it is: the caller then means the open verification of the flow.
 
         Raises:
-            VerificationNotFound: *handle* is not this caller's, or is empty beside an API key.
+            VerificationNotFound: *token* is not this caller's, or is empty beside an API key.
             FlowMissing: there is neither a handle nor a cookie.
         """
-        if opened := services.current().handles.open(handle, self.key):
+        if opened := services.current().verification_tokens.read(token, self.key):
             flow, id_ = opened
             return self.client(flow), id_
         if self.flow is None:
-            raise VerificationNotFound if handle or self.key else FlowMissing
-        return self.client(self.flow), handle
+            raise VerificationNotFound if token or self.key else FlowMissing
+        return self.client(self.flow), token
 
 
-async def anybody(request: Request) -> Caller:
+async def optional_caller(request: Request) -> Caller:
     """Return the caller of *request*, with or without a key or cookie.
 
     Raises:
@@ -103,9 +136,9 @@ async def anybody(request: Request) -> Caller:
         CallerUnknown: API_PUBLIC requires a key, our cookie or an allowed origin.
     """
     settings: Settings = request.app.state.settings
-    address = scope_key(request.scope)
+    address = client_key(request.scope)
     if request.method not in _SAFE:
-        _require_no_forgery(request, settings.api_origins)
+        _require_same_origin(request, settings.api_origins)
     language = _language(request)
     if authorization := request.headers.get("authorization"):
         return Caller(address, key=_key(authorization, settings, address), language=language)
@@ -120,7 +153,7 @@ async def anybody(request: Request) -> Caller:
     return Caller(address, flow, proved, language=language, device=device)
 
 
-async def somebody(caller: Anybody) -> Caller:
+async def authenticated_caller(caller: OptionalCaller) -> Caller:
     """Return the caller, who has an API key or our cookie.
 
     Raises:
@@ -136,7 +169,7 @@ def new_flow() -> Flow:
     return Flow(secrets.token_urlsafe(32))
 
 
-def new_browser(request: Request) -> Flow:
+def new_browser_flow(request: Request) -> Flow:
     """Return the flow of a new cookie, which is sent with the response even if that is an error."""
     flows = services.current().flows
     cookie = flows.mint()
@@ -154,14 +187,14 @@ def _language(request: Request) -> str:
 
 def _key(authorization: str, settings: Settings, address: str) -> str:
     try:
-        return keys.name_of(authorization, settings.api_key_hashes)
+        return tokens.name_of(authorization, settings.api_key_hashes)
     except ApiKeyRefused:
         if _lines.take(address):
-            log.warning("api.key_refused", address=address)
+            log.warning("api.key_rejected", address=address)
         raise
 
 
-def _require_no_forgery(request: Request, origins: tuple[str, ...]) -> None:
+def _require_same_origin(request: Request, origins: tuple[str, ...]) -> None:
     """Prevent cross-site request forgery.
 
     Browsers send the origin of the page, and an HTML form cannot send JSON.
@@ -179,5 +212,5 @@ def _require_no_forgery(request: Request, origins: tuple[str, ...]) -> None:
         raise NotJson
 
 
-Anybody = Annotated[Caller, Depends(anybody)]
-Somebody = Annotated[Caller, Depends(somebody)]
+OptionalCaller = Annotated[Caller, Depends(optional_caller)]
+AuthenticatedCaller = Annotated[Caller, Depends(authenticated_caller)]

@@ -10,31 +10,33 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter, Request
 
 from otp_app import routes, services
-from otp_app.api import documented
-from otp_app.api.callers import Anybody, Caller, new_browser, new_flow
-from otp_app.api.checking import checked
+from otp_app.api import openapi
+from otp_app.api.callers import Caller, OptionalCaller, new_browser_flow, new_flow
 from otp_app.api.schemas import GuideCheck, GuideRequest, GuideRequested, GuideVerified
+from otp_app.api.verifications import check_for_caller
 from otp_app.phone import PhoneNumber
 
 if TYPE_CHECKING:
     from otp_app.verification.models import Flow
 
-router = APIRouter(tags=["guides"], responses=documented.guide_errors())
+router = APIRouter(tags=["guides"], responses=openapi.guide_error_responses())
 
 
 @router.post(
     routes.TWILIO_REQUEST,
     name="request_otp",
     summary="Send a code (Twilio guide)",
-    openapi_extra=documented.for_anybody(),
+    openapi_extra=openapi.optional_authentication(),
 )
 @router.post(
     routes.VONAGE_REQUEST,
     name="request_verification",
     summary="Send a code (Vonage guide)",
-    openapi_extra=documented.for_anybody(),
+    openapi_extra=openapi.optional_authentication(),
 )
-async def request_code(body: GuideRequest, caller: Anybody, request: Request) -> GuideRequested:
+async def request_code(
+    body: GuideRequest, caller: OptionalCaller, request: Request
+) -> GuideRequested:
     """Send a code to `phoneNumber`, by the first channel that is offered and reaches it.
 
     A second request from the same browser, or with the earlier `requestId`, sends the code again.
@@ -44,32 +46,32 @@ async def request_code(body: GuideRequest, caller: Anybody, request: Request) ->
     flow = _flow(body.requestId, caller, request)
     verifications = services.current().verifications
     verification = await verifications.start(caller.client(flow), phone)
-    return GuideRequested(requestId=caller.name(flow, verification.id))
+    return GuideRequested(requestId=caller.public_id(flow, verification.id))
 
 
 @router.post(
     routes.TWILIO_CHECK,
     name="verify_otp",
     summary="Check a code (Twilio guide)",
-    openapi_extra=documented.for_anybody(),
+    openapi_extra=openapi.optional_authentication(),
 )
 @router.post(
     routes.VONAGE_CHECK,
     name="check_verification",
     summary="Check a code (Vonage guide)",
-    openapi_extra=documented.for_anybody(),
+    openapi_extra=openapi.optional_authentication(),
 )
-async def check_code(body: GuideCheck, caller: Anybody, request: Request) -> GuideVerified:
+async def check_code(body: GuideCheck, caller: OptionalCaller, request: Request) -> GuideVerified:
     """Check `code`. A browser with our cookie may omit `requestId`."""
-    await checked(caller, body.requestId, body.code, request)
+    await check_for_caller(caller, body.requestId, body.code, request)
     return GuideVerified()
 
 
-def _flow(handle: str, caller: Caller, request: Request) -> Flow:
-    """Return the flow of *handle*, else of the browser's cookie, else a new flow."""
-    if handle:
-        client, _ = caller.find(handle)
+def _flow(token: str, caller: Caller, request: Request) -> Flow:
+    """Return the flow of *token*, else of the browser's cookie, else a new flow."""
+    if token:
+        client, _ = caller.find(token)
         return client.flow
     if caller.flow:
         return caller.flow
-    return new_flow() if caller.key else new_browser(request)
+    return new_flow() if caller.key else new_browser_flow(request)

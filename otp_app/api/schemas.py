@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from otp_app import phone
-from otp_app.verification import inputs
+from otp_app.verification import checking
 from otp_app.verification.models import OPEN, Channel, Status
 
 if TYPE_CHECKING:
     from otp_app.verification.models import Verification
 
-MAX_HANDLE = 200  # characters; a handle of today has 101
+MAX_TOKEN = 200  # characters; a handle of today has 101
 
 Number = Annotated[
     str,
@@ -40,16 +40,16 @@ Code = Annotated[
     str,
     Field(
         description="what the person typed; spaces and dashes do not matter",
-        max_length=inputs.MAX_TEXT,
+        max_length=checking.MAX_CODE_TEXT,
         examples=["493027"],
         json_schema_extra={"format": "code"},
     ),
 ]
-Handle = Annotated[
+VerificationToken = Annotated[
     str,
     Field(
         description="names a verification to its caller, and to nobody else",
-        max_length=MAX_HANDLE,
+        max_length=MAX_TOKEN,
         pattern=r"^[A-Za-z0-9._-]*$",
         examples=["Xq3vZr8k2mT1wN5yB7cD9g"],
     ),
@@ -66,7 +66,7 @@ class GuideRequest(_Body):
 
     phoneNumber: Number  # noqa: N815 - the guides' name
     country: Country = ""
-    requestId: Handle = ""  # noqa: N815
+    requestId: VerificationToken = ""  # noqa: N815
     """The verification whose code is sent again, for callers without a cookie.
 
     The guides do not have this field."""
@@ -79,13 +79,13 @@ class GuideCheck(_Body):
     """
 
     code: Code
-    requestId: Handle = ""  # noqa: N815
+    requestId: VerificationToken = ""  # noqa: N815
 
 
 class GuideRequested(BaseModel):
     """The response to a sent code."""
 
-    requestId: Handle  # noqa: N815
+    requestId: VerificationToken  # noqa: N815
 
 
 class GuideVerified(BaseModel):
@@ -119,7 +119,7 @@ class Resend(_Body):
 class VerificationView(BaseModel):
     """The fields of a verification that its caller may see. Times are in UTC."""
 
-    id: Handle
+    id: VerificationToken
     status: Annotated[
         Status,
         Field(description="`approved` means verified, `unknown` that a message may have been sent"),

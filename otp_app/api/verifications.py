@@ -8,18 +8,51 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Path, Request, Response
 
 from otp_app import routes, services
-from otp_app.api import documented
-from otp_app.api.callers import Anybody, Caller, Somebody, new_browser, new_flow
-from otp_app.api.checking import checked
-from otp_app.api.once import CREATED, OnceForKey
-from otp_app.api.schemas import MAX_HANDLE, Guess, NewVerification, Resend, VerificationView
+from otp_app.api import openapi
+from otp_app.api.callers import (
+    AuthenticatedCaller,
+    Caller,
+    OptionalCaller,
+    keep_cookie,
+    new_browser_flow,
+    new_flow,
+)
+from otp_app.api.idempotency import CREATED, IdempotentRequest
+from otp_app.api.schemas import MAX_TOKEN, Guess, NewVerification, Resend, VerificationView
 from otp_app.errors import AlreadyVerified, VerificationExpired, VerificationNotFound
 from otp_app.phone import PhoneNumber
 from otp_app.verification.models import Status
 
 if TYPE_CHECKING:
-    from otp_app.verification.limits import Client
+    from otp_app.verification.client import Client
     from otp_app.verification.models import Verification
+
+
+async def check_for_caller(
+    caller: Caller, handle: str, code: str, request: Request
+) -> Verification:
+    """Check *code* and return the approved verification that *handle* refers to.
+
+    Every approval of the API passes through this function. It opens a session for the browser only
+    with the response to the check that approved, and only if the verification belongs to the flow
+    of the browser's cookie: a handle proves nothing about the browser that sends it.
+
+    Raises:
+        OtpError: the errors of `VerificationService.check` and `Caller.find`.
+    """
+    here = services.current()
+    client, id_ = caller.find(handle)
+    if not id_:
+        current = await here.verifications.current(client.flow)
+        id_ = current.id if current else ""
+    approved = await here.verifications.check(client, id_, code)
+    is_of_the_browser = client.flow == caller.flow
+    if is_of_the_browser and (token := await here.sessions.open(client.flow, approved.id)):
+        keep_cookie(request, here.session_cookies.set_cookie(token))
+        cookies = request.headers.get("cookie", "")
+        keep_cookie(request, here.devices.set_cookie(cookies, approved.phone))
+    return approved
+
 
 router = APIRouter(prefix=routes.VERIFICATIONS, tags=["verifications"])
 
@@ -27,7 +60,7 @@ Id = Annotated[
     str,
     Path(
         min_length=1,
-        max_length=MAX_HANDLE,
+        max_length=MAX_TOKEN,
         pattern="^[A-Za-z0-9._-]+$",
         examples=["Xq3vZr8k2mT1wN5yB7cD9g"],
     ),
@@ -40,11 +73,11 @@ _ONE = "/{id}"
     status_code=CREATED,
     response_model=VerificationView,
     summary="Send a code",
-    responses={CREATED: documented.created(), **documented.errors("create")},
-    openapi_extra=documented.for_anybody(),
+    responses={CREATED: openapi.created_response(), **openapi.error_responses("create")},
+    openapi_extra=openapi.optional_authentication(),
 )
 async def create(
-    body: NewVerification, caller: Anybody, once: OnceForKey, request: Request
+    body: NewVerification, caller: OptionalCaller, once: IdempotentRequest, request: Request
 ) -> Response:
     """Start to verify `phone_number`.
 
@@ -53,7 +86,7 @@ async def create(
 
     async def work() -> VerificationView:
         phone = PhoneNumber.parse(body.phone_number, body.country)
-        flow = caller.flow or (new_flow() if caller.key else new_browser(request))
+        flow = caller.flow or (new_flow() if caller.key else new_browser_flow(request))
         verifications = services.current().verifications
         sent = await verifications.start(caller.client(flow), phone, body.channel)
         return _view(sent, caller if caller.key else replace(caller, flow=flow))
@@ -65,10 +98,10 @@ async def create(
 @router.get(
     _ONE,
     summary="Read where it stands",
-    responses=documented.errors("read"),
-    openapi_extra=documented.for_somebody(),
+    responses=openapi.error_responses("read"),
+    openapi_extra=openapi.required_authentication(),
 )
-async def read(id: Id, caller: Somebody) -> VerificationView:  # noqa: A002 - the name in the path
+async def read(id: Id, caller: AuthenticatedCaller) -> VerificationView:  # noqa: A002 - the name in the path
     """Return the state of the verification. No provider is called and no message is sent."""
     _, current = await _find(caller, id)
     return _view(current, caller)
@@ -78,20 +111,20 @@ async def read(id: Id, caller: Somebody) -> VerificationView:  # noqa: A002 - th
     _ONE + "/check",
     response_model=VerificationView,
     summary="Check a code",
-    responses=documented.errors("check"),
-    openapi_extra=documented.for_somebody(),
+    responses=openapi.error_responses("check"),
+    openapi_extra=openapi.required_authentication(),
 )
 async def check(
     id: Id,  # noqa: A002
     body: Guess,
-    caller: Somebody,
-    once: OnceForKey,
+    caller: AuthenticatedCaller,
+    once: IdempotentRequest,
     request: Request,
 ) -> Response:
     """Check `code`, which uses up one attempt. The status 200 means that the code was correct."""
 
     async def work() -> VerificationView:
-        return _view(await checked(caller, id, body.code, request), caller)
+        return _view(await check_for_caller(caller, id, body.code, request), caller)
 
     return await once(200, work)
 
@@ -100,14 +133,14 @@ async def check(
     _ONE + "/resend",
     response_model=VerificationView,
     summary="Send the code again",
-    responses=documented.errors("resend"),
-    openapi_extra=documented.for_somebody(),
+    responses=openapi.error_responses("resend"),
+    openapi_extra=openapi.required_authentication(),
 )
 async def resend(
     id: Id,  # noqa: A002
     body: Resend,
-    caller: Somebody,
-    once: OnceForKey,
+    caller: AuthenticatedCaller,
+    once: IdempotentRequest,
 ) -> Response:
     """Send the code again, by any channel.
 
@@ -127,10 +160,10 @@ async def resend(
     status_code=204,
     response_class=Response,
     summary="Give it up",
-    responses=documented.errors("cancel"),
-    openapi_extra=documented.for_somebody(),
+    responses=openapi.error_responses("cancel"),
+    openapi_extra=openapi.required_authentication(),
 )
-async def cancel(id: Id, caller: Somebody) -> None:  # noqa: A002
+async def cancel(id: Id, caller: AuthenticatedCaller) -> None:  # noqa: A002
     """Cancel the verification, so that its code is no longer accepted."""
     client, current = await _find(caller, id)
     verifications = services.current().verifications
@@ -141,8 +174,8 @@ async def cancel(id: Id, caller: Somebody) -> None:  # noqa: A002
     await verifications.cancel(client.flow)
 
 
-async def _find(caller: Caller, handle: str) -> tuple[Client, Verification]:
-    client, id_ = caller.find(handle)
+async def _find(caller: Caller, token: str) -> tuple[Client, Verification]:
+    client, id_ = caller.find(token)
     current = await services.current().verifications.current(client.flow)
     if current is None or current.id != id_:
         raise VerificationNotFound
@@ -151,6 +184,6 @@ async def _find(caller: Caller, handle: str) -> tuple[Client, Verification]:
 
 def _view(verification: Verification, caller: Caller) -> VerificationView:
     verifications = services.current().verifications
-    name = caller.name(verification.flow, verification.id)
+    name = caller.public_id(verification.flow, verification.id)
     length = verifications.code_length(verification)
     return VerificationView.of(verification, name, length, verifications.now())

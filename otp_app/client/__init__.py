@@ -4,10 +4,15 @@ The package imports nothing from the rest of the app, so a copy of this folder w
 is installed: https://www.python-httpx.org/
 """
 
-from otp_app.client.answers import Verification
-from otp_app.client.calls import Channel
 from otp_app.client.clients import AsyncClient, Client
-from otp_app.client.errors import ApiError, ClientError, NoAnswer, NotReached
+from otp_app.client.protocol import (
+    ApiError,
+    Channel,
+    ClientError,
+    NoAnswer,
+    NotReached,
+    Verification,
+)
 
 __all__ = [
     "ApiError",

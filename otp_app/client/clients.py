@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING, TypeVar
 
 import httpx
 
-from otp_app.client import answers
-from otp_app.client.calls import Calls
-from otp_app.client.errors import ClientError, NoAnswer, NotReached
+from otp_app.client import protocol
+from otp_app.client.protocol import Calls, ClientError, NoAnswer, NotReached
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import TracebackType
     from typing import Self
 
-    from otp_app.client.answers import Verification
-    from otp_app.client.calls import Call, Channel
+    from otp_app.client.protocol import Call, Channel, Verification
 
 T = TypeVar("T")
 
@@ -89,7 +87,7 @@ class Client:
             NoAnswer: there was no response, so a message may have been sent.
         """
         call = self._calls.start(phone, channel, country, idempotency_key)
-        return self._ask(call, answers.verification)
+        return self._ask(call, protocol.verification)
 
     def read(self, id_: str) -> Verification:
         """Return the state of verification *id_*. No message is sent.
@@ -98,7 +96,7 @@ class Client:
             ApiError: the server returned an error.
             NoAnswer: there was no response.
         """
-        return self._ask(self._calls.read(id_), answers.verification)
+        return self._ask(self._calls.read(id_), protocol.verification)
 
     def check(self, id_: str, code: str, idempotency_key: str | None = None) -> Verification:
         """Check *code*, as the person typed it, and return the approved verification.
@@ -109,7 +107,7 @@ class Client:
             ApiError: the code is wrong (`code_mismatch`), or the server returned another error.
             NoAnswer: there was no response, so the code may have been checked.
         """
-        return self._ask(self._calls.check(id_, code, idempotency_key), answers.approval)
+        return self._ask(self._calls.check(id_, code, idempotency_key), protocol.approval)
 
     def resend(
         self, id_: str, channel: Channel | None = None, idempotency_key: str | None = None
@@ -123,7 +121,7 @@ class Client:
             NotReached: there was no connection, so no message was sent.
             NoAnswer: there was no response, so a message may have been sent.
         """
-        return self._ask(self._calls.resend(id_, channel, idempotency_key), answers.verification)
+        return self._ask(self._calls.resend(id_, channel, idempotency_key), protocol.verification)
 
     def cancel(self, id_: str) -> None:
         """Cancel verification *id_*, so that its code is no longer accepted.
@@ -132,7 +130,7 @@ class Client:
             ApiError: the server returned an error.
             NoAnswer: there was no response, so the verification may have been canceled.
         """
-        self._ask(self._calls.cancel(id_), answers.nothing)
+        self._ask(self._calls.cancel(id_), protocol.nothing)
 
     def _ask(self, call: Call, read: Callable[[httpx.Response], T]) -> T:
         with _told(call):
@@ -174,26 +172,26 @@ class AsyncClient:
     ) -> Verification:
         """Send a code to *phone*. See `Client.start`."""
         call = self._calls.start(phone, channel, country, idempotency_key)
-        return await self._ask(call, answers.verification)
+        return await self._ask(call, protocol.verification)
 
     async def read(self, id_: str) -> Verification:
         """Return the state of verification *id_*. See `Client.read`."""
-        return await self._ask(self._calls.read(id_), answers.verification)
+        return await self._ask(self._calls.read(id_), protocol.verification)
 
     async def check(self, id_: str, code: str, idempotency_key: str | None = None) -> Verification:
         """Check *code* and return the approved verification. See `Client.check`."""
-        return await self._ask(self._calls.check(id_, code, idempotency_key), answers.approval)
+        return await self._ask(self._calls.check(id_, code, idempotency_key), protocol.approval)
 
     async def resend(
         self, id_: str, channel: Channel | None = None, idempotency_key: str | None = None
     ) -> Verification:
         """Send the code of verification *id_* again. See `Client.resend`."""
         call = self._calls.resend(id_, channel, idempotency_key)
-        return await self._ask(call, answers.verification)
+        return await self._ask(call, protocol.verification)
 
     async def cancel(self, id_: str) -> None:
         """Cancel verification *id_*. See `Client.cancel`."""
-        await self._ask(self._calls.cancel(id_), answers.nothing)
+        await self._ask(self._calls.cancel(id_), protocol.nothing)
 
     async def _ask(self, call: Call, read: Callable[[httpx.Response], T]) -> T:
         with _told(call):

@@ -3,21 +3,57 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import reflex as rx
-from reflex_components_core.el.element import Element
 from reflex_components_core.el.elements.inline import A
 from rjsmin import jsmin
 
 from otp_app import routes
-from otp_app.components.brand import home_link, team_links
-from otp_app.components.forms import choose
-from otp_app.components.words import say
+from otp_app.components.controls import say, text_if
+from otp_app.components.elements import FocusHeading, Pending
+from otp_app.config import settings_or_exit
+from otp_app.i18n.en import _
 from otp_app.i18n.languages import languages
 
 if TYPE_CHECKING:
-    from otp_app.components.forms import Prop, Text
+    from otp_app.components.controls import Prop, Text
+
+
+def home_link(brand: str) -> rx.Component:
+    """Return the logo and the name as a link to the first page."""
+    theme = settings_or_exit().theme
+    if not theme.logo:
+        return rx.el.a(brand, href=routes.PHONE, class_name="brand")
+    named = theme.logo_has_name
+    logo = rx.el.img(
+        src=theme.logo.src,
+        alt=brand if named else "",
+        # Attributes reserve the space at once. Reflex would turn `width` and `height` into CSS,
+        # which arrives with the script.
+        custom_attrs={"width": theme.logo.width, "height": theme.logo.height},
+    )
+    content = [logo] if named else [logo, brand]
+    return rx.el.a(*content, href=routes.PHONE, class_name="brand with-logo")
+
+
+def help_link() -> rx.Component:
+    """Return a link to help, for the text of a page; nothing if `HELP_URL` is not set."""
+    url = settings_or_exit().theme.help_url
+    return rx.el.a(say("Help"), href=url) if url else rx.fragment()
+
+
+def team_links() -> rx.Component:
+    """Return links to help, privacy and terms, those that are set, in one order on every page."""
+    theme = settings_or_exit().theme
+    named = (
+        (_("Help"), theme.help_url),
+        (_("Privacy"), theme.privacy_url),
+        (_("Terms"), theme.terms_url),
+    )
+    links = [rx.el.a(say(name), href=url) for name, url in named if url]
+    return rx.el.p(*links, class_name="links") if links else rx.fragment()
+
 
 MAIN = "main"
 # "script" is split to avoid a hydration mismatch: React escapes the word on the server.
@@ -31,7 +67,6 @@ _DEV_FORMS = """addEventListener("submit", (event) => {{
   if (path?.startsWith("/")) form.action = `//${{location.hostname}}:{port}${{path}}`;
 }}, true);"""
 _SCRIPTS = Path(__file__).with_name("scripts")
-
 
 PLAIN_FORMS = say("JavaScript is off. You can still get a code and enter it")
 
@@ -84,7 +119,7 @@ def _language_menu(path: str) -> rx.Component:
 
 def titled(title: rx.vars.StringVar[str], error: Text) -> rx.Var[str]:
     """Return *title* for the browser's tab, after "Error:" while *error* is not empty."""
-    return choose(error, say("Error:") + " " + title, title)
+    return text_if(error, say("Error:") + " " + title, title)
 
 
 def heading(*text: Text, at_load: bool = False) -> rx.Component:
@@ -92,7 +127,7 @@ def heading(*text: Text, at_load: bool = False) -> rx.Component:
 
     With *at_load* the heading also takes the focus when the browser loads the page.
     """
-    arrival = Arrival.create(load=True) if at_load else Arrival.create()
+    arrival = FocusHeading.create(load=True) if at_load else FocusHeading.create()
     return rx.fragment(arrival, rx.el.h1(*text, tab_index=-1))
 
 
@@ -108,12 +143,12 @@ def pending(answered: Prop) -> rx.Component:
 
 
 def head(dev_backend: int | None = None) -> list[rx.Component]:
-    """Return the head of every page, without the parts that `web/pages.py` adds.
+    """Return the head of every page, without the parts that `web/localized_pages.py` adds.
 
     In development another server serves the pages, and our backend listens on the port
     *dev_backend*. The page then gets the cookie from the backend (see `web`), posts plain forms to
-    it, and has the page script in its head. In production `web/pages.py` adds that script, because
-    a script in this head would also be in the bundle.
+    it, and has the page script in its head. In production `web/localized_pages.py` adds that
+    script, because a script in this head would also be in the bundle.
     """
     scripts = (_DEV_COOKIE, _DEV_FORMS) if dev_backend else ()
     return [
@@ -130,117 +165,3 @@ def page_script() -> str:
     The script is inlined in the page because it has to run before the first submit.
     """
     return "".join(jsmin(script.read_text()) for script in sorted(_SCRIPTS.glob("*.js")))
-
-
-class Arrival(Element):
-    """Moves the focus to the heading that follows; with `load` even on a full page load."""
-
-    tag = "OtpArrival"
-    alias = "otp-arrival"
-
-    load: rx.Var[bool]
-
-
-class Go(Element):
-    """Submits the form around it as soon as it is in the page."""
-
-    tag = "OtpGo"
-    alias = "otp-go"
-
-
-class Keep(Element):
-    """Restores the input of the form around it when its page is shown again."""
-
-    tag = "OtpKeep"
-    alias = "otp-keep"
-
-
-class Watch(Element):
-    """Presses the button inside it every `every` ms while the page is visible."""
-
-    tag = "OtpWatch"
-    alias = "otp-watch"
-
-    every: rx.Var[int]
-
-    def add_imports(self) -> Any:  # noqa: ANN401 - Reflex's own type is a page long
-        """Import the element's module, which only pages with the element load. Reflex calls it."""
-        return {"": "$/public/watch"}
-
-
-class Reference(Element):
-    """Shows the reference of a failure, for a request for help, in the sentence `words`."""
-
-    tag = "OtpReference"
-    alias = "otp-reference"
-
-    words: rx.Var[str]
-
-
-class Pending(Element):
-    """Shows the status of a request in flight until `answered` changes.
-
-    The text is in `data-pending` of the form or button that sends the request. After 10 s the text
-    is `slowly`.
-    """
-
-    tag = "OtpPending"
-    alias = "otp-pending"
-
-    role: rx.Var[str]
-    answered: rx.Var[int]
-    slowly: rx.Var[str]
-
-
-class Preview(Element):
-    """Shows the phone number as the server reads it from the form.
-
-    The element presses the button inside it, which sends the element's JavaScript property `typed`
-    to the server. The response is set as the property `value`: `text` to show, `country` to select,
-    and the `turn` of the request, by which stale responses are dropped.
-    """
-
-    tag = "OtpPreview"
-    alias = "otp-preview"
-
-
-class Countdown(Element):
-    """Shows the time left until a moment.
-
-    If `ready` is set, the time is announced to screen readers at milestones, and buttons with
-    `data-waits` are marked as disabled until then. The button inside the element reads the server's
-    clock again.
-
-    Attributes:
-        until: the moment, in ms by the server's clock.
-        clock: the current time, in ms by the server's clock.
-        unit: the unit of the time that is shown, in ms.
-        words: the sentence with the time left.
-        ready: the sentence for the end of the wait.
-    """
-
-    tag = "OtpCountdown"
-    alias = "otp-countdown"
-
-    until: rx.Var[int]
-    clock: rx.Var[int]
-    unit: rx.Var[int]
-    words: rx.Var[str]
-    ready: rx.Var[str]
-
-    def add_imports(self) -> Any:  # noqa: ANN401 - Reflex's own type is a page long
-        """Import the element's module, which only pages with the element load. Reflex calls it."""
-        return {"": "$/public/countdown"}
-
-
-class WholeCode(Element):
-    """Submits the form around it once its field has a code of `length` digits.
-
-    Codes are sent one at a time: a change of `answered` reports the response to the last one.
-    """
-
-    tag = "OtpCode"
-    alias = "otp-code"
-
-    length: rx.Var[int]
-    answered: rx.Var[int]

@@ -1,4 +1,4 @@
-"""Settings of the providers that send codes: credentials, channels and webhooks."""
+"""The accounts at the vendors: who sends codes, and who is asked about a number before."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pydantic import Field, SecretStr, model_validator
 from otp_app.config.site import LOCAL, AppEnv, SiteSettings
 from otp_app.config.values import MIN_SECRET, Channels, Origin, sid, split
 from otp_app.verification.models import Channel
+from otp_app.verification.risk import RiskSignal
 
 
 class ProviderName(StrEnum):
@@ -179,5 +180,92 @@ class ProviderSettings(SiteSettings):
             raise ValueError(
                 "TWILIO_EVENT_STREAMS: Twilio signs the address that it posts to. Set PUBLIC_URL, "
                 "for example PUBLIC_URL=https://verify.example.com"
+            )
+        return self
+
+
+class NumberLookupName(StrEnum):
+    """The service of the number lookup."""
+
+    OFF = "off"
+    TWILIO = "twilio"
+    VONAGE = "vonage"
+
+
+class RiskReaction(StrEnum):
+    """The reaction to a risk that the number lookup finds."""
+
+    BLOCK = "block"  # send no code
+    WARN = "warn"  # log the risk and send the code
+    IGNORE = "ignore"  # leave the risk out of the lookup
+
+
+_NEEDS = {
+    NumberLookupName.TWILIO: ("twilio_account_sid", "twilio_auth_token"),
+    NumberLookupName.VONAGE: ("vonage_application_id", "vonage_private_key"),  # takes no API key
+}
+
+
+class NumberLookupSettings(ProviderSettings):
+    """The service of the number lookup and the reaction to each risk.
+
+    The lookup uses the same credentials as the provider of that name.
+    """
+
+    number_lookup: NumberLookupName = Field(NumberLookupName.OFF, examples=["twilio"])
+    # Seconds. The person waits for the lookup and then for the send, so the lookup may take no
+    # longer than a send.
+    number_lookup_timeout: float = Field(2.0, ge=0.1, le=5.0, examples=["2.0"])
+    number_lookup_sim_swap: RiskReaction = Field(RiskReaction.BLOCK, examples=["warn"])
+    # Hours. The bounds are those of Vonage's `period`. Where the carrier reports no date, Twilio
+    # uses the period in your agreement with Twilio instead.
+    # https://developer.vonage.com/en/api/identity-insights
+    number_lookup_sim_swap_hours: int = Field(72, ge=1, le=2400, examples=["72"])
+    number_lookup_voip: RiskReaction = Field(RiskReaction.WARN, examples=["block"])
+    number_lookup_pumping: RiskReaction = Field(RiskReaction.WARN, examples=["block"])
+    twilio_lookups_base_url: Origin = Field(
+        "https://lookups.twilio.com", examples=["https://lookups.twilio.com"]
+    )
+    vonage_insights_base_url: Origin = Field(
+        "https://api-eu.vonage.com", examples=["https://api-us.vonage.com"]
+    )
+
+    def signals(self, *reactions: RiskReaction) -> frozenset[RiskSignal]:
+        """Return the risks whose reaction is one of *reactions* and that the service can find."""
+        chosen = {
+            RiskSignal.SIM_SWAP: self.number_lookup_sim_swap,
+            RiskSignal.VOIP: self.number_lookup_voip,
+            RiskSignal.PUMPING: self.number_lookup_pumping,
+        }
+        if self.number_lookup is NumberLookupName.VONAGE:
+            del chosen[RiskSignal.PUMPING]  # Vonage has no insight about pumping
+        return frozenset(concern for concern, reaction in chosen.items() if reaction in reactions)
+
+    @model_validator(mode="after")
+    def _check_look(self) -> Self:
+        if self.number_lookup is NumberLookupName.OFF:
+            return self
+        if missing := [
+            name.upper() for name in _NEEDS[self.number_lookup] if not getattr(self, name)
+        ]:
+            raise ValueError(
+                f"{', '.join(missing)}: missing, and needed by "
+                f"NUMBER_LOOKUP={self.number_lookup.value}. "
+                "Or set NUMBER_LOOKUP=off to send without a look at the number"
+            )
+        if (
+            self.number_lookup is NumberLookupName.VONAGE
+            and "number_lookup_pumping" in self.model_fields_set
+        ):
+            raise ValueError(
+                "NUMBER_LOOKUP_PUMPING: Vonage cannot tell it. Unset it, or set "
+                "NUMBER_LOOKUP=twilio"
+            )
+        if not self.signals(RiskReaction.BLOCK, RiskReaction.WARN):
+            raise ValueError(
+                f"NUMBER_LOOKUP: {self.number_lookup.value} is set and all it could find is "
+                "ignored. Set "
+                "NUMBER_LOOKUP_SIM_SWAP or NUMBER_LOOKUP_VOIP to block or warn, or "
+                "NUMBER_LOOKUP=off"
             )
         return self

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pydantic import ValidationError
     from pydantic.fields import FieldInfo
 
+
 MIN_SECRET = 32  # characters: RFC 2104 asks for an HMAC key of at least the hash's 32 bytes
 _PORTS = {"https": 443, "http": 80}
 
@@ -77,17 +78,17 @@ def _api_keys(value: str) -> str:
 ApiKeys = Annotated[str, AfterValidator(_api_keys)]
 
 
-def _number_keys(keys: SecretStr) -> SecretStr:
+def _encryption_keys(keys: SecretStr) -> SecretStr:
     """Validate comma-separated Fernet keys, and reject keys whose bytes are not random."""
     for key in split(keys.get_secret_value()):
         if not re.fullmatch("[A-Za-z0-9_-]{43}=", key):
             raise ValueError("must be keys of 32 bytes in URL-safe base64, with commas between")
-        if _is_chosen(urlsafe_b64decode(key)):
+        if _is_not_random(urlsafe_b64decode(key)):
             raise ValueError("has a key that is not 32 random bytes")
     return keys
 
 
-NumberKeys = Annotated[SecretStr, AfterValidator(_number_keys)]
+EncryptionKeys = Annotated[SecretStr, AfterValidator(_encryption_keys)]
 
 
 def _webhook_secrets(secrets: SecretStr) -> SecretStr:
@@ -102,7 +103,7 @@ def _webhook_secrets(secrets: SecretStr) -> SecretStr:
             raw = b64decode(secret.removeprefix("whsec_"), validate=True)
         except ValueError:
             raise ValueError("has a secret that is not base64") from None
-        if _is_chosen(raw):
+        if _is_not_random(raw):
             raise ValueError("has a secret that is not random bytes")
     return secrets
 
@@ -110,7 +111,7 @@ def _webhook_secrets(secrets: SecretStr) -> SecretStr:
 WebhookSecrets = Annotated[SecretStr, AfterValidator(_webhook_secrets)]
 
 
-def _is_chosen(raw: bytes) -> bool:
+def _is_not_random(raw: bytes) -> bool:
     """Return True if *raw* was chosen by a person: printable text, or many repeated bytes.
 
     Fewer than one in 10**10 random keys is rejected by this test.
@@ -160,7 +161,7 @@ def sid(prefix: str) -> AfterValidator:
     return AfterValidator(check)
 
 
-def rates(environment: Mapping[str, str]) -> dict[str, tuple[int, timedelta]]:
+def parse_limit_rates(environment: Mapping[str, str]) -> dict[str, tuple[int, timedelta]]:
     """Return amount and window of each limit that *environment* sets, by the name of the limit.
 
     Rates have the notation of the library `limits`, such as `5/15 minutes`.
@@ -187,18 +188,20 @@ def is_open_to_others(path: Path) -> bool:
     return bool(path.stat().st_mode & (stat.S_IROTH | stat.S_IWOTH))
 
 
-def listed(problems: list[str]) -> str:
+def error_list(problems: list[str]) -> str:
     """Return the message for the operator, with one line for each of *problems*."""
     return "The settings cannot be used:\n" + "\n".join(f"  - {line}" for line in problems)
 
 
-def explained(exc: ValidationError, fields: Mapping[str, FieldInfo]) -> str:
+def explain_errors(exc: ValidationError, fields: Mapping[str, FieldInfo]) -> str:
     """Return the message for the operator, with one line for each error in *exc*.
 
     The texts of pydantic hold the values, so they are replaced by our own.
     """
     errors = exc.errors()
-    return listed([_explain(error["loc"], error["msg"], error["type"], fields) for error in errors])
+    return error_list(
+        [_explain(error["loc"], error["msg"], error["type"], fields) for error in errors]
+    )
 
 
 def _explain(
@@ -225,3 +228,13 @@ _WHY = {
     "string_too_long": "is too long",
     "too_short": f"is shorter than {MIN_SECRET} characters",
 }
+
+
+def revealed(secret: SecretStr | None) -> str | None:
+    """The value of *secret*; None if it is not set."""
+    return secret.get_secret_value() if secret else None
+
+
+def revealed_text(secret: SecretStr | None) -> str:
+    """The value of *secret*; empty if it is not set."""
+    return secret.get_secret_value() if secret else ""

@@ -1,7 +1,8 @@
-"""Errors, delivery reports and times as text in the person's language."""
+"""The texts of errors, deliveries and messages; the language and time zone of a browser."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
@@ -9,9 +10,11 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 from babel.dates import format_date, format_time, get_timezone_name
 from babel.lists import format_list
 
+from otp_app import routes
 from otp_app.errors import CodeMismatch, OtpError, ResendTooSoon
-from otp_app.i18n.en import CHANNELS, CHOICE, DELIVERIES, OTHER_CHANNELS, TEXTS
-from otp_app.i18n.languages import english
+from otp_app.i18n.en import CHANNELS, CHOICE, DELIVERIES, OTHER_CHANNELS, TEXTS, _
+from otp_app.i18n.languages import english, negotiate
+from otp_app.identity.cookies import cookie_value
 from otp_app.verification.models import Channel
 
 if TYPE_CHECKING:
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
 
     from otp_app.errors import Param
     from otp_app.i18n.languages import Language
-    from otp_app.verification.deliveries import Delivery
+    from otp_app.verification.deliveries import DeliveryReport
 
 _NO_CHOICE = {"refused_landline": "refused_number", "refused_channel": "refused_number"}
 """Error keys whose text offers another channel, and the keys that replace them if there is none."""
@@ -57,7 +60,7 @@ def message(
 
 
 def delivery(
-    report: Delivery, channels: Iterable[Channel], language: Language, zone: tzinfo
+    report: DeliveryReport, channels: Iterable[Channel], language: Language, zone: tzinfo
 ) -> str:
     """Return the text of a delivery report for the person; empty if there is nothing to report.
 
@@ -135,3 +138,52 @@ def _seconds_until(params: Mapping[str, object], now: datetime) -> int:
     if not isinstance(until, datetime):
         raise TypeError("until")
     return max(1, round((until - now).total_seconds()))
+
+
+TEXT = _("{code} is your {brand} code. Do not share it.")
+"""The code comes first, so that a notification shows it. The brand and a warning follow, no link.
+
+Translations should use only letters of GSM-7 (3GPP TS 23.038 section 6.2.1) where the language
+allows it. A message then has room for 160 letters, otherwise for 70.
+"""
+
+
+def code_message(code: str, brand: str, language: Language) -> str:
+    """Return the text of a WhatsApp message, which is the sentence alone."""
+    return language.say(TEXT, code=code, brand=brand)
+
+
+def text_message(code: str, brand: str, domain: str, language: Language) -> str:
+    """Return a text message: the sentence, and a line that binds the code to *domain*.
+
+    Autofill then offers the code on that domain only.
+    https://developer.apple.com/documentation/security/enabling-autofill-for-domain-bound-sms-codes
+    and https://wicg.github.io/sms-one-time-codes/#format
+    """
+    return f"{code_message(code, brand, language)}\n\n@{domain} #{code}"
+
+
+@dataclass(frozen=True)
+class Preferences:
+    """The preferences in the `Cookie` and `Accept-Language` headers of a request or a socket."""
+
+    cookie_header: str
+    accept_language: str = ""
+
+    @classmethod
+    def of(cls, headers: Mapping[str, str]) -> Preferences:
+        """Return the preferences in *headers*, a mapping with names in lower case."""
+        return cls(headers.get("cookie", ""), headers.get("accept-language", ""))
+
+    @property
+    def language(self) -> Language:
+        """The language that the person has chosen, else the best match for the browser's."""
+        return negotiate(self._cookie(routes.LANGUAGE_COOKIE), self.accept_language)
+
+    @property
+    def zone(self) -> tzinfo:
+        """The browser's time zone, which a script of the pages stores in a cookie; else UTC."""
+        return time_zone(self._cookie(routes.TIME_ZONE_COOKIE))
+
+    def _cookie(self, name: str) -> str:
+        return cookie_value(self.cookie_header, name)

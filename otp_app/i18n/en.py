@@ -7,12 +7,22 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from otp_app.i18n.marks import _, plural
 from otp_app.verification.deliveries import DeliveryStatus
 from otp_app.verification.models import Channel
 
 if TYPE_CHECKING:
     from otp_app.i18n.languages import Sentence
+
+
+def _(text: str) -> str:
+    """Return *text*, unchanged, and mark it for translation."""
+    return text
+
+
+def plural(one: str, many: str) -> tuple[str, str]:
+    """Return both forms, and mark them for translation. The first placeholder is the number."""
+    return one, many
+
 
 _LANDLINE = _("This number cannot get messages. Enter a mobile number, or choose {choices}")
 _DOWN = _("We cannot send or check codes at the moment. Try again in a few minutes")

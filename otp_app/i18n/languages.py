@@ -74,7 +74,7 @@ class Language:
         key = english if isinstance(english, str) else english[0]
         said = self.words.get(key, key)
         if not isinstance(said, str):
-            said = said[self.locale.plural_form(int(str(values[counted(key)])))]
+            said = said[self.locale.plural_form(int(str(values[plural_placeholder(key)])))]
         return said.format_map(values)
 
     def country(self, region: str) -> str:
@@ -103,7 +103,7 @@ class Language:
         return number if self.direction == "ltr" else f"\u200e{number}"
 
 
-def counted(english: str) -> str:
+def plural_placeholder(english: str) -> str:
     """Return the name of the placeholder that decides the plural form: the sentence's first.
 
     Raises:
@@ -149,7 +149,7 @@ def english() -> Language:
     return languages()[str(SOURCE)]
 
 
-def choose(wanted: str, accept: str = "") -> Language:
+def negotiate(wanted: str, accept: str = "") -> Language:
     """Return the language with the tag *wanted*, else the best for *accept*, else English.
 
     *accept* is an `Accept-Language` header: RFC 9110 section 12.5.4. The script of a language has
@@ -185,11 +185,11 @@ def _nearest(tag: str) -> Language | None:
 
 def _accepted(header: str) -> list[str]:
     """Return the tags of an `Accept-Language`, the one with the highest weight first."""
-    weighed = [_weighed(part) for part in header.split(",")[:_MOST_TAGS]]
+    weighed = [_tag_and_weight(part) for part in header.split(",")[:_MOST_TAGS]]
     return [tag for tag, weight in sorted(weighed, key=lambda pair: -pair[1]) if weight > 0]
 
 
-def _weighed(part: str) -> tuple[str, float]:
+def _tag_and_weight(part: str) -> tuple[str, float]:
     tag, _, parameter = part.partition(";")
     weight = re.fullmatch(r"\s*q\s*=\s*([01](?:\.\d{0,3})?)\s*", parameter)
     return tag.strip(), float(weight[1]) if weight else float(not parameter)

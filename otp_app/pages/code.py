@@ -7,39 +7,33 @@ from typing import TYPE_CHECKING, cast
 import reflex as rx
 
 from otp_app import routes
-from otp_app.components.brand import help_link
-from otp_app.components.forms import (
+from otp_app.components.controls import (
     Handler,
     Prop,
     Text,
-    choose,
     error_summary,
     field,
+    live_form,
+    say,
+    say_plural,
+    sentence,
     submit,
+    text_for_script,
+    text_if,
 )
-from otp_app.components.layout import (
-    PLAIN_FORMS,
-    Countdown,
-    Go,
-    Watch,
-    WholeCode,
-    heading,
-    page,
-    pending,
-    status,
-    titled,
+from otp_app.components.elements import AutoSubmit, CodeAutoSubmit, Countdown, Poll
+from otp_app.components.layout import PLAIN_FORMS, heading, help_link, page, pending, status, titled
+from otp_app.i18n.en import (
+    MINUTES_LEFT,
+    OTHER_CHANNELS,
+    RESEND_NOW,
+    RESEND_TOO_SOON,
+    SENT,
+    _,
+    plural,
 )
-from otp_app.components.words import count, for_script, say, sentence
-from otp_app.i18n.en import MINUTES_LEFT, OTHER_CHANNELS, RESEND_NOW, RESEND_TOO_SOON, SENT
-from otp_app.i18n.marks import _, plural
-from otp_app.state.verify import (
-    CODE_ID,
-    PHONE_ID,
-    PROBLEM_ID,
-    RESEND_ID,
-    Step,
-    VerifyState,
-)
+from otp_app.state.forms import CODE_ID, PHONE_ID, PROBLEM_ID, RESEND_ID, Step
+from otp_app.state.verify import VerifyState
 from otp_app.verification.models import Channel
 
 if TYPE_CHECKING:
@@ -49,7 +43,7 @@ HEADING = say("Check your phone")
 EXPIRED = say("That code has expired")
 FINISHING = say("Your code is right")
 LOCKED = say("You cannot enter a code until {time}", time=VerifyState.expires)
-_SHOWN = choose(VerifyState.error_on == PHONE_ID, "", VerifyState.error)
+_SHOWN = text_if(VerifyState.error_on == PHONE_ID, "", VerifyState.error)
 TITLE = cast(
     "rx.Var[str]",
     rx.match(
@@ -120,12 +114,12 @@ def _waiting(channels: Sequence[Channel]) -> rx.Component:
 
 
 def _code_form() -> rx.Component:
-    return _form(
+    return live_form(
         field(
             CODE_ID,
             say("Security code"),
-            hint=count(HINT, length=VerifyState.code_length),
-            error=choose(VerifyState.error_on == CODE_ID, VerifyState.error),
+            hint=say_plural(HINT, length=VerifyState.code_length),
+            error=text_if(VerifyState.error_on == CODE_ID, VerifyState.error),
             type="text",
             input_mode="numeric",
             auto_complete="one-time-code",
@@ -133,7 +127,7 @@ def _code_form() -> rx.Component:
             dir="ltr",
             class_name="code",
         ),
-        WholeCode.create(length=VerifyState.code_length, answered=VerifyState.answered),
+        CodeAutoSubmit.create(length=VerifyState.code_length, answered=VerifyState.answered),
         submit(say("Continue")),
         pending(VerifyState.answered),
         action=routes.VERIFY_OTP,
@@ -162,12 +156,14 @@ def _again(channels: Sequence[Channel]) -> rx.Component:
         rx.el.div(*first, id=RESEND_ID, tab_index=-1, class_name="actions"),
         # After a resend that is too early, screen readers get the notice once. The countdown shows
         # the same, but changes every second.
-        status(VerifyState.notice, class_name=choose(VerifyState.early, "status unseen", "status")),
+        status(
+            VerifyState.notice, class_name=text_if(VerifyState.early, "status unseen", "status")
+        ),
         _countdown(
-            class_name=choose(VerifyState.early, "early"),
+            class_name=text_if(VerifyState.early, "early"),
             until=VerifyState.resend_at,
             unit=SECOND,
-            words=for_script(RESEND_TOO_SOON),
+            words=text_for_script(RESEND_TOO_SOON),
             ready=say(RESEND_NOW),
         ),
         _what_became_of_it(),
@@ -179,7 +175,7 @@ def _other_ways(channels: Sequence[Channel]) -> rx.Component:
 
     They open by themselves when the message is known not to have arrived.
     """
-    emphasis = choose(VerifyState.failed, "primary")
+    emphasis = text_if(VerifyState.failed, "primary")
     others = (rx.cond(one.value != _FIRST, _by(one, class_name=emphasis)) for one in channels)
     return rx.el.details(
         rx.el.summary(say("I did not get a code")),
@@ -206,7 +202,7 @@ def _what_became_of_it() -> rx.Component:
     ask = rx.el.button(hidden=True, type="button", on_click=VerifyState.show_delivery)
     return rx.fragment(
         rx.el.div(status(VerifyState.delivery), class_name="delivery"),
-        rx.cond(VerifyState.awaits_delivery, Watch.create(ask, every=WATCH_EVERY)),
+        rx.cond(VerifyState.awaits_delivery, Poll.create(ask, every=WATCH_EVERY)),
     )
 
 
@@ -242,7 +238,7 @@ def _finishing() -> rx.Component:
         heading(FINISHING),
         rx.el.form(
             rx.el.input(type="hidden", name="proof", value=VerifyState.proof),
-            Go.create(),
+            AutoSubmit.create(),
             submit(say("Continue")),
             method="post",
             action=routes.FINISH,
@@ -275,12 +271,12 @@ def _by(channel: Channel, **props: Prop) -> rx.Component:
     button = rx.el.button(
         say(OTHER_CHANNELS[channel]), type="submit", custom_attrs={"data-waits": ""}, **props
     )
-    form = _form(named, button, action=routes.RESEND_OTP, handler=handler, saying=saying)
+    form = live_form(named, button, action=routes.RESEND_OTP, handler=handler, saying=saying)
     return rx.cond(_CHANNELS.contains(channel.value), form)
 
 
 def _get_new_code(**props: Prop) -> rx.Component:
-    return _form(
+    return live_form(
         rx.el.button(say("Get a new code"), type="submit", **props),
         action=routes.RESEND_OTP,
         handler=VerifyState.send_again,
@@ -288,29 +284,17 @@ def _get_new_code(**props: Prop) -> rx.Component:
     )
 
 
-def _form(*content: rx.Component, action: str, handler: Handler, saying: Text) -> rx.Component:
-    """A form that calls *handler*, or posts to *action* while the page is not live."""
-    return rx.el.form(
-        *content,
-        method="post",
-        action=action,
-        on_submit=handler,
-        no_validate=True,
-        custom_attrs={"data-live": rx.State.is_hydrated, "data-pending": saying},
-    )
-
-
 def _minutes_left() -> rx.Component:
     return _countdown(
         until=VerifyState.expires_at,
         unit=MINUTE,
-        words=for_script(MINUTES_LEFT),
+        words=text_for_script(MINUTES_LEFT),
         class_name="inline",
     )
 
 
 def _countdown(**props: Prop) -> rx.Component:
-    ask = rx.el.button(hidden=True, type="button", on_click=VerifyState.tell_time)
+    ask = rx.el.button(hidden=True, type="button", on_click=VerifyState.sync_clock)
     return Countdown.create(ask, clock=VerifyState.clock, **props)
 
 

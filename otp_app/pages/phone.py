@@ -7,36 +7,31 @@ from typing import TYPE_CHECKING
 import reflex as rx
 
 from otp_app import routes
-from otp_app.components.forms import (
+from otp_app.components.controls import (
     Handler,
     choices,
-    choose,
     country_select,
     error_summary,
     field,
+    say,
+    sentence,
     submit,
+    text_if,
 )
-from otp_app.components.layout import (
-    PLAIN_FORMS,
-    Keep,
-    Preview,
-    heading,
-    page,
-    pending,
-    titled,
-)
-from otp_app.components.words import say, sentence
+from otp_app.components.elements import Preview, RestoreInput
+from otp_app.components.layout import PLAIN_FORMS, heading, page, pending, titled
 from otp_app.i18n.en import CHANNELS
-from otp_app.state.verify import PHONE_ID, PREVIEW_ID, PROBLEM_ID, PreviewForm, Step, VerifyState
+from otp_app.state.forms import PHONE_ID, PREVIEW_ID, PROBLEM_ID, PreviewForm, Step
+from otp_app.state.verify import VerifyState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from otp_app.components.forms import Text
+    from otp_app.components.controls import Text
     from otp_app.verification.models import Channel
 
 HEADING = say("Enter your phone number")
-_ERROR = choose(VerifyState.error_on == PHONE_ID, VerifyState.error)
+_ERROR = text_if(VerifyState.error_on == PHONE_ID, VerifyState.error)
 TITLE = titled(HEADING, _ERROR)
 _TYPED = f"document.getElementById('{PREVIEW_ID}').typed"
 
@@ -72,7 +67,7 @@ def phone_page(
             _channel_choices(channels),
             submit(say("Send code")),
             pending(VerifyState.answered),
-            Keep.create(),
+            RestoreInput.create(),
             method="post",
             action=routes.REQUEST_OTP,
             on_submit=VerifyState.request_code,

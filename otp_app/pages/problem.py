@@ -1,6 +1,6 @@
 """Error pages: "not found" and "problem". They need no state and no socket.
 
-If the server itself fails, `web.forms` renders the same text in a page without scripts.
+If the server itself fails, `web.plain_routes` renders the same text in a page without scripts.
 """
 
 from __future__ import annotations
@@ -8,8 +8,9 @@ from __future__ import annotations
 import reflex as rx
 
 from otp_app import routes
-from otp_app.components.layout import Reference, heading, page
-from otp_app.components.words import say
+from otp_app.components.controls import say
+from otp_app.components.elements import Reference
+from otp_app.components.layout import heading, page
 from otp_app.i18n.en import REFERENCE, SERVICE_PROBLEM, WENT_WRONG, WHAT_WAS_ENTERED
 
 NOT_FOUND_TITLE = say("Page not found")

@@ -7,14 +7,16 @@ texts are for developers and in English, like those in the terminal.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import reflex as rx
+from reflex_base.event import no_args_event_spec
+from reflex_base.utils.imports import ImportVar
+from reflex_components_core.base.fragment import Fragment
 
 from otp_app import routes
-from otp_app.components.forms import choose
+from otp_app.components.controls import text_if
 from otp_app.components.layout import heading, page
-from otp_app.components.ticker import Ticker
 from otp_app.errors import CodeMismatch, OtpError, ProviderRejected, Refusal, VerificationExpired
 from otp_app.i18n import message
 from otp_app.providers.simulated_phone import DELAYS, Trouble, failure_of
@@ -22,14 +24,48 @@ from otp_app.state.simulated_phone import SimulatedPhoneState
 from otp_app.verification.models import Channel
 
 if TYPE_CHECKING:
-    from otp_app.components.forms import Handler, Prop
+    from otp_app.components.controls import Handler, Prop
+
+TICK_INTERVAL = 1000  # ms
+
+
+class Ticker(Fragment):
+    """Renders nothing, and calls `on_tick` every `TICK_INTERVAL` ms.
+
+    The implementation follows Reflex's own `WindowEventListener`.
+    """
+
+    @classmethod
+    def get_event_triggers(cls) -> dict[str, Any]:
+        """Return the events of every component and `on_tick`. Reflex calls this method."""
+        return {**super().get_event_triggers(), "on_tick": no_args_event_spec}
+
+    def add_imports(self) -> Any:  # noqa: ANN401 - Reflex's own type is a page long
+        """Import `useEffect` for the hook. Reflex calls this method."""
+        return {"react": ImportVar(tag="useEffect")}
+
+    def add_hooks(self) -> list[str | rx.Var[object]]:
+        """Return a hook with a timer that runs while the page is open. Reflex calls this method."""
+        on_tick = rx.Var.create(self.event_triggers["on_tick"])
+        return [
+            rx.Var(
+                f"""useEffect(() => {{
+  const timer = setInterval({on_tick}, {TICK_INTERVAL});
+  return () => clearInterval(timer);
+}}, []);"""
+            )
+        ]
+
+    def _exclude_props(self) -> list[str]:
+        return [*super()._exclude_props(), "on_tick"]
+
 
 TITLE = rx.vars.LiteralStringVar.create("Simulated phone")
 
 # The style is inline, because files in `assets/` are part of every build.
 _STYLE = Path(__file__).with_suffix(".css")
 _DELAY_ID = "delay"
-_GO_WRONG: Handler = SimulatedPhoneState.go_wrong
+_GO_WRONG: Handler = SimulatedPhoneState.choose_trouble
 _SWITCHES = {
     Trouble.NONE: "Nothing",
     Trouble.LATE: "Late",
@@ -57,7 +93,7 @@ def simulated_phone_page(brand: str) -> rx.Component:
     """Return the page with the phone, and with switches for things that can go wrong."""
     return page(
         rx.el.style(_STYLE.read_text()),
-        Ticker.create(on_tick=SimulatedPhoneState.look),
+        Ticker.create(on_tick=SimulatedPhoneState.refresh),
         rx.el.div(
             heading(TITLE),
             rx.el.p("What the app sends to any number arrives here."),
@@ -97,7 +133,7 @@ def _message(one: Prop, brand: str) -> rx.Component:
 def _text(one: Prop, brand: str) -> rx.Component:
     by_whatsapp = one.channel == Channel.WHATSAPP.value
     return rx.el.div(
-        _from(one, choose(by_whatsapp, f"{brand} by WhatsApp", brand)),
+        _from(one, text_if(by_whatsapp, f"{brand} by WhatsApp", brand)),
         rx.el.p(rx.el.b(one.code), one.rest, lang=one.language, dir="auto", class_name="words"),
         class_name="text",
     )
@@ -158,7 +194,7 @@ def _delay() -> rx.Component:
         *(rx.el.option(f"{seconds} seconds", value=str(seconds)) for seconds in DELAYS),
         id=_DELAY_ID,
         value=SimulatedPhoneState.delay,
-        on_change=SimulatedPhoneState.delay_by,
+        on_change=SimulatedPhoneState.choose_delay,
     )
     label = rx.el.label("Late by", html_for=_DELAY_ID, class_name="unseen")
     return rx.cond(SimulatedPhoneState.trouble == Trouble.LATE.value, rx.fragment(label, select))

@@ -5,14 +5,13 @@ from __future__ import annotations
 import reflex as rx
 
 from otp_app import routes
-from otp_app.components.forms import choose
+from otp_app.components.controls import say, sentence, text_if
 from otp_app.components.layout import heading, page
-from otp_app.components.words import say, sentence
 from otp_app.state.verify import VerifyState
 
 HEADING = say("Your number is confirmed")
 _NOT_YET = say("One moment")
-TITLE = choose(VerifyState.proved, HEADING, _NOT_YET)
+TITLE = text_if(VerifyState.proved, HEADING, _NOT_YET)
 SIGN_OUT_ID = "sign-out"
 
 

@@ -13,7 +13,6 @@ from itertools import count
 from typing import TYPE_CHECKING
 
 from otp_app import routes
-from otp_app.cookies import cookie_value
 from otp_app.errors import (
     ProviderRejected,
     ProviderThrottled,
@@ -21,6 +20,7 @@ from otp_app.errors import (
     ProviderUnavailable,
     Refusal,
 )
+from otp_app.identity.cookies import cookie_value
 from otp_app.verification.models import Channel
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from otp_app.errors import ProviderError
     from otp_app.phone import PhoneNumber
 
-KEPT = 20  # messages; more than anybody reads through
+MAX_MESSAGES = 20  # messages; more than anybody reads through
 DELAYS = (10, 30, 120, 660)  # seconds; the last one is longer than a code lives
 PAUSE = 30  # seconds of the `Retry-After` of `Trouble.THROTTLED`
 SILENCE = 3.0  # seconds without a response; shorter than every deadline of a `Provider`
@@ -91,7 +91,7 @@ class SimulatedPhone:
         self._now = now
         self._sleep = sleep
         self._numbers = count(1)
-        self._messages: deque[Message] = deque(maxlen=KEPT)
+        self._messages: deque[Message] = deque(maxlen=MAX_MESSAGES)
 
     def is_token(self, given: str) -> bool:
         """True if *given* is the token. Compares in constant time."""

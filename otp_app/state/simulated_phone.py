@@ -13,12 +13,11 @@ from reflex.middleware.middleware import Middleware
 from reflex.state import StateUpdate
 
 from otp_app import i18n, services
-from otp_app.addresses import is_this_machine
 from otp_app.config import settings_or_exit
-from otp_app.i18n.languages import choose, english
-from otp_app.i18n.messages import code_message, text_message
-from otp_app.preferences import Preferences
+from otp_app.i18n import Preferences, code_message, text_message
+from otp_app.i18n.languages import english, negotiate
 from otp_app.providers.simulated_phone import DELAYS, SimulatedPhone, Trouble
+from otp_app.verification.client import is_direct_loopback
 from otp_app.verification.models import Channel
 
 if TYPE_CHECKING:
@@ -34,7 +33,7 @@ _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight
 
 
 @dataclass(frozen=True)
-class Shown:
+class ShownMessage:
     """A message as the page shows it.
 
     Attributes:
@@ -61,12 +60,12 @@ class Shown:
 class SimulatedPhoneState(rx.State):
     """A copy of the phone and its switches, for the tabs that show the page."""
 
-    messages: list[Shown] = []  # noqa: RUF012 - Reflex gives every state its own
+    messages: list[ShownMessage] = []  # noqa: RUF012 - Reflex gives every state its own
     trouble: str = Trouble.NONE.value
     delay: str = str(DELAYS[0])
 
     @rx.event(temporal=True)
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Show new messages and changed switches.
 
         The page calls this handler every second, so an unchanged var is not assigned: Reflex would
@@ -82,14 +81,14 @@ class SimulatedPhoneState(rx.State):
             self.delay = str(phone.delay)
 
     @rx.event
-    def go_wrong(self, trouble: str) -> None:
+    def choose_trouble(self, trouble: str) -> None:
         """Let every message fail with *trouble* from now on. Unknown values are ignored."""
         if trouble in list(Trouble):  # a socket can carry anything
             _phone().trouble = Trouble(trouble)
             self.trouble = trouble
 
     @rx.event
-    def delay_by(self, seconds: str) -> None:
+    def choose_delay(self, seconds: str) -> None:
         """Set the delay of late messages. A value that is not in `DELAYS` is ignored."""
         if seconds in map(str, DELAYS):
             _phone().delay = int(seconds)
@@ -111,7 +110,7 @@ class SimulatedPhoneGate(Middleware):
         del app
         router = state.router
         is_direct = not settings_or_exit().is_behind_proxy
-        if is_direct and is_this_machine(router.session.client_ip, router.headers.raw_headers):
+        if is_direct and is_direct_loopback(router.session.client_ip, router.headers.raw_headers):
             return None
         if _phone().is_opened_by(router.headers.cookie):
             return None
@@ -127,15 +126,15 @@ def _phone() -> SimulatedPhone:
     return phone
 
 
-def _shown(message: Message, zone: tzinfo) -> Shown:
+def _shown(message: Message, zone: tzinfo) -> ShownMessage:
     rest = _text(message).removeprefix(message.code)
-    return Shown(
+    return ShownMessage(
         number=message.number,
         channel=message.channel.value,
         ending=message.ending,
         code=message.code,
         rest=rest,
-        language=choose(message.language).tag,
+        language=negotiate(message.language).tag,
         spoken=", ".join(_DIGITS[int(digit)] for digit in message.code),
         at=i18n.clock(message.arrives_at, english(), zone),
     )
@@ -143,7 +142,7 @@ def _shown(message: Message, zone: tzinfo) -> Shown:
 
 def _text(message: Message) -> str:
     """Return the text of *message* in the language of its person."""
-    settings, language = settings_or_exit(), choose(message.language)
+    settings, language = settings_or_exit(), negotiate(message.language)
     if message.channel is Channel.SMS:
         return text_message(message.code, settings.brand, settings.domain, language)
     return code_message(message.code, settings.brand, language)

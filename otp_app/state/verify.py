@@ -4,100 +4,48 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator  # noqa: TC003 - Reflex evaluates annotations
 from contextlib import suppress
-from enum import StrEnum
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING
 
 import reflex as rx
 import structlog
 from reflex.event import EventSpec  # noqa: TC002 - Reflex evaluates annotations
 
 from otp_app import i18n, routes, services
-from otp_app.addresses import address_key
 from otp_app.errors import (
-    AlreadyVerified,
     AttemptsExhausted,
-    InputError,
     OtpError,
     ResendTooSoon,
     StoreUnavailable,
-    VerificationExpired,
 )
 from otp_app.i18n.en import CHANNELS, OTHER_CHANNELS
-from otp_app.i18n.marks import _
-from otp_app.phone import PhoneNumber, named_country
-from otp_app.preferences import Preferences
-from otp_app.verification.inputs import parse_channel
-from otp_app.verification.models import Channel, Status, Verification
+from otp_app.state.forms import (
+    CODE_ID,
+    PHONE_ID,
+    PROBLEM_ID,
+    RESEND_ID,
+    SENT_AGAIN,
+    STEP_SHOWING,
+    RequestMixin,
+    Step,
+    field_text,
+    milliseconds,
+    parse_phone_form,
+    server_time,
+    set_preview,
+    step_of,
+)
+from otp_app.verification.models import Channel, Verification
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Mapping
-    from datetime import datetime, tzinfo
+    from collections.abc import Awaitable
 
-    from otp_app.i18n.languages import Language
-    from otp_app.verification.limits import Client
-    from otp_app.verification.models import Flow
-
+    from otp_app.state.forms import CodeForm, PhoneForm, PreviewForm
+    from otp_app.verification.client import Client
 
 log = structlog.get_logger(__name__)
 
 
-class Step(StrEnum):
-    """The step of the flow that the pages show."""
-
-    PHONE = "phone"
-    CODE = "code"
-    EXPIRED = "expired"
-    LOCKED = "locked"
-    VERIFIED = "verified"  # about to be exchanged for a session
-
-
-_TOLD_BY: dict[type[OtpError], Step] = {  # the page of that step explains the error
-    AlreadyVerified: Step.VERIFIED,
-    AttemptsExhausted: Step.LOCKED,
-    VerificationExpired: Step.EXPIRED,
-}
-
-_SENT_AGAIN = {
-    Channel.SMS: _("We sent a new code by text message to the number ending {ending}"),
-    Channel.VOICE: _("We are calling the number ending {ending}"),
-    Channel.WHATSAPP: _("We sent a new code by WhatsApp to the number ending {ending}"),
-}
-
-PROBLEM_ID = "problem"  # the error summary, which takes the focus
-PHONE_ID = "phone"
-PREVIEW_ID = "preview"
-CODE_ID = "code"
-RESEND_ID = "resend"
-
-
-_PROMISES = {
-    Channel.SMS: _("We will text {number}"),
-    Channel.VOICE: _("We will call {number}"),
-    Channel.WHATSAPP: _("We will send a WhatsApp message to {number}"),
-}
-
-
-class PhoneForm(TypedDict):
-    """The phone page's fields."""
-
-    country: str
-    phone: str
-    channel: str
-
-
-class PreviewForm(PhoneForm):
-    """The phone form during typing, with a request id so that stale replies are dropped."""
-
-    turn: str
-
-
-class CodeForm(TypedDict):
-    """The code page's field."""
-
-    code: str
-
-
-class VerifyState(rx.State):
+class VerifyState(RequestMixin, rx.State):
     """A copy of the flow's verification for the pages. All decisions are the service's.
 
     Vars without `_` are sent to the browser.
@@ -168,7 +116,7 @@ class VerifyState(rx.State):
     async def request_code(self, form: PhoneForm) -> AsyncIterator[EventSpec | None]:
         """Send a code to the number in the form."""
         self._begin()  # the page shows by itself that it waits
-        yield _previewed(form)
+        yield set_preview(form)
         yield await self._show(self._start(form), PHONE_ID)
 
     @rx.event(temporal=True)  # an old preview is not repeated after a reconnect
@@ -177,7 +125,7 @@ class VerifyState(rx.State):
 
         Nothing is stored, and no provider is called.
         """
-        return _previewed(form, text=self._promise(form), turn=_text(form, "turn"))
+        return set_preview(form, text=self._promise(form), turn=field_text(form, "turn"))
 
     @rx.event
     async def check_code(self, form: CodeForm) -> AsyncIterator[EventSpec | None]:
@@ -223,9 +171,9 @@ class VerifyState(rx.State):
             await self._mirror_delivery(current)
 
     @rx.event(temporal=True)
-    def tell_time(self) -> None:
+    def sync_clock(self) -> None:
         """Send the server's time to a page whose own clock was set or stood still."""
-        self.clock = _milliseconds(_now())
+        self.clock = milliseconds(server_time())
 
     @rx.event
     def change_number(self) -> EventSpec:
@@ -243,33 +191,21 @@ class VerifyState(rx.State):
         return rx.redirect(routes.PHONE)
 
     async def _start(self, form: PhoneForm) -> Verification:
-        phone, channel = _wanted(form)
+        phone, channel = parse_phone_form(form)
         verifications = services.current().verifications
         return await verifications.start(await self._client(), phone, channel)
 
-    def _promise(self, form: object) -> str:
-        """Return the sentence with channel and number of the code, or "" if none can be sent."""
-        try:
-            phone, chosen = _wanted(form)
-        except InputError:
-            return ""
-        verifications = services.current().verifications
-        channel = chosen or verifications.first_to(phone)
-        if not verifications.can_reach(phone, channel):
-            return ""
-        return self._say(_PROMISES[channel], number=self._language().left_to_right(phone.written))
-
     async def _check(self, form: CodeForm) -> Verification:
-        client, id_ = await self._asked()
+        client, id_ = await self._client_and_id()
         here = services.current()
-        approved = await here.verifications.check(client, id_, _text(form, "code"))
+        approved = await here.verifications.check(client, id_, field_text(form, "code"))
         self.proof = here.proofs.issue(client.flow, approved.id)  # no other tab gets it
         return approved
 
     async def _resend(self, channel: Channel | None = None) -> Verification:
-        client, id_ = await self._asked()
+        client, id_ = await self._client_and_id()
         sent = await services.current().verifications.resend(client, id_, channel)
-        self.notice = self._language().say(_SENT_AGAIN[sent.channel], ending=sent.phone.ending)
+        self.notice = self._language().say(SENT_AGAIN[sent.channel], ending=sent.phone.ending)
         return sent
 
     async def _show(self, action: Awaitable[Verification], field: str) -> EventSpec | None:
@@ -279,11 +215,11 @@ class VerifyState(rx.State):
             self._mirror(verification)
             await self._mirror_delivery(verification)
         except OtpError as exc:
-            log.info("event.answered", outcome=exc.code)
+            log.info("ui_event.completed", outcome=exc.code)
             return await self._explain(exc, field)
         finally:
             self._settle()
-        log.info("event.answered", outcome="ok")
+        log.info("ui_event.completed", outcome="ok")
         is_there = field != PHONE_ID and self._page() == routes.CODE
         return None if is_there else rx.redirect(self._page())
 
@@ -296,7 +232,7 @@ class VerifyState(rx.State):
             # The person made no mistake, so the text is a notice.
             self.notice, self.early = text, self.step == Step.CODE
             return None
-        if _TOLD_BY.get(type(error)) == self.step:
+        if STEP_SHOWING.get(type(error)) == self.step:
             return rx.redirect(self._page())
         belongs_here = field == PHONE_ID or self._page() == routes.CODE
         self.error, self.error_on = text, field if belongs_here else PHONE_ID
@@ -313,8 +249,8 @@ class VerifyState(rx.State):
         self.proved = session.phone.ending if session else ""
 
     def _mirror(self, verification: Verification | None) -> None:
-        self.step = _step(verification).value
-        self.clock = _milliseconds(_now())
+        self.step = step_of(verification).value
+        self.clock = milliseconds(server_time())
         if verification is None or verification.id != self._request_id:
             self.proof = ""
         if verification is None:
@@ -324,11 +260,11 @@ class VerifyState(rx.State):
         self.ending = verification.phone.ending
         self.channel = verification.channel.value
         self.expires = i18n.clock(verification.expires_at, self._language(), self._zone())
-        self.expires_at = _milliseconds(verification.expires_at)
+        self.expires_at = milliseconds(verification.expires_at)
         self.zone = i18n.zone_name(verification.expires_at, self._language(), self._zone())
-        self.resend_at = _milliseconds(verification.resend_at)
+        self.resend_at = milliseconds(verification.resend_at)
         verifications = services.current().verifications
-        self.channels = [*map(str, verifications.channels_to(verification.phone))]
+        self.channels = [*map(str, verifications.channels_for(verification.phone))]
         self.code_length = verifications.code_length(verification)
 
     async def _mirror_delivery(self, verification: Verification | None) -> None:
@@ -339,14 +275,14 @@ class VerifyState(rx.State):
         deliveries, report = services.current().deliveries, None
         with suppress(StoreUnavailable):  # the next poll can read the report
             report = await deliveries.of(verification)
-        channels = services.current().verifications.channels_to(verification.phone)
+        channels = services.current().verifications.channels_for(verification.phone)
         language, zone = self._language(), self._zone()
         self.delivery = i18n.delivery(report, channels, language, zone) if report else ""
         self.awaits_delivery = deliveries.awaits(verification, report)
         self.failed = report is not None and report.status.is_failure
 
     def _settle(self) -> None:
-        self.answered = _milliseconds(_now())
+        self.answered = milliseconds(server_time())
 
     def _begin(self) -> None:
         self.error, self.error_on, self.notice, self.early = "", "", "", False
@@ -361,83 +297,8 @@ class VerifyState(rx.State):
             return routes.CODE
         return routes.VERIFIED if self.proved and not self._wants_phone else routes.PHONE
 
-    async def _asked(self) -> tuple[Client, str]:
+    async def _client_and_id(self) -> tuple[Client, str]:
         """Return the client of this event, and the id of the verification that the tab shows."""
         if not self._request_id:  # the tab's state was lost, but not the cookie
             await self._restore()
         return await self._client(), self._request_id
-
-    async def _client(self) -> Client:
-        cookies, address = self.router.headers.cookie, address_key(self.router.session.client_ip)
-        return await services.current().client(cookies, address, self._language().tag)
-
-    def _known_flow(self) -> Flow | None:
-        return services.current().flows.read(self.router.headers.cookie)
-
-    def _zone(self) -> tzinfo:
-        return self._preferences().zone
-
-    def _words(self, error: OtpError, labels: Mapping[Channel, str]) -> str:
-        """Return the message for *error*, on a page whose channel buttons have *labels*."""
-        return i18n.message(
-            error, language=self._language(), zone=self._zone(), now=_now(), labels=labels
-        )
-
-    def _say(self, english: str, **values: str) -> str:
-        return self._language().say(english, **values)
-
-    def _language(self) -> Language:
-        """Return the language of the page."""
-        return self._preferences().language
-
-    def _preferences(self) -> Preferences:
-        headers = self.router.headers
-        return Preferences(headers.cookie, headers.accept_language)
-
-
-def _step(verification: Verification | None) -> Step:
-    now = _now()
-    match verification and verification.status:
-        case Status.APPROVED:
-            return Step.VERIFIED
-        case Status.EXHAUSTED if verification and verification.is_locked(now):
-            return Step.LOCKED
-        case Status.EXPIRED:
-            return Step.EXPIRED
-        case Status.PENDING | Status.UNKNOWN if verification and verification.reference:
-            return Step.CODE if verification.is_open(now) else Step.EXPIRED
-        case _:
-            return Step.PHONE
-
-
-def _wanted(form: object) -> tuple[PhoneNumber, Channel | None]:
-    """Return the number in the phone page's *form* and the channel, None for the first.
-
-    Raises:
-        InputError: the number or the channel is not valid.
-    """
-    phone = PhoneNumber.parse(_text(form, "phone"), _text(form, "country"))
-    return phone, parse_channel(_text(form, "channel"), services.current().verifications.channels)
-
-
-def _text(form: object, name: str) -> str:
-    """Return the field *name*. A socket can send any JSON; a value that is no text becomes ""."""
-    value = form.get(name) if isinstance(form, dict) else None
-    return value if isinstance(value, str) else ""
-
-
-def _previewed(form: object, **shown: str) -> EventSpec:
-    """Return the event that sets the country of the number in the form.
-
-    A var would not do: it would be kept in the state.
-    """
-    country = named_country(_text(form, "phone"), _text(form, "country"))
-    return rx.set_value(PREVIEW_ID, {"country": country, **shown})
-
-
-def _milliseconds(moment: datetime) -> int:
-    return int(moment.timestamp() * 1000)
-
-
-def _now() -> datetime:
-    return services.current().verifications.now()

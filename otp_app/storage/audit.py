@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import and_, case, distinct, func, insert, literal, null, select
 
 from otp_app.storage.engine import execute, insert_into, rows
-from otp_app.storage.rows import hashed
-from otp_app.storage.tables import Stage, audit
-from otp_app.verification.audit import Answer, Entry, Outcome
-from otp_app.verification.limits import Action, Conversion, block_of
+from otp_app.storage.tables import Stage, audit, sha256_hex
+from otp_app.verification.audit import AuditEntry, CallResult, Conversion, Outcome
+from otp_app.verification.limits import Action, block_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,10 +25,10 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from otp_app.phone import PhoneNumber
-    from otp_app.storage.numbers import Numbers
-    from otp_app.verification.audit import Question
+    from otp_app.storage.phone_encryption import PhoneEncryption
+    from otp_app.verification.audit import ProviderCall
 
-ABANDONED = Answer(Outcome.UNKNOWN, "abandoned", None)
+ABANDONED = CallResult(Outcome.UNKNOWN, "abandoned", None)
 """Result of a call whose process crashed, or whose request was canceled, before the call ended."""
 
 _a = audit.c
@@ -50,51 +49,51 @@ _ANSWER = [_a.stage, _a.at, *(_a[name] for name in _SAID)]
 
 
 @dataclass(frozen=True)
-class SqlJournal:
+class SqlAuditStore:
     """The audit in the database of *engine*. It contains phone numbers as keyed hashes only."""
 
     engine: AsyncEngine
-    numbers: Numbers
+    encryption: PhoneEncryption
 
     def pseudonym(self, phone: PhoneNumber) -> str:
         """Return the keyed hash that represents *phone* in audit and log: 64 hexadecimal digits."""
-        return self.numbers.key(phone)
+        return self.encryption.search_key(phone)
 
-    def asked(self, question: Question, at: datetime, source: str = "") -> Insert:
+    def insert_call(self, call: ProviderCall, at: datetime, source: str = "") -> Insert:
         """Return the INSERT that records a call, for the transaction that counts it.
 
         *source*, the address or API key of the client, is stored as a keyed hash.
         """
-        verification = question.verification
+        verification = call.verification
         return insert(audit).values(
-            attempt=question.id,
+            attempt=call.id,
             stage=Stage.ASKED,
             at=at,
-            event=question.action,
+            event=call.action,
             verification=verification.id,
             provider=verification.provider,
-            channel=question.channel,
+            channel=call.channel,
             region=verification.phone.region,
             number=self.pseudonym(verification.phone),
             block=self._block(verification.phone),
-            flow=hashed(verification.flow),
-            source=self.numbers.keyed("source", source) if source else None,
+            flow=sha256_hex(verification.flow),
+            source=self.encryption.keyed_hash("source", source) if source else None,
         )
 
-    async def answer(self, id_: str, answer: Answer, at: datetime) -> None:
+    async def record_result(self, id_: str, result: CallResult, at: datetime) -> None:
         """Record the result of call *id_*, unless it has one."""
-        await execute(self.engine, self._answers(answer, at, _a.attempt == id_))
+        await execute(self.engine, self._insert_result(result, at, _a.attempt == id_))
 
-    async def give_up(self, now: datetime, since: datetime, until: datetime) -> None:
+    async def abandon(self, now: datetime, since: datetime, until: datetime) -> None:
         """Record `unknown` for calls made from *since* to *until* that have no result."""
         answered = audit.alias("answered").c
         has_answer = select(answered.id).where(
             answered.attempt == _a.attempt, answered.stage == Stage.ANSWERED
         )
         left = (_a.at >= since, _a.at <= until, ~has_answer.exists())
-        await execute(self.engine, self._answers(ABANDONED, now, *left))
+        await execute(self.engine, self._insert_result(ABANDONED, now, *left))
 
-    async def countries(
+    async def conversions_by_country(
         self, since: datetime, until: datetime, by_source: int
     ) -> Mapping[str, Conversion]:
         """Return the conversion of verifications sent from *since* to *until*, by region.
@@ -107,13 +106,15 @@ class SqlJournal:
         found = await rows(self.engine, some.group_by(one.region))
         return {row["region"]: Conversion(row["sent"], row["approved"]) for row in found}
 
-    async def block(self, phone: PhoneNumber, since: datetime, until: datetime) -> Conversion:
+    async def block_conversion(
+        self, phone: PhoneNumber, since: datetime, until: datetime
+    ) -> Conversion:
         """Return the conversion of verifications sent to the block of *phone* in that period."""
         of_block = _sent(since, until).where(_a.block == self._block(phone))
         (row,) = await rows(self.engine, of_block)
         return Conversion(row["sent"], row["approved"])
 
-    async def of_number(self, phone: PhoneNumber, most: int) -> Sequence[Entry]:
+    async def of_number(self, phone: PhoneNumber, most: int) -> Sequence[AuditEntry]:
         """Return the last *most* calls for *phone*, for the operator, the newest first."""
         answered = audit.alias("answered")
         same = and_(answered.c.attempt == _a.attempt, answered.c.stage == Stage.ANSWERED)
@@ -126,7 +127,9 @@ class SqlJournal:
         )
         return [_entry(row) for row in await rows(self.engine, query)]
 
-    def _answers(self, answer: Answer, at: datetime, *which: ColumnElement[bool]) -> Insert:
+    def _insert_result(
+        self, answer: CallResult, at: datetime, *which: ColumnElement[bool]
+    ) -> Insert:
         said = (
             literal(Stage.ANSWERED, _a.stage.type),
             literal(at, _a.at.type),
@@ -139,7 +142,7 @@ class SqlJournal:
         return writing.on_conflict_do_nothing()
 
     def _block(self, phone: PhoneNumber) -> str:
-        return self.numbers.keyed("block", block_of(phone))
+        return self.encryption.keyed_hash("block", block_of(phone))
 
 
 def _sent(since: datetime, until: datetime) -> Select[int, int]:
@@ -189,7 +192,7 @@ def _one_by_one(since: datetime, until: datetime) -> Select[Any]:
     return select(sent.region, sent.approved, place.label("place"))
 
 
-def _entry(row: RowMapping) -> Entry:
+def _entry(row: RowMapping) -> AuditEntry:
     said = {name: row[f"its_{name}"] for name in _SAID}
-    answer = Answer(**said) if said["outcome"] else None
-    return Entry(row["at"], row["event"], row["provider"], row["channel"], answer)
+    answer = CallResult(**said) if said["outcome"] else None
+    return AuditEntry(row["at"], row["event"], row["provider"], row["channel"], answer)

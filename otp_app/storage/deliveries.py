@@ -1,4 +1,4 @@
-"""`DeliveryStore` on a database: each method is one transaction."""
+"""`DeliveryReportStore` on a database: each method is one transaction."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from sqlalchemy import select
 from otp_app.storage.engine import insert_into, rows, transact
 from otp_app.storage.tables import deliveries as table
 from otp_app.storage.tables import verifications
-from otp_app.verification.deliveries import Delivery
+from otp_app.verification.deliveries import DeliveryReport
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,17 +21,19 @@ if TYPE_CHECKING:
     from otp_app.verification.models import Verification
 
 _d, _v = table.c, verifications.c
-_FIELDS = [field.name for field in fields(Delivery) if field.name != "provider"]
+_FIELDS = [field.name for field in fields(DeliveryReport) if field.name != "provider"]
 _COLUMNS = [_d[name] for name in _FIELDS]
 
 
 @dataclass(frozen=True)
-class SqlDeliveries:
+class SqlDeliveryReports:
     """The delivery reports in the database of *engine*."""
 
     engine: AsyncEngine
 
-    async def add(self, deliveries: Sequence[Delivery]) -> Sequence[tuple[str, Delivery]]:
+    async def add(
+        self, deliveries: Sequence[DeliveryReport]
+    ) -> Sequence[tuple[str, DeliveryReport]]:
         """Store the new reports in one transaction and return them.
 
         A provider retries a whole request, so its reports are stored together or not at all.
@@ -39,7 +41,7 @@ class SqlDeliveries:
         if not deliveries:
             return []
 
-        async def work(connection: AsyncConnection) -> list[tuple[str, Delivery]]:
+        async def work(connection: AsyncConnection) -> list[tuple[str, DeliveryReport]]:
             known = (await connection.execute(_about(deliveries))).all()
             theirs = {
                 (id_, delivery.event): delivery
@@ -55,11 +57,11 @@ class SqlDeliveries:
 
         return await transact(self.engine, work)
 
-    async def reports(self, verification: Verification) -> Sequence[Delivery]:
+    async def reports(self, verification: Verification) -> Sequence[DeliveryReport]:
         """Return the reports about the current reference of *verification*, in no order."""
         mine = (_d.verification == verification.id, _d.reference == verification.reference)
         found = await rows(self.engine, select(*_COLUMNS).where(*mine))
-        return [Delivery(provider=verification.provider, **row) for row in found]
+        return [DeliveryReport(provider=verification.provider, **row) for row in found]
 
     def _keep(self) -> Executable:
         """Return an INSERT that ignores known reports and returns the keys of the new ones."""
@@ -67,7 +69,7 @@ class SqlDeliveries:
         return insertion.returning(_d.verification, _d.event)
 
 
-def _about(deliveries: Sequence[Delivery]) -> Executable:
+def _about(deliveries: Sequence[DeliveryReport]) -> Executable:
     """Select and lock the verifications with the references of *deliveries*.
 
     The lock keeps them from being deleted before their reports are stored. Several verifications
@@ -78,5 +80,5 @@ def _about(deliveries: Sequence[Delivery]) -> Executable:
     return found.with_for_update(read=True, key_share=True)
 
 
-def _to_row(id_: str, delivery: Delivery) -> dict[str, object]:
+def _to_row(id_: str, delivery: DeliveryReport) -> dict[str, object]:
     return {"verification": id_} | {name: getattr(delivery, name) for name in _FIELDS}

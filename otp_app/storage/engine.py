@@ -1,13 +1,19 @@
-"""The database engine and its transactions, for SQLite and PostgreSQL."""
+"""The database: SQLite in a file of its own, or PostgreSQL; and a probe of its health."""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
+import math
+import time
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from sqlalchemy import URL, event, make_url
+from alembic.runtime.migration import MigrationContext
+from sqlalchemy import URL, delete, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import (
     ArgumentError,
@@ -20,11 +26,12 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from otp_app.errors import StoreUnavailable
 from otp_app.storage import migrations
+from otp_app.storage.tables import limit_hits
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 
-    from sqlalchemy import Dialect, Executable, RowMapping, Table, UpdateBase
+    from sqlalchemy import Connection, Dialect, Executable, RowMapping, Table, UpdateBase
     from sqlalchemy.engine.interfaces import DBAPIConnection
     from sqlalchemy.ext.asyncio import AsyncConnection
     from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
@@ -194,3 +201,101 @@ def _watch(engine: AsyncEngine, path: Path) -> None:
     ) -> None:
         if path.stat().st_ino != entry.info["file"]:
             raise DisconnectionError("the database file was replaced")
+
+
+TURN = 0.02
+"""Seconds of one wait. The probe counts waits instead of time: on a busy event loop each wait takes
+longer, so a delay of the loop does not count as a delay of the database."""
+
+PROBE_PATIENCE = 0.2
+"""Seconds after which the database counts as busy: a page needs several statements."""
+
+GIVE_UP = 3.0
+"""Seconds without a success after which the database counts as failing. One attempt waits a second
+for a lock or a connection, so several attempts have failed by then."""
+
+AGAIN = 0.1  # seconds between a failed attempt and the next
+FRESH = 1.0  # seconds for which a result is reused: a flood of requests costs one probe a second
+LONGEST = 1.0  # seconds until a response at most: load balancers time out after one or two
+
+
+def now() -> float:
+    """Return the seconds of a monotonic clock."""
+    return time.monotonic()
+
+
+class DatabaseState(StrEnum):
+    """The result of a probe."""
+
+    OK = "ok"
+    BUSY = "busy"  # no response within `PROBE_TIMEOUT`
+    OTHER_VERSION = "other_version"  # the tables are those of another version of the app
+    FAILING = "failing"  # no response, or no successful write, for `GIVE_UP`
+
+
+@dataclass
+class DatabaseProbe:
+    """Probes the database of *engine*. Concurrent callers share one probe."""
+
+    engine: AsyncEngine
+    _checking: asyncio.Task[DatabaseState] | None = field(default=None, init=False)
+    _found: DatabaseState = field(default=DatabaseState.OK, init=False)
+    _ended: float = field(default=-FRESH, init=False)
+
+    async def check(self) -> DatabaseState:
+        """Return the state of the database, by a write that changes nothing.
+
+        Until the probe ends, the result is `FAILING` if the last one was, otherwise `BUSY`.
+        """
+        if now() - self._ended < FRESH:
+            return self._found
+        if self._checking is None or self._checking.done():
+            self._checking = asyncio.create_task(self._check())
+        await _within(PROBE_PATIENCE, self._checking, until=now() + LONGEST)
+        if self._checking.done():
+            return self._checking.result()
+        return DatabaseState.FAILING if self._found is DatabaseState.FAILING else DatabaseState.BUSY
+
+    async def _check(self) -> DatabaseState:
+        """Repeat the attempt until it succeeds, for `GIVE_UP` at most."""
+        attempts = asyncio.create_task(self._attempts())
+        if await _within(GIVE_UP, attempts):
+            self._found = attempts.result()
+        else:
+            attempts.cancel()
+            self._found = DatabaseState.FAILING
+        self._ended = now()
+        return self._found
+
+    async def _attempts(self) -> DatabaseState:
+        while True:
+            with suppress(StoreUnavailable):
+                return await transact(self.engine, self._attempt)
+            await asyncio.sleep(AGAIN)
+
+    async def _attempt(self, connection: AsyncConnection) -> DatabaseState:
+        # The DELETE matches no row, but it needs write permission and, on SQLite, the write lock.
+        await connection.execute(delete(limit_hits).where(limit_hits.c.key == ""))
+        revision = await connection.run_sync(_revision)
+        return DatabaseState.OK if revision == self._newest else DatabaseState.OTHER_VERSION
+
+    @cached_property
+    def _newest(self) -> str | None:
+        return migrations.steps().get_current_head()
+
+
+async def _within(seconds: float, task: asyncio.Task[Any], until: float = math.inf) -> bool:
+    """Wait for *task*, for at most *seconds* in waits of `TURN`, and not beyond *until*.
+
+    Returns:
+        True if the task is done.
+    """
+    for _ in range(round(seconds / TURN)):
+        if task.done() or now() > until:
+            break
+        await asyncio.wait({task}, timeout=TURN)
+    return task.done()
+
+
+def _revision(connection: Connection) -> str | None:
+    return MigrationContext.configure(connection).get_current_revision()

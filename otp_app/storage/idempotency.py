@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-KEPT = timedelta(hours=24)
+RETENTION = timedelta(hours=24)
 """Lifetime of an idempotency key. The IETF draft leaves it to the implementation:
 https://datatracker.ietf.org/doc/draft-ietf-httpapi-idempotency-key-header/"""
 
@@ -28,7 +28,7 @@ _i = idempotency.c
 
 
 @dataclass(frozen=True)
-class Kept:
+class StoredResponse:
     """A stored response: its HTTP status, and its body as JSON."""
 
     status: int
@@ -36,7 +36,7 @@ class Kept:
 
 
 @dataclass(frozen=True)
-class Ticket:
+class RequestKey:
     """A request with an idempotency key, both as HMACs."""
 
     key: str
@@ -44,7 +44,7 @@ class Ticket:
 
 
 @dataclass(frozen=True)
-class SqlIdempotency:
+class SqlIdempotencyStore:
     """The idempotency keys in the database of *engine*.
 
     All methods that wait raise `StoreUnavailable`.
@@ -53,11 +53,11 @@ class SqlIdempotency:
     engine: AsyncEngine
     secret: bytes
 
-    def ticket(self, caller: str, key: str, request: bytes) -> Ticket:
+    def request_key(self, caller: str, key: str, request: bytes) -> RequestKey:
         """Return the ticket of *request*. Keys are scoped to *caller*."""
-        return Ticket(self._hmac(f"{caller}\0{key}".encode()), self._hmac(request))
+        return RequestKey(self._hmac(f"{caller}\0{key}".encode()), self._hmac(request))
 
-    async def begin(self, ticket: Ticket, now: datetime) -> Kept | None:
+    async def begin(self, ticket: RequestKey, now: datetime) -> StoredResponse | None:
         """Claim *ticket*, or return the stored response of the first request.
 
         Returns:
@@ -73,30 +73,30 @@ class SqlIdempotency:
             return await self._earlier(ticket)
         return None
 
-    async def keep(self, ticket: Ticket, answer: Kept) -> None:
+    async def store(self, ticket: RequestKey, answer: StoredResponse) -> None:
         """Store the response to the request of *ticket*."""
         values = {"status": answer.status, "body": answer.body}
         await execute(self.engine, update(idempotency).where(_i.key == ticket.key).values(values))
 
-    async def release(self, ticket: Ticket) -> None:
+    async def release(self, ticket: RequestKey) -> None:
         """Delete the claim of a request that had no effect, so that it may be retried."""
         await execute(self.engine, delete(idempotency).where(_i.key == ticket.key))
 
-    async def _earlier(self, ticket: Ticket) -> Kept:
+    async def _earlier(self, ticket: RequestKey) -> StoredResponse:
         query = select(_i.fingerprint, _i.status, _i.body).where(_i.key == ticket.key)
         earlier = next(iter(await rows(self.engine, query)), None)
         if earlier and earlier["fingerprint"] != ticket.fingerprint:
             raise IdempotencyKeyReused
         if earlier is None or earlier["status"] is None:
             raise IdempotencyKeyInUse
-        return Kept(earlier["status"], earlier["body"])
+        return StoredResponse(earlier["status"], earlier["body"])
 
     def _hmac(self, text: bytes) -> str:
         return hmac.new(self.secret, b"idempotency\0" + text, hashlib.sha256).hexdigest()
 
 
-async def _claim(connection: AsyncConnection, ticket: Ticket, now: datetime) -> None:
+async def _claim(connection: AsyncConnection, ticket: RequestKey, now: datetime) -> None:
     """Delete expired keys, then insert *ticket*. The primary key rejects a second one."""
     await connection.execute(delete(idempotency).where(_i.ends <= now))
-    row = {"key": ticket.key, "fingerprint": ticket.fingerprint, "ends": now + KEPT}
+    row = {"key": ticket.key, "fingerprint": ticket.fingerprint, "ends": now + RETENTION}
     await connection.execute(insert(idempotency).values(row))

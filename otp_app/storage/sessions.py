@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import delete, false, insert, select, update
 
 from otp_app.storage.engine import execute, transact
-from otp_app.storage.rows import hashed
-from otp_app.storage.tables import sessions, verifications
+from otp_app.storage.tables import sessions, sha256_hex, verifications
 from otp_app.verification.models import Status
 from otp_app.verification.sessions import Session
 
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Delete, Executable, RowMapping, Update
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-    from otp_app.storage.numbers import Numbers
+    from otp_app.storage.phone_encryption import PhoneEncryption
     from otp_app.verification.models import Flow
     from otp_app.verification.sessions import Token
 
@@ -36,7 +35,7 @@ class SqlSessions:
     """The sessions in the database of *engine*."""
 
     engine: AsyncEngine
-    numbers: Numbers
+    encryption: PhoneEncryption
 
     async def exchange(
         self,
@@ -54,7 +53,7 @@ class SqlSessions:
                 return False
             await connection.execute(_use_up_others(flow))
             await connection.execute(delete(sessions).where(_s.ends_at <= now))
-            row = {"token": hashed(token), "verification": id_}
+            row = {"token": sha256_hex(token), "verification": id_}
             times = {"seen_at": now, "ends_at": ends_at}
             await connection.execute(insert(sessions).values(row | times))
             return True
@@ -71,7 +70,7 @@ class SqlSessions:
             return found
 
         row = await transact(self.engine, work)
-        return Session(self.numbers.opened(row["phone"]), row["approved_at"]) if row else None
+        return Session(self.encryption.decrypt(row["phone"]), row["approved_at"]) if row else None
 
     async def end_sessions(self, token: Token) -> bool:
         """End the sessions of the number that *token* is for, in every browser."""
@@ -87,20 +86,22 @@ def _use_up(flow: Flow, id_: str, since: datetime) -> Update:
 def _use_up_others(flow: Flow) -> Update:
     """Use up every remaining approval of *flow*."""
     left = (_v.status == Status.APPROVED, _v.exchanged == false())
-    return update(verifications).where(_v.flow == hashed(flow), *left).values(exchanged=True)
+    return update(verifications).where(_v.flow == sha256_hex(flow), *left).values(exchanged=True)
 
 
 def _find(token: Token, since: datetime, now: datetime) -> Executable:
     alive = (_s.seen_at > since, _s.ends_at > now)
     found = select(_v.phone, _v.approved_at, _s.seen_at).select_from(_with_verification)
-    return found.where(_s.token == hashed(token), *alive)
+    return found.where(_s.token == sha256_hex(token), *alive)
 
 
 def _see(token: Token, now: datetime) -> Executable:
-    return update(sessions).where(_s.token == hashed(token)).values(seen_at=now)
+    return update(sessions).where(_s.token == sha256_hex(token)).values(seen_at=now)
 
 
 def _end(token: Token) -> Delete:
-    number = select(_v.phone_key).select_from(_with_verification).where(_s.token == hashed(token))
+    number = (
+        select(_v.phone_key).select_from(_with_verification).where(_s.token == sha256_hex(token))
+    )
     same_number = select(_v.id).where(_v.phone_key == number.scalar_subquery())
     return delete(sessions).where(_s.verification.in_(same_number))

@@ -1,7 +1,12 @@
 """The tables: verifications, users, sessions, reports, limits, audit, idempotency keys, events."""
 
+from __future__ import annotations
+
+import hashlib
+from dataclasses import fields
 from datetime import UTC, datetime
 from enum import StrEnum
+from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
     DateTime,
@@ -22,7 +27,12 @@ from sqlmodel import Field, SQLModel
 from otp_app.verification.audit import Outcome
 from otp_app.verification.deliveries import DeliveryStatus
 from otp_app.verification.limits import Action
-from otp_app.verification.models import OPEN, Channel, Status
+from otp_app.verification.models import OPEN, Channel, Flow, Status, Verification
+
+if TYPE_CHECKING:
+    from sqlalchemy import ColumnCollection, ColumnElement
+
+    from otp_app.verification.sessions import Token
 
 # Alembic can change only constraints that have a name, and SQLite assigns none.
 _NAMES = {
@@ -148,7 +158,7 @@ class SessionRow(_Base, table=True):
 
 
 class DeliveryRow(_Base, table=True):
-    """A `Delivery` for one verification, deleted together with that verification."""
+    """A `DeliveryReport` for one verification, deleted together with that verification."""
 
     __tablename__ = "deliveries"
     __table_args__ = (UniqueConstraint("verification", "event"),)
@@ -243,7 +253,7 @@ class IdempotencyRow(_Base, table=True):
     ends: datetime = Field(index=True, sa_type=Utc)
 
 
-class _Told(_Base):
+class _OutboxRow(_Base):
     """An event. The content is read from the verification, so no number is stored here."""
 
     verification: str = Field(
@@ -261,7 +271,7 @@ class _Told(_Base):
     """Reason for the last failed attempt."""
 
 
-class EventRow(_Told, table=True):
+class EventRow(_OutboxRow, table=True):
     """An event that is still to be delivered, or was delivered."""
 
     __tablename__ = "events"
@@ -272,7 +282,7 @@ class EventRow(_Told, table=True):
     delivered_at: datetime | None = Field(sa_type=Utc)
 
 
-class DeadEventRow(_Told, table=True):
+class DeadEventRow(_OutboxRow, table=True):
     """A dead letter: an event that is no longer retried."""
 
     __tablename__ = "dead_events"
@@ -306,3 +316,21 @@ Index("ix_events_due", events.c.delivered_at, events.c.due_at)
 Index("ix_limit_hits_key", limit_hits.c.key, limit_hits.c.at)
 # The time is the first column, because the query for rows to delete uses the index too.
 Index("ix_verifications_ended", verifications.c.expires_at, verifications.c.canceled)
+
+
+COLUMNS = [verifications.c[field.name] for field in fields(Verification)]
+"""The columns that make up a `Verification`."""
+
+
+def sha256_hex(secret: Flow | Token) -> str:
+    """Return the SHA-256 of *secret* in hexadecimal, the only form in which it is stored.
+
+    A stolen copy of the database therefore opens no verification or session.
+    """
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+def is_open(row: ColumnCollection[str, Any]) -> ColumnElement[bool]:
+    """Match open verifications. A flow has at most one of them, by a unique index."""
+    status: ColumnElement[Status] = row["status"]
+    return status.in_(sorted(OPEN))

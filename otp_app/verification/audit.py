@@ -7,7 +7,6 @@ that our own limits reject are not recorded, so no client can fill the disk with
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from time import monotonic
 from typing import TYPE_CHECKING, Protocol, TypeVar
@@ -25,22 +24,66 @@ from otp_app.verification.limits import Action
 from otp_app.verification.models import CheckOutcome
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from datetime import datetime
 
-    from otp_app.verification.models import Channel, Send, Verification
-    from otp_app.verification.ports import Journal
+    from otp_app.phone import PhoneNumber
+    from otp_app.verification.models import (
+        Channel,
+        Send,
+        Verification,
+    )
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """The number of verifications with a sent message, and how many of them were approved."""
+
+    sent: int
+    approved: int
+
+    @property
+    def share(self) -> float:
+        """The conversion rate, from 0 to 1. Without a verification it is 1: there is no failure."""
+        return self.approved / self.sent if self.sent else 1.0
+
+
+class AuditStore(Protocol):
+    """The audit: an append-only record of every provider call and its result.
+
+    The store writes the record of a call in the transaction that counts the call. All methods that
+    wait raise `StoreUnavailable` if the database does not respond.
+    """
+
+    def pseudonym(self, phone: PhoneNumber) -> str:
+        """Return the keyed hash, in hexadecimal, that represents *phone* in audit and log."""
+        ...
+
+    async def record_result(self, id_: str, result: CallResult, at: datetime) -> None:
+        """Record the result of call *id_*. A second result of the same call is ignored."""
+        ...
+
+    async def abandon(self, now: datetime, since: datetime, until: datetime) -> None:
+        """Record `unknown` for calls made from *since* to *until* that have no result."""
+        ...
+
+    async def conversions_by_country(
+        self, since: datetime, until: datetime, by_source: int
+    ) -> Mapping[str, Conversion]:
+        """Return the conversion of verifications sent from *since* to *until*, by region.
+
+        At most *by_source* verifications of one address or API key count, chosen at random.
+        """
+        ...
+
+    async def block_conversion(
+        self, phone: PhoneNumber, since: datetime, until: datetime
+    ) -> Conversion:
+        """Return the conversion of verifications sent to the block of *phone* in that period."""
+        ...
+
 
 _T = TypeVar("_T")
-
-ANSWERED_WITHIN = timedelta(seconds=30)
-"""Age after which a call without a result counts as abandoned. Providers respond within 5 s or time
-out, so the process that made an older call has crashed or its request was canceled."""
-
-EVER = datetime.min.replace(tzinfo=UTC)
-"""A time before the first call."""
-
-SKEW = timedelta(hours=1)
-"""Generous upper bound of the difference between the clocks of several servers."""
 
 log = structlog.get_logger(__name__)
 
@@ -56,7 +99,7 @@ class Outcome(StrEnum):
 
 
 @dataclass(frozen=True)
-class Question:
+class ProviderCall:
     """One call to a provider: a message to send or a code to check.
 
     Attributes:
@@ -76,7 +119,7 @@ class Question:
 
 
 @dataclass(frozen=True)
-class Answer:
+class CallResult:
     """The result of a provider call.
 
     Attributes:
@@ -92,33 +135,33 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Entry:
-    """A provider call in the audit, as operators see it. *answer* is None until the call ends."""
+class AuditEntry:
+    """A provider call in the audit, as operators see it. *result* is None until the call ends."""
 
     at: datetime
     action: Action
     provider: str
     channel: Channel
-    answer: Answer | None
+    result: CallResult | None
 
 
-def message(verification: Verification, send: Send) -> Question:
+def send_call(verification: Verification, send: Send) -> ProviderCall:
     """Return the audit record of the call that sends the message *send*."""
-    return Question(send.id, Action.SEND, verification, send.channel)
+    return ProviderCall(send.id, Action.SEND, verification, send.channel)
 
 
-def first_message(verification: Verification) -> Question:
+def first_send_call(verification: Verification) -> ProviderCall:
     """Return the audit record of the first message, whose id is that of the verification."""
-    return Question(verification.id, Action.SEND, verification, verification.channel)
+    return ProviderCall(verification.id, Action.SEND, verification, verification.channel)
 
 
-def guess(attempt: Verification) -> Question:
+def check_call(attempt: Verification) -> ProviderCall:
     """Return the audit record of a guess.
 
     Its id contains the number of guesses left, which is different for each guess of a verification.
     """
     id_ = f"{attempt.id}:{attempt.attempts_left}"
-    return Question(id_, Action.CHECK, attempt, attempt.channel)
+    return ProviderCall(id_, Action.CHECK, attempt, attempt.channel)
 
 
 class Observer(Protocol):
@@ -127,7 +170,7 @@ class Observer(Protocol):
     Implementations neither block nor raise.
     """
 
-    def answered(self, question: Question, answer: Answer) -> None:
+    def on_result(self, call: ProviderCall, result: CallResult) -> None:
         """Handle the end of a call in the task that made the call."""
         ...
 
@@ -136,12 +179,12 @@ class Observer(Protocol):
 class Audit:
     """Awaits provider calls and records their results."""
 
-    journal: Journal
+    audit_store: AuditStore
     now: Callable[[], datetime]
     observers: Sequence[Observer] = ()
 
-    async def answered(self, question: Question, asking: Awaitable[_T]) -> _T:
-        """Await the provider call *asking*, and record its result before returning or raising it.
+    async def record_call(self, call: ProviderCall, pending: Awaitable[_T]) -> _T:
+        """Await the provider call *pending*, and record its result before returning or raising it.
 
         Raises:
             NumberBusy, ProviderError: the error of the call.
@@ -149,55 +192,39 @@ class Audit:
         """
         began = monotonic()
         try:
-            result = await asking
+            result = await pending
         except (ProviderError, NumberBusy) as exc:
-            await self._record(question, _outcome_of(exc), exc.key, began, exc.vendor_code)
+            await self._record(call, _outcome_of(exc), exc.key, began, exc.vendor_code)
             raise
         if isinstance(result, CheckOutcome) and result is not CheckOutcome.APPROVED:
-            await self._record(question, Outcome.REJECTED, result, began)
+            await self._record(call, Outcome.REJECTED, result, began)
         else:
-            await self._record(question, Outcome.OK, "", began)
+            await self._record(call, Outcome.OK, "", began)
         return result
 
     async def _record(
         self,
-        question: Question,
+        call: ProviderCall,
         outcome: Outcome,
         detail: str,
         began: float,
         vendor_code: str = "",
     ) -> None:
-        answer = Answer(outcome, detail, round(1000 * (monotonic() - began)), vendor_code)
-        verification = question.verification
+        answer = CallResult(outcome, detail, round(1000 * (monotonic() - began)), vendor_code)
+        verification = call.verification
         log.info(
-            _event(question.action, outcome),
+            _log_event(call.action, outcome),
             id=verification.id,
             provider=verification.provider,
-            number=self.journal.pseudonym(verification.phone)[:12],
-            channel=question.channel,
+            number=self.audit_store.pseudonym(verification.phone)[:12],
+            channel=call.channel,
             outcome=outcome,
             why=detail,
             duration_ms=answer.duration_ms,
         )
         for observer in self.observers:
-            observer.answered(question, answer)
-        await self.journal.answer(question.id, answer, self.now())
-
-
-@dataclass
-class Unanswered:
-    """Records `unknown` for calls that were abandoned by a crash or a canceled request."""
-
-    journal: Journal
-    now: Callable[[], datetime]
-    since: datetime = EVER
-    """Every call made before has a result."""
-
-    async def sweep(self) -> None:
-        """Record `unknown` for the calls that were abandoned since the last sweep."""
-        until = self.now() - ANSWERED_WITHIN
-        await self.journal.give_up(self.now(), self.since, until)
-        self.since = until - SKEW
+            observer.on_result(call, answer)
+        await self.audit_store.record_result(call.id, answer, self.now())
 
 
 def _outcome_of(error: OtpError) -> Outcome:
@@ -212,13 +239,13 @@ def _outcome_of(error: OtpError) -> Outcome:
             return Outcome.FAILED
 
 
-def _event(action: Action, outcome: Outcome) -> str:
+def _log_event(action: Action, outcome: Outcome) -> str:
     if action is Action.CHECK:
         return "verification.checked"
     match outcome:
         case Outcome.OK:
             return "verification.sent"
         case Outcome.UNKNOWN:
-            return "verification.send_unknown"
+            return "verification.send_unconfirmed"
         case _:
-            return "verification.not_sent"
+            return "verification.send_failed"

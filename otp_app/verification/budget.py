@@ -9,14 +9,14 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from otp_app.verification.limits import (
-    RIPE,
+    MIN_MESSAGE_AGE,
     TRUSTED_FOR,
     TRUSTED_FROM,
     TRUSTED_SENDS,
     UNCONFIRMED,
     Action,
     Scope,
-    spendings,
+    limit_uses,
 )
 
 if TYPE_CHECKING:
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from otp_app.phone import PhoneNumber
-    from otp_app.verification.limits import Client, Limit, Spending
+    from otp_app.verification.client import Client
+    from otp_app.verification.limits import Limit, LimitUse
     from otp_app.verification.models import Verification
     from otp_app.verification.ports import Limiter, VerificationStore
 
@@ -44,12 +45,12 @@ vendor, because a client can provoke any number of refusals."""
 MESSAGES = frozenset(
     {
         Scope.NUMBER,
-        Scope.STRANGERS,
+        Scope.UNPROVED_CLIENTS,
         Scope.PREFIX,
         Scope.COUNTRY,
         Scope.COUNTRY_UNCONFIRMED,
         Scope.COUNTRY_CONFIRMED,
-        Scope.EVERYBODY,
+        Scope.GLOBAL,
         Scope.EVERYBODY_UNCONFIRMED,
     }
 )
@@ -72,13 +73,13 @@ CANCEL_WAIT = timedelta(seconds=5)
 class Call(StrEnum):
     """The purpose of a call to a vendor."""
 
-    LOOK = "look"  # a number lookup
+    NUMBER_LOOKUP = "look"  # a number lookup
     SEND = "send"  # a start or a resend
     CHECK = "check"
     CANCEL = "cancel"
 
 
-PAID_BY_MESSAGE = (Call.LOOK, Call.CANCEL, Call.SEND)
+PAID_BY_MESSAGE = (Call.NUMBER_LOOKUP, Call.CANCEL, Call.SEND)
 """Calls that one counted message allows: the lookup of its number, the cancel of the verification
 that it replaces, and the message itself."""
 
@@ -98,7 +99,7 @@ class Allowance:
 
     calls: Sequence[Call]
     batch: str = ""
-    spent: Sequence[Spending] = ()
+    spent: Sequence[LimitUse] = ()
     _made: Counter[Call] = field(default_factory=Counter)
 
     @property
@@ -140,18 +141,18 @@ class Budget:
         Raises:
             RateLimited: a limit is reached, the number is locked or its country paused.
         """
-        uses = spendings(self.limits, Action.SEND, client, phone)
+        uses = limit_uses(self.limits, Action.SEND, client, phone)
         self.limiter.recall([use for use in uses if use.limit.scope in ASKING], self.now())
         is_confirmed = await self.store.is_confirmed(phone)
         is_known = is_confirmed or bool(client.key)
-        pauses = spendings(self.limits, Action.PAUSE, client, phone)
+        pauses = limit_uses(self.limits, Action.PAUSE, client, phone)
         required = [*self._failures(client, phone), *([] if is_known else pauses)]
         await self.limiter.require(required, self.now())
         lifted = set(UNCONFIRMED) if is_known else set()
         if not is_known or not await self._is_paused(pauses):
             lifted.add(Scope.COUNTRY_CONFIRMED)
         if not is_confirmed or client.has_proved(phone):
-            lifted.add(Scope.STRANGERS)
+            lifted.add(Scope.UNPROVED_CLIENTS)
         if await self._is_trusted(phone):
             lifted.add(Scope.PREFIX)
         uses = [use for use in uses if use.limit.scope not in lifted]
@@ -164,7 +165,7 @@ class Budget:
             RateLimited: a limit of the client is reached.
         """
         limits = [limit for limit in self.limits if limit.scope in ASKING]
-        await self.limiter.spend(spendings(limits, Action.SEND, client, phone), self.now())
+        await self.limiter.spend(limit_uses(limits, Action.SEND, client, phone), self.now())
 
     async def spend_check(self, client: Client, phone: PhoneNumber) -> Allowance:
         """Count a guess.
@@ -172,7 +173,7 @@ class Budget:
         Raises:
             RateLimited: a limit of guesses is reached.
         """
-        uses = spendings(self.limits, Action.CHECK, client, phone)
+        uses = limit_uses(self.limits, Action.CHECK, client, phone)
         return Allowance(PAID_BY_GUESS, await self.limiter.spend(uses, self.now()), uses)
 
     async def spend_cancel(self, over: Verification) -> Allowance | None:
@@ -204,7 +205,7 @@ class Budget:
         """Reset the consecutive failures of *phone* after a success, and no other count."""
         await self.limiter.forgive(self._failures(client, phone))
 
-    async def _is_paused(self, pauses: Sequence[Spending]) -> bool:
+    async def _is_paused(self, pauses: Sequence[LimitUse]) -> bool:
         """Return whether one of *pauses* is in force."""
         now = self.now()
         return any([not await self.limiter.has_room(pause, now) for pause in pauses])
@@ -212,9 +213,13 @@ class Budget:
     async def _is_trusted(self, phone: PhoneNumber) -> bool:
         """Return whether enough recent messages to the block of *phone* led to an approval."""
         now = self.now()
-        block = await self.store.journal.block(phone, now - TRUSTED_FOR, now - RIPE)
+        block = await self.store.audit_store.block_conversion(
+            phone, now - TRUSTED_FOR, now - MIN_MESSAGE_AGE
+        )
         return block.sent >= TRUSTED_SENDS and block.share >= TRUSTED_FROM
 
-    def _failures(self, client: Client, phone: PhoneNumber) -> list[Spending]:
-        checks = spendings(self.limits, Action.CHECK, client, phone)
-        return [spending for spending in checks if spending.limit.scope is Scope.FAILURES]
+    def _failures(self, client: Client, phone: PhoneNumber) -> list[LimitUse]:
+        checks = limit_uses(self.limits, Action.CHECK, client, phone)
+        return [
+            spending for spending in checks if spending.limit.scope is Scope.CONSECUTIVE_FAILURES
+        ]

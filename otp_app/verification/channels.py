@@ -26,20 +26,20 @@ https://docs.360dialog.com/partner/help-and-support/faq. China:
 https://docs.aws.amazon.com/end-user-messaging/latest/userguide/nx-supported-countries-asia.html"""
 
 
-def reaching(phone: PhoneNumber, offered: Sequence[Channel]) -> tuple[Channel, ...]:
+def channels_for(phone: PhoneNumber, offered: Sequence[Channel]) -> tuple[Channel, ...]:
     """Return the channels of *offered* by which *phone* can receive a code, in the same order."""
-    good = _good_for(phone)
+    good = _usable_channels(phone)
     return tuple(channel for channel in offered if channel in good)
 
 
-def require_reaching(phone: PhoneNumber, channel: Channel, offered: Sequence[Channel]) -> None:
+def require_channel(phone: PhoneNumber, channel: Channel, offered: Sequence[Channel]) -> None:
     """Check that *channel* is offered and that *phone* can receive a code by it.
 
     Raises:
         ChannelNotOffered: with the `channels` that are offered.
         InvalidPhoneNumber: with the `channels` that reach this number, which may be none.
     """
-    ways = reaching(phone, offered)
+    ways = channels_for(phone, offered)
     if phone.kind is Kind.OTHER:
         raise InvalidPhoneNumber(PhoneProblem.NOT_PERSONAL)
     if channel not in offered:
@@ -49,7 +49,7 @@ def require_reaching(phone: PhoneNumber, channel: Channel, offered: Sequence[Cha
 
 
 @contextmanager
-def naming_others(
+def suggest_alternatives(
     phone: PhoneNumber, channel: Channel, offered: Sequence[Channel]
 ) -> Iterator[None]:
     """Add the remaining channels for *phone* to a `ProviderRejected` of *channel*."""
@@ -57,11 +57,11 @@ def naming_others(
         yield
     except ProviderRejected as exc:
         good = {Channel.VOICE} if exc.refusal is Refusal.LANDLINE else set(Channel)
-        others = (way for way in reaching(phone, offered) if way in good - {channel})
+        others = (way for way in channels_for(phone, offered) if way in good - {channel})
         raise ProviderRejected(exc.refusal, channels=tuple(others)) from exc
 
 
-def _good_for(phone: PhoneNumber) -> set[Channel]:
+def _usable_channels(phone: PhoneNumber) -> set[Channel]:
     match phone.kind:
         case Kind.OTHER:
             return set()
@@ -77,3 +77,15 @@ def _problem(phone: PhoneNumber, ways: Sequence[Channel]) -> PhoneProblem:
     if phone.kind is Kind.LANDLINE:
         return PhoneProblem.LANDLINE if ways else PhoneProblem.NOT_PERSONAL
     return PhoneProblem.NO_WHATSAPP if ways else PhoneProblem.NOT_SERVED
+
+
+def parse_channel(name: str, offered: Sequence[Channel]) -> Channel | None:
+    """Return the channel called *name*, or None if *name* is empty.
+
+    Raises:
+        ChannelNotOffered: no such channel exists. Its `channels` are those *offered*.
+    """
+    try:
+        return Channel(name) if name else None
+    except ValueError:
+        raise ChannelNotOffered(channels=tuple(offered)) from None

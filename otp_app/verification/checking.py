@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -9,13 +10,15 @@ from otp_app.errors import (
     AttemptsExhausted,
     CheckTimedOut,
     CodeMismatch,
+    CodeProblem,
     CodeUsedUp,
+    InvalidCode,
     OtpError,
     ProviderError,
     ProviderTimedOut,
 )
-from otp_app.verification.audit import guess
-from otp_app.verification.inputs import parse_code
+from otp_app.phone import in_ascii_digits
+from otp_app.verification.audit import check_call
 from otp_app.verification.limits import Action
 from otp_app.verification.models import CheckOutcome, Status
 
@@ -25,10 +28,44 @@ if TYPE_CHECKING:
 
     from otp_app.verification.audit import Audit
     from otp_app.verification.budget import Budget
-    from otp_app.verification.limits import Client
-    from otp_app.verification.lookup import Lookup
+    from otp_app.verification.client import Client
+    from otp_app.verification.finder import VerificationFinder
     from otp_app.verification.models import Verification
     from otp_app.verification.ports import VerificationStore
+
+MAX_CODE_TEXT = 500  # characters; a pasted text message is shorter
+
+
+def parse_code(text: str, length: int) -> str:
+    """Return the code in *text*, which may be a whole message with digits of any script.
+
+    If *text* contains exactly one distinct run of *length* digits, that run is the code. The run
+    may occur twice, as in a message with an `@domain #code` line. Otherwise all digits of *text*
+    together must be the code.
+
+    Returns:
+        *length* ASCII digits.
+
+    Raises:
+        InvalidCode: with the problem, the required `length` and the `count` that was found.
+    """
+    if len(text) > MAX_CODE_TEXT:
+        raise InvalidCode(CodeProblem.TOO_LONG, length=length, count=len(text))
+    plain = in_ascii_digits(text).strip()
+    if not plain:
+        raise InvalidCode(CodeProblem.MISSING, length=length)
+    standing = set(re.findall(rf"(?<![0-9])[0-9]{{{length}}}(?![0-9])", plain))
+    return standing.pop() if len(standing) == 1 else _all_digits(plain, length)
+
+
+def _all_digits(plain: str, length: int) -> str:
+    digits = re.sub(r"[^0-9]", "", plain)
+    if len(digits) == length:
+        return digits
+    if not digits or any(char.isalpha() for char in plain):
+        raise InvalidCode(CodeProblem.NOT_DIGITS, length=length)
+    problem = CodeProblem.TOO_SHORT if len(digits) < length else CodeProblem.TOO_LONG
+    raise InvalidCode(problem, length=length, count=len(digits))
 
 
 @dataclass(frozen=True)
@@ -36,7 +73,7 @@ class Checker:
     """Checks codes. Each guess is spent in the store before the provider is called once."""
 
     store: VerificationStore
-    lookup: Lookup
+    finder: VerificationFinder
     budget: Budget
     audit: Audit
     now: Callable[[], datetime]
@@ -49,9 +86,9 @@ class Checker:
             CodeMismatch: the code is wrong, and guesses are left.
             OtpError: the guess could not be made, or it ended the verification.
         """
-        current = await self.lookup.require(client.flow, id_)
-        self.lookup.require_checkable(current)
-        provider = self.lookup.provider_of(current)
+        current = await self.finder.require(client.flow, id_)
+        self.finder.require_checkable(current)
+        provider = self.finder.provider_of(current)
         code = parse_code(text, provider.code_length)
         provider.require(Action.CHECK)
         allowance = await self.budget.spend_check(client, current.phone)
@@ -60,13 +97,13 @@ class Checker:
             raise await self._not_taken(current)
         try:
             checking = provider.check(allowance, attempt.reference, attempt.phone, code)
-            outcome = await self.audit.answered(guess(attempt), checking)
+            outcome = await self.audit.record_call(check_call(attempt), checking)
         except ProviderError as exc:
-            raise await self._unanswered(attempt, exc) from exc
+            raise await self._error_after_failure(attempt, exc) from exc
         if outcome is CheckOutcome.EXHAUSTED and provider.shares_codes and attempt.attempts_left:
             await self.store.use_up(attempt.id, attempt.reference)
             raise CodeUsedUp  # by other flows: this one has guesses left
-        approved = await self._answered(attempt, outcome)
+        approved = await self._settle(attempt, outcome)
         await self.budget.forgive_failures(client, approved.phone)
         return approved
 
@@ -74,16 +111,16 @@ class Checker:
         """Return the error for a guess that the store did not grant."""
         if await self.store.close_used_up(current.id, self.now()):
             return CodeUsedUp()
-        return await self.lookup.why_closed(current.flow)
+        return await self.finder.why_closed(current.flow)
 
-    async def _unanswered(self, attempt: Verification, error: ProviderError) -> OtpError:
+    async def _error_after_failure(self, attempt: Verification, error: ProviderError) -> OtpError:
         """Return the error for a guess without a result. The last guess ends the verification."""
         if attempt.attempts_left == 0:
             await self.store.close(attempt.id, Status.EXHAUSTED, attempt.reference)
             return AttemptsExhausted(until=attempt.expires_at)
         return CheckTimedOut() if isinstance(error, ProviderTimedOut) else error
 
-    async def _answered(self, attempt: Verification, outcome: CheckOutcome) -> Verification:
+    async def _settle(self, attempt: Verification, outcome: CheckOutcome) -> Verification:
         """Apply the provider's *outcome* and return the approved verification.
 
         Raises:
@@ -92,7 +129,7 @@ class Checker:
         match outcome:
             case CheckOutcome.APPROVED:
                 if not await self.store.approve(attempt.id, self.now()):
-                    raise await self.lookup.why_closed(attempt.flow)
+                    raise await self.finder.why_closed(attempt.flow)
                 return replace(attempt, status=Status.APPROVED)
             case CheckOutcome.MISMATCH if attempt.attempts_left > 0:
                 raise CodeMismatch(attempts_left=attempt.attempts_left, until=attempt.expires_at)
@@ -101,4 +138,4 @@ class Checker:
                 raise AttemptsExhausted(until=attempt.expires_at)
             case CheckOutcome.EXPIRED:
                 await self.store.close(attempt.id, Status.EXPIRED, attempt.reference)
-                raise await self.lookup.why_closed(attempt.flow)
+                raise await self.finder.why_closed(attempt.flow)

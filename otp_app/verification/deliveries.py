@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import structlog
 
@@ -16,13 +16,36 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
 
-    from otp_app.verification.models import Channel, Reference, Verification
-    from otp_app.verification.ports import DeliveryStore
+    from otp_app.verification.models import (
+        Channel,
+        Reference,
+        Verification,
+    )
 
-CLOCKS_APART = timedelta(seconds=15)
+
+class DeliveryReportStore(Protocol):
+    """The delivery reports of providers. All methods raise `StoreUnavailable`."""
+
+    async def add(
+        self, deliveries: Sequence[DeliveryReport]
+    ) -> Sequence[tuple[str, DeliveryReport]]:
+        """Store each report once for each verification that has its reference.
+
+        Returns:
+            The new reports, each with the id of its verification. A report with an unknown
+            reference is not stored.
+        """
+        ...
+
+    async def reports(self, verification: Verification) -> Sequence[DeliveryReport]:
+        """Return every report about the current reference of *verification*."""
+        ...
+
+
+CLOCK_SKEW_TOLERANCE = timedelta(seconds=15)
 """Largest delay of a provider's clock behind ours, below the shortest wait between two messages."""
 
-WATCHED = timedelta(minutes=2)
+REPORT_WAIT = timedelta(minutes=2)
 """Time after a message for which its page waits for reports. Most arrive within one minute."""
 
 log = structlog.get_logger(__name__)
@@ -54,7 +77,7 @@ _RANKS = {status: rank for rank, status in enumerate(DeliveryStatus)}
 
 
 @dataclass(frozen=True)
-class Delivery:
+class DeliveryReport:
     """One report about one message. Times are aware, by the provider's clock.
 
     Attributes:
@@ -79,15 +102,15 @@ class Delivery:
 
 
 @dataclass(frozen=True)
-class Deliveries:
+class DeliveryReports:
     """Stores delivery reports and combines them. Methods that wait raise `StoreUnavailable`."""
 
-    store: DeliveryStore
+    store: DeliveryReportStore
     now: Callable[[], datetime]
     reporters: frozenset[str] = frozenset()
     """Names of the providers that send reports to this app."""
 
-    async def record(self, deliveries: Sequence[Delivery]) -> None:
+    async def record(self, deliveries: Sequence[DeliveryReport]) -> None:
         """Store and log each report once, if it is about a known verification."""
         for id_, delivery in await self.store.add(deliveries):
             log.info(
@@ -99,22 +122,22 @@ class Deliveries:
                 reason=delivery.reason,
             )
 
-    async def of(self, verification: Verification) -> Delivery | None:
+    async def of(self, verification: Verification) -> DeliveryReport | None:
         """Return the report that determines the status of the last message, if any."""
         reports = await self.store.reports(verification)
         return decisive(report for report in reports if _is_about_last(report, verification))
 
-    def awaits(self, verification: Verification, delivery: Delivery | None) -> bool:
+    def awaits(self, verification: Verification, delivery: DeliveryReport | None) -> bool:
         """Return whether a further report on the last message may arrive soon.
 
         *delivery* is the report that determines its status so far.
         """
         is_reported = verification.provider in self.reporters
         is_open = delivery is None or not delivery.status.is_final
-        return is_reported and is_open and self.now() < verification.sent_at + WATCHED
+        return is_reported and is_open and self.now() < verification.sent_at + REPORT_WAIT
 
 
-def decisive(reports: Iterable[Delivery]) -> Delivery | None:
+def decisive(reports: Iterable[DeliveryReport]) -> DeliveryReport | None:
     """Return the report that counts, whatever the order of arrival.
 
     A final report counts more than any other, and a newer one more than an older one.
@@ -122,12 +145,12 @@ def decisive(reports: Iterable[Delivery]) -> Delivery | None:
     return max(reports, key=_weight, default=None)
 
 
-def _weight(report: Delivery) -> tuple[bool, datetime, int, str]:
+def _weight(report: DeliveryReport) -> tuple[bool, datetime, int, str]:
     return report.status.is_final, report.at, _RANKS[report.status], report.event
 
 
-def _is_about_last(report: Delivery, verification: Verification) -> bool:
+def _is_about_last(report: DeliveryReport, verification: Verification) -> bool:
     """Return whether *report* is about the last message, not an earlier one."""
     if report.channel is not verification.channel:
         return False
-    return report.sent_at is None or report.sent_at >= verification.sent_at - CLOCKS_APART
+    return report.sent_at is None or report.sent_at >= verification.sent_at - CLOCK_SKEW_TOLERANCE

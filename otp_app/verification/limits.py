@@ -10,15 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
-
-from otp_app.addresses import network_key
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from otp_app.phone import PhoneNumber
-    from otp_app.verification.models import Flow
+    from otp_app.verification.client import Client
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 
@@ -26,7 +24,7 @@ PREFIX_DIGITS = 4
 """Trailing digits that a block of numbers leaves open. SMS pumping fraud rents numbers in blocks of
 this size."""
 
-RIPE = 5 * MINUTE
+MIN_MESSAGE_AGE = 5 * MINUTE
 """Minimum age of a message that counts towards a conversion rate. A code takes about a minute to
 arrive and to be typed, so a younger message has no result yet."""
 
@@ -64,13 +62,13 @@ class Scope(StrEnum):
     ADDRESS = "address"  # IPv4, or the /64 of an IPv6 address
     NETWORK = "network"  # the /48 around an IPv6 address
     NUMBER = "number"
-    STRANGERS = "strangers"  # a confirmed number, when the client is unproved
-    FAILURES = "failures"  # consecutive failures of a number, since its last success
+    UNPROVED_CLIENTS = "unproved_clients"  # a confirmed number, when the client is unproved
+    CONSECUTIVE_FAILURES = "failures"  # consecutive failures of a number, since its last success
     PREFIX = "prefix"  # the block of a number: the number without its last digits
     COUNTRY = "country"
     COUNTRY_UNCONFIRMED = "country_unconfirmed"  # uses with an unconfirmed number and no API key
     COUNTRY_CONFIRMED = "country_confirmed"  # all other uses, while the country is paused
-    EVERYBODY = "everybody"  # the whole installation
+    GLOBAL = "everybody"  # the whole installation
     EVERYBODY_UNCONFIRMED = "everybody_unconfirmed"  # COUNTRY_UNCONFIRMED over all countries
     KEY = "key"  # an API key, in place of the address
     SESSION_NUMBERS = "session_numbers"  # distinct numbers of one session
@@ -106,13 +104,13 @@ POLICY: tuple[Limit, ...] = (
     Limit("LIMIT_SEND_NUMBER_DAY", Action.SEND, Scope.NUMBER, 10, DAY),
     # Unproved clients get three of the five messages to a confirmed number, so two remain for its
     # owner. login.gov has the same rule.
-    Limit("LIMIT_SEND_NUMBER_STRANGERS", Action.SEND, Scope.STRANGERS, 3, HOUR),
+    Limit("LIMIT_SEND_NUMBER_UNPROVED", Action.SEND, Scope.UNPROVED_CLIENTS, 3, HOUR),
     # Unproved clients get six of the ten messages in a day, so four remain for the owner. Without
     # this limit, three messages an hour would use up the day in four hours.
     Limit(
         "LIMIT_SEND_NUMBER_UNPROVED_DAY",
         Action.SEND,
-        Scope.STRANGERS,
+        Scope.UNPROVED_CLIENTS,
         6,
         DAY,
         part_of="LIMIT_SEND_NUMBER_DAY",
@@ -131,8 +129,8 @@ POLICY: tuple[Limit, ...] = (
     # SMS pumping fraud: limits for a block of numbers, for a country and for the whole bill.
     Limit("LIMIT_SEND_PREFIX", Action.SEND, Scope.PREFIX, 10, HOUR),
     Limit("LIMIT_SEND_COUNTRY", Action.SEND, Scope.COUNTRY, 60, HOUR),
-    Limit("LIMIT_SEND_TOTAL", Action.SEND, Scope.EVERYBODY, 200, HOUR),
-    Limit("LIMIT_SEND_TOTAL_DAY", Action.SEND, Scope.EVERYBODY, 1000, DAY),
+    Limit("LIMIT_SEND_TOTAL", Action.SEND, Scope.GLOBAL, 200, HOUR),
+    Limit("LIMIT_SEND_TOTAL_DAY", Action.SEND, Scope.GLOBAL, 1000, DAY),
     # Unconfirmed numbers get at most four fifths of the limits for a country and for the whole
     # bill. The last fifth is reserved for confirmed numbers and API keys. New numbers cost an
     # attacker nothing, so messages to them must not be able to block a country or all sending.
@@ -185,84 +183,28 @@ POLICY: tuple[Limit, ...] = (
     Limit("LIMIT_CHECK_NETWORK_HOUR", Action.CHECK, Scope.NETWORK, 400, HOUR),
     Limit("LIMIT_CHECK_NUMBER", Action.CHECK, Scope.NUMBER, 20, HOUR),
     Limit("LIMIT_CHECK_NUMBER_DAY", Action.CHECK, Scope.NUMBER, 50, DAY),
-    Limit("LIMIT_CHECK_FAILURES", Action.CHECK, Scope.FAILURES, 100, 30 * DAY),
-    Limit("LIMIT_CHECK_TOTAL", Action.CHECK, Scope.EVERYBODY, 500, 5 * MINUTE),
+    Limit("LIMIT_CHECK_FAILURES", Action.CHECK, Scope.CONSECUTIVE_FAILURES, 100, 30 * DAY),
+    Limit("LIMIT_CHECK_TOTAL", Action.CHECK, Scope.GLOBAL, 500, 5 * MINUTE),
 )
 
 
-class Device(Protocol):
-    """A record of successful verifications that a browser keeps after its session has ended."""
-
-    def has_proved(self, phone: PhoneNumber) -> bool:
-        """Return whether the browser has verified *phone* before."""
-        ...
-
-
 @dataclass(frozen=True)
-class Client:
-    """The origin of a request: a browser or a program with an API key.
-
-    Attributes:
-        flow: the browser's flow, from its cookie.
-        address: the IP address, in the form that limits count by.
-        proved: the number, in E.164, that the browser's session has proved, or empty.
-        key: the name of the API key, or empty. Limits count it in place of the address.
-        language: the BCP 47 tag for messages. If empty, the provider chooses.
-        device: the browser's record of earlier successes. None for an API key.
-    """
-
-    flow: Flow
-    address: str
-    proved: str = ""
-    key: str = ""
-    language: str = ""
-    device: Device | None = None
-
-    @property
-    def source(self) -> str:
-        """The origin of a message for the audit: the API key if there is one, else the address."""
-        return f"key {self.key}" if self.key else self.address
-
-    def has_proved(self, phone: PhoneNumber) -> bool:
-        """Return whether this browser has proved that it holds *phone*, now or earlier."""
-        return self.proved == phone.e164 or bool(self.device and self.device.has_proved(phone))
-
-    @property
-    def network(self) -> str:
-        """The /48 network of an IPv6 address; empty if no network limit applies."""
-        return network_key(self.address)
-
-
-@dataclass(frozen=True)
-class Conversion:
-    """The number of verifications with a sent message, and how many of them were approved."""
-
-    sent: int
-    approved: int
-
-    @property
-    def share(self) -> float:
-        """The conversion rate, from 0 to 1. Without a verification it is 1: there is no failure."""
-        return self.approved / self.sent if self.sent else 1.0
-
-
-@dataclass(frozen=True)
-class Spending:
+class LimitUse:
     """One use of a limit.
 
     Attributes:
         subject: the value of the limit's scope, for example the number; empty for all traffic.
-        once: if set, a use by the same subject with the same value counts once in a window.
+        distinct: if set, a use by the same subject with the same value counts once in a window.
     """
 
     limit: Limit
     subject: str
-    once: str = ""
+    distinct: str = ""
 
 
-def spendings(
+def limit_uses(
     policy: Sequence[Limit], action: Action, client: Client, phone: PhoneNumber
-) -> list[Spending]:
+) -> list[LimitUse]:
     """Return the limits of *policy* that one *action* of *client* for *phone* uses.
 
     A client with an API key counts by its key, every other client by its address and network.
@@ -271,15 +213,15 @@ def spendings(
     if not client.network:
         others.add(Scope.NETWORK)
     return [
-        _spending(limit, client, phone)
+        _limit_use(limit, client, phone)
         for limit in policy
         if limit.action is action and limit.scope not in others
     ]
 
 
-def of_everybody(policy: Sequence[Limit]) -> list[Spending]:
+def global_limit_uses(policy: Sequence[Limit]) -> list[LimitUse]:
     """Return the global limits of *policy*, which every use counts towards."""
-    return [Spending(limit, "") for limit in policy if limit.scope is Scope.EVERYBODY]
+    return [LimitUse(limit, "") for limit in policy if limit.scope is Scope.GLOBAL]
 
 
 def block_of(phone: PhoneNumber) -> str:
@@ -310,23 +252,23 @@ def _adjusted(limit: Limit, rates: Mapping[str, tuple[int, timedelta]], whole: i
     return limit
 
 
-def _spending(limit: Limit, client: Client, phone: PhoneNumber) -> Spending:
+def _limit_use(limit: Limit, client: Client, phone: PhoneNumber) -> LimitUse:
     subject = {
         Scope.SESSION: client.flow,
         Scope.ADDRESS: client.address,
         Scope.NETWORK: client.network,
         Scope.NUMBER: phone.e164,
-        Scope.STRANGERS: phone.e164,
-        Scope.FAILURES: phone.e164,
+        Scope.UNPROVED_CLIENTS: phone.e164,
+        Scope.CONSECUTIVE_FAILURES: phone.e164,
         Scope.PREFIX: block_of(phone),
         Scope.COUNTRY: phone.region,
         Scope.COUNTRY_UNCONFIRMED: phone.region,
         Scope.COUNTRY_CONFIRMED: phone.region,
-        Scope.EVERYBODY: "",
+        Scope.GLOBAL: "",
         Scope.EVERYBODY_UNCONFIRMED: "",
         Scope.KEY: client.key,
         Scope.SESSION_NUMBERS: client.flow,
         Scope.ADDRESS_NUMBERS: client.address,
     }[limit.scope]
     is_of_numbers = limit.scope in (Scope.SESSION_NUMBERS, Scope.ADDRESS_NUMBERS)
-    return Spending(limit, subject, once=phone.e164 if is_of_numbers else "")
+    return LimitUse(limit, subject, distinct=phone.e164 if is_of_numbers else "")

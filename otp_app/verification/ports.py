@@ -5,15 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from otp_app.phone import PhoneNumber
-    from otp_app.verification.audit import Answer
-    from otp_app.verification.deliveries import Delivery
-    from otp_app.verification.events import Claim, Event, Receipt
-    from otp_app.verification.limits import Conversion, Spending
-    from otp_app.verification.looking import Insight
+    from otp_app.verification.audit import AuditStore
+    from otp_app.verification.limits import LimitUse
     from otp_app.verification.models import (
         Channel,
         CheckOutcome,
@@ -24,7 +21,6 @@ if TYPE_CHECKING:
         Status,
         Verification,
     )
-    from otp_app.verification.sessions import Session, Token
 
 
 class Provider(Protocol):
@@ -100,43 +96,13 @@ class Provider(Protocol):
         ...
 
 
-class NumberLook(Protocol):
-    """A number lookup service, which reports risk signals of a phone number.
-
-    Implementations make one request for each call, raise only `ProviderError` subclasses, and time
-    out after the total time that they were constructed with, even if a response arrives in pieces.
-    """
-
-    name: str
-
-    async def open(self) -> None:
-        """Acquire connections and threads on the running event loop.
-
-        Raises:
-            ProviderMisconfigured: the credentials cannot be used.
-        """
-        ...
-
-    async def aclose(self) -> None:
-        """Release connections and threads."""
-        ...
-
-    async def look(self, phone: PhoneNumber) -> Insight:
-        """Return the risk signals of *phone*. Each call costs money and does not notify the owner.
-
-        Raises:
-            ProviderError: the service failed, refused or timed out.
-        """
-        ...
-
-
 class Limiter(Protocol):
     """A counter of the uses of limits, which counts each use before it is made.
 
     All methods that wait raise `StoreUnavailable` if the database does not respond.
     """
 
-    async def spend(self, spendings: Sequence[Spending], now: datetime) -> str:
+    async def spend(self, spendings: Sequence[LimitUse], now: datetime) -> str:
         """Count all of *spendings* or none, and return a batch id for `refund`.
 
         Raises:
@@ -144,7 +110,7 @@ class Limiter(Protocol):
         """
         ...
 
-    async def require(self, spendings: Sequence[Spending], now: datetime) -> None:
+    async def require(self, spendings: Sequence[LimitUse], now: datetime) -> None:
         """Check without counting that the limits of all *spendings* have room.
 
         Raises:
@@ -152,7 +118,7 @@ class Limiter(Protocol):
         """
         ...
 
-    def recall(self, spendings: Sequence[Spending], now: datetime) -> None:
+    def recall(self, spendings: Sequence[LimitUse], now: datetime) -> None:
         """Check *spendings* against recent refusals in memory, without the database.
 
         Raises:
@@ -160,11 +126,11 @@ class Limiter(Protocol):
         """
         ...
 
-    async def has_room(self, spending: Spending, now: datetime) -> bool:
+    async def has_room(self, spending: LimitUse, now: datetime) -> bool:
         """Return whether a limit has room. Nothing is counted, logged or measured."""
         ...
 
-    async def exhaust(self, spending: Spending, now: datetime) -> bool:
+    async def exhaust(self, spending: LimitUse, now: datetime) -> bool:
         """Use up the rest of a limit.
 
         Returns:
@@ -172,49 +138,16 @@ class Limiter(Protocol):
         """
         ...
 
-    async def refund(self, batch: str, spendings: Sequence[Spending]) -> None:
+    async def refund(self, batch: str, spendings: Sequence[LimitUse]) -> None:
         """Give back those of *spendings* that `spend` has counted under *batch*."""
         ...
 
-    async def forgive(self, spendings: Sequence[Spending]) -> None:
+    async def forgive(self, spendings: Sequence[LimitUse]) -> None:
         """Reset the limits of *spendings*, after a success."""
         ...
 
     async def prune(self, now: datetime) -> None:
         """Delete uses that are older than the window of their limit."""
-        ...
-
-
-class Journal(Protocol):
-    """The audit: an append-only record of every provider call and its result.
-
-    The store writes the record of a call in the transaction that counts the call. All methods that
-    wait raise `StoreUnavailable` if the database does not respond.
-    """
-
-    def pseudonym(self, phone: PhoneNumber) -> str:
-        """Return the keyed hash, in hexadecimal, that represents *phone* in audit and log."""
-        ...
-
-    async def answer(self, id_: str, answer: Answer, at: datetime) -> None:
-        """Record the result of call *id_*. A second result of the same call is ignored."""
-        ...
-
-    async def give_up(self, now: datetime, since: datetime, until: datetime) -> None:
-        """Record `unknown` for calls made from *since* to *until* that have no result."""
-        ...
-
-    async def countries(
-        self, since: datetime, until: datetime, by_source: int
-    ) -> Mapping[str, Conversion]:
-        """Return the conversion of verifications sent from *since* to *until*, by region.
-
-        At most *by_source* verifications of one address or API key count, chosen at random.
-        """
-        ...
-
-    async def block(self, phone: PhoneNumber, since: datetime, until: datetime) -> Conversion:
-        """Return the conversion of verifications sent to the block of *phone* in that period."""
         ...
 
 
@@ -229,7 +162,7 @@ class VerificationStore(Protocol):
     """
 
     @property
-    def journal(self) -> Journal:
+    def audit_store(self) -> AuditStore:
         """The audit, in the same database."""
         ...
 
@@ -387,102 +320,4 @@ class VerificationStore(Protocol):
 
     async def forget(self, before: datetime) -> None:
         """Delete verifications that expired before *before*, a bounded number in each call."""
-        ...
-
-
-class Outbox(Protocol):
-    """The events that are still to be delivered. All methods raise `StoreUnavailable`.
-
-    The store writes an event in the transaction that ends its verification.
-    """
-
-    async def claim(self, now: datetime, until: datetime) -> Claim | None:
-        """Claim the oldest due event for one attempt. No other caller gets it before *until*.
-
-        Returns:
-            None if no event is due, or another caller has claimed it first.
-        """
-        ...
-
-    async def read(self, id_: str) -> Event | None:
-        """Return the event *id_*, or None if it was deleted meanwhile.
-
-        Raises:
-            NumbersUnreadable: no key in `NUMBER_KEYS` decrypts its phone number.
-        """
-        ...
-
-    async def mark_delivered(self, id_: str, at: datetime) -> None:
-        """Record that the webhook endpoint has accepted the event *id_*."""
-        ...
-
-    async def postpone(self, claim: Claim, why: str, until: datetime) -> None:
-        """Record that the attempt failed, and make the event due again at *until*."""
-        ...
-
-    async def bury(self, claim: Claim, why: str, at: datetime) -> None:
-        """Record that the attempt failed, and make the event a dead letter."""
-        ...
-
-
-class Receiver(Protocol):
-    """The endpoint that events are delivered to."""
-
-    async def receive(self, event: Event) -> Receipt:
-        """Deliver *event* once, within `DEADLINE`. Failures are results, not exceptions."""
-        ...
-
-
-class SessionStore(Protocol):
-    """The sessions, by the hashes of their tokens. All methods raise `StoreUnavailable`."""
-
-    async def exchange(
-        self,
-        flow: Flow,
-        id_: str,
-        since: datetime,
-        token: Token,
-        now: datetime,
-        ends_at: datetime,
-    ) -> bool:
-        """Open a session until *ends_at* for the verification *id_*, approved after *since*.
-
-        The session uses up every approval of *flow*.
-
-        Returns:
-            False if *flow* has no such approval, or the approval was used up before.
-        """
-        ...
-
-    async def session(self, token: Token, since: datetime, now: datetime) -> Session | None:
-        """Return the session of *token* and record *now* as its last use.
-
-        Returns:
-            None if the session has ended or was last used before *since*.
-        """
-        ...
-
-    async def end_sessions(self, token: Token) -> bool:
-        """End every session of the phone number that the session of *token* is for.
-
-        Returns:
-            False if *token* has no session.
-        """
-        ...
-
-
-class DeliveryStore(Protocol):
-    """The delivery reports of providers. All methods raise `StoreUnavailable`."""
-
-    async def add(self, deliveries: Sequence[Delivery]) -> Sequence[tuple[str, Delivery]]:
-        """Store each report once for each verification that has its reference.
-
-        Returns:
-            The new reports, each with the id of its verification. A report with an unknown
-            reference is not stored.
-        """
-        ...
-
-    async def reports(self, verification: Verification) -> Sequence[Delivery]:
-        """Return every report about the current reference of *verification*."""
         ...

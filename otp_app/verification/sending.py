@@ -23,7 +23,7 @@ from otp_app.errors import (
     SendsExhausted,
     VerificationNotFound,
 )
-from otp_app.verification.audit import message
+from otp_app.verification.audit import send_call
 from otp_app.verification.budget import Call
 from otp_app.verification.limits import Action
 from otp_app.verification.models import Reference, Send, Status, Verification
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from otp_app.phone import PhoneNumber
     from otp_app.verification.audit import Audit
     from otp_app.verification.budget import Allowance, Budget
-    from otp_app.verification.circuit import Guarded
-    from otp_app.verification.limits import Client
-    from otp_app.verification.looking import Screening
-    from otp_app.verification.lookup import Lookup
+    from otp_app.verification.circuit_breaker import CircuitBreakerProvider
+    from otp_app.verification.client import Client
+    from otp_app.verification.finder import VerificationFinder
     from otp_app.verification.models import Channel, Policy
     from otp_app.verification.ports import VerificationStore
+    from otp_app.verification.risk import RiskScreening
 
 log = structlog.get_logger(__name__)
 
@@ -50,11 +50,11 @@ class Sender:
     """Sends codes. Each message is counted, then requested once, then its result is recorded."""
 
     store: VerificationStore
-    lookup: Lookup
+    finder: VerificationFinder
     budget: Budget
-    screening: Screening
+    screening: RiskScreening
     audit: Audit
-    providers: Mapping[str, Guarded]
+    providers: Mapping[str, CircuitBreakerProvider]
     provider: str
     now: Callable[[], datetime]
     policy: Policy
@@ -64,7 +64,7 @@ class Sender:
 
         An open verification of another number is closed.
         """
-        current = await self.lookup.current(client.flow)
+        current = await self.finder.current(client.flow)
         if current and current.phone == phone:
             return await self._start_again(client, current, channel)
         if locked := await self.store.locked(client.flow, phone, self.now()):
@@ -73,7 +73,7 @@ class Sender:
 
     async def resend(self, client: Client, current: Verification, channel: Channel) -> Verification:
         """Send another code for *current*, or start a new verification if *current* has ended."""
-        if self.lookup.can_go_on(current):
+        if self.finder.can_go_on(current):
             return await self._send_again(client, current, channel)
         return await self._start_again(client, current, channel)
 
@@ -94,7 +94,7 @@ class Sender:
         await self._require_free(client, phone, self.provider)
         used_up = await self._require_room(client, phone)
         allowance = await self.budget.spend_send(client, phone)
-        await self.screening.require_fit(allowance, phone, self.now())
+        await self.screening.require_acceptable(allowance, phone, self.now())
         for one in (used_up, over):
             if one:
                 await self._end(allowance, one)  # first, or the start could get the same code
@@ -140,7 +140,7 @@ class Sender:
         now = self.now()
         if current.is_locked(now):
             raise AttemptsExhausted(until=current.expires_at)
-        if not self.lookup.can_go_on(current):
+        if not self.finder.can_go_on(current):
             return await self._start_new(client, current.phone, channel, over=current)
         on_its_way = current.status is Status.PENDING and current.channel is channel
         if on_its_way and now < current.resend_at:
@@ -191,7 +191,7 @@ class Sender:
             raise SendsExhausted(sends=current.sends, until=current.expires_at)
         if now < current.resend_at:
             raise ResendTooSoon(until=current.resend_at)
-        provider = self.lookup.provider_of(current)
+        provider = self.finder.provider_of(current)
         provider.require(Action.SEND)
         running = current.reference if current.status is Status.PENDING else None
         if not running:
@@ -221,7 +221,7 @@ class Sender:
             NumberBusy, ProviderError: the provider's error, after it is recorded.
         """
         try:
-            reference = await self.audit.answered(message(verification, send), sending)
+            reference = await self.audit.record_call(send_call(verification, send), sending)
         except NumberBusy as busy:
             reference = await self._adopt(verification, send, busy, allowance)
         except ResendTimedOut:
@@ -239,7 +239,7 @@ class Sender:
         return await self._settled(verification)
 
     async def _settled(self, verification: Verification) -> Verification:
-        current = await self.lookup.current(verification.flow)
+        current = await self.finder.current(verification.flow)
         if current is None or current.id != verification.id:
             raise VerificationNotFound
         return current

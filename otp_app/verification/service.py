@@ -13,13 +13,13 @@ import structlog
 from otp_app.errors import InputError, InvalidPhoneNumber, PhoneProblem
 from otp_app.verification.audit import Audit
 from otp_app.verification.budget import Budget
-from otp_app.verification.channels import naming_others, reaching, require_reaching
+from otp_app.verification.channels import channels_for, require_channel, suggest_alternatives
 from otp_app.verification.checking import Checker
-from otp_app.verification.circuit import Guarded
+from otp_app.verification.circuit_breaker import CircuitBreakerProvider
+from otp_app.verification.finder import VerificationFinder
 from otp_app.verification.limits import POLICY
-from otp_app.verification.looking import Screening
-from otp_app.verification.lookup import Lookup
 from otp_app.verification.models import Channel, Policy, Status
+from otp_app.verification.risk import RiskScreening
 from otp_app.verification.sending import Sender
 
 if TYPE_CHECKING:
@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     from otp_app.phone import PhoneNumber
     from otp_app.verification.audit import Observer
-    from otp_app.verification.limits import Action, Client, Limit
+    from otp_app.verification.client import Client
+    from otp_app.verification.limits import Action, Limit
     from otp_app.verification.models import Flow, Verification
     from otp_app.verification.ports import Limiter, Provider, VerificationStore
 
@@ -58,7 +59,7 @@ class VerificationService:
     channels: Sequence[Channel] = (Channel.SMS, Channel.VOICE)
     """Channels for codes, in the order in which they are offered."""
 
-    screening: Screening = field(default_factory=Screening)
+    screening: RiskScreening = field(default_factory=RiskScreening)
     """Number lookup before the first code of a verification."""
 
     observers: Sequence[Observer] = ()
@@ -68,20 +69,20 @@ class VerificationService:
 
     async def current(self, flow: Flow) -> Verification | None:
         """Return the browser's verification, open or recently ended. No provider is called."""
-        return await self._lookup.current(flow)
+        return await self._finder.current(flow)
 
     def code_length(self, verification: Verification) -> int:
         """Return the number of digits in the code of *verification*."""
         provider = self.providers.get(verification.provider, self.providers[self.provider])
         return provider.code_length
 
-    def channels_to(self, phone: PhoneNumber) -> Sequence[Channel]:
+    def channels_for(self, phone: PhoneNumber) -> Sequence[Channel]:
         """Return the offered channels by which *phone* can receive a code, in order."""
-        return reaching(phone, self.channels)
+        return channels_for(phone, self.channels)
 
-    def first_to(self, phone: PhoneNumber) -> Channel:
+    def default_channel(self, phone: PhoneNumber) -> Channel:
         """Return the default channel: the first one that reaches *phone*, else the first one."""
-        return (*self.channels_to(phone), *self.channels)[0]
+        return (*self.channels_for(phone), *self.channels)[0]
 
     def can_reach(self, phone: PhoneNumber, channel: Channel) -> bool:
         """Return whether *phone* can receive a code by *channel*, judged by the number alone."""
@@ -108,10 +109,10 @@ class VerificationService:
             NumberBusy: another client is verifying the number.
             StoreUnavailable: the database does not respond.
         """
-        by = channel or self.first_to(phone)
+        by = channel or self.default_channel(phone)
         self._require_reachable(phone, by)
         async with self._turn(client.flow):
-            with naming_others(phone, by, self.channels):
+            with suggest_alternatives(phone, by, self.channels):
                 return await self._sender.start(client, phone, by)
 
     async def resend(
@@ -127,10 +128,10 @@ class VerificationService:
             OtpError: any error of `start`.
         """
         async with self._turn(client.flow):
-            current = await self._lookup.require(client.flow, id_)
-            by = channel or self._again_to(current)
+            current = await self._finder.require(client.flow, id_)
+            by = channel or self._resend_channel(current)
             self._require_reachable(current.phone, by)
-            with naming_others(current.phone, by, self.channels):
+            with suggest_alternatives(current.phone, by, self.channels):
                 return await self._sender.resend(client, current, by)
 
     async def check(self, client: Client, id_: str, text: str) -> Verification:
@@ -158,7 +159,7 @@ class VerificationService:
     @property
     def failing(self) -> frozenset[tuple[str, Action]]:
         """The providers with an open circuit, by name, and the action that it blocks."""
-        found = self._guarded.items()
+        found = self._breakers.items()
         return frozenset((name, action) for name, one in found for action in one.failing)
 
     @property
@@ -167,12 +168,15 @@ class VerificationService:
         return any(name == self.provider for name, _ in self.failing)
 
     @cached_property
-    def _guarded(self) -> Mapping[str, Guarded]:
-        return {name: Guarded(provider, self.now) for name, provider in self.providers.items()}
+    def _breakers(self) -> Mapping[str, CircuitBreakerProvider]:
+        return {
+            name: CircuitBreakerProvider(provider, self.now)
+            for name, provider in self.providers.items()
+        }
 
     @cached_property
-    def _lookup(self) -> Lookup:
-        return Lookup(self.store, self._guarded, self.now, self.policy)
+    def _finder(self) -> VerificationFinder:
+        return VerificationFinder(self.store, self._breakers, self.now, self.policy)
 
     @cached_property
     def _budget(self) -> Budget:
@@ -180,17 +184,17 @@ class VerificationService:
 
     @cached_property
     def _audit(self) -> Audit:
-        return Audit(self.store.journal, self.now, self.observers)
+        return Audit(self.store.audit_store, self.now, self.observers)
 
     @cached_property
     def _sender(self) -> Sender:
         return Sender(
             self.store,
-            self._lookup,
+            self._finder,
             self._budget,
             self.screening,
             self._audit,
-            self._guarded,
+            self._breakers,
             self.provider,
             self.now,
             self.policy,
@@ -198,7 +202,7 @@ class VerificationService:
 
     @cached_property
     def _checker(self) -> Checker:
-        return Checker(self.store, self._lookup, self._budget, self._audit, self.now)
+        return Checker(self.store, self._finder, self._budget, self._audit, self.now)
 
     def _turn(self, flow: Flow) -> asyncio.Lock:
         """Return the lock that serializes the operations of one browser.
@@ -219,9 +223,9 @@ class VerificationService:
         """
         if self.countries and phone.region not in self.countries:
             raise InvalidPhoneNumber(PhoneProblem.NOT_SERVED, region=phone.region)
-        require_reaching(phone, channel, self.channels)
+        require_channel(phone, channel, self.channels)
 
-    def _again_to(self, current: Verification) -> Channel:
+    def _resend_channel(self, current: Verification) -> Channel:
         """Return the last channel if it is still offered, else the default channel."""
-        is_good = current.channel in self.channels_to(current.phone)
-        return current.channel if is_good else self.first_to(current.phone)
+        is_good = current.channel in self.channels_for(current.phone)
+        return current.channel if is_good else self.default_channel(current.phone)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import TYPE_CHECKING, NewType
+from typing import TYPE_CHECKING, NewType, Protocol
 
 import structlog
 
@@ -14,8 +14,48 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from otp_app.phone import PhoneNumber
-    from otp_app.verification.models import Flow
-    from otp_app.verification.ports import SessionStore
+    from otp_app.verification.models import (
+        Flow,
+    )
+
+
+class SessionStore(Protocol):
+    """The sessions, by the hashes of their tokens. All methods raise `StoreUnavailable`."""
+
+    async def exchange(
+        self,
+        flow: Flow,
+        id_: str,
+        since: datetime,
+        token: Token,
+        now: datetime,
+        ends_at: datetime,
+    ) -> bool:
+        """Open a session until *ends_at* for the verification *id_*, approved after *since*.
+
+        The session uses up every approval of *flow*.
+
+        Returns:
+            False if *flow* has no such approval, or the approval was used up before.
+        """
+        ...
+
+    async def session(self, token: Token, since: datetime, now: datetime) -> Session | None:
+        """Return the session of *token* and record *now* as its last use.
+
+        Returns:
+            None if the session has ended or was last used before *since*.
+        """
+        ...
+
+    async def end_sessions(self, token: Token) -> bool:
+        """End every session of the phone number that the session of *token* is for.
+
+        Returns:
+            False if *token* has no session.
+        """
+        ...
+
 
 Token = NewType("Token", str)
 """Secret that identifies a session. The browser has it in a cookie, the database only its hash."""

@@ -20,8 +20,8 @@ from otp_app.errors import (
     OtpError,
     VerificationError,
 )
-from otp_app.i18n.languages import choose, english
-from otp_app.preferences import Preferences
+from otp_app.i18n import Preferences
+from otp_app.i18n.languages import english, negotiate
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -32,17 +32,17 @@ if TYPE_CHECKING:
 
 MEDIA_TYPE = "application/problem+json"
 BAD_REQUEST = 400
-_OF_THE_GUIDES = (410, 429)  # the statuses of errors in the guides, besides 400
+_GUIDE_STATUSES = (410, 429)  # the statuses of errors in the guides, besides 400
 
 
-def answer(error: OtpError, request: Request) -> JSONResponse:
+def problem_response(error: OtpError, request: Request) -> JSONResponse:
     """Return the response to *request* for *error*, in the format of its path."""
     zone = Preferences.of(request.headers).zone
     now = services.current().verifications.now()
     language = language_of(request)
-    headers = {**written_in(language), **retry_after(error), **_challenge(error)}
+    headers = {**content_language(language), **retry_after(error), **_challenge(error)}
     if request.url.path in routes.GUIDES:
-        body = simple(error, now, zone, language)
+        body = guide_problem(error, now, zone, language)
         return JSONResponse(body, guide_status(error), headers)
     body = problem(error, now, zone, language)
     return JSONResponse(body, error.status, headers, MEDIA_TYPE)
@@ -50,10 +50,10 @@ def answer(error: OtpError, request: Request) -> JSONResponse:
 
 def language_of(request: Request) -> Language:
     """Return the best language for the request's `Accept-Language`."""
-    return choose("", request.headers.get("accept-language", ""))
+    return negotiate("", request.headers.get("accept-language", ""))
 
 
-def written_in(language: Language) -> dict[str, str]:
+def content_language(language: Language) -> dict[str, str]:
     """Return the header `Content-Language` (RFC 9110 section 8.5)."""
     return {"Content-Language": language.tag}
 
@@ -75,7 +75,7 @@ def problem(
     }
 
 
-def simple(
+def guide_problem(
     error: OtpError, now: datetime, zone: tzinfo = UTC, language: Language | None = None
 ) -> dict[str, Any]:
     """Return the error in the guides' format: `error` is the message."""
@@ -100,7 +100,7 @@ def guide_status(error: OtpError) -> int:
         is_only_missing = set(error.problems.values()) == {"is missing"}
         return BAD_REQUEST if is_only_missing else error.status
     is_theirs = isinstance(error, (InputError, VerificationError)) or error.status == 422
-    return BAD_REQUEST if is_theirs and error.status not in _OF_THE_GUIDES else error.status
+    return BAD_REQUEST if is_theirs and error.status not in _GUIDE_STATUSES else error.status
 
 
 def retry_after(error: OtpError) -> dict[str, str]:

@@ -5,20 +5,54 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from starlette.datastructures import Headers
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from otp_app import routes, services
+from otp_app.identity.requests import own_form, require_same_origin
 from otp_app.verification.models import Status
-from otp_app.web.own_pages import own_form, require_own_page
 
 if TYPE_CHECKING:
     from starlette.requests import Request
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from otp_app.verification.sessions import Token
+
+
+class FlowCookieMiddleware:
+    """Sets the cookie with every page, so that the socket that the page opens carries it.
+
+    Under `reflex run` the JavaScript dev server serves the pages, without this middleware. There
+    the page's head first loads `routes.DEV_COOKIE` from the backend.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
+        if scope["type"] == "http" and scope["method"] == "GET":
+            send = _setting_cookie(scope, send)
+        await self.app(scope, receive, send)
+
+
+def _setting_cookie(scope: Scope, send: Send) -> Send:
+    flows = services.current().flows
+    cookie = flows.renewed(Headers(scope=scope).get("cookie", ""))
+
+    async def send_with_cookie(message: Message) -> None:
+        if cookie and message["type"] == "http.response.start" and _carries(scope, message):
+            MutableHeaders(scope=message).append("set-cookie", flows.set_cookie(cookie))
+        await send(message)
+
+    return send_with_cookie
+
+
+def _carries(scope: Scope, message: Message) -> bool:
+    kind = Headers(scope=message).get("content-type", "")
+    return kind.startswith("text/html") or scope["path"] == routes.DEV_COOKIE
 
 
 NOT_FINISHED = 409
@@ -28,7 +62,7 @@ _Need = Callable[[str], Awaitable[bool]]
 """A condition for a page: whether the browser with this `Cookie` header may see it."""
 
 
-async def keep_session(request: Request, answer: Response, token: Token) -> None:
+async def set_session(request: Request, answer: Response, token: Token) -> None:
     """Set the session cookie and a new flow cookie, because others may know the old flow.
 
     The response also sets the device cookie, which outlives the session.
@@ -70,7 +104,7 @@ async def _finish(request: Request) -> Response:
     id_ = here.proofs.open(form.get("proof", ""), flow) if flow else None
     if flow and id_ and (token := await here.sessions.open(flow, id_)):
         answer = see_other(request, routes.VERIFIED)
-        await keep_session(request, answer, token)
+        await set_session(request, answer, token)
         return answer
     if await has_finished(request):  # another tab made the exchange first
         return see_other(request, routes.VERIFIED)
@@ -79,7 +113,7 @@ async def _finish(request: Request) -> Response:
 
 async def _start_again(request: Request) -> Response:
     """Set a new flow cookie. An approval of the old flow can no longer become a session."""
-    require_own_page(request)
+    require_same_origin(request)
     answer = see_other(request, routes.PHONE)
     _renew_flow(answer)
     return answer
@@ -87,7 +121,7 @@ async def _start_again(request: Request) -> Response:
 
 async def _sign_out(request: Request) -> Response:
     """End the session everywhere. The device cookie stays: it affects message limits only."""
-    require_own_page(request)
+    require_same_origin(request)
     here = services.current()
     await here.sessions.end(here.session_cookies.read(request.headers.get("cookie", "")))
     answer = see_other(request, routes.PHONE)

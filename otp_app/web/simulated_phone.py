@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from otp_app import routes, services
-from otp_app.web.proxies import is_from_this_machine
+from otp_app.identity.requests import is_from_this_machine
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send

@@ -169,7 +169,7 @@ class Wire:
     """One websocket. The frames of one `send` leave in one write.
 
     The server drops frames above 10 a second after a burst of 20, and pings keep a socket open that
-    waits for a dropped reply. The socket therefore closes after `PATIENCE`.
+    waits for a dropped reply. The socket therefore closes after `PROBE_TIMEOUT`.
     """
 
     connection: socket.socket

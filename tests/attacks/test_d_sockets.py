@@ -131,7 +131,7 @@ def test_nonsense_ends_its_socket_and_nobody_elses(world: World) -> None:
         assert has_ended(wire)
         bystander.flush()
 
-    assert world.log().count("socket.talks_nonsense") == 1
+    assert world.log().count("socket.protocol_violation") == 1
     with me.tab() as tab:
         tab.flush()
 
@@ -200,7 +200,7 @@ def test_who_opens_and_says_nothing_is_let_go(world: World) -> None:
         assert b" 408 " in slow.recv(100)
 
     assert time.monotonic() - started < PATIENCE
-    assert world.log().count("socket.never_joined") == 1
+    assert world.log().count("socket.join_timed_out") == 1
 
 
 def test_the_same_token_twice_sends_nothing_twice_and_goes_on(world: World) -> None:

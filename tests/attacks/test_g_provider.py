@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from otp_app.verification.circuit import FAILURES
+from otp_app.verification.circuit_breaker import FAILURES
 from tests.emulator import (
     Answer,
     Drop,
@@ -60,7 +60,7 @@ class Circuits:
 
     def after(self, log: str) -> None:
         """Note that a test has ended. *log* is the server's log of this test."""
-        if "provider.failing" in log:
+        if "provider.circuit_opened" in log:
             self.close()
 
     def close(self) -> None:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from otp_app import services
-from otp_app.storage import probe
-from otp_app.web import rates
+from otp_app.storage import engine
+from otp_app.web import bounds
 from tests.backend.client import Socket
 from tests.emulator import Clock
 from tests.fakes import FakeProvider
@@ -43,13 +43,13 @@ REFERENCES = count(1)  # never reused, because all tests share a database
 @pytest.fixture(autouse=True)
 def _unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Move the clock of the rates by an hour at each reading, so that no rate is reached."""
-    monkeypatch.setattr(rates, "now", lambda: next(HOURS))
+    monkeypatch.setattr(bounds, "now", lambda: next(HOURS))
 
 
 @pytest.fixture(autouse=True)
 def _busy(monkeypatch: pytest.MonkeyPatch) -> None:
     """Raise the probe's timeout, which a healthy database can exceed on a busy machine."""
-    monkeypatch.setattr(probe, "PATIENCE", 10.0)
+    monkeypatch.setattr(engine, "PROBE_PATIENCE", 10.0)
 
 
 @pytest.fixture(scope="session")

@@ -10,12 +10,17 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.testclient import TestClient
 
-from otp_app.addresses import address_key, client_address, client_keys, is_this_machine
 from otp_app.config import Settings
-from otp_app.verification.limits import Client
+from otp_app.identity.requests import TrustedProxies
+from otp_app.verification.client import (
+    Client,
+    address_key,
+    client_address,
+    client_keys,
+    is_direct_loopback,
+)
 from otp_app.verification.models import Flow
-from otp_app.web.armour import armoured
-from otp_app.web.proxies import BehindProxies
+from otp_app.web.pipeline import build_stack
 from tests.backend.client import Socket
 from tests.backend.conftest import ORIGIN, SOCKET
 
@@ -107,7 +112,7 @@ def test_an_ipv6_address_counts_under_its_64_and_its_48(
 def test_an_address_that_holds_a_loopback_address_is_not_this_machine(address: str) -> None:
     """S8: only the keys of limits use the embedded IPv4 address."""
     assert address_key(address) == "127.0.0.1"
-    assert not is_this_machine(address, {})
+    assert not is_direct_loopback(address, {})
 
 
 @pytest.mark.parametrize(
@@ -132,7 +137,7 @@ def test_without_a_proxy_the_state_has_the_peers_address(
 
 def test_behind_a_proxy_everything_inside_sees_the_client() -> None:
     """B9: pages, forms and sockets get the same address; several headers form one list."""
-    client = TestClient(BehindProxies(probe, hops=1, https=True), client=(PROXY, 5000))
+    client = TestClient(TrustedProxies(probe, hops=1, https=True), client=(PROXY, 5000))
     claims = [("x-forwarded-for", "198.51.100.1"), ("x-forwarded-for", "203.0.113.7")]
 
     seen = client.get("/", headers=claims).json()
@@ -147,7 +152,7 @@ def test_an_operator_hears_of_a_proxy_that_is_not_trusted(
     """D10: all visitors behind the proxy would share 20 sockets."""
     settings = Settings(public_url="https://verify.example", trusted_proxy_hops=hops)
 
-    armoured(probe, settings, handlers=())
+    build_stack(probe, settings, handlers=())
 
     assert capfd.readouterr().out.count("TRUSTED_PROXY_HOPS") == lines
 

@@ -35,20 +35,20 @@ from otp_app import services
 from otp_app.errors import ProviderNotReached, ProviderUnavailable
 from otp_app.phone import PhoneNumber
 from otp_app.storage.engine import migrate, open_engine
-from otp_app.storage.limiter import SqlLimiter
-from otp_app.storage.numbers import Numbers
-from otp_app.storage.rows import hashed
+from otp_app.storage.limits import SqlLimiter
+from otp_app.storage.phone_encryption import PhoneEncryption
 from otp_app.storage.sessions import SqlSessions
-from otp_app.storage.sql import SqlStore
-from otp_app.storage.tables import Stage, audit, sessions, verifications
+from otp_app.storage.tables import Stage, audit, sessions, sha256_hex, verifications
+from otp_app.storage.verifications import SqlStore
 from otp_app.verification.audit import Outcome
+from otp_app.verification.background import Sweeper
 from otp_app.verification.budget import CANCELS, PAID_BY_GUESS, PAID_BY_MESSAGE, Call
-from otp_app.verification.limits import POLICY, UNCONFIRMED, Action, Client, Scope, spendings
-from otp_app.verification.looking import Screening
+from otp_app.verification.client import Client
+from otp_app.verification.limits import POLICY, UNCONFIRMED, Action, Scope, limit_uses
 from otp_app.verification.models import JOINED_ATTEMPTS, OPEN, Channel, Policy
+from otp_app.verification.risk import RiskScreening
 from otp_app.verification.service import VerificationService
 from otp_app.verification.sessions import Sessions
-from otp_app.verification.sweeper import Sweeper
 from otp_app.web.sessions import NOT_FINISHED
 from tests.backend.client import STATE, Socket
 from tests.backend.conftest import ORIGIN, Browser
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Row
 
-    from otp_app.verification.limits import Limit, Spending
+    from otp_app.verification.limits import Limit, LimitUse
     from otp_app.verification.models import Flow, Reference
 
 T = TypeVar("T")
@@ -75,7 +75,7 @@ LIFETIME = Policy().lifetime
 LISTS = (Scope.SESSION_NUMBERS, Scope.ADDRESS_NUMBERS)  # windows start at a number's first use
 SOME = (
     *LISTS,
-    Scope.STRANGERS,
+    Scope.UNPROVED_CLIENTS,
     Scope.COUNTRY_CONFIRMED,
     *UNCONFIRMED,
 )  # these limits apply to some numbers only
@@ -295,7 +295,7 @@ class AnyOrder(RuleBasedStateMachine):
         """I1, I3, I6: no window of any limit holds more than the limit."""
         for place in range(self.judged, len(self.oracle.log)):
             asked = self.oracle.log[place]
-            for spending in spendings(POLICY, asked.action, asked.by, asked.to):
+            for spending in limit_uses(POLICY, asked.action, asked.by, asked.to):
                 if spending.limit.scope not in SOME:
                     used = self._used(spending, place)
                     assert used <= spending.limit.amount, (spending.limit.name, asked)
@@ -356,7 +356,7 @@ class AnyOrder(RuleBasedStateMachine):
         for place in range(self.judged, len(self.oracle.log)):
             asked = self.oracle.log[place]
             for limit in POLICY:
-                if limit.scope is Scope.STRANGERS and self._is_unproved(place):
+                if limit.scope is Scope.UNPROVED_CLIENTS and self._is_unproved(place):
                     start = asked.at - limit.window
                     used = sum(
                         one.to == asked.to and one.at > start and self._is_unproved(index)
@@ -473,14 +473,14 @@ class AnyOrder(RuleBasedStateMachine):
             case _:
                 return "000000"
 
-    def _used(self, spending: Spending, place: int) -> int:
+    def _used(self, spending: LimitUse, place: int) -> int:
         """Return the use of the limit up to entry *place* of the log, that entry included."""
         limit = spending.limit
         start = self.oracle.log[place].at - limit.window
         used = 0
         for asked in self.oracle.log[: place + 1]:
             if asked.at > start and _subject(limit, asked) == spending.subject:
-                used = 0 if limit.scope is Scope.FAILURES and asked.is_yes else used + 1
+                used = 0 if limit.scope is Scope.CONSECUTIVE_FAILURES and asked.is_yes else used + 1
         return used
 
     def _references(self) -> set[str]:
@@ -489,7 +489,7 @@ class AnyOrder(RuleBasedStateMachine):
     def _service(self, url: str) -> VerificationService:
         engine = open_engine(url)
         self.stack.callback(self._call, engine.dispose)
-        store, limiter = SqlStore(engine, Numbers(SECRET)), SqlLimiter(engine, SECRET)
+        store, limiter = SqlStore(engine, PhoneEncryption(SECRET)), SqlLimiter(engine, SECRET)
         providers = {self.oracle.name: self.oracle}
         return VerificationService(
             store,
@@ -499,13 +499,13 @@ class AnyOrder(RuleBasedStateMachine):
             self.clock.now,
             limits=POLICY,
             channels=tuple(Channel),
-            screening=Screening(self.oracle),
+            screening=RiskScreening(self.oracle),
         )
 
     def _install(self, service: VerificationService) -> None:
         store = service.store
         assert isinstance(store, SqlStore)
-        sessions = Sessions(SqlSessions(store.engine, store.numbers), self.clock.now)
+        sessions = Sessions(SqlSessions(store.engine, store.encryption), self.clock.now)
         services.install(replace(self.real, verifications=service, sessions=sessions))
 
     def _person(self, place: int) -> Person:
@@ -564,7 +564,7 @@ class Acting:
         assert lost <= self.own - own  # signing out of a number ends all its sessions
 
     def _look(self) -> tuple[dict[str, Row[Any]], dict[str, str], set[str]]:
-        mine = {hashed(flow) for flow in self.person.flows}
+        mine = {sha256_hex(flow) for flow in self.person.flows}
         waiting = self.machine._call(self.machine._waiting)
         found = self.machine._call(self.machine._sessions)
         return (
@@ -575,7 +575,7 @@ class Acting:
 
 
 def _subject(limit: Limit, asked: Asked) -> str:
-    mine = spendings([limit], asked.action, asked.by, asked.to)
+    mine = limit_uses([limit], asked.action, asked.by, asked.to)
     return mine[0].subject if mine else "none"
 
 
@@ -616,7 +616,7 @@ def test_whatever_is_done_in_whatever_order(seen: Counter[str], examples: int) -
         "/verify-otp 429",
         "/verify-otp 409",
         "all send calls",
-        "all of LIMIT_SEND_NUMBER_STRANGERS",
+        "all of LIMIT_SEND_NUMBER_UNPROVED",
         "shared codes",
     ):
         assert seen[reached] > 0, reached

@@ -34,11 +34,11 @@ OURS = [
     "show_phone",
     "show_verified",
     "start_again",
-    "tell_time",
+    "sync_clock",
     "text_me",
     "whatsapp_me",
 ]
-THE_PHONES = ["delay_by", "go_wrong", "look", "setvar"]
+THE_PHONES = ["choose_delay", "choose_trouble", "refresh", "setvar"]
 REFLEXS = [
     "reflex___istate___shared____shared_state_base_internal.setvar",
     "reflex___state____frontend_event_exception_state.handle_frontend_exception",
@@ -208,7 +208,7 @@ def test_d4_a_crash_of_a_handler_tells_the_browser_only_where_it_is_in_the_log(
     quoted = re.findall(r'"path":"/problem\?reference=([0-9a-f]{12})"', frames)
     written = "".join(capfd.readouterr())
     assert "canary" not in frames + written
-    (line,) = (line for line in written.splitlines() if "handler.failed" in line)
+    (line,) = (line for line in written.splitlines() if "ui_event.failed" in line)
     assert "error=RuntimeError" in line
     assert [f"request={one}" for one in quoted] == re.findall(r"request=\w+", line)
 
@@ -267,7 +267,7 @@ def test_a_code_cannot_be_checked_from_a_browser_without_a_verification(
 def test_c20_the_time_is_told_and_nothing_else(tab: Socket, provider: FakeProvider) -> None:
     tab.send(f"{STATE}.request_code", {"form": PHONE})
 
-    told = tab.state(tab.send(f"{STATE}.tell_time", {}, "/code"))
+    told = tab.state(tab.send(f"{STATE}.sync_clock", {}, "/code"))
 
     assert set(told) == {"clock"}
     assert len(provider.sent) == 1

@@ -11,9 +11,9 @@ from anyio import wait_all_tasks_blocked
 from starlette.testclient import TestClient, WebSocketDenialResponse, WebSocketTestSession
 from starlette.websockets import WebSocketDisconnect
 
-from otp_app.web import rates
-from otp_app.web.rates import Buckets, ClientBuckets, Rate
-from otp_app.web.sockets import SocketCaps, new_sockets
+from otp_app.web import bounds
+from otp_app.web.bounds import Buckets, ClientBuckets, Rate
+from otp_app.web.socket_guard import SocketLimit, new_sockets
 from tests.backend.client import SETVAR, STATE, has_ended
 from tests.backend.conftest import HOURS, SOCKET
 
@@ -54,7 +54,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr(rates, "now", clock)
+    monkeypatch.setattr(bounds, "now", clock)
     return clock
 
 
@@ -135,7 +135,7 @@ def test_an_event_that_no_form_could_send_is_dropped(
     form = {"phone": "07400 123456", "country": "GB"}
     with browser.socket() as tab:
         tab.send(f"{STATE}.request_code", {"form": form | {"channel": "x" * 4096}})
-        assert capfd.readouterr().out.count("event.dropped") == 1
+        assert capfd.readouterr().out.count("ui_event.dropped") == 1
         tab.send(f"{STATE}.request_code", {"form": form | {"channel": "sms"}})
 
     assert len(provider.sent) == 1
@@ -234,7 +234,7 @@ def capped() -> Opened:
         while (await receive())["type"] != "websocket.disconnect":
             continue
 
-    app = SocketCaps(accept, per_address=2, in_all=20, new=new_sockets(100))
+    app = SocketLimit(accept, per_address=2, in_all=20, new=new_sockets(100))
 
     def opened(address: str) -> AbstractContextManager[WebSocketTestSession]:
         client = TestClient(app, client=(address, 1))

@@ -11,8 +11,8 @@ import pytest
 from otp_app import services
 from otp_app.errors import ProviderUnavailable
 from otp_app.verification.limits import POLICY
-from otp_app.verification.looking import Concern, Insight, Screening
 from otp_app.verification.models import Channel, CheckOutcome
+from otp_app.verification.risk import NumberInsight, RiskScreening, RiskSignal
 from tests.backend.client import STATE
 from tests.emulator import Clock
 from tests.fakes import RIGHT, WRONG, FakeLook
@@ -181,9 +181,9 @@ def test_the_provider_being_down_says_so(browser: Browser, provider: FakeProvide
 def test_a_number_that_a_look_speaks_against_is_refused_and_kept(
     browser: Browser, provider: FakeProvider
 ) -> None:
-    look = FakeLook(insight=Insight(sim_swapped=True))
+    look = FakeLook(insight=NumberInsight(sim_swapped=True))
     now = services.current()
-    screening = Screening(look, blocks=frozenset(Concern))
+    screening = RiskScreening(look, blocked=frozenset(RiskSignal))
     services.install(replace(now, verifications=replace(now.verifications, screening=screening)))
 
     answer = post(browser, "/request-otp", NUMBER)
@@ -277,7 +277,7 @@ def test_d4_a_crash_is_told_on_a_page_with_where_it_is_in_the_log(
     assert "<title>There is a problem with this service – " in answer.text
     assert "If a code was sent to you, you can still enter it" in answer.text
     written = "".join(capfd.readouterr())
-    (line,) = (line for line in written.splitlines() if "page.failed" in line)
+    (line,) = (line for line in written.splitlines() if "page.request_failed" in line)
     assert "canary" not in answer.text + written
     quoted = re.findall(r"quote this reference: ([0-9a-f]{12})<", answer.text)
     assert [f"request={one}" for one in quoted] == re.findall(r"request=\w+", line)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from reflex.state import State
 
-from otp_app.web import sockets
-from otp_app.web.sockets import FrameChecks, new_sockets
+from otp_app.web import socket_guard
+from otp_app.web.socket_guard import FrameValidation, new_sockets
 from tests.backend.client import HYDRATE, PONG, STATE, Socket, has_ended
 from tests.backend.test_floods import handshake
 
@@ -130,8 +130,8 @@ def test_after_twenty_of_them_the_socket_ends(
         assert has_ended(tab.session)
 
     written = "".join(capfd.readouterr())
-    assert len(NONSENSE) == sockets.BAD_FRAMES
-    assert written.count("socket.talks_nonsense") == 1
+    assert len(NONSENSE) == socket_guard.BAD_FRAMES
+    assert written.count("socket.protocol_violation") == 1
     assert "Traceback" not in written
 
 
@@ -139,12 +139,12 @@ def test_a_socket_that_never_joins_ends(
     browser: Browser, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """D10: the socket replies to pings but never joins."""
-    monkeypatch.setattr(sockets, "JOIN_WITHIN", 0.05)
+    monkeypatch.setattr(socket_guard, "JOIN_WITHIN", 0.05)
     with handshake(browser) as session:
         session.send_text(PONG)
         assert has_ended(session)
 
-    assert capfd.readouterr().out.count("socket.never_joined") == 1
+    assert capfd.readouterr().out.count("socket.join_timed_out") == 1
 
 
 async def test_a_socket_that_has_joined_may_be_silent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -168,13 +168,15 @@ async def test_a_socket_that_has_joined_may_be_silent(monkeypatch: pytest.Monkey
     async def send(_message: Message) -> None:
         raise AssertionError("Nobody has to say anything")
 
-    await FrameChecks(app, handlers=(), new=new_sockets(1))({"type": "websocket"}, receive, send)
+    await FrameValidation(app, handlers=(), new=new_sockets(1))(
+        {"type": "websocket"}, receive, send
+    )
 
     assert got == ["40/_event,{}", PONG]
 
 
 async def let_through(*frames: str) -> list[str]:
-    """Return those of *frames* that `FrameChecks` passes to the app inside."""
+    """Return those of *frames* that `FrameValidation` passes to the app inside."""
     said: list[Message] = [{"type": "websocket.receive", "text": frame} for frame in frames]
     said.append({"type": "websocket.disconnect"})
     got: list[str] = []
@@ -189,6 +191,6 @@ async def let_through(*frames: str) -> list[str]:
     async def send(_message: Message) -> None:
         raise AssertionError("Nothing has to be sent")
 
-    checks = FrameChecks(app, handlers={HYDRATE}, new=new_sockets(1))
+    checks = FrameValidation(app, handlers={HYDRATE}, new=new_sockets(1))
     await checks({"type": "websocket"}, receive, send)
     return got

@@ -16,11 +16,11 @@ from starlette.staticfiles import StaticFiles
 from starlette.testclient import TestClient, WebSocketDenialResponse
 
 from otp_app.config import LOCAL, Settings
-from otp_app.web import bodies, csp
-from otp_app.web.armour import allowed_hosts, armoured
-from otp_app.web.bodies import MAX_BODY, BodyCap
+from otp_app.web import bounds
+from otp_app.web import headers as csp
+from otp_app.web.bounds import MAX_BODY, BodyLimit
 from otp_app.web.headers import SecurityHeaders
-from otp_app.web.hosts import OneHost
+from otp_app.web.pipeline import SingleHost, allowed_hosts, build_stack
 from tests.backend.conftest import ORIGIN, SOCKET
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ def build(tmp_path: Path) -> Path:
 @pytest.fixture
 def site(build: Path) -> TestClient:
     """Return a client of the built pages, served over https."""
-    policies = csp.pages(build, ["https://verify.example"], [SERVED])
+    policies = csp.page_policies(build, ["https://verify.example"], [SERVED])
     files = Starlette(routes=[Mount("/", StaticFiles(directory=build, html=True))])
     return TestClient(SecurityHeaders(files, policies=policies, https=True))
 
@@ -147,7 +147,7 @@ def test_a_page_may_not_run_what_another_does(build: Path) -> None:
     (build / "code").mkdir()
     (build / "code/index.html").write_text("<script>code()</script>")
 
-    policies = csp.pages(build, [])
+    policies = csp.page_policies(build, [])
 
     assert hash_of("code()") in policies["code"]
     assert hash_of(SCRIPT) not in policies["code"]
@@ -157,7 +157,7 @@ def test_a_page_may_not_run_what_another_does(build: Path) -> None:
 
 def test_a_file_may_do_nothing_and_a_missing_one_is_a_page(site: TestClient) -> None:
     """E4: an image that is opened by itself is a document."""
-    assert policy_of(site, "/favicon.svg") == csp.FILES
+    assert policy_of(site, "/favicon.svg") == csp.FILE_POLICY
     assert "content-security-policy" not in site.get("/app.css").headers
     assert policy_of(site, "/assets/missing.js") == policy_of(site, "/")
 
@@ -219,7 +219,7 @@ def test_s1_https_is_insisted_on_for_subdomains_where_the_operator_says_so(
 ) -> None:
     url = "https://verify.example"
     settings = Settings(public_url=url, hsts_subdomains=is_set, trusted_proxy_hops=1)
-    client = TestClient(armoured(browser.client.app, settings, handlers=()), base_url=url)
+    client = TestClient(build_stack(browser.client.app, settings, handlers=()), base_url=url)
 
     assert client.get("/ping").headers["strict-transport-security"] == sent
 
@@ -274,7 +274,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for(
     monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
     """E8."""
-    monkeypatch.setattr(bodies, "MAX_WAIT", 0.01)
+    monkeypatch.setattr(bounds, "MAX_WAIT", 0.01)
     answers: list[Message] = []
     chunks = [sent]
 
@@ -289,7 +289,7 @@ async def test_a_body_that_does_not_come_is_not_waited_for(
     async def app(_scope: Scope, _receive: Receive, _send: Send) -> None:
         raise AssertionError("There is no body to hand on")
 
-    await BodyCap(app)({"type": "http", "method": "POST", "path": "/"}, receive, send)
+    await BodyLimit(app)({"type": "http", "method": "POST", "path": "/"}, receive, send)
 
     assert answers[0]["status"] == 408
     assert (b"connection", b"close") in answers[0]["headers"]
@@ -311,7 +311,7 @@ async def test_a_request_without_its_one_host_is_refused(hosts: list[str]) -> No
 
     headers = [(b"host", host.encode()) for host in hosts]
     scope = {"type": "http", "method": "GET", "path": "/", "headers": headers}
-    await OneHost(app, ["localhost"])(scope, receive, send)
+    await SingleHost(app, ["localhost"])(scope, receive, send)
 
     assert answers[0]["status"] == 400
 

@@ -17,10 +17,9 @@ from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from otp_app.components.words import SAID
+from otp_app.components.controls import PAGE_MESSAGES
 from otp_app.i18n.languages import languages
-from otp_app.web.codings import Coding, compress
-from otp_app.web.pages import PagesInLanguage, Words
+from otp_app.web.localized_pages import ContentEncoding, LocalizedPages, PageTranslations, compress
 from tests.backend.client import STATE
 
 if TYPE_CHECKING:
@@ -55,17 +54,17 @@ REGIONS = ("AT", "CH", "EG", "IN", "MX", "SG", "TW")
 
 
 @pytest.fixture
-def words(tmp_path: Path) -> Words:
+def words(tmp_path: Path) -> PageTranslations:
     """Return the translations of the only page."""
     (tmp_path / "index.html").write_text(HTML)
     served = frozenset({"MX", "GB", "EG"})
-    words = Words({"Enter your phone number"}, served, "GB", script="go()")
+    words = PageTranslations({"Enter your phone number"}, served, "GB", script="go()")
     words.learn(tmp_path)
     return words
 
 
 @pytest.fixture
-def pages(tmp_path: Path, words: Words) -> TestClient:
+def pages(tmp_path: Path, words: PageTranslations) -> TestClient:
     """Return a client of one prerendered page, behind a file server."""
 
     async def page(request: Request) -> Response:
@@ -80,7 +79,7 @@ def pages(tmp_path: Path, words: Words) -> TestClient:
         return HTMLResponse(FOREIGN)
 
     app = Starlette(routes=[Route("/", page), Route("/ping", text), Route("/foreign", foreign)])
-    return TestClient(PagesInLanguage(app, words))
+    return TestClient(LocalizedPages(app, words))
 
 
 def test_a_page_comes_in_the_language_of_the_browser(pages: TestClient) -> None:
@@ -137,7 +136,7 @@ def test_a_page_is_compressed_once_for_all_of_a_language(
     pages: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = pages.get("/", headers=ACCEPT)
-    monkeypatch.delattr("otp_app.web.pages.compress")
+    monkeypatch.delattr("otp_app.web.localized_pages.compress")
 
     for accept in ("es-MX, en;q=0.5", "es-EG", "es"):
         assert pages.get("/", headers={"accept-language": accept}).content == first.content
@@ -145,7 +144,7 @@ def test_a_page_is_compressed_once_for_all_of_a_language(
         pages.get("/", headers={"accept-language": "de"})
 
 
-async def test_no_header_makes_what_is_kept_of_a_page_grow(words: Words) -> None:
+async def test_no_header_makes_what_is_kept_of_a_page_grow(words: PageTranslations) -> None:
     """S12: the cache has at most one entry for each language and coding."""
     tags = [*languages(), *(f"{tag}-{region}" for tag in languages() for region in REGIONS)]
     codings = ["br", "gzip", "identity", "br;q=0.5, x", "*"]
@@ -155,20 +154,20 @@ async def test_no_header_makes_what_is_kept_of_a_page_grow(words: Words) -> None
         accept = {"accept-language": f"{tag}, x-{place}", "accept-encoding": f"{coding}, {place}"}
         assert await words.page(HTML.encode(), Headers(accept))
 
-    assert len(words._kept) == len(languages()) * len(Coding)
+    assert len(words._kept) == len(languages()) * len(ContentEncoding)
 
 
 async def test_requests_at_once_wait_for_one_compression(
-    words: Words, monkeypatch: pytest.MonkeyPatch
+    words: PageTranslations, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """S12: the work runs in a thread, not on the event loop."""
     threads: list[int] = []
 
-    def compressed(text: bytes, coding: Coding) -> bytes:
+    def compressed(text: bytes, coding: ContentEncoding) -> bytes:
         threads.append(threading.get_ident())
         return compress(text, coding)
 
-    monkeypatch.setattr("otp_app.web.pages.compress", compressed)
+    monkeypatch.setattr("otp_app.web.localized_pages.compress", compressed)
     headers = Headers({"accept-encoding": "br"})
 
     answers = await asyncio.gather(*(words.page(HTML.encode(), headers) for _ in range(20)))
@@ -181,7 +180,9 @@ async def test_requests_at_once_wait_for_one_compression(
 @pytest.mark.parametrize(
     "lost", ['<html dir="ltr" lang="en"', "</head>", f'<option value="{mark("countries")}">']
 )
-def test_a_page_without_a_mark_stops_the_start(tmp_path: Path, words: Words, lost: str) -> None:
+def test_a_page_without_a_mark_stops_the_start(
+    tmp_path: Path, words: PageTranslations, lost: str
+) -> None:
     """S12: the error names the page."""
     (tmp_path / "index.html").write_text(HTML.replace(lost, ""))
 
@@ -189,7 +190,9 @@ def test_a_page_without_a_mark_stops_the_start(tmp_path: Path, words: Words, los
         words.learn(tmp_path)
 
 
-def test_a_page_that_was_not_built_is_left_alone(pages: TestClient, words: Words) -> None:
+def test_a_page_that_was_not_built_is_left_alone(
+    pages: TestClient, words: PageTranslations
+) -> None:
     """S12."""
     assert pages.get("/foreign", headers=ACCEPT).text == FOREIGN
     assert words._kept == {}
@@ -230,8 +233,8 @@ def test_what_is_no_page_is_left_alone(pages: TestClient) -> None:
 def test_all_that_the_pages_say_is_in_the_catalogues(browser: Browser) -> None:
     del browser  # its fixture has to run first
 
-    assert {"Enter it", "Continue"} < SAID
-    assert set(languages()["pl"].words) > SAID
+    assert {"Enter it", "Continue"} < PAGE_MESSAGES
+    assert set(languages()["pl"].words) > PAGE_MESSAGES
 
 
 @pytest.mark.parametrize("page", ["/code", "/verify-otp"])

@@ -44,8 +44,8 @@ def test_each_event_and_post_has_a_name_and_its_browser_another(
     post(browser, "/verify-otp", {"code": "12"})
     post(browser, "/verify-otp", {"code": RIGHT})
 
-    sent, mismatch = production_log.named("event.answered")
-    invalid, right = production_log.named("http.answered")
+    sent, mismatch = production_log.named("ui_event.completed")
+    invalid, right = production_log.named("http.responded")
     assert (sent["handler"], sent["outcome"]) == ("request_code", "ok")
     assert (mismatch["handler"], mismatch["outcome"]) == ("check_code", "code_mismatch")
     assert (invalid["path"], invalid["outcome"]) == ("/verify-otp", "code_invalid")
@@ -64,7 +64,7 @@ def test_who_comes_after_somebody_is_not_taken_for_them(
     post(browser, "/verify-otp", {"code": RIGHT})
     browser.client.post("/verify-otp", data={"code": RIGHT})
 
-    somebody, nobody = production_log.named("http.answered")
+    somebody, nobody = production_log.named("http.responded")
     assert "session" in somebody
     assert "session" not in nobody
     assert nobody["outcome"] == "flow_missing"
@@ -76,7 +76,7 @@ def test_two_tabs_of_two_browsers_are_kept_apart(browser: Browser, production_lo
         for tab in (one, two, one):
             tab.send(f"{STATE}.request_code", {"form": {}})
 
-    answers = production_log.named("event.answered")
+    answers = production_log.named("ui_event.completed")
     assert ["session" in answer for answer in answers] == [True, False, True]
 
 
@@ -94,7 +94,7 @@ def test_the_first_lines_of_production_are_json_already() -> None:
 
     lines = [json.loads(line) for line in run.stdout.splitlines()]
     said = [line["message"] for line in lines]
-    assert said == ["two\\nlines", "proxy.not_trusted", "two\\nlines"]
+    assert said == ["two\\nlines", "proxy.untrusted", "two\\nlines"]
     assert run.stderr == ""
 
 

@@ -11,8 +11,8 @@ import pytest
 from starlette.responses import PlainTextResponse
 from starlette.testclient import TestClient
 
-from otp_app.web import rates
-from otp_app.web.request_rates import RequestRates, too_fast
+from otp_app.web import bounds
+from otp_app.web.bounds import RequestRates, too_fast
 from tests.backend.conftest import HOURS, ORIGIN
 from tests.backend.test_headers import assert_guarded
 
@@ -49,7 +49,7 @@ def clock(monkeypatch: pytest.MonkeyPatch, browser: Browser) -> Clock:
     """Stop the clock of the rates, so that all requests of a test come at the same moment."""
     del browser  # its fixture has to run first
     clock = Clock()
-    monkeypatch.setattr(rates, "now", clock)
+    monkeypatch.setattr(bounds, "now", clock)
     return clock
 
 
@@ -154,7 +154,9 @@ def test_a_flood_is_one_line_of_the_log_a_minute(
 
     written = "".join(capfd.readouterr())
     assert written.count("http.flooded") == 2
-    assert written.count("http.answered") == 2 * BURST * POSTS  # one line for each post that passed
+    assert (
+        written.count("http.responded") == 2 * BURST * POSTS
+    )  # one line for each post that passed
 
 
 @pytest.mark.parametrize(

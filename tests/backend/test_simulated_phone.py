@@ -13,10 +13,10 @@ import pytest
 from starlette.testclient import TestClient
 
 from otp_app import services
-from otp_app.addresses import is_this_machine
 from otp_app.config import Settings
 from otp_app.phone import PhoneNumber
 from otp_app.providers.simulated_phone import DELAYS, SimulatedPhone, Trouble
+from otp_app.verification.client import is_direct_loopback
 from otp_app.verification.models import Channel
 from otp_app.web.simulated_phone import SimulatedPhoneGate
 from tests.backend.client import SIMULATED, Socket
@@ -111,7 +111,7 @@ async def nothing(_scope: Scope, _receive: Receive, send: Send) -> None:
 
 
 def look(tab: Socket) -> dict[str, Any]:
-    return tab.state(tab.send(f"{SIMULATED}.look", {}, "/phone"), SIMULATED)
+    return tab.state(tab.send(f"{SIMULATED}.refresh", {}, "/phone"), SIMULATED)
 
 
 @pytest.mark.parametrize(
@@ -128,14 +128,14 @@ def look(tab: Socket) -> dict[str, Any]:
     ],
 )
 def test_this_machine_has_a_loopback_address(address: str, *, is_here: bool) -> None:
-    assert is_this_machine(address, BROWSER) is is_here
+    assert is_direct_loopback(address, BROWSER) is is_here
 
 
 @pytest.mark.parametrize("sign", SIGNS)
 def test_a_request_with_any_sign_of_a_proxy_is_not_from_this_machine(sign: str) -> None:
     """S13."""
-    assert not is_this_machine(HERE, BROWSER | {sign.lower(): "x"})
-    assert not is_this_machine(HERE, BROWSER | {sign: "x"})
+    assert not is_direct_loopback(HERE, BROWSER | {sign.lower(): "x"})
+    assert not is_direct_loopback(HERE, BROWSER | {sign: "x"})
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_a_request_with_any_sign_of_a_proxy_is_not_from_this_machine(sign: str) 
 )
 def test_a_request_for_another_host_is_not_from_this_machine(host: str, *, is_here: bool) -> None:
     """S13."""
-    assert is_this_machine(HERE, BROWSER | {"host": host}) is is_here
+    assert is_direct_loopback(HERE, BROWSER | {"host": host}) is is_here
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -234,7 +234,7 @@ def test_a_browser_with_the_token_sees_what_arrives_from_elsewhere(
     cookie = f"{browser.cookie}; simulated_phone={phone.token}"
     with through_a_tunnel(at(browser, address), "X-Real-IP", cookie=cookie) as tab:
         look(tab)
-        tab.send(f"{SIMULATED}.go_wrong", {"trouble": "late"})
+        tab.send(f"{SIMULATED}.choose_trouble", {"trouble": "late"})
 
     assert "493027" in "".join(tab.frames)
     assert phone.token not in "".join(tab.frames)
@@ -285,8 +285,8 @@ def test_a_switch_of_one_tab_is_shown_by_the_other(browser: Browser, phone: Simu
     here = at(browser, HERE)
     with here.socket("/phone") as tab, here.socket("/phone", token="tab-2") as other:
         look(other)
-        tab.send(f"{SIMULATED}.go_wrong", {"trouble": "late"})
-        tab.send(f"{SIMULATED}.delay_by", {"seconds": str(DELAYS[2])})
+        tab.send(f"{SIMULATED}.choose_trouble", {"trouble": "late"})
+        tab.send(f"{SIMULATED}.choose_delay", {"seconds": str(DELAYS[2])})
         shown = look(other)
 
     assert (phone.trouble, phone.delay) == (Trouble.LATE, DELAYS[2])
@@ -296,8 +296,8 @@ def test_a_switch_of_one_tab_is_shown_by_the_other(browser: Browser, phone: Simu
 @pytest.mark.parametrize("value", JSON)
 def test_no_json_is_a_switch(browser: Browser, phone: SimulatedPhone, value: object) -> None:
     with at(browser, HERE).socket("/phone") as tab:
-        tab.send(f"{SIMULATED}.go_wrong", {"trouble": value})
-        tab.send(f"{SIMULATED}.delay_by", {"seconds": value})
+        tab.send(f"{SIMULATED}.choose_trouble", {"trouble": value})
+        tab.send(f"{SIMULATED}.choose_delay", {"seconds": value})
         frames = "".join(tab.frames)
 
     assert (phone.trouble, phone.delay) == (Trouble.NONE, DELAYS[0])
@@ -309,8 +309,8 @@ def test_the_neighbour_sees_nothing_and_switches_nothing(
 ) -> None:
     with at(browser, NEIGHBOUR).socket("/phone") as tab:
         shown = look(tab)
-        tab.send(f"{SIMULATED}.go_wrong", {"trouble": "down"})
-        tab.send(f"{SIMULATED}.delay_by", {"seconds": str(DELAYS[1])})
+        tab.send(f"{SIMULATED}.choose_trouble", {"trouble": "down"})
+        tab.send(f"{SIMULATED}.choose_delay", {"seconds": str(DELAYS[1])})
         frames = "".join(tab.frames)
 
     assert shown == {}
@@ -325,7 +325,7 @@ def test_a_tab_behind_a_tunnel_sees_nothing(
     """S13."""
     with through_a_tunnel(at(browser, HERE), sign) as tab:
         look(tab)
-        tab.send(f"{SIMULATED}.go_wrong", {"trouble": "down"})
+        tab.send(f"{SIMULATED}.choose_trouble", {"trouble": "down"})
 
     assert "493027" not in "".join(tab.frames)
     assert phone.trouble is Trouble.NONE

@@ -12,7 +12,7 @@ import pytest
 from otp_app import routes, services
 from otp_app.phone import PhoneNumber
 from otp_app.storage.engine import open_engine
-from otp_app.storage.numbers import Numbers
+from otp_app.storage.phone_encryption import PhoneEncryption
 from otp_app.storage.sessions import SqlSessions
 from tests.backend.client import STATE
 from tests.backend.conftest import ORIGIN
@@ -373,7 +373,7 @@ def test_under_two_ports_the_answer_leads_back_to_the_pages(browser: Browser) ->
 def _without_database(verified: Browser, tmp_path: Path) -> Iterator[None]:
     del verified
     real = services.current()
-    gone = SqlSessions(open_engine(f"sqlite:///{tmp_path}/gone.db"), Numbers(b"secret"))
+    gone = SqlSessions(open_engine(f"sqlite:///{tmp_path}/gone.db"), PhoneEncryption(b"secret"))
     (tmp_path / "gone.db").unlink()
     services.install(replace(real, sessions=replace(real.sessions, store=gone)))
     yield

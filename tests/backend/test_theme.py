@@ -15,17 +15,17 @@ from starlette.testclient import TestClient
 
 from otp_app.api import app as api
 from otp_app.config import Settings
-from otp_app.theme.settings import ThemeSettings
-from otp_app.web import armour, forms
-from otp_app.web.brand_icon import BrandIcon
-from otp_app.web.pages import PagesInLanguage, Words
+from otp_app.theme import ThemeSettings
+from otp_app.web import pipeline, plain_routes
+from otp_app.web.localized_pages import LocalizedPages, PageTranslations
+from otp_app.web.pipeline import BrandIcon
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from starlette.requests import Request
 
-    from otp_app.theme.settings import Theme
+    from otp_app.theme import Theme
     from tests.logs import Lines
 
 PAGE = '<html dir="ltr" lang="en"><head><link rel="stylesheet"></head><body></body></html>'
@@ -44,14 +44,14 @@ def served(theme: Theme, built: Path | None = None) -> TestClient:
 
     A prerendered page is written into *built*, if that is given.
     """
-    words = Words(set(), frozenset(), "GB", style=theme.style)
+    words = PageTranslations(set(), frozenset(), "GB", style=theme.style)
     if built:
         (built / "code.html").write_text(PAGE)
         words.learn(built)
     app = Starlette(routes=[Route("/", page)])
-    app.mount("/plain", forms.build("Acme", theme, ["http://testserver"], words))
+    app.mount("/plain", plain_routes.build("Acme", theme, ["http://testserver"], words))
     colours = theme.style.palette
-    whole = PagesInLanguage(app, words)
+    whole = LocalizedPages(app, words)
     return TestClient(BrandIcon(whole, colours) if colours else whole)
 
 
@@ -95,16 +95,16 @@ def test_the_policy_knows_the_style_by_its_hash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, production_log: Lines
 ) -> None:
     """E4: the log has the measured contrast and the colour that is used instead."""
-    monkeypatch.setattr(armour, "get_web_dir", lambda: tmp_path)
+    monkeypatch.setattr(pipeline, "get_web_dir", lambda: tmp_path)
     settings = Settings(brand_color="#ffdd00")
     hashed = hashlib.sha256(settings.theme.style.css.encode()).digest()
 
-    app = armour.armoured(Starlette(routes=[Route("/", page)]), settings, [])
+    app = pipeline.build_stack(Starlette(routes=[Route("/", page)]), settings, [])
     policy = TestClient(app, "http://localhost").get("/").headers["content-security-policy"]
 
     assert f"'sha256-{base64.b64encode(hashed).decode()}'" in policy
     assert "unsafe" not in policy
-    [line] = production_log.named("theme.contrast")
+    [line] = production_log.named("theme.contrast_corrected")
     assert (line["setting"], line["ratio"], line["needed"]) == ("BRAND_COLOR", 1.19, 4.5)
     assert line["used"] == "rgb(126, 109, 0)"
 

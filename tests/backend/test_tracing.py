@@ -12,8 +12,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from otp_app import services
 from otp_app.errors import ProviderTimedOut
-from otp_app.tracing import Spans, tracing
-from otp_app.web.request_spans import RequestSpans
+from otp_app.monitoring.tracing import ProviderSpans, RequestSpans, tracing
 from tests.backend.client import STATE
 from tests.fakes import RIGHT
 
@@ -50,7 +49,7 @@ def traces(browser: Browser, monkeypatch: pytest.MonkeyPatch) -> Iterator[Traces
         found = Traces(InMemorySpanExporter(), stack)
         context = portal.wrap_async_context_manager(tracing(found.exporter))
         tracer = stack.enter_context(context)
-        observed = replace(real.verifications, observers=[Spans(tracer)])
+        observed = replace(real.verifications, observers=[ProviderSpans(tracer)])
         services.install(replace(real, verifications=observed, tracer=tracer))
         monkeypatch.setattr(browser.client._transport, "app", RequestSpans(browser.client.app))
         yield found

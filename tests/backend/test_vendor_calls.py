@@ -13,12 +13,12 @@ from starlette.testclient import TestClient
 from otp_app import services
 from otp_app.phone import PhoneNumber
 from otp_app.storage.engine import migrate, open_engine
-from otp_app.storage.events import SqlOutbox
-from otp_app.storage.limiter import SqlLimiter
-from otp_app.storage.numbers import Numbers
+from otp_app.storage.limits import SqlLimiter
+from otp_app.storage.outbox import SqlOutbox
+from otp_app.storage.phone_encryption import PhoneEncryption
 from otp_app.storage.sessions import SqlSessions
-from otp_app.storage.sql import SqlStore
 from otp_app.storage.tables import audit, events, verifications
+from otp_app.storage.verifications import SqlStore
 from otp_app.verification.limits import POLICY
 from otp_app.verification.models import Channel
 from otp_app.verification.service import VerificationService
@@ -86,7 +86,7 @@ def running(backend: TestClient, folder: Path, make: Callable[[str], Provider]) 
         stack.callback(site.call, site.provider.aclose)
         real = services.current()
         stack.callback(services.install, real)
-        numbers = Numbers(SECRET)
+        numbers = PhoneEncryption(SECRET)
         service = VerificationService(
             SqlStore(engine, numbers, SqlOutbox(engine, numbers, clock.now)),
             SqlLimiter(engine, SECRET),

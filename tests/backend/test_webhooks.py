@@ -16,12 +16,12 @@ from sqlalchemy import delete, select
 from otp_app import services
 from otp_app.config import Settings
 from otp_app.errors import StoreUnavailable
-from otp_app.storage.deliveries import SqlDeliveries
+from otp_app.storage.deliveries import SqlDeliveryReports
 from otp_app.storage.tables import deliveries as table
 from otp_app.verification.deliveries import DeliveryStatus
 from otp_app.verification.models import Reference
-from otp_app.web import rates
-from otp_app.webhooks import app as webhooks
+from otp_app.web import bounds
+from otp_app.web import delivery_webhooks as webhooks
 from tests import emulator as known
 from tests.backend.client import STATE
 from tests.emulator import Clock
@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from starlette.testclient import TestClient
 
     from otp_app.phone import PhoneNumber
-    from otp_app.verification.deliveries import Delivery
+    from otp_app.verification.deliveries import DeliveryReport
     from otp_app.verification.models import Channel
     from tests.backend.conftest import Browser
 
@@ -137,9 +137,9 @@ class Inlet:
         self._call(work)
 
     @property
-    def store(self) -> SqlDeliveries:
+    def store(self) -> SqlDeliveryReports:
         store = services.current().deliveries.store
-        assert isinstance(store, SqlDeliveries)
+        assert isinstance(store, SqlDeliveryReports)
         return store
 
     def _call(self, work: Callable[..., Any]) -> Any:  # noqa: ANN401 - the result of any work
@@ -371,7 +371,7 @@ def test_forgeries_are_counted_in_the_log_and_not_told(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     moments = iter([*range(30), *range(60, 90)])
-    monkeypatch.setattr(rates, "now", lambda: next(moments))
+    monkeypatch.setattr(bounds, "now", lambda: next(moments))
     post = inlet.post(inlet.event("canary"))
 
     inlet.send_all([replace(post, headers={"Authorization": "canary"})] * 20)
@@ -486,14 +486,16 @@ def test_a_store_that_is_down_makes_the_vendor_come_again(inlet: Inlet) -> None:
     assert len(inlet.kept()) == 1
 
 
-class Down(SqlDeliveries):
+class Down(SqlDeliveryReports):
     """Storage of deliveries whose database is down."""
 
-    async def add(self, deliveries: Sequence[Delivery]) -> Sequence[tuple[str, Delivery]]:
+    async def add(
+        self, deliveries: Sequence[DeliveryReport]
+    ) -> Sequence[tuple[str, DeliveryReport]]:
         del deliveries
         raise StoreUnavailable
 
-    async def reports(self, verification: object) -> Sequence[Delivery]:
+    async def reports(self, verification: object) -> Sequence[DeliveryReport]:
         del verification
         raise StoreUnavailable
 

@@ -667,7 +667,7 @@ def checks(journey: Journey) -> int:
 
 def asked_for_time(journey: Journey) -> bool:
     """Whether the page has asked what time it is."""
-    return any("tell_time" in text for where, text in journey.recorder.texts if "sent" in where)
+    return any("sync_clock" in text for where, text in journey.recorder.texts if "sent" in where)
 
 
 def pass_a_second(countdown: Locator) -> None:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from otp_app.theme.colours import Colour, contrast, parse
-from otp_app.theme.palette import AA, palette
+from otp_app.theme.palette import AA, Colour, contrast, palette, parse
 from tests.browser.journey import PATIENCE
 from tests.browser.server import Server, Site, copy_app
 from tests.browser.tab import LIVE

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import pytest_asyncio
 
+from otp_app.providers.bulkhead import TIMEOUTS, Timeouts
 from otp_app.providers.console import ConsoleProvider
-from otp_app.providers.lanes import DEADLINES, Deadlines
-from otp_app.providers.twilio import TwilioProvider
-from otp_app.providers.vonage import VonageProvider
+from otp_app.providers.twilio.provider import TwilioProvider
+from otp_app.providers.vonage.provider import VonageProvider
 from tests import emulator as known
 from tests.contract.numbers import PHONE
 from tests.emulator import Clock, Emulator
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 WHATSAPP_NUMBER = "447700900321"  # twelve digits, which the SDK does not take
 
-HASTY = Deadlines(send=1.0, check=0.8, connect=0.7, silence=0.7)
+HASTY = Timeouts(send=1.0, check=0.8, connect=0.7, read=0.7)
 """For services that hang, so that they do not hold the tests up."""
 
 
@@ -60,7 +60,7 @@ def emulator() -> Iterator[Emulator]:
 
 def make_twilio(
     url: str,
-    deadlines: Deadlines = DEADLINES,
+    timeouts: Timeouts = TIMEOUTS,
     locale: str = "en-US",
     in_flight: int = 4,
     **more: Any,  # noqa: ANN401 - whatever the provider takes
@@ -71,7 +71,7 @@ def make_twilio(
         known.TWILIO_SERVICE_SID,
         url,
         locale,
-        deadlines=deadlines,
+        timeouts=timeouts,
         in_flight=in_flight,
         **more,
     )
@@ -79,7 +79,7 @@ def make_twilio(
 
 def make_vonage(
     url: str,
-    deadlines: Deadlines = DEADLINES,
+    timeouts: Timeouts = TIMEOUTS,
     **more: Any,  # noqa: ANN401 - likewise
 ) -> VonageProvider:
     return VonageProvider(
@@ -89,7 +89,7 @@ def make_vonage(
         api_key=known.VONAGE_API_KEY,
         api_secret=known.VONAGE_API_SECRET,
         whatsapp_from=WHATSAPP_NUMBER,
-        deadlines=deadlines,
+        timeouts=timeouts,
         **more,
     )
 
@@ -127,7 +127,7 @@ async def hasty_vonage(emulator: Emulator) -> AsyncIterator[VonageProvider]:
 @pytest_asyncio.fixture(params=MAKERS)
 async def vendor(request: pytest.FixtureRequest, emulator: Emulator) -> AsyncIterator[Provider]:
     """Each provider with a service behind it."""
-    provider = MAKERS[request.param](emulator.url, DEADLINES)
+    provider = MAKERS[request.param](emulator.url, TIMEOUTS)
     await provider.open()
     yield provider
     await provider.aclose()
@@ -158,7 +158,7 @@ def _real(name: str, emulator: Emulator) -> Service:
         return [Sent(item.channel, item.to, item.code) for item in emulator.messages]
 
     lifetime = {"twilio": 600, "vonage": 1800}[name]
-    return Service(name, MAKERS[name](emulator.url, DEADLINES), emulator.clock, lifetime, sent)
+    return Service(name, MAKERS[name](emulator.url, TIMEOUTS), emulator.clock, lifetime, sent)
 
 
 def _console(clock: Clock) -> Service:

@@ -12,8 +12,8 @@ import structlog
 
 from otp_app.errors import OtpError, ProviderTimedOut, ProviderUnavailable
 from otp_app.phone import PhoneNumber
-from otp_app.providers.lanes import Deadlines
-from otp_app.providers.vonage import THREADS, WAITING
+from otp_app.providers.bulkhead import Timeouts
+from otp_app.providers.vonage.provider import THREADS, WAITING
 from otp_app.verification.models import Channel, CheckOutcome
 from tests.contract.conftest import MAKERS, make_twilio, make_vonage
 from tests.contract.numbers import PHONE
@@ -23,10 +23,10 @@ from tests.emulator import Emulator, Hang, Html, Trickle, WrongJson
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from otp_app.providers.vonage import VonageProvider
+    from otp_app.providers.vonage.provider import VonageProvider
     from otp_app.verification.ports import Provider
 
-PATIENT = Deadlines(send=30.0, check=30.0, connect=10.0, silence=30.0)
+PATIENT = Timeouts(send=30.0, check=30.0, connect=10.0, read=30.0)
 """With these a call that has to wait for those that hang waits longer than the test."""
 
 TURNS = 10  # of the event loop in a second; a call that blocks it leaves it one
@@ -134,8 +134,8 @@ async def test_vonage_never_sends_what_was_still_waiting_when_its_time_was_over(
     hasty_vonage: VonageProvider, emulator: Emulator
 ) -> None:
     blocked = threading.Event()
-    lane = hasty_vonage._sends._executor
-    workers = [lane.submit(blocked.wait) for _ in range(THREADS)]
+    bulkhead = hasty_vonage._sends._executor
+    workers = [bulkhead.submit(blocked.wait) for _ in range(THREADS)]
 
     try:
         with pytest.raises(ProviderUnavailable):
@@ -144,7 +144,7 @@ async def test_vonage_never_sends_what_was_still_waiting_when_its_time_was_over(
         blocked.set()
 
     assert all(worker.result() for worker in workers)
-    assert lane.submit(lambda: "the next in the queue").result() == "the next in the queue"
+    assert bulkhead.submit(lambda: "the next in the queue").result() == "the next in the queue"
     assert emulator.requests == []
 
 

@@ -20,18 +20,19 @@ from otp_app.errors import (
     Refusal,
 )
 from otp_app.phone import PhoneNumber
-from otp_app.providers import twilio_refusals, vonage_refusals
-from otp_app.providers.answers import UNNAMED
 from otp_app.providers.languages import REMEMBERED, RefusedLanguages
-from otp_app.providers.refusals import ACCOUNT, THROTTLED, UNAVAILABLE
-from otp_app.providers.vonage import THREADS, WAITING, VonageProvider
+from otp_app.providers.responses import ACCOUNT, THROTTLED, UNAVAILABLE, UNNAMED
+from otp_app.providers.twilio import client as twilio_refusals
+from otp_app.providers.vonage import requests
+from otp_app.providers.vonage.provider import THREADS, WAITING, VonageProvider
 from otp_app.storage.engine import migrate, open_engine
-from otp_app.storage.limiter import SqlLimiter
-from otp_app.storage.numbers import Numbers
-from otp_app.storage.sql import SqlStore
+from otp_app.storage.limits import SqlLimiter
+from otp_app.storage.phone_encryption import PhoneEncryption
 from otp_app.storage.tables import Stage, audit
-from otp_app.verification.circuit import FAILURES, Circuit
-from otp_app.verification.limits import POLICY, Action, Client
+from otp_app.storage.verifications import SqlStore
+from otp_app.verification.circuit_breaker import FAILURES, CircuitBreaker
+from otp_app.verification.client import Client
+from otp_app.verification.limits import POLICY, Action
 from otp_app.verification.models import Channel, Flow
 from otp_app.verification.service import VerificationService
 from tests.contract.conftest import MAKERS
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator
     from pathlib import Path
 
-    from otp_app.providers.refusals import RefusalTable, Row
+    from otp_app.providers.responses import ErrorFactory, ErrorTable
     from otp_app.verification.models import Verification
     from otp_app.verification.ports import Provider
     from tests.emulator import Emulator, Fault
@@ -52,7 +53,7 @@ if TYPE_CHECKING:
 
 SECRET = b"canary-secret-canary-secret-canary-secret"
 SMS, VOICE = Channel.SMS, Channel.VOICE
-TABLES = {"twilio": twilio_refusals.START, "vonage": vonage_refusals.START}
+TABLES = {"twilio": twilio_refusals.START, "vonage": requests.START}
 COUNTED = (THROTTLED, UNAVAILABLE)
 """Rows that are for everybody; a single one of them may be a bad line."""
 
@@ -100,7 +101,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest_asyncio.fixture
 async def store(migrated: Path, tmp_path: Path) -> AsyncIterator[SqlStore]:
     engine = open_engine(f"sqlite:///{shutil.copy(migrated, tmp_path)}")
-    yield SqlStore(engine, Numbers(SECRET))
+    yield SqlStore(engine, PhoneEncryption(SECRET))
     await engine.dispose()
 
 
@@ -117,7 +118,7 @@ def service_of(provider: Provider, store: SqlStore, emulator: Emulator) -> Verif
     )
 
 
-def rows_of(table: RefusalTable) -> Iterator[tuple[Hashable, Row]]:
+def rows_of(table: ErrorTable) -> Iterator[tuple[Hashable, ErrorFactory]]:
     """Every row that is one; where the body decides, `OF_VONAGE` has the bodies."""
     for name, row in table.rows.items():
         if not callable(row):
@@ -125,7 +126,7 @@ def rows_of(table: RefusalTable) -> Iterator[tuple[Hashable, Row]]:
 
 
 def answer_to(name: Hashable) -> Answer:
-    """An answer that has *name*, as `Refused.names` gives it."""
+    """An answer that has *name*, as `VendorError.names` gives it."""
     match name:
         case int() if name >= 1000:
             body = {"code": name, "message": "refused", "status": _STATUS_OF[name]}
@@ -207,7 +208,7 @@ async def test_what_a_german_caller_is_refused_keeps_no_english_one_from_a_code(
     emulator: Emulator,
     vendor: str,
     name: Hashable,
-    row: Row,
+    row: ErrorFactory,
 ) -> None:
     """Each row of each table, once; a new row is here by itself."""
     service = await serve(vendor)
@@ -319,12 +320,12 @@ async def test_more_requests_than_fit_at_once_open_no_circuit(
     """The lane to the provider is full: that is our own limit, and no failure of the provider's."""
     provider = MAKERS[vendor](emulator.url)
     await provider.open()
-    circuit = Circuit(vendor, Action.SEND, emulator.clock.now)
+    circuit = CircuitBreaker(vendor, Action.SEND, emulator.clock.now)
     emulator.fail(f"{vendor}.start", Hang(2), times=None)
     room = 4 if vendor == "twilio" else THREADS + WAITING
 
     def ask() -> Awaitable[object]:
-        return circuit.ask(lambda: provider.start(PhoneNumber("+14155552671"), SMS))
+        return circuit.call(lambda: provider.start(PhoneNumber("+14155552671"), SMS))
 
     outcomes = asyncio.as_completed([outcome(ask()) for _ in range(room + FAILURES)])
     first = [await one for one in islice(outcomes, FAILURES)]
@@ -367,7 +368,7 @@ async def test_a_trial_account_refuses_one_number_and_says_what_to_do(
         await start(service, "en", channel)
 
     assert caught.value.refusal is Refusal.NUMBER
-    [line] = production_log.named("provider.refused")
+    [line] = production_log.named("provider.error_returned")
     assert line["vendor_code"] == code
     assert line["mend"] == "trial account: verify this number at Twilio first"
     assert await outcome(start(service, "en", channel)) is None
@@ -400,7 +401,7 @@ async def test_the_providers_code_is_in_the_log_and_in_the_audit(
 
     await outcome(start(service, "en"))
 
-    [line] = production_log.named("provider.refused")
+    [line] = production_log.named("provider.error_returned")
     assert line["vendor_code"] == ("precondition-failed" if vendor_code is None else vendor_code)
     async with store.engine.connect() as connection:
         query = select(audit.c.detail).where(audit.c.stage == Stage.ANSWERED)

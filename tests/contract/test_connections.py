@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from otp_app.errors import ProviderUnavailable
-from otp_app.providers.lanes import DEADLINES, Deadlines
+from otp_app.providers.bulkhead import TIMEOUTS, Timeouts
 from otp_app.verification.models import Channel
 from tests.contract.conftest import MAKERS
 from tests.contract.numbers import PHONE
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-CONNECTING = Deadlines(send=30.0, check=30.0, connect=0.7, silence=30.0)
+CONNECTING = Timeouts(send=30.0, check=30.0, connect=0.7, read=30.0)
 """Only the deadline of a connection ends a call before `IN_TIME`."""
 
 IN_TIME = 10.0  # seconds
@@ -94,7 +94,7 @@ async def test_a_service_whose_certificate_nobody_vouches_for_was_asked_nothing(
 
 @pytest.mark.parametrize("vendor", MAKERS)
 async def test_it_works_again_when_the_service_does(vendor: str, emulator: Emulator) -> None:
-    provider = MAKERS[vendor](emulator.url, DEADLINES)
+    provider = MAKERS[vendor](emulator.url, TIMEOUTS)
     await provider.open()
     await stop_and_hear_of_it(emulator)
     with pytest.raises(ProviderUnavailable):
@@ -108,7 +108,7 @@ async def test_it_works_again_when_the_service_does(vendor: str, emulator: Emula
 
 @pytest.mark.parametrize("vendor", MAKERS)
 async def test_calls_share_a_connection(vendor: str, emulator: Emulator) -> None:
-    provider = MAKERS[vendor](emulator.url, DEADLINES)
+    provider = MAKERS[vendor](emulator.url, TIMEOUTS)
     await provider.open()
     reference = await provider.start(PHONE, Channel.SMS)
     for _ in range(3):
@@ -126,7 +126,7 @@ async def test_a_proxy_of_the_environment_does_not_get_the_credentials(
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     monkeypatch.delenv("no_proxy", raising=False)
     monkeypatch.delenv("NO_PROXY", raising=False)
-    provider = MAKERS[vendor](emulator.url, DEADLINES)
+    provider = MAKERS[vendor](emulator.url, TIMEOUTS)
     await provider.open()
 
     await provider.start(PHONE, Channel.SMS)

@@ -13,7 +13,7 @@ from otp_app.errors import (
     ProviderTimedOut,
     Refusal,
 )
-from otp_app.providers.twilio import TwilioProvider
+from otp_app.providers.twilio.provider import TwilioProvider
 from otp_app.verification.models import Channel, CheckOutcome
 from tests.contract.conftest import WHATSAPP_NUMBER, make_twilio
 from tests.contract.numbers import OTHER_PHONE, PHONE, wrong
@@ -102,7 +102,7 @@ async def test_a_template_that_is_not_there_is_the_operators_to_mend(
 
     assert caught.value.refusal is Refusal.CHANNEL
     assert emulator.messages == []
-    [line] = production_log.named("provider.refused")
+    [line] = production_log.named("provider.error_returned")
     assert (line["level"], line["vendor_code"]) == ("error", 60228)
     assert line["mend"].startswith("check TWILIO_TEMPLATE_SID")
     await provider.start(PHONE, Channel.VOICE)

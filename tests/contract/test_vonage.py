@@ -15,7 +15,7 @@ from otp_app.errors import (
     Refusal,
 )
 from otp_app.phone import PhoneNumber
-from otp_app.providers.vonage import VonageProvider
+from otp_app.providers.vonage.provider import VonageProvider
 from otp_app.verification.models import Channel, CheckOutcome, Reference
 from tests.contract.conftest import WHATSAPP_NUMBER
 from tests.contract.numbers import OTHER_PHONE, PHONE
@@ -137,7 +137,7 @@ async def test_words_that_are_not_there_are_the_operators_to_mend(
 
     assert caught.value.refusal is Refusal.CHANNEL
     assert emulator.messages == []
-    [line] = production_log.named("provider.refused")
+    [line] = production_log.named("provider.error_returned")
     assert (line["level"], line["vendor_code"]) == ("error", "invalid-params")
     assert line["mend"].startswith("check VONAGE_TEMPLATE_ID")
     await provider.start(PHONE, VOICE)

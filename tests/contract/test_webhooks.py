@@ -12,17 +12,17 @@ from starlette.datastructures import Headers
 from twilio.request_validator import RequestValidator
 from vonage_jwt.verify_jwt import verify_signature
 
-from otp_app.verification.deliveries import Delivery, DeliveryStatus
+from otp_app.providers.signed_requests import SignedRequest
+from otp_app.providers.twilio.webhook import TwilioWebhook
+from otp_app.providers.vonage.webhook import VonageWebhook
+from otp_app.verification.deliveries import DeliveryReport, DeliveryStatus
 from otp_app.verification.models import Channel, Reference
-from otp_app.webhooks.posts import Post
-from otp_app.webhooks.twilio import TwilioWebhook
-from otp_app.webhooks.vonage import VonageWebhook
 from tests import emulator as known
 from tests.emulator import webhooks
 from tests.emulator.specs import load
 
 if TYPE_CHECKING:
-    from otp_app.webhooks.posts import Webhook
+    from otp_app.providers.signed_requests import IncomingWebhook
 
 NOW = datetime(2026, 3, 1, 12, 0, 5, 250_000, tzinfo=UTC)
 SENT = NOW - timedelta(seconds=5)
@@ -37,9 +37,9 @@ def problems(name: str, event: object) -> list[str]:
     return [error.message for error in validator.iter_errors(event)]
 
 
-def read(webhook: Webhook, post: webhooks.Post) -> list[Delivery]:
+def read(webhook: IncomingWebhook, post: webhooks.Post) -> list[DeliveryReport]:
     _, _, query = post.url.partition("?")
-    return webhook.deliveries(Post(Headers(post.headers), query, post.body))
+    return webhook.deliveries(SignedRequest(Headers(post.headers), query, post.body))
 
 
 @pytest.mark.parametrize("status", ["completed", "failed", "rejected", "user_rejected", "blocked"])
@@ -82,7 +82,7 @@ def test_vonages_event_is_read_in_full() -> None:
     [delivery] = read(vonage(), post)
 
     assert len(delivery.event) == 64
-    assert delivery == Delivery(
+    assert delivery == DeliveryReport(
         event=delivery.event,
         provider="vonage",
         reference=Reference(REQUEST_ID),
@@ -100,7 +100,7 @@ def test_twilios_event_is_read_in_full() -> None:
 
     [delivery] = read(TwilioWebhook(known.TWILIO_AUTH_TOKEN, URL, lambda: NOW), posted(event))
 
-    assert delivery == Delivery(
+    assert delivery == DeliveryReport(
         event=event["id"],
         provider="twilio",
         reference=Reference(VERIFICATION_SID),

@@ -11,9 +11,9 @@ import pytest
 import pytest_asyncio
 
 from otp_app.storage.engine import migrate, open_engine
-from otp_app.storage.limiter import SqlLimiter
-from otp_app.storage.numbers import Numbers
-from otp_app.storage.sql import SqlStore
+from otp_app.storage.limits import SqlLimiter
+from otp_app.storage.phone_encryption import PhoneEncryption
+from otp_app.storage.verifications import SqlStore
 from otp_app.verification.service import VerificationService
 from tests.emulator import Clock
 from tests.fakes import FakeProvider
@@ -46,7 +46,7 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest_asyncio.fixture
 async def sql_store(migrated: Path, tmp_path: Path) -> AsyncIterator[SqlStore]:
     engine = open_engine(f"sqlite:///{shutil.copy(migrated, tmp_path)}")
-    yield SqlStore(engine, Numbers(SECRET))
+    yield SqlStore(engine, PhoneEncryption(SECRET))
     await engine.dispose()
 
 

@@ -21,9 +21,10 @@ from otp_app.errors import (
     VerificationExpired,
 )
 from otp_app.phone import PhoneNumber
-from otp_app.storage.events import SqlOutbox
+from otp_app.storage.outbox import SqlOutbox
 from otp_app.storage.tables import audit, events, limit_hits
 from otp_app.storage.tables import verifications as table
+from otp_app.verification.background import INTERVAL, Sweeper
 from otp_app.verification.budget import (
     ASKING,
     BURST,
@@ -33,11 +34,11 @@ from otp_app.verification.budget import (
     Allowance,
     Call,
 )
-from otp_app.verification.circuit import Guarded
-from otp_app.verification.limits import POLICY, Action, Client
-from otp_app.verification.looking import Screening
+from otp_app.verification.circuit_breaker import CircuitBreakerProvider
+from otp_app.verification.client import Client
+from otp_app.verification.limits import POLICY, Action
 from otp_app.verification.models import Channel, CheckOutcome, Flow, Reference, Status
-from otp_app.verification.sweeper import INTERVAL, Sweeper
+from otp_app.verification.risk import RiskScreening
 from tests.browser.server import ROOT
 from tests.fakes import RIGHT, WRONG, FakeLook, FakeProvider
 
@@ -46,7 +47,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Table
 
-    from otp_app.storage.sql import SqlStore
+    from otp_app.storage.verifications import SqlStore
     from otp_app.verification.models import Verification
     from otp_app.verification.service import VerificationService
     from tests.emulator import Clock
@@ -96,9 +97,9 @@ async def rows(store: SqlStore, of: Table) -> int:
 
 def asks(provider: FakeProvider, look: FakeLook, clock: Clock) -> dict[Call, list[Ask]]:
     """Every way to call a vendor."""
-    guarded, screening = Guarded(provider, clock.now), Screening(look)
+    guarded, screening = CircuitBreakerProvider(provider, clock.now), RiskScreening(look)
     return {
-        Call.LOOK: [lambda by: screening.require_fit(by, PHONE, clock.now())],
+        Call.NUMBER_LOOKUP: [lambda by: screening.require_acceptable(by, PHONE, clock.now())],
         Call.SEND: [
             lambda by: guarded.start(by, PHONE, Channel.SMS),
             lambda by: guarded.resend(by, REFERENCE, PHONE, Channel.SMS),
@@ -162,7 +163,7 @@ async def test_fifty_starts_that_are_answered_busy_are_five_calls_and_no_event(
     service: VerificationService, provider: FakeProvider, sql_store: SqlStore, clock: Clock
 ) -> None:
     """S2: within 15 minutes, by one client."""
-    outbox = SqlOutbox(sql_store.engine, sql_store.numbers, clock.now)
+    outbox = SqlOutbox(sql_store.engine, sql_store.encryption, clock.now)
     telling = replace(service, store=replace(sql_store, outbox=outbox))
     provider.failures = [NumberBusy() for _ in range(50)]
 
@@ -216,7 +217,7 @@ async def test_a_look_that_was_made_is_not_given_back_when_the_message_does_not_
     service: VerificationService, provider: FakeProvider, clock: Clock
 ) -> None:
     look = FakeLook()
-    looking = replace(service, screening=Screening(look))
+    looking = replace(service, screening=RiskScreening(look))
     provider.failures = [ProviderNotReached() for _ in range(20)]
 
     for _ in range(20):

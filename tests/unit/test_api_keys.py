@@ -7,9 +7,9 @@ import hashlib
 import pytest
 
 from otp_app.__main__ import main
-from otp_app.api.keys import name_of, new_key
 from otp_app.config import Settings
 from otp_app.errors import ApiKeyRefused
+from otp_app.identity.tokens import name_of, new_key
 
 
 def test_a_new_key_is_known_by_its_setting() -> None:

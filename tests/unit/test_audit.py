@@ -28,11 +28,13 @@ from otp_app.errors import (
     StoreUnavailable,
 )
 from otp_app.phone import PhoneNumber
-from otp_app.storage.audit import SqlJournal
-from otp_app.storage.numbers import Numbers
+from otp_app.storage.audit import SqlAuditStore
+from otp_app.storage.phone_encryption import PhoneEncryption
 from otp_app.storage.tables import Stage, audit
-from otp_app.verification.audit import Answer, Outcome, Unanswered
-from otp_app.verification.limits import POLICY, Client
+from otp_app.verification.audit import CallResult, Outcome
+from otp_app.verification.background import AbandonedCalls
+from otp_app.verification.client import Client
+from otp_app.verification.limits import POLICY
 from otp_app.verification.models import Channel, CheckOutcome, Flow
 from tests.fakes import RIGHT, WRONG, FakeProvider
 
@@ -41,7 +43,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import RowMapping
 
-    from otp_app.storage.sql import SqlStore
+    from otp_app.storage.verifications import SqlStore
     from otp_app.verification.models import Reference
     from otp_app.verification.service import VerificationService
     from tests.emulator import Clock
@@ -139,7 +141,7 @@ async def test_a_record_says_who_asked_whom_about_what_and_when(
     assert asked["outcome"] is asked["duration_ms"] is None
     assert answered["duration_ms"] >= 0
     assert asked["at"] == answered["at"] == clock.now()
-    assert asked["number"] == answered["number"] == sql_store.journal.pseudonym(PHONE)
+    assert asked["number"] == answered["number"] == sql_store.audit_store.pseudonym(PHONE)
 
 
 @pytest.mark.parametrize(("fault", "outcome", "detail"), FAULTS)
@@ -245,7 +247,7 @@ async def test_a_question_whose_asker_is_gone_is_answered_unknown_after_30_secon
 ) -> None:
     stalled = Stalled()
     service = replace(verifications, providers={"fake": stalled})
-    unanswered = Unanswered(sql_store.journal, clock.now)
+    unanswered = AbandonedCalls(sql_store.audit_store, clock.now)
     asking = asyncio.create_task(start(service))
     await stalled.has_sent.wait()
     asking.cancel()
@@ -269,7 +271,7 @@ async def test_a_fault_that_nobody_has_thought_of_is_answered_unknown(
         await start(verifications)
     clock.tick(30)
 
-    await Unanswered(sql_store.journal, clock.now).sweep()
+    await AbandonedCalls(sql_store.audit_store, clock.now).sweep()
 
     assert await records(sql_store) == [("send", "unknown", "abandoned")]
 
@@ -282,7 +284,7 @@ async def test_what_a_crash_left_is_found_at_the_next_start_however_late(
         await start(verifications)
     clock.tick(timedelta(days=400).total_seconds())
 
-    await Unanswered(sql_store.journal, clock.now).sweep()
+    await AbandonedCalls(sql_store.audit_store, clock.now).sweep()
 
     assert len(await records(sql_store)) == 1
 
@@ -290,7 +292,7 @@ async def test_what_a_crash_left_is_found_at_the_next_start_however_late(
 async def test_one_sweeper_finds_what_was_asked_after_its_first_look(
     verifications: VerificationService, sql_store: SqlStore, provider: FakeProvider, clock: Clock
 ) -> None:
-    unanswered = Unanswered(sql_store.journal, clock.now)
+    unanswered = AbandonedCalls(sql_store.audit_store, clock.now)
     await unanswered.sweep()
     clock.tick(5)
     provider.failures = [KeyError("a crash")]
@@ -312,7 +314,9 @@ async def test_two_servers_give_one_question_up_once(
         await start(verifications)
     clock.tick(30)
 
-    await asyncio.gather(*(Unanswered(sql_store.journal, clock.now).sweep() for _ in range(10)))
+    await asyncio.gather(
+        *(AbandonedCalls(sql_store.audit_store, clock.now).sweep() for _ in range(10))
+    )
 
     assert len(await records(sql_store)) == 1
 
@@ -322,7 +326,9 @@ async def test_of_two_answers_the_first_stays(
 ) -> None:
     id_ = await start(verifications)
 
-    await sql_store.journal.answer(id_, Answer(Outcome.FAILED, "late", 1), clock.now())
+    await sql_store.audit_store.record_result(
+        id_, CallResult(Outcome.FAILED, "late", 1), clock.now()
+    )
 
     assert await records(sql_store) == [("send", "ok", "")]
 
@@ -411,12 +417,12 @@ async def test_no_number_code_flow_or_providers_id_stands_in_it(
 async def test_a_number_has_the_same_name_everywhere_and_another_under_another_secret(
     sql_store: SqlStore,
 ) -> None:
-    journal = sql_store.journal
-    other = SqlJournal(sql_store.engine, Numbers(b"another secret"))
+    audit_store = sql_store.audit_store
+    other = SqlAuditStore(sql_store.engine, PhoneEncryption(b"another secret"))
 
-    assert journal.pseudonym(PHONE) == journal.pseudonym(PhoneNumber(PHONE.e164))
-    assert journal.pseudonym(PHONE) != other.pseudonym(PHONE)
-    assert journal.pseudonym(PHONE) != journal.pseudonym(PhoneNumber("+447400123457"))
+    assert audit_store.pseudonym(PHONE) == audit_store.pseudonym(PhoneNumber(PHONE.e164))
+    assert audit_store.pseudonym(PHONE) != other.pseudonym(PHONE)
+    assert audit_store.pseudonym(PHONE) != audit_store.pseudonym(PhoneNumber("+447400123457"))
 
 
 async def test_each_question_is_one_line_of_the_log(
@@ -437,14 +443,14 @@ async def test_each_question_is_one_line_of_the_log(
     expected = (
         ("verification.sent", "outcome=ok"),
         ("verification.checked", "outcome=rejected"),
-        ("verification.send_unknown", "outcome=unknown"),
-        ("verification.not_sent", "outcome=refused"),
+        ("verification.send_unconfirmed", "outcome=unknown"),
+        ("verification.send_failed", "outcome=refused"),
     )
     assert len(lines) == len(expected)
     for line, (event, outcome) in zip(lines, expected, strict=True):
         assert event in line
         assert outcome in line
-        assert f"number={sql_store.journal.pseudonym(PHONE)[:12]} " in line
+        assert f"number={sql_store.audit_store.pseudonym(PHONE)[:12]} " in line
         assert "duration_ms=" in line
         assert PHONE.digits not in line
 

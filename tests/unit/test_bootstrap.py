@@ -17,8 +17,8 @@ from otp_app.bootstrap import running
 from otp_app.config import SettingsError, load_settings
 from otp_app.errors import NumberUnfit
 from otp_app.phone import PhoneNumber
-from otp_app.verification import rounds
-from otp_app.verification.limits import Client
+from otp_app.verification import background
+from otp_app.verification.client import Client
 from otp_app.verification.models import Channel, Flow, Status
 from tests import emulator as known
 from tests.emulator import Emulator, Hang, Line
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 CLIENT = Client(Flow("flow-1"), "203.0.113.7")
 PHONE, OTHER_PHONE = PhoneNumber("+447400123456"), PhoneNumber("+447400123457")
 TWILIO = {
-    "LOOK": "twilio",
+    "NUMBER_LOOKUP": "twilio",
     "TWILIO_ACCOUNT_SID": known.TWILIO_ACCOUNT_SID,
     "TWILIO_AUTH_TOKEN": known.TWILIO_AUTH_TOKEN,
 }
@@ -54,7 +54,7 @@ SENDERS = {
         "VONAGE_TEMPLATE_ID": TEMPLATE_ID,
     },
 }
-VONAGE = {"LOOK": "vonage", "VONAGE_APPLICATION_ID": known.VONAGE_APPLICATION_ID}
+VONAGE = {"NUMBER_LOOKUP": "vonage", "VONAGE_APPLICATION_ID": known.VONAGE_APPLICATION_ID}
 
 
 @pytest.fixture
@@ -125,7 +125,7 @@ async def test_a_look_that_is_set_stops_a_number_and_gives_everything_back(
 async def test_a_look_that_hangs_is_over_in_its_time_and_the_code_is_sent(
     monkeypatch: pytest.MonkeyPatch, emulator: Emulator, name: str
 ) -> None:
-    for setting, value in (environment(name) | {"LOOK_TIMEOUT": "0.2"}).items():
+    for setting, value in (environment(name) | {"NUMBER_LOOKUP_TIMEOUT": "0.2"}).items():
         monkeypatch.setenv(setting, value)
     emulator.fail(f"{name}.look", Hang(60), times=None)
 
@@ -136,14 +136,14 @@ async def test_a_look_that_hangs_is_over_in_its_time_and_the_code_is_sent(
 async def test_a_backend_that_is_set_is_told_of_an_approval(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], emulator: Emulator
 ) -> None:
-    monkeypatch.setattr(rounds, "INTERVAL", 0.01)
+    monkeypatch.setattr(background, "INTERVAL", 0.01)
     secret = new_secret()
     with Backend() as backend:
         account = {"TWILIO_BASE_URL": emulator.url, "OTP_PROVIDER": "twilio"} | {
-            name: value for name, value in TWILIO.items() if name != "LOOK"
+            name: value for name, value in TWILIO.items() if name != "NUMBER_LOOKUP"
         }
         account["TWILIO_VERIFY_SERVICE_SID"] = known.TWILIO_SERVICE_SID
-        settings = {"EVENTS_URL": backend.url, "EVENTS_SECRETS": secret}
+        settings = {"WEBHOOK_URL": backend.url, "WEBHOOK_SECRETS": secret}
         for setting, value in (account | settings).items():
             monkeypatch.setenv(setting, value)
         async with running(load_settings(None)):

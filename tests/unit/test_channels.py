@@ -17,7 +17,7 @@ from otp_app.errors import (
 from otp_app.i18n import message
 from otp_app.phone import PhoneNumber, regions
 from otp_app.verification.channels import WITHOUT_WHATSAPP
-from otp_app.verification.limits import Client
+from otp_app.verification.client import Client
 from otp_app.verification.models import Channel, Flow
 
 if TYPE_CHECKING:
@@ -56,13 +56,13 @@ def test_the_countries_without_whatsapp_are_countries() -> None:
 def test_b20_of_the_channels_that_are_offered_those_that_work_for_the_number_are_told(
     verifications: VerificationService, phone: PhoneNumber, channels: Sequence[Channel]
 ) -> None:
-    assert offering(verifications, *ALL).channels_to(phone) == channels
+    assert offering(verifications, *ALL).channels_for(phone) == channels
 
 
 def test_channels_keep_the_order_in_which_they_are_offered(
     verifications: VerificationService,
 ) -> None:
-    assert offering(verifications, WHATSAPP, SMS).channels_to(MOBILE) == (WHATSAPP, SMS)
+    assert offering(verifications, WHATSAPP, SMS).channels_for(MOBILE) == (WHATSAPP, SMS)
 
 
 async def test_whatsapp_is_not_offered_unless_somebody_says_so(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from otp_app.errors import CodeProblem, InvalidCode
-from otp_app.verification.inputs import parse_code
+from otp_app.verification.checking import parse_code
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,22 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from otp_app.theme.colours import Colour, at_lightness, contrast, lightness, luminance, parse
-from otp_app.theme.palette import AA, DARK, LIGHT, Scheme, Shades, palette, text_on, worst
+from otp_app.theme.palette import (
+    AA,
+    DARK,
+    LIGHT,
+    Colour,
+    Scheme,
+    Shades,
+    at_lightness,
+    contrast,
+    lightness,
+    luminance,
+    palette,
+    parse,
+    text_on,
+    worst,
+)
 
 COLOURS = st.builds(Colour, *[st.integers(0, 255)] * 3)
 WHITE, BLACK = Colour(255, 255, 255), Colour(0, 0, 0)

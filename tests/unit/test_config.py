@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 from cryptography.fernet import Fernet
 
-from otp_app.config import ProviderName, Reaction, Settings, SettingsError, load_settings
+from otp_app.config import ProviderName, RiskReaction, Settings, SettingsError, load_settings
 from otp_app.verification.limits import POLICY
-from otp_app.verification.looking import Concern
 from otp_app.verification.models import Channel
+from otp_app.verification.risk import RiskSignal
 from tests.receiver import new_secret
 
 NAMES = {name.upper() for name in Settings.model_fields if name != "limit_rates"} | {
@@ -36,7 +36,7 @@ HASH = "0" * 64
 SIGNED = {"VONAGE_SIGNATURE_SECRET": "signature-canary" * 2}
 PUBLIC = {"PUBLIC_URL": "https://verify.example.com"}
 STREAMS = PUBLIC | {"TWILIO_EVENT_STREAMS": "true"}
-EVENTS = {"EVENTS_URL": "https://backend.example.com/events", "EVENTS_SECRETS": new_secret()}
+EVENTS = {"WEBHOOK_URL": "https://backend.example.com/events", "WEBHOOK_SECRETS": new_secret()}
 PRODUCTION = {
     "APP_ENV": "production",
     "SECRET_KEY": "s" * 32,
@@ -112,15 +112,18 @@ def test_the_provider_is_the_one_asked_for_or_the_one_with_credentials(
             ["OTP_PROVIDER", "SECRET_KEY", "PUBLIC_URL", "ALLOWED_COUNTRIES"],
         ),
         ({"ALLOWED_COUNTRIES": "US;canary"}, ["ALLOWED_COUNTRIES"]),
-        ({"NUMBER_KEYS": "canary"}, ["NUMBER_KEYS"]),
-        ({"NUMBER_KEYS": f"{NUMBER_KEY},canary"}, ["NUMBER_KEYS"]),
-        ({"NUMBER_KEYS": f"{NUMBER_KEY}canary"}, ["NUMBER_KEYS"]),
-        ({"NUMBER_KEYS": "canary" + "A" * 37 + "="}, ["NUMBER_KEYS"]),
-        ({"NUMBER_KEYS": urlsafe_b64encode(b"canary" * 6)[:43].decode() + "="}, ["NUMBER_KEYS"]),
-        ({"NUMBER_KEYS": TEXT_KEY}, ["NUMBER_KEYS", "random"]),
-        (PRODUCTION | TWILIO | {"NUMBER_KEYS": "canary"}, ["NUMBER_KEYS"]),
-        ({"KEEP_DAYS": "0"}, ["KEEP_DAYS"]),
-        ({"KEEP_DAYS": "canary"}, ["KEEP_DAYS"]),
+        ({"PHONE_ENCRYPTION_KEYS": "canary"}, ["PHONE_ENCRYPTION_KEYS"]),
+        ({"PHONE_ENCRYPTION_KEYS": f"{NUMBER_KEY},canary"}, ["PHONE_ENCRYPTION_KEYS"]),
+        ({"PHONE_ENCRYPTION_KEYS": f"{NUMBER_KEY}canary"}, ["PHONE_ENCRYPTION_KEYS"]),
+        ({"PHONE_ENCRYPTION_KEYS": "canary" + "A" * 37 + "="}, ["PHONE_ENCRYPTION_KEYS"]),
+        (
+            {"PHONE_ENCRYPTION_KEYS": urlsafe_b64encode(b"canary" * 6)[:43].decode() + "="},
+            ["PHONE_ENCRYPTION_KEYS"],
+        ),
+        ({"PHONE_ENCRYPTION_KEYS": TEXT_KEY}, ["PHONE_ENCRYPTION_KEYS", "random"]),
+        (PRODUCTION | TWILIO | {"PHONE_ENCRYPTION_KEYS": "canary"}, ["PHONE_ENCRYPTION_KEYS"]),
+        ({"RETENTION_DAYS": "0"}, ["RETENTION_DAYS"]),
+        ({"RETENTION_DAYS": "canary"}, ["RETENTION_DAYS"]),
         ({"ALLOWED_ORIGINS": "https://a.example,canary"}, ["ALLOWED_ORIGINS"]),
         ({"ALLOWED_ORIGINS": "https://a.example/canary"}, ["ALLOWED_ORIGINS"]),
         ({"ALLOWED_ORIGINS": "*"}, ["ALLOWED_ORIGINS"]),
@@ -145,42 +148,53 @@ def test_the_provider_is_the_one_asked_for_or_the_one_with_credentials(
             PRODUCTION | TWILIO | {"VONAGE_INSIGHTS_BASE_URL": "http://canary"},
             ["VONAGE_INSIGHTS_BASE_URL"],
         ),
-        ({"EVENTS_URL": "https://canary.example/"}, ["EVENTS_SECRETS"]),
-        (EVENTS | {"EVENTS_URL": "canary.example"}, ["EVENTS_URL"]),
-        (EVENTS | {"EVENTS_URL": "ftp://canary.example"}, ["EVENTS_URL"]),
-        (EVENTS | {"EVENTS_URL": "https://user:canary@a.example/"}, ["EVENTS_URL"]),
-        (EVENTS | {"EVENTS_URL": "https://a.example/#canary"}, ["EVENTS_URL"]),
-        (EVENTS | {"EVENTS_URL": "https://a.example/can ary"}, ["EVENTS_URL"]),
-        (EVENTS | {"EVENTS_URL": "https://canary..example/"}, ["EVENTS_URL"]),
-        (EVENTS | {"EVENTS_URL": f"https://{'canary' * 12}.example/"}, ["EVENTS_URL"]),
-        (EVENTS | {"EVENTS_URL": "https://a.example:canary/"}, ["EVENTS_URL"]),
-        (PRODUCTION | TWILIO | EVENTS | {"EVENTS_URL": "http://canary/"}, ["EVENTS_URL"]),
-        (EVENTS | {"EVENTS_SECRETS": "canary"}, ["EVENTS_SECRETS"]),
-        (EVENTS | {"EVENTS_SECRETS": "whsec_canary"}, ["EVENTS_SECRETS"]),
-        (EVENTS | {"EVENTS_SECRETS": new_secret().removeprefix("whsec_")}, ["EVENTS_SECRETS"]),
-        (EVENTS | {"EVENTS_SECRETS": new_secret(23)}, ["EVENTS_SECRETS"]),
-        (EVENTS | {"EVENTS_SECRETS": new_secret(65)}, ["EVENTS_SECRETS"]),
-        (EVENTS | {"EVENTS_SECRETS": f"{new_secret()},canary"}, ["EVENTS_SECRETS"]),
-        (EVENTS | {"EVENTS_SECRETS": f"whsec_{'canary' * 7}a"}, ["EVENTS_SECRETS"]),
-        (EVENTS | {"EVENTS_SECRETS": "whsec_canary" + "A" * 38}, ["EVENTS_SECRETS", "random"]),
-        (EVENTS | {"EVENTS_SECRETS": f"whsec_{TEXT_KEY}"}, ["EVENTS_SECRETS", "random"]),
+        ({"WEBHOOK_URL": "https://canary.example/"}, ["WEBHOOK_SECRETS"]),
+        (EVENTS | {"WEBHOOK_URL": "canary.example"}, ["WEBHOOK_URL"]),
+        (EVENTS | {"WEBHOOK_URL": "ftp://canary.example"}, ["WEBHOOK_URL"]),
+        (EVENTS | {"WEBHOOK_URL": "https://user:canary@a.example/"}, ["WEBHOOK_URL"]),
+        (EVENTS | {"WEBHOOK_URL": "https://a.example/#canary"}, ["WEBHOOK_URL"]),
+        (EVENTS | {"WEBHOOK_URL": "https://a.example/can ary"}, ["WEBHOOK_URL"]),
+        (EVENTS | {"WEBHOOK_URL": "https://canary..example/"}, ["WEBHOOK_URL"]),
+        (EVENTS | {"WEBHOOK_URL": f"https://{'canary' * 12}.example/"}, ["WEBHOOK_URL"]),
+        (EVENTS | {"WEBHOOK_URL": "https://a.example:canary/"}, ["WEBHOOK_URL"]),
+        (PRODUCTION | TWILIO | EVENTS | {"WEBHOOK_URL": "http://canary/"}, ["WEBHOOK_URL"]),
+        (EVENTS | {"WEBHOOK_SECRETS": "canary"}, ["WEBHOOK_SECRETS"]),
+        (EVENTS | {"WEBHOOK_SECRETS": "whsec_canary"}, ["WEBHOOK_SECRETS"]),
+        (EVENTS | {"WEBHOOK_SECRETS": new_secret().removeprefix("whsec_")}, ["WEBHOOK_SECRETS"]),
+        (EVENTS | {"WEBHOOK_SECRETS": new_secret(23)}, ["WEBHOOK_SECRETS"]),
+        (EVENTS | {"WEBHOOK_SECRETS": new_secret(65)}, ["WEBHOOK_SECRETS"]),
+        (EVENTS | {"WEBHOOK_SECRETS": f"{new_secret()},canary"}, ["WEBHOOK_SECRETS"]),
+        (EVENTS | {"WEBHOOK_SECRETS": f"whsec_{'canary' * 7}a"}, ["WEBHOOK_SECRETS"]),
+        (EVENTS | {"WEBHOOK_SECRETS": "whsec_canary" + "A" * 38}, ["WEBHOOK_SECRETS", "random"]),
+        (EVENTS | {"WEBHOOK_SECRETS": f"whsec_{TEXT_KEY}"}, ["WEBHOOK_SECRETS", "random"]),
         ({"METRICS_TOKEN": "canary"}, ["METRICS_TOKEN"]),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "canary:4317"}, ["OTEL_EXPORTER_OTLP_ENDPOINT"]),
-        ({"LOOK": "canary"}, ["LOOK"]),
-        ({"LOOK": "twilio"}, ["TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "LOOK=off"]),
-        ({"LOOK": "vonage"}, list(VONAGE_JWT)),
-        (VONAGE | {"LOOK": "vonage"}, list(VONAGE_JWT)),
-        (VONAGE_JWT | {"LOOK": "vonage", "LOOK_PUMPING": "warn"}, ["LOOK_PUMPING"]),
+        ({"NUMBER_LOOKUP": "canary"}, ["NUMBER_LOOKUP"]),
         (
-            VONAGE_JWT | {"LOOK": "vonage", "LOOK_SIM_SWAP": "ignore", "LOOK_VOIP": "ignore"},
-            ["LOOK_SIM_SWAP", "LOOK_VOIP"],
+            {"NUMBER_LOOKUP": "twilio"},
+            ["TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN", "NUMBER_LOOKUP=off"],
         ),
-        ({"LOOK_TIMEOUT": "canary"}, ["LOOK_TIMEOUT"]),
-        ({"LOOK_TIMEOUT": "0"}, ["LOOK_TIMEOUT"]),
-        ({"LOOK_TIMEOUT": "5.1"}, ["LOOK_TIMEOUT"]),
-        ({"LOOK_TIMEOUT": "nan"}, ["LOOK_TIMEOUT"]),
-        ({"LOOK_SIM_SWAP_HOURS": "2401"}, ["LOOK_SIM_SWAP_HOURS"]),
-        ({"LOOK_SIM_SWAP": "canary"}, ["LOOK_SIM_SWAP"]),
+        ({"NUMBER_LOOKUP": "vonage"}, list(VONAGE_JWT)),
+        (VONAGE | {"NUMBER_LOOKUP": "vonage"}, list(VONAGE_JWT)),
+        (
+            VONAGE_JWT | {"NUMBER_LOOKUP": "vonage", "NUMBER_LOOKUP_PUMPING": "warn"},
+            ["NUMBER_LOOKUP_PUMPING"],
+        ),
+        (
+            VONAGE_JWT
+            | {
+                "NUMBER_LOOKUP": "vonage",
+                "NUMBER_LOOKUP_SIM_SWAP": "ignore",
+                "NUMBER_LOOKUP_VOIP": "ignore",
+            },
+            ["NUMBER_LOOKUP_SIM_SWAP", "NUMBER_LOOKUP_VOIP"],
+        ),
+        ({"NUMBER_LOOKUP_TIMEOUT": "canary"}, ["NUMBER_LOOKUP_TIMEOUT"]),
+        ({"NUMBER_LOOKUP_TIMEOUT": "0"}, ["NUMBER_LOOKUP_TIMEOUT"]),
+        ({"NUMBER_LOOKUP_TIMEOUT": "5.1"}, ["NUMBER_LOOKUP_TIMEOUT"]),
+        ({"NUMBER_LOOKUP_TIMEOUT": "nan"}, ["NUMBER_LOOKUP_TIMEOUT"]),
+        ({"NUMBER_LOOKUP_SIM_SWAP_HOURS": "2401"}, ["NUMBER_LOOKUP_SIM_SWAP_HOURS"]),
+        ({"NUMBER_LOOKUP_SIM_SWAP": "canary"}, ["NUMBER_LOOKUP_SIM_SWAP"]),
         ({"BRAND_NAME": "canary " * 6}, ["BRAND_NAME"]),
         ({"BRAND_NAME": "canary\n"}, ["BRAND_NAME"]),
         ({"BRAND_COLOR": "canary"}, ["BRAND_COLOR", "#1f4fd8"]),
@@ -274,31 +288,42 @@ def test_a_limit_is_set_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("environment", "blocks", "warns"),
     [
-        (TWILIO | {"LOOK": "twilio"}, {Concern.SIM_SWAP}, {Concern.VOIP, Concern.PUMPING}),
-        (VONAGE_JWT | {"LOOK": "vonage"}, {Concern.SIM_SWAP}, {Concern.VOIP}),
         (
-            TWILIO | {"LOOK": "twilio", "LOOK_SIM_SWAP": "ignore", "LOOK_VOIP": "block"},
-            {Concern.VOIP},
-            {Concern.PUMPING},
+            TWILIO | {"NUMBER_LOOKUP": "twilio"},
+            {RiskSignal.SIM_SWAP},
+            {RiskSignal.VOIP, RiskSignal.PUMPING},
+        ),
+        (VONAGE_JWT | {"NUMBER_LOOKUP": "vonage"}, {RiskSignal.SIM_SWAP}, {RiskSignal.VOIP}),
+        (
+            TWILIO
+            | {
+                "NUMBER_LOOKUP": "twilio",
+                "NUMBER_LOOKUP_SIM_SWAP": "ignore",
+                "NUMBER_LOOKUP_VOIP": "block",
+            },
+            {RiskSignal.VOIP},
+            {RiskSignal.PUMPING},
         ),
     ],
 )
 def test_a_look_is_for_what_is_set(
     monkeypatch: pytest.MonkeyPatch,
     environment: dict[str, str],
-    blocks: set[Concern],
-    warns: set[Concern],
+    blocks: set[RiskSignal],
+    warns: set[RiskSignal],
 ) -> None:
     settings = load(monkeypatch, environment)
 
-    assert settings.concerns(Reaction.BLOCK) == blocks
-    assert settings.concerns(Reaction.WARN) == warns
+    assert settings.signals(RiskReaction.BLOCK) == blocks
+    assert settings.signals(RiskReaction.WARN) == warns
 
 
 def test_one_service_can_look_while_another_sends(monkeypatch: pytest.MonkeyPatch) -> None:
     account = {name: TWILIO[name] for name in ("TWILIO_ACCOUNT_SID", "TWILIO_AUTH_TOKEN")}
 
-    settings = load(monkeypatch, VONAGE | account | {"OTP_PROVIDER": "vonage", "LOOK": "twilio"})
+    settings = load(
+        monkeypatch, VONAGE | account | {"OTP_PROVIDER": "vonage", "NUMBER_LOOKUP": "twilio"}
+    )
 
     assert settings.complete_providers() == (ProviderName.VONAGE,)
 
@@ -309,26 +334,28 @@ def test_one_service_can_look_while_another_sends(monkeypatch: pytest.MonkeyPatc
 def test_number_keys_are_a_list_of_which_the_first_counts(
     monkeypatch: pytest.MonkeyPatch, text: str, count: int
 ) -> None:
-    settings = load(monkeypatch, {"NUMBER_KEYS": text})
+    settings = load(monkeypatch, {"PHONE_ENCRYPTION_KEYS": text})
 
-    assert len(settings.number_key_list) == count
-    assert settings.number_key_list[:1] == (NUMBER_KEY,)[:count]
+    assert len(settings.phone_encryption_key_list) == count
+    assert settings.phone_encryption_key_list[:1] == (NUMBER_KEY,)[:count]
     assert NUMBER_KEY not in repr(settings)
 
 
 def test_any_key_of_the_library_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
     keys = [Fernet.generate_key().decode() for _ in range(100)]
 
-    assert load(monkeypatch, {"NUMBER_KEYS": ",".join(keys)}).number_key_list == tuple(keys)
+    assert load(
+        monkeypatch, {"PHONE_ENCRYPTION_KEYS": ",".join(keys)}
+    ).phone_encryption_key_list == tuple(keys)
 
 
 def test_events_are_signed_by_each_of_a_list_of_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
     sizes = [size for size in range(24, 65) for _ in range(10)]
     secrets = [new_secret(size) for size in sizes]
 
-    settings = load(monkeypatch, EVENTS | {"EVENTS_SECRETS": " , ".join(secrets)})
+    settings = load(monkeypatch, EVENTS | {"WEBHOOK_SECRETS": " , ".join(secrets)})
 
-    assert settings.events_secret_list == tuple(secrets)
+    assert settings.webhook_secret_list == tuple(secrets)
     assert not [text for text in (secrets[0], "backend.example.com") if text in repr(settings)]
 
 
@@ -336,7 +363,7 @@ def test_events_are_signed_by_each_of_a_list_of_secrets(monkeypatch: pytest.Monk
     "url", ["http://localhost:8000", "https://a.example/x?token=1", "http://[::1]:8000/events"]
 )
 def test_events_go_to_any_address(monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    assert load(monkeypatch, EVENTS | {"EVENTS_URL": url}).events_url == url
+    assert load(monkeypatch, EVENTS | {"WEBHOOK_URL": url}).webhook_url == url
 
 
 def test_production_with_everything_set_starts(monkeypatch: pytest.MonkeyPatch) -> None:

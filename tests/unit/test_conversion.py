@@ -11,8 +11,10 @@ import pytest
 from otp_app.config import AppEnv, Settings
 from otp_app.errors import ProviderRejected, ProviderTimedOut, RateLimited
 from otp_app.phone import PhoneNumber
-from otp_app.verification.breaker import Breaker
-from otp_app.verification.limits import POLICY, Client, Conversion, Limit, Scope, adjusted
+from otp_app.verification.audit import Conversion
+from otp_app.verification.background import CountryPause
+from otp_app.verification.client import Client
+from otp_app.verification.limits import POLICY, Limit, Scope, adjusted
 from otp_app.verification.models import Channel, Flow, Status
 from tests.fakes import RIGHT, FakeProvider
 
@@ -45,12 +47,12 @@ def service(verifications: VerificationService) -> VerificationService:
 
 
 @pytest.fixture
-def breaker(service: VerificationService) -> Breaker:
+def breaker(service: VerificationService) -> CountryPause:
     return breaker_of(service)
 
 
-def breaker_of(service: VerificationService) -> Breaker:
-    return Breaker(service.store.journal, service.limiter, service.limits, service.now)
+def breaker_of(service: VerificationService) -> CountryPause:
+    return CountryPause(service.store.audit_store, service.limiter, service.limits, service.now)
 
 
 def client(index: int) -> Client:
@@ -81,7 +83,7 @@ async def is_sent(service: VerificationService, form: str = BRITISH, index: int 
 )
 async def test_a_country_of_too_few_successes_is_paused(
     service: VerificationService,
-    breaker: Breaker,
+    breaker: CountryPause,
     clock: Clock,
     sent: int,
     approved: int,
@@ -91,7 +93,7 @@ async def test_a_country_of_too_few_successes_is_paused(
     await verify(service, sent, approved)
     clock.tick(RIPE)
 
-    await breaker.look()
+    await breaker.review()
 
     assert await is_sent(service) is goes_on
 
@@ -101,7 +103,7 @@ async def test_a_country_of_too_few_successes_is_paused(
 )
 async def test_of_one_address_two_verifications_count_towards_a_pause(
     service: VerificationService,
-    breaker: Breaker,
+    breaker: CountryPause,
     clock: Clock,
     addresses: int,
     sent: int,
@@ -113,20 +115,20 @@ async def test_of_one_address_two_verifications_count_towards_a_pause(
         await service.start(who, PhoneNumber(BRITISH.format(index)), Channel.SMS)
     clock.tick(RIPE)
 
-    await breaker.look()
+    await breaker.review()
 
     assert await is_sent(service) is goes_on
 
 
 async def test_an_api_key_counts_as_one_address(
-    service: VerificationService, breaker: Breaker, clock: Clock
+    service: VerificationService, breaker: CountryPause, clock: Clock
 ) -> None:
     for index in range(20):
         program = replace(client(index), key="shop")
         await service.start(program, PhoneNumber(BRITISH.format(index)), Channel.SMS)
     clock.tick(RIPE)
 
-    await breaker.look()
+    await breaker.review()
 
     assert await is_sent(service)
 
@@ -142,7 +144,7 @@ async def test_of_an_address_that_is_counted_in_part_chance_decides_what_counts(
             await service.check(who, started.id, RIGHT)
     now = clock.now()
 
-    found = await service.store.journal.countries(now - timedelta(hours=1), now, 2)
+    found = await service.store.audit_store.conversions_by_country(now - timedelta(hours=1), now, 2)
 
     assert found["GB"].sent == 40
     assert 5 < found["GB"].approved < 35  # of 40, each with one chance in two
@@ -157,7 +159,7 @@ async def test_a_message_that_is_sent_again_from_elsewhere_is_the_same_verificat
     await service.resend(moved, started.id, Channel.SMS)
     now = clock.now()
 
-    found = await service.store.journal.countries(now - timedelta(hours=1), now, 2)
+    found = await service.store.audit_store.conversions_by_country(now - timedelta(hours=1), now, 2)
 
     assert found == {"GB": Conversion(1, 0)}
 
@@ -172,7 +174,7 @@ async def paused(verifications: VerificationService, clock: Clock) -> Verificati
     clock.tick(24 * HOUR)
     await verify(service, 20, approved=0)
     clock.tick(RIPE)
-    await breaker_of(service).look()
+    await breaker_of(service).review()
     assert not await is_sent(service)
     return service
 
@@ -199,7 +201,7 @@ async def test_in_a_pause_a_confirmed_number_and_an_api_key_still_get_a_code(
     await paused.resend(who, sent.id, Channel.SMS)
 
     assert (await paused.check(who, sent.id, RIGHT)).status is Status.APPROVED
-    assert "limit.reached" not in capsys.readouterr().out
+    assert "limit.exceeded" not in capsys.readouterr().out
 
 
 async def test_in_a_pause_confirmed_numbers_and_api_keys_get_twelve_messages_an_hour(
@@ -253,25 +255,25 @@ async def test_new_numbers_leave_a_fifth_to_confirmed_numbers_and_api_keys(
 
 
 async def test_other_countries_go_on(
-    service: VerificationService, breaker: Breaker, clock: Clock
+    service: VerificationService, breaker: CountryPause, clock: Clock
 ) -> None:
     await verify(service, 20, approved=0)
     clock.tick(RIPE)
-    await breaker.look()
+    await breaker.review()
 
     assert await is_sent(service, DUTCH)
 
 
 async def test_the_refusal_says_when_it_ends_and_the_operator_hears_of_it_once(
     service: VerificationService,
-    breaker: Breaker,
+    breaker: CountryPause,
     clock: Clock,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     await verify(service, 25, approved=2)
     clock.tick(RIPE)
     for _ in range(3):
-        await breaker.look()
+        await breaker.review()
 
     with pytest.raises(RateLimited) as caught:
         await service.start(STRANGER, PhoneNumber(BRITISH.format(999)), Channel.SMS)
@@ -284,12 +286,12 @@ async def test_the_refusal_says_when_it_ends_and_the_operator_hears_of_it_once(
 
 
 async def test_codes_that_are_out_can_still_be_typed_but_no_more_are_sent(
-    service: VerificationService, breaker: Breaker, clock: Clock
+    service: VerificationService, breaker: CountryPause, clock: Clock
 ) -> None:
     await verify(service, 20, approved=0)
     clock.tick(RIPE)
     mine = await service.start(STRANGER, PhoneNumber(BRITISH.format(999)), Channel.SMS)
-    await breaker.look()
+    await breaker.review()
     clock.tick(30)
 
     with pytest.raises(RateLimited):
@@ -298,43 +300,43 @@ async def test_codes_that_are_out_can_still_be_typed_but_no_more_are_sent(
 
 
 async def test_after_the_pause_it_works_again_and_starts_anew(
-    service: VerificationService, breaker: Breaker, clock: Clock
+    service: VerificationService, breaker: CountryPause, clock: Clock
 ) -> None:
     await verify(service, 20, approved=0)
     clock.tick(RIPE)
-    await breaker.look()
+    await breaker.review()
 
     clock.tick(HOUR - 1)
-    await breaker.look()
+    await breaker.review()
     assert not await is_sent(service)
     clock.tick(1)
-    await breaker.look()
+    await breaker.review()
 
     assert await is_sent(service)
 
 
 async def test_a_message_on_its_way_is_no_failure(
-    service: VerificationService, breaker: Breaker, clock: Clock
+    service: VerificationService, breaker: CountryPause, clock: Clock
 ) -> None:
     await verify(service, 20, approved=0)
     clock.tick(RIPE - 1)
-    await breaker.look()
+    await breaker.review()
     assert await is_sent(service)
 
     clock.tick(1)
-    await breaker.look()
+    await breaker.review()
     assert not await is_sent(service, index=998)
 
 
 async def test_what_was_sent_more_than_an_hour_ago_does_not_count(
-    service: VerificationService, breaker: Breaker, clock: Clock
+    service: VerificationService, breaker: CountryPause, clock: Clock
 ) -> None:
     await verify(service, 10, approved=0)
     clock.tick(HOUR)
     await verify(service, 10, approved=0, form=BRITISH.replace("74{", "75{"))
     clock.tick(RIPE)
 
-    await breaker.look()
+    await breaker.review()
 
     assert await is_sent(service)
 
@@ -342,7 +344,7 @@ async def test_what_was_sent_more_than_an_hour_ago_does_not_count(
 @pytest.mark.parametrize("failure", [ProviderRejected(), ProviderTimedOut()])
 async def test_a_provider_that_is_down_pauses_no_country(
     service: VerificationService,
-    breaker: Breaker,
+    breaker: CountryPause,
     provider: FakeProvider,
     clock: Clock,
     failure: OtpError,
@@ -354,13 +356,13 @@ async def test_a_provider_that_is_down_pauses_no_country(
         clock.tick(10)  # too slowly for the circuit breaker
     clock.tick(RIPE)
 
-    await breaker.look()
+    await breaker.review()
 
     assert await is_sent(service)
 
 
 async def test_a_number_that_is_asked_for_again_and_again_is_one(
-    service: VerificationService, breaker: Breaker, clock: Clock
+    service: VerificationService, breaker: CountryPause, clock: Clock
 ) -> None:
     for index in range(7):
         started = await service.start(
@@ -371,7 +373,7 @@ async def test_a_number_that_is_asked_for_again_and_again_is_one(
             await service.resend(client(index), started.id, Channel.SMS)
     clock.tick(RIPE)
 
-    await breaker.look()
+    await breaker.review()
 
     assert await is_sent(service)
 
@@ -385,7 +387,7 @@ async def test_a_developer_who_never_types_a_code_is_not_paused(
     await verify(service, 60, approved=0)
     clock.tick(RIPE)
 
-    await breaker_of(service).look()
+    await breaker_of(service).review()
 
     assert await is_sent(service)
 

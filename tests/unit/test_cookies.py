@@ -8,11 +8,14 @@ from pathlib import Path
 import pytest
 
 import otp_app
-from otp_app.cookies import cookie_value, with_one_cookie_header
-from otp_app.flows import FlowCookies
-from otp_app.preferences import Preferences
+from otp_app.i18n import Preferences
+from otp_app.identity.cookies import (
+    FlowCookies,
+    SessionCookies,
+    cookie_value,
+    with_one_cookie_header,
+)
 from otp_app.routes import LANGUAGE_COOKIE
-from otp_app.session_cookies import SessionCookies
 from otp_app.verification.sessions import Token
 
 NAME = "__Host-flow"

@@ -12,16 +12,21 @@ import pytest
 from sqlalchemy import delete, func, select
 
 from otp_app.phone import PhoneNumber
-from otp_app.storage.deliveries import SqlDeliveries
+from otp_app.storage.deliveries import SqlDeliveryReports
 from otp_app.storage.tables import deliveries as table
 from otp_app.storage.tables import verifications as verification_table
-from otp_app.verification.deliveries import Deliveries, Delivery, DeliveryStatus, decisive
-from otp_app.verification.limits import Client
+from otp_app.verification.client import Client
+from otp_app.verification.deliveries import (
+    DeliveryReport,
+    DeliveryReports,
+    DeliveryStatus,
+    decisive,
+)
 from otp_app.verification.models import Channel, Flow, Reference
 from tests.fakes import RIGHT
 
 if TYPE_CHECKING:
-    from otp_app.storage.sql import SqlStore
+    from otp_app.storage.verifications import SqlStore
     from otp_app.verification.models import Verification
     from otp_app.verification.service import VerificationService
     from tests.emulator import Clock
@@ -33,8 +38,10 @@ PHONE = PhoneNumber("+14155552671")
 
 
 @pytest.fixture
-def deliveries(sql_store: SqlStore, clock: Clock, provider: FakeProvider) -> Deliveries:
-    return Deliveries(SqlDeliveries(sql_store.engine), clock.now, frozenset({provider.name}))
+def deliveries(sql_store: SqlStore, clock: Clock, provider: FakeProvider) -> DeliveryReports:
+    return DeliveryReports(
+        SqlDeliveryReports(sql_store.engine), clock.now, frozenset({provider.name})
+    )
 
 
 @pytest.fixture
@@ -43,10 +50,10 @@ async def sent(verifications: VerificationService) -> Verification:
     return await verifications.start(CLIENT, PHONE, Channel.SMS)
 
 
-def reported(about: Verification, status: DeliveryStatus, seconds: float = 5) -> Delivery:
+def reported(about: Verification, status: DeliveryStatus, seconds: float = 5) -> DeliveryReport:
     """A report so many seconds after the message."""
     assert about.reference is not None
-    return Delivery(
+    return DeliveryReport(
         event=f"{status}-{seconds}",
         provider=about.provider,
         reference=about.reference,
@@ -57,7 +64,7 @@ def reported(about: Verification, status: DeliveryStatus, seconds: float = 5) ->
     )
 
 
-async def told(deliveries: Deliveries, verification: Verification) -> DeliveryStatus | None:
+async def told(deliveries: DeliveryReports, verification: Verification) -> DeliveryStatus | None:
     report = await deliveries.of(verification)
     return report.status if report else None
 
@@ -93,7 +100,7 @@ async def test_in_any_order_the_same_report_holds(
 
 
 async def test_what_is_recorded_is_told_as_it_was_reported(
-    deliveries: Deliveries, sent: Verification
+    deliveries: DeliveryReports, sent: Verification
 ) -> None:
     report = replace(reported(sent, FAILED), reason="30004")
 
@@ -103,7 +110,7 @@ async def test_what_is_recorded_is_told_as_it_was_reported(
 
 
 async def test_a_report_that_comes_again_is_kept_once(
-    deliveries: Deliveries, sent: Verification, sql_store: SqlStore
+    deliveries: DeliveryReports, sent: Verification, sql_store: SqlStore
 ) -> None:
     report = reported(sent, DELIVERED)
 
@@ -114,7 +121,7 @@ async def test_a_report_that_comes_again_is_kept_once(
 
 
 async def test_a_report_about_nothing_of_ours_is_not_kept(
-    deliveries: Deliveries, sent: Verification, sql_store: SqlStore
+    deliveries: DeliveryReports, sent: Verification, sql_store: SqlStore
 ) -> None:
     stranger = replace(reported(sent, DELIVERED), reference=Reference("another-apps"))
     elsewhere = replace(reported(sent, DELIVERED), provider="another-provider")
@@ -126,7 +133,7 @@ async def test_a_report_about_nothing_of_ours_is_not_kept(
 
 
 async def test_a_report_is_told_to_all_who_share_the_message(
-    deliveries: Deliveries,
+    deliveries: DeliveryReports,
     verifications: VerificationService,
     provider: FakeProvider,
     sent: Verification,
@@ -144,7 +151,10 @@ async def test_a_report_is_told_to_all_who_share_the_message(
 
 
 async def test_a_new_message_begins_without_a_report(
-    deliveries: Deliveries, verifications: VerificationService, sent: Verification, clock: Clock
+    deliveries: DeliveryReports,
+    verifications: VerificationService,
+    sent: Verification,
+    clock: Clock,
 ) -> None:
     await deliveries.record([reported(sent, UNDELIVERED)])
     assert await told(deliveries, sent) is UNDELIVERED
@@ -161,7 +171,10 @@ async def test_a_new_message_begins_without_a_report(
 
 
 async def test_a_call_is_not_a_message_that_was_delivered(
-    deliveries: Deliveries, verifications: VerificationService, sent: Verification, clock: Clock
+    deliveries: DeliveryReports,
+    verifications: VerificationService,
+    sent: Verification,
+    clock: Clock,
 ) -> None:
     clock.tick(31)
     called = await verifications.resend(CLIENT, sent.id, Channel.VOICE)
@@ -172,7 +185,7 @@ async def test_a_call_is_not_a_message_that_was_delivered(
 
 
 async def test_a_reference_that_was_replaced_tells_nothing_of_the_new_message(
-    deliveries: Deliveries, sent: Verification
+    deliveries: DeliveryReports, sent: Verification
 ) -> None:
     await deliveries.record([reported(sent, FAILED)])
 
@@ -180,7 +193,7 @@ async def test_a_reference_that_was_replaced_tells_nothing_of_the_new_message(
 
 
 async def test_a_provider_whose_clock_is_behind_is_understood(
-    deliveries: Deliveries, sent: Verification
+    deliveries: DeliveryReports, sent: Verification
 ) -> None:
     behind = timedelta(seconds=10)
     report = reported(sent, DELIVERED)
@@ -192,7 +205,7 @@ async def test_a_provider_whose_clock_is_behind_is_understood(
 
 
 async def test_more_is_awaited_for_two_minutes_or_until_it_is_final(
-    deliveries: Deliveries, sent: Verification, clock: Clock
+    deliveries: DeliveryReports, sent: Verification, clock: Clock
 ) -> None:
     assert deliveries.awaits(sent, None)
     assert deliveries.awaits(sent, reported(sent, ACCEPTED))
@@ -206,7 +219,7 @@ async def test_more_is_awaited_for_two_minutes_or_until_it_is_final(
 
 @pytest.mark.parametrize("status", DeliveryStatus)
 async def test_a_report_changes_no_verification_and_sends_nothing(
-    deliveries: Deliveries,
+    deliveries: DeliveryReports,
     verifications: VerificationService,
     provider: FakeProvider,
     sent: Verification,
@@ -220,7 +233,7 @@ async def test_a_report_changes_no_verification_and_sends_nothing(
 
 
 async def test_a_report_is_forgotten_with_its_verification(
-    deliveries: Deliveries, sent: Verification, sql_store: SqlStore
+    deliveries: DeliveryReports, sent: Verification, sql_store: SqlStore
 ) -> None:
     await deliveries.record([reported(sent, DELIVERED)])
 
@@ -231,7 +244,7 @@ async def test_a_report_is_forgotten_with_its_verification(
 
 
 async def test_the_log_tells_it_without_number_and_reference(
-    deliveries: Deliveries, sent: Verification, capfd: pytest.CaptureFixture[str]
+    deliveries: DeliveryReports, sent: Verification, capfd: pytest.CaptureFixture[str]
 ) -> None:
     await deliveries.record([replace(reported(sent, FAILED), reason="30004")])
 

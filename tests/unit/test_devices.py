@@ -7,7 +7,7 @@ import time
 import pytest
 from itsdangerous import TimestampSigner
 
-from otp_app.devices import MAX_AGE, MOST_NUMBERS, DeviceCookies
+from otp_app.identity.cookies import DEVICE_MAX_AGE, MOST_NUMBERS, DeviceCookies
 from otp_app.phone import PhoneNumber
 
 SECRET = "s" * 48
@@ -89,10 +89,10 @@ def test_a_year_after_the_last_success_it_is_over(
 ) -> None:
     header, now = cookie_of(cookies, PHONE), time.time()
 
-    monkeypatch.setattr(time, "time", lambda: now + MAX_AGE - 2)
+    monkeypatch.setattr(time, "time", lambda: now + DEVICE_MAX_AGE - 2)
     assert knows(cookies, header, PHONE)
     renewed = cookie_of(cookies, PHONE, cookie=header)
-    monkeypatch.setattr(time, "time", lambda: now + MAX_AGE + 2)
+    monkeypatch.setattr(time, "time", lambda: now + DEVICE_MAX_AGE + 2)
 
     assert cookies.read(header) is None
     assert knows(cookies, renewed, PHONE)
@@ -102,6 +102,6 @@ def test_a_year_after_the_last_success_it_is_over(
 def test_scripts_and_other_sites_cannot_have_it(secure: bool) -> None:
     cookie, *attributes = DeviceCookies(SECRET, secure=secure).set_cookie("", PHONE).split("; ")
 
-    assert {"Path=/", "HttpOnly", "SameSite=Lax", f"Max-Age={MAX_AGE}"} <= set(attributes)
+    assert {"Path=/", "HttpOnly", "SameSite=Lax", f"Max-Age={DEVICE_MAX_AGE}"} <= set(attributes)
     assert ("Secure" in attributes, cookie.startswith("__Host-device=")) == (secure, secure)
     assert not any(attribute.startswith("Domain") for attribute in attributes)

@@ -16,10 +16,10 @@ import pytest
 from cryptography.fernet import Fernet
 
 from otp_app.__main__ import main
+from otp_app.cli.checks import accounts
 from otp_app.config import Settings
-from otp_app.operations import asking
 from otp_app.phone import PhoneNumber
-from otp_app.storage.numbers import Numbers
+from otp_app.storage.phone_encryption import PhoneEncryption
 from otp_app.verification.limits import POLICY
 from tests import emulator as known
 from tests.emulator import Answer, DropBefore, Emulator, Hang, Html, Redirect, Trickle
@@ -336,29 +336,46 @@ def test_a_database_that_others_can_read_is_unsafe(doctor: Doctor, tmp_path: Pat
 
 
 def test_numbers_in_the_clear_are_a_warning_in_production(doctor: Doctor) -> None:
-    assert doctor.verdict("NUMBER_KEYS") == "ok"
-    assert doctor.verdict("NUMBER_KEYS", **PRODUCTION) == "warn"
-    assert doctor.verdict("NUMBER_KEYS", NUMBER_KEYS=NEW_KEY, **PRODUCTION) == "ok"
+    assert doctor.verdict("PHONE_ENCRYPTION_KEYS") == "ok"
+    assert doctor.verdict("PHONE_ENCRYPTION_KEYS", **PRODUCTION) == "warn"
+    assert (
+        doctor.verdict("PHONE_ENCRYPTION_KEYS", PHONE_ENCRYPTION_KEYS=NEW_KEY, **PRODUCTION) == "ok"
+    )
     assert NEW_KEY not in doctor.out
 
 
 @pytest.mark.parametrize(
     ("stored", "found", "verdict", "text"),
     [
-        (Numbers(KEYED), {}, "ok", "all 1 are"),
-        (Numbers(KEYED, [NEW_KEY]), {"NUMBER_KEYS": NEW_KEY}, "ok", "all 1 are"),
-        (Numbers(KEYED), {"NUMBER_KEYS": NEW_KEY}, "warn", "1 stand in the clear"),
-        (Numbers(KEYED, [OLD_KEY]), {"NUMBER_KEYS": BOTH_KEYS}, "warn", "is not the first"),
-        (Numbers(b"another"), {}, "warn", "SECRET_KEY was changed"),
-        (Numbers(KEYED, [OLD_KEY]), {"NUMBER_KEYS": NEW_KEY}, "fail", "1 cannot be opened"),
-        (Numbers(KEYED, [OLD_KEY]), {}, "fail", "1 cannot be opened"),
-        (Numbers(KEYED), {"SECRET_KEY": ""}, "ok", "not looked at"),
+        (PhoneEncryption(KEYED), {}, "ok", "all 1 are"),
+        (PhoneEncryption(KEYED, [NEW_KEY]), {"PHONE_ENCRYPTION_KEYS": NEW_KEY}, "ok", "all 1 are"),
+        (
+            PhoneEncryption(KEYED),
+            {"PHONE_ENCRYPTION_KEYS": NEW_KEY},
+            "warn",
+            "1 stand in the clear",
+        ),
+        (
+            PhoneEncryption(KEYED, [OLD_KEY]),
+            {"PHONE_ENCRYPTION_KEYS": BOTH_KEYS},
+            "warn",
+            "is not the first",
+        ),
+        (PhoneEncryption(b"another"), {}, "warn", "SECRET_KEY was changed"),
+        (
+            PhoneEncryption(KEYED, [OLD_KEY]),
+            {"PHONE_ENCRYPTION_KEYS": NEW_KEY},
+            "fail",
+            "1 cannot be opened",
+        ),
+        (PhoneEncryption(KEYED, [OLD_KEY]), {}, "fail", "1 cannot be opened"),
+        (PhoneEncryption(KEYED), {"SECRET_KEY": ""}, "ok", "not looked at"),
     ],
 )
 def test_how_the_numbers_are_kept_is_told(
     doctor: Doctor,
     tmp_path: Path,
-    stored: Numbers,
+    stored: PhoneEncryption,
     found: dict[str, str],
     verdict: str,
     text: str,
@@ -366,7 +383,7 @@ def test_how_the_numbers_are_kept_is_told(
     phone = PhoneNumber("+14155552671")
     connection = sqlite3.connect(tmp_path / ".data/otp_app.db")
     with connection:
-        row = (stored.sealed(phone), stored.key(phone), "2026-03-01 12:00:00.000000")
+        row = (stored.encrypt(phone), stored.search_key(phone), "2026-03-01 12:00:00.000000")
         columns = "phone_number, phone_key, created_at"
         connection.execute(f"INSERT INTO users ({columns}) VALUES (?, ?, ?)", row)
     connection.close()
@@ -390,9 +407,9 @@ def test_the_backend_is_asked_whether_it_is_there(
 ) -> None:
     secret = new_secret()
     with Backend(fault, fault) as backend:
-        code, lines = doctor.look(EVENTS_URL=backend.url, EVENTS_SECRETS=secret)
+        code, lines = doctor.look(WEBHOOK_URL=backend.url, WEBHOOK_SECRETS=secret)
 
-    assert (code, lines["EVENTS_URL"][0]) == (int(verdict == "fail"), verdict)
+    assert (code, lines["WEBHOOK_URL"][0]) == (int(verdict == "fail"), verdict)
     assert {(post.method, post.body) for post in backend.posts} == {("HEAD", b"")}
     assert "authorization" not in backend.posts[0].headers
     assert not [text for text in (backend.url, secret) if text in doctor.out]
@@ -402,10 +419,10 @@ def test_an_old_secret_or_one_for_nobody_is_a_warning(doctor: Doctor) -> None:
     one, two = new_secret(), f"{new_secret()},{new_secret()}"
     with Backend() as backend:
         assert doctor.verdict("events") == "ok"
-        assert doctor.verdict("events", EVENTS_SECRETS=one) == "warn"
-        there = {"EVENTS_URL": backend.url}
-        assert doctor.verdict("EVENTS_SECRETS", EVENTS_SECRETS=one, **there) == "ok"
-        assert doctor.verdict("EVENTS_SECRETS", EVENTS_SECRETS=two, **there) == "warn"
+        assert doctor.verdict("events", WEBHOOK_SECRETS=one) == "warn"
+        there = {"WEBHOOK_URL": backend.url}
+        assert doctor.verdict("WEBHOOK_SECRETS", WEBHOOK_SECRETS=one, **there) == "ok"
+        assert doctor.verdict("WEBHOOK_SECRETS", WEBHOOK_SECRETS=two, **there) == "warn"
 
 
 def test_dead_events_are_counted(doctor: Doctor, tmp_path: Path) -> None:
@@ -527,7 +544,7 @@ def test_a_provider_that_is_down_is_a_failure(doctor: Doctor, emulator: Emulator
 def test_a_provider_that_is_slow_is_not_waited_for(
     doctor: Doctor, emulator: Emulator, monkeypatch: pytest.MonkeyPatch, fault: Fault
 ) -> None:
-    monkeypatch.setattr(asking, "PATIENCE", 0.2)
+    monkeypatch.setattr(accounts, "PROBE_TIMEOUT", 0.2)
     emulator.fail("twilio.service", fault)
 
     assert doctor.verdict("twilio", TWILIO_BASE_URL=emulator.url, **TWILIO) == "fail"
@@ -577,7 +594,7 @@ def test_a_provider_that_tells_no_time_is_a_warning(
 def test_the_lookups_are_asked_what_costs_nothing(doctor: Doctor, emulator: Emulator) -> None:
     urls = {"TWILIO_BASE_URL": emulator.url, "TWILIO_LOOKUPS_BASE_URL": emulator.url}
 
-    code, lines = doctor.look(LOOK="twilio", **TWILIO, **urls)
+    code, lines = doctor.look(NUMBER_LOOKUP="twilio", **TWILIO, **urls)
 
     assert (code, lines["twilio_lookups"][0]) == (0, "ok")
     assert [request.query for request in emulator.requests if "look" in request.operation] == [{}]
@@ -598,7 +615,7 @@ def test_lookups_that_do_not_answer_say_so(
     emulator.fail("twilio.look", fault, times=None)
     urls = {"TWILIO_BASE_URL": emulator.url, "TWILIO_LOOKUPS_BASE_URL": emulator.url}
 
-    _, lines = doctor.look(LOOK="twilio", **TWILIO, **urls)
+    _, lines = doctor.look(NUMBER_LOOKUP="twilio", **TWILIO, **urls)
 
     assert lines["twilio_lookups"][0] == verdict
     assert named in lines["twilio_lookups"][1]
@@ -608,7 +625,7 @@ def test_vonages_insights_are_not_asked_as_they_cost(doctor: Doctor, emulator: E
     key = {"VONAGE_PRIVATE_KEY": known.vonage_private_key()}
     urls = {"VONAGE_BASE_URL": emulator.url, "VONAGE_INSIGHTS_BASE_URL": emulator.url}
 
-    code, lines = doctor.look(LOOK="vonage", **APPLICATION, **key, **urls)
+    code, lines = doctor.look(NUMBER_LOOKUP="vonage", **APPLICATION, **key, **urls)
 
     assert (code, lines["vonage_insights"][0]) == (0, "ok")
     assert emulator.count("vonage.look") == 0
@@ -635,7 +652,7 @@ def test_the_command_line_tells_by_its_exit_code(tmp_path: Path) -> None:
 
 def test_the_framework_is_not_loaded() -> None:
     """It takes longer than all of the commands' own work."""
-    code = "import sys\nfrom otp_app.operations import doctor, rotate, why\n"
+    code = "import sys\nfrom otp_app.cli import doctor, rotate, why\n"
     code += "print('reflex' in sys.modules)"
     answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)
 

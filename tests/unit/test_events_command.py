@@ -10,10 +10,10 @@ import pytest
 
 from otp_app.__main__ import main
 from otp_app.phone import PhoneNumber
-from otp_app.storage.events import SqlOutbox
-from otp_app.verification.events import Courier, Receipt, Verdict
-from otp_app.verification.limits import Client
+from otp_app.storage.outbox import SqlOutbox
+from otp_app.verification.client import Client
 from otp_app.verification.models import Channel, Flow
+from otp_app.verification.outbox import WebhookDispatcher, WebhookOutcome, WebhookResult
 from tests.fakes import RIGHT, FakeReceiver
 from tests.receiver import new_secret
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from otp_app.storage.sql import SqlStore
+    from otp_app.storage.verifications import SqlStore
     from otp_app.verification.service import VerificationService
     from tests.emulator import Clock
 
@@ -51,14 +51,16 @@ def command(
 
 
 @pytest.fixture
-async def courier(verifications: VerificationService, sql_store: SqlStore, clock: Clock) -> Courier:
+async def courier(
+    verifications: VerificationService, sql_store: SqlStore, clock: Clock
+) -> WebhookDispatcher:
     """It has just brought an event that was not wanted, and would bring it to who wants all."""
-    outbox = SqlOutbox(sql_store.engine, sql_store.numbers, clock.now)
+    outbox = SqlOutbox(sql_store.engine, sql_store.encryption, clock.now)
     service = replace(verifications, store=replace(sql_store, outbox=outbox))
     started = await service.start(ME, PHONE, Channel.SMS)
     await service.check(ME, started.id, RIGHT)
-    receiver = FakeReceiver(receipts=[Receipt(Verdict.GONE, "HTTP 410")])
-    courier = Courier(outbox, receiver, clock.now)
+    receiver = FakeReceiver(receipts=[WebhookResult(WebhookOutcome.GONE, "HTTP 410")])
+    courier = WebhookDispatcher(outbox, receiver, clock.now)
     await courier.deliver()
     return courier
 
@@ -67,10 +69,12 @@ def files(folder: Path) -> list[Path]:
     return list(folder.iterdir())
 
 
-async def test_the_dead_are_listed_without_numbers(command: Command, courier: Courier) -> None:
+async def test_the_dead_are_listed_without_numbers(
+    command: Command, courier: WebhookDispatcher
+) -> None:
     code, told = await command()
 
-    receiver = courier.receiver
+    receiver = courier.endpoint
     assert isinstance(receiver, FakeReceiver)
     assert (code, told) == (
         0,
@@ -80,17 +84,19 @@ async def test_the_dead_are_listed_without_numbers(command: Command, courier: Co
     )
 
 
-async def test_a_retry_puts_them_back(command: Command, courier: Courier, clock: Clock) -> None:
-    backend = {"EVENTS_URL": "https://backend.example.com", "EVENTS_SECRETS": new_secret()}
+async def test_a_retry_puts_them_back(
+    command: Command, courier: WebhookDispatcher, clock: Clock
+) -> None:
+    backend = {"WEBHOOK_URL": "https://backend.example.com", "WEBHOOK_SECRETS": new_secret()}
 
     code, told = await command("retry", **backend)
     after = await command()
     clock.tick(365 * 24 * 60 * 60)  # the command has the machine's own time
     await courier.deliver()
 
-    receiver = courier.receiver
+    receiver = courier.endpoint
     assert isinstance(receiver, FakeReceiver)
-    assert (code, told.startswith("1 put back"), "EVENTS_URL" in told) == (0, True, False)
+    assert (code, told.startswith("1 put back"), "WEBHOOK_URL" in told) == (0, True, False)
     assert after == (0, NONE)
     assert len(receiver.told) == 2
 
@@ -99,7 +105,7 @@ async def test_a_retry_puts_them_back(command: Command, courier: Courier, clock:
 async def test_a_retry_without_a_backend_says_that_nobody_is_told(command: Command) -> None:
     code, told = await command("retry")
 
-    assert (code, told.splitlines()[1].split(":")[0]) == (0, "EVENTS_URL")
+    assert (code, told.splitlines()[1].split(":")[0]) == (0, "WEBHOOK_URL")
 
 
 @pytest.mark.usefixtures("sql_store")
@@ -113,7 +119,7 @@ async def test_where_none_is_dead_there_is_none(command: Command) -> None:
     [
         ({"DATABASE_URL": "sqlite:///not-there.db"}, "DATABASE_URL: "),
         ({"DATABASE_URL": "canary:canary"}, "DATABASE_URL: "),
-        ({"EVENTS_URL": "canary"}, "EVENTS_URL: "),
+        ({"WEBHOOK_URL": "canary"}, "WEBHOOK_URL: "),
     ],
 )
 async def test_without_what_it_needs_it_says_so_and_makes_nothing(

@@ -12,7 +12,7 @@ from otp_app import errors, i18n
 from otp_app.errors import CodeProblem, OtpError, PhoneProblem, Refusal
 from otp_app.i18n.en import OTHER_CHANNELS, TEXTS
 from otp_app.i18n.languages import english, languages
-from otp_app.verification.deliveries import Delivery, DeliveryStatus
+from otp_app.verification.deliveries import DeliveryReport, DeliveryStatus
 from otp_app.verification.models import Channel, Reference
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ def test_every_delivery_can_be_told_in_every_language(language: Language, channe
     other = Channel.VOICE if channel is not Channel.VOICE else Channel.SMS
     told = {
         status: i18n.delivery(
-            Delivery("event", "fake", Reference("canary"), channel, status, NOW),
+            DeliveryReport("event", "fake", Reference("canary"), channel, status, NOW),
             [channel, other],
             language,
             zone,
@@ -176,7 +176,7 @@ def test_where_there_is_nothing_else_to_choose_nothing_is_offered() -> None:
 
 
 def test_a_message_that_failed_can_be_sent_the_same_way_where_there_is_no_other() -> None:
-    failed = Delivery("e", "fake", Reference("r"), Channel.SMS, DeliveryStatus.FAILED, NOW)
+    failed = DeliveryReport("e", "fake", Reference("r"), Channel.SMS, DeliveryStatus.FAILED, NOW)
 
     text = i18n.delivery(failed, [Channel.SMS], english(), UTC)
 

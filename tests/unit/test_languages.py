@@ -13,7 +13,7 @@ from babel.messages.frontend import parse_mapping_cfg
 from babel.messages.pofile import read_po
 
 from otp_app.i18n import languages as reading
-from otp_app.i18n.languages import LOCALES, TEMPLATE, choose, languages, likely_country
+from otp_app.i18n.languages import LOCALES, TEMPLATE, languages, likely_country, negotiate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -128,12 +128,12 @@ def test_numbers_are_counted_as_the_language_does(tag: str, counted: dict[int, s
     ],
 )
 def test_a_browser_gets_the_best_it_asks_for(accept: str, tag: str) -> None:
-    assert choose("", accept).tag == tag
+    assert negotiate("", accept).tag == tag
 
 
 def test_what_a_person_chose_comes_before_their_browser() -> None:
-    assert choose("pl", "de").tag == "pl"
-    assert choose("../../etc", "de").tag == "de"
+    assert negotiate("pl", "de").tag == "pl"
+    assert negotiate("../../etc", "de").tag == "de"
 
 
 @pytest.mark.parametrize(

@@ -20,19 +20,10 @@ from otp_app.errors import (
     StoreUnavailable,
 )
 from otp_app.phone import PhoneNumber
-from otp_app.storage.limiter import SqlLimiter
-from otp_app.storage.refusals import Refusals
+from otp_app.storage.limits import Refusals, SqlLimiter
 from otp_app.storage.tables import limit_hits
-from otp_app.verification.limits import (
-    POLICY,
-    Action,
-    Client,
-    Limit,
-    Scope,
-    Spending,
-    adjusted,
-    spendings,
-)
+from otp_app.verification.client import Client
+from otp_app.verification.limits import POLICY, Action, Limit, LimitUse, Scope, adjusted, limit_uses
 from otp_app.verification.models import Channel, Flow
 from tests.fakes import RIGHT, WRONG
 from tests.unit.conftest import SECRET
@@ -42,14 +33,14 @@ if TYPE_CHECKING:
 
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from otp_app.storage.sql import SqlStore
+    from otp_app.storage.verifications import SqlStore
     from otp_app.verification.service import VerificationService
     from tests.emulator import Clock
     from tests.fakes import FakeProvider
 
 ME = Client(Flow("me"), "203.0.113.7")
-ONE = Spending(replace(POLICY[0], amount=1), "me")
-OTHER = Spending(replace(POLICY[1], amount=2), "203.0.113.7")
+ONE = LimitUse(replace(POLICY[0], amount=1), "me")
+OTHER = LimitUse(replace(POLICY[1], amount=2), "203.0.113.7")
 
 
 def number(index: int) -> PhoneNumber:
@@ -143,7 +134,7 @@ def test_a_program_with_a_key_is_not_counted_by_its_network() -> None:
     program = Client(Flow("flow"), "2001:db8::/64", key="shop")
 
     scopes = {
-        spending.limit.scope for spending in spendings(POLICY, Action.SEND, program, number(1))
+        spending.limit.scope for spending in limit_uses(POLICY, Action.SEND, program, number(1))
     }
     assert Scope.KEY in scopes
     assert not scopes & {Scope.ADDRESS, Scope.ADDRESS_NUMBERS, Scope.NETWORK}
@@ -203,7 +194,9 @@ async def test_the_whole_bill_has_an_end_and_the_operator_hears_of_it_before(
     sent = [await sends(service, client(i), number(i)) for i in range(11)]
 
     assert sent == [True] * 10 + [False]
-    alarms = [line for line in capsys.readouterr().out.splitlines() if "limit.alarm" in line]
+    alarms = [
+        line for line in capsys.readouterr().out.splitlines() if "limit.threshold_reached" in line
+    ]
     assert ["used=5" in alarms[0], "used=8" in alarms[1], len(alarms)] == [True, True, 2]
 
 
@@ -358,7 +351,7 @@ async def test_no_number_stands_in_a_key(limited: VerificationService, sql_store
     async with sql_store.engine.connect() as connection:
         rows = (await connection.exec_driver_sql("SELECT * FROM limit_hits")).all()
 
-    elsewhere = {Scope.KEY, Scope.STRANGERS, Scope.COUNTRY_CONFIRMED}
+    elsewhere = {Scope.KEY, Scope.UNPROVED_CLIENTS, Scope.COUNTRY_CONFIRMED}
     sends = [one for one in POLICY if one.action is Action.SEND and one.scope not in elsewhere]
     assert len(rows) >= len(sends)
     assert not any(secret in str(rows) for secret in (number(1).digits, me.flow, me.address))
@@ -380,13 +373,13 @@ async def test_old_uses_are_swept_away(sql_store: SqlStore, clock: Clock) -> Non
 def test_every_scope_has_a_row_and_every_row_a_name_of_its_own() -> None:
     assert {limit.scope for limit in POLICY} == set(Scope)
     assert len({limit.name for limit in POLICY}) == len(POLICY)
-    assert len(spendings(POLICY, Action.SEND, ME, number(1))) > 10
+    assert len(limit_uses(POLICY, Action.SEND, ME, number(1))) > 10
 
 
 def test_a_country_is_that_of_the_number_not_of_its_calling_code() -> None:
     country = only("LIMIT_SEND_COUNTRY")
 
-    (spending,) = spendings(country, Action.SEND, ME, PhoneNumber("+12642351234"))
+    (spending,) = limit_uses(country, Action.SEND, ME, PhoneNumber("+12642351234"))
 
     assert spending.subject == "AI"  # Anguilla shares +1
 
@@ -409,7 +402,7 @@ async def all_hits(store: SqlStore) -> list[object]:
         return list((await connection.execute(select(limit_hits))).all())
 
 
-async def refused_until(limiter: SqlLimiter, now: datetime, *uses: Spending) -> datetime:
+async def refused_until(limiter: SqlLimiter, now: datetime, *uses: LimitUse) -> datetime:
     with pytest.raises(RateLimited) as caught:
         await limiter.spend(uses, now)
     until = caught.value.params["until"]
@@ -421,7 +414,7 @@ async def test_a_refused_use_reads_once_and_writes_nothing(
     verifications: VerificationService, sql_store: SqlStore
 ) -> None:
     """S3: the whole policy for messages, with the last of its limits reached."""
-    uses = spendings(POLICY, Action.SEND, ME, number(1))
+    uses = limit_uses(POLICY, Action.SEND, ME, number(1))
     now = verifications.now()
     await SqlLimiter(sql_store.engine, SECRET).spend(uses, now)
     before = await all_hits(sql_store)
@@ -450,7 +443,7 @@ async def test_a_requirement_is_checked_by_one_select(
 ) -> None:
     """S3."""
     limiter = SqlLimiter(sql_store.engine, SECRET)
-    uses = spendings(POLICY, Action.PAUSE, ME, number(1))
+    uses = limit_uses(POLICY, Action.PAUSE, ME, number(1))
     with statements(sql_store.engine) as found:
         await limiter.require(uses, verifications.now())
     assert [statement.startswith("SELECT") for statement in found] == [True]
@@ -557,7 +550,7 @@ async def test_a_remembered_refusal_of_one_number_is_none_of_another(
 ) -> None:
     """A number that was counted before is free, whoever has been refused meanwhile."""
     limiter = SqlLimiter(sql_store.engine, SECRET)
-    first, second = replace(ONE, once="+447400123456"), replace(ONE, once="+447400123457")
+    first, second = replace(ONE, distinct="+447400123456"), replace(ONE, distinct="+447400123457")
     await limiter.spend([first], clock.now())
     await refused_until(limiter, clock.now(), second)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.metrics import MetricWrapperBase
 
-from otp_app.metrics import REGISTRY
+from otp_app.monitoring.metrics import REGISTRY
 
 COLLECTORS = REGISTRY._names_to_collectors
 SERIES = {*COLLECTORS, *(one.name for family in REGISTRY.collect() for one in family.samples)}

@@ -24,15 +24,15 @@ from otp_app.errors import (
     VerificationExpired,
 )
 from otp_app.phone import PhoneNumber
-from otp_app.storage import events as outbox_statements
-from otp_app.storage import statements
-from otp_app.storage.events import SqlOutbox
-from otp_app.storage.numbers import Numbers
+from otp_app.storage import outbox as outbox_statements
+from otp_app.storage import verification_statements
+from otp_app.storage.outbox import SqlOutbox
+from otp_app.storage.phone_encryption import PhoneEncryption
 from otp_app.storage.tables import dead_events, events, verifications
-from otp_app.verification.events import LEFT_AFTER, Claim, Event, LeftOpen, Reason, Type
-from otp_app.verification.limits import Client
+from otp_app.verification.background import CATCH_UP_AFTER, ExpiryCatchUp, Sweeper
+from otp_app.verification.client import Client
 from otp_app.verification.models import Channel, CheckOutcome, Flow, Status
-from otp_app.verification.sweeper import Sweeper
+from otp_app.verification.outbox import DeliveryClaim, FailureReason, WebhookEvent, WebhookEventType
 from tests.fakes import RIGHT, WRONG
 from tests.unit.conftest import SECRET
 
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ClauseElement, Table
 
-    from otp_app.storage.sql import SqlStore
+    from otp_app.storage.verifications import SqlStore
     from otp_app.verification.models import Verification
     from otp_app.verification.service import VerificationService
     from tests.emulator import Clock
@@ -57,7 +57,7 @@ DAY = timedelta(days=1)
 
 @pytest.fixture
 def outbox(sql_store: SqlStore, clock: Clock) -> SqlOutbox:
-    return SqlOutbox(sql_store.engine, sql_store.numbers, clock.now)
+    return SqlOutbox(sql_store.engine, sql_store.encryption, clock.now)
 
 
 @pytest.fixture
@@ -90,7 +90,7 @@ async def written(store: SqlStore, table: Table = events) -> list[str]:
         return list((await connection.scalars(select(table.c.verification))).all())
 
 
-async def only(outbox: SqlOutbox) -> Event:
+async def only(outbox: SqlOutbox) -> WebhookEvent:
     """The one event there is."""
     async with outbox.engine.connect() as connection:
         (id_,) = (await connection.scalars(select(events.c.verification))).all()
@@ -104,10 +104,13 @@ async def test_an_approval_is_an_event_of_the_same_moment(
 ) -> None:
     approved = await approve(service)
 
-    assert await only(outbox) == Event(
+    assert await only(outbox) == WebhookEvent(
         approved.id, clock.now(), Status.APPROVED, PHONE, Channel.SMS, "fake"
     )
-    assert ((await only(outbox)).type, (await only(outbox)).reason) == (Type.APPROVED, None)
+    assert ((await only(outbox)).type, (await only(outbox)).reason) == (
+        WebhookEventType.APPROVED,
+        None,
+    )
 
 
 async def exhaust(service: VerificationService, _provider: FakeProvider, _clock: Clock) -> None:
@@ -184,14 +187,14 @@ async def run_out_without_an_answer(
 @pytest.mark.parametrize(
     ("end", "reason"),
     [
-        (exhaust, Reason.ATTEMPTS_EXHAUSTED),
-        (exhaust_at_the_provider, Reason.ATTEMPTS_EXHAUSTED),
-        (lose_the_last_guess, Reason.ATTEMPTS_EXHAUSTED),
-        (expire_at_the_provider, Reason.EXPIRED),
-        (run_out, Reason.EXPIRED),
-        (begin_anew_after_time, Reason.EXPIRED),
-        (go_to_another_number_after_time, Reason.EXPIRED),
-        (run_out_without_an_answer, Reason.EXPIRED),
+        (exhaust, FailureReason.ATTEMPTS_EXHAUSTED),
+        (exhaust_at_the_provider, FailureReason.ATTEMPTS_EXHAUSTED),
+        (lose_the_last_guess, FailureReason.ATTEMPTS_EXHAUSTED),
+        (expire_at_the_provider, FailureReason.EXPIRED),
+        (run_out, FailureReason.EXPIRED),
+        (begin_anew_after_time, FailureReason.EXPIRED),
+        (go_to_another_number_after_time, FailureReason.EXPIRED),
+        (run_out_without_an_answer, FailureReason.EXPIRED),
     ],
 )
 async def test_a_failure_is_one_event_with_its_reason(
@@ -200,12 +203,12 @@ async def test_a_failure_is_one_event_with_its_reason(
     outbox: SqlOutbox,
     clock: Clock,
     end: End,
-    reason: Reason,
+    reason: FailureReason,
 ) -> None:
     await end(service, provider, clock)
 
     event = await only(outbox)
-    assert (event.type, event.reason, event.at) == (Type.FAILED, reason, clock.now())
+    assert (event.type, event.reason, event.at) == (WebhookEventType.FAILED, reason, clock.now())
 
 
 @pytest.mark.parametrize(
@@ -289,7 +292,7 @@ async def test_what_ran_out_while_nobody_was_there_is_told_after_all(
     await sweeper(service).sweep()
     assert await written(store) == []
 
-    await LeftOpen(store, clock.now).close()
+    await ExpiryCatchUp(store, clock.now).catch_up()
 
     assert await written(store) == [left.id]
     assert provider.canceled == []
@@ -298,15 +301,15 @@ async def test_what_ran_out_while_nobody_was_there_is_told_after_all(
 async def test_what_is_left_open_is_looked_for_from_where_the_last_look_ended(
     service: VerificationService, store: SqlStore, clock: Clock
 ) -> None:
-    look = LeftOpen(store, clock.now)
-    await look.close()
+    look = ExpiryCatchUp(store, clock.now)
+    await look.catch_up()
     left = await start(service)
 
-    clock.tick((left.expires_at + LEFT_AFTER - clock.now()).total_seconds() - 1)
-    await look.close()
+    clock.tick((left.expires_at + CATCH_UP_AFTER - clock.now()).total_seconds() - 1)
+    await look.catch_up()
     assert await written(store) == []  # the sweeper's, or the last guess's
     clock.tick(1)
-    await look.close()
+    await look.catch_up()
 
     assert await written(store) == [left.id]
 
@@ -314,17 +317,17 @@ async def test_what_is_left_open_is_looked_for_from_where_the_last_look_ended(
 async def test_a_look_that_failed_is_made_again(
     service: VerificationService, store: SqlStore, clock: Clock
 ) -> None:
-    look = LeftOpen(store, clock.now)
+    look = ExpiryCatchUp(store, clock.now)
     left = await start(service)
     clock.tick(2 * 60 * 60)
     async with store.engine.begin() as connection:
         await connection.execute(text("ALTER TABLE events RENAME TO away"))
     with pytest.raises(StoreUnavailable):
-        await look.close()
+        await look.catch_up()
     async with store.engine.begin() as connection:
         await connection.execute(text("ALTER TABLE away RENAME TO events"))
 
-    await look.close()
+    await look.catch_up()
 
     assert await written(store) == [left.id]
 
@@ -332,14 +335,14 @@ async def test_a_look_that_failed_is_made_again(
 async def test_the_rows_have_no_number_and_the_event_has_it(
     service: VerificationService, store: SqlStore, outbox: SqlOutbox
 ) -> None:
-    numbers = Numbers(SECRET, [Fernet.generate_key().decode()])
-    sealing = replace(store, numbers=numbers)
+    numbers = PhoneEncryption(SECRET, [Fernet.generate_key().decode()])
+    sealing = replace(store, encryption=numbers)
     await approve(replace(service, store=sealing))
 
     async with store.engine.connect() as connection:
         row = (await connection.execute(text("SELECT * FROM events"))).mappings().one()
     assert PHONE.digits not in str(dict(row))
-    assert (await only(replace(outbox, numbers=numbers))).phone == PHONE
+    assert (await only(replace(outbox, encryption=numbers))).phone == PHONE
 
 
 async def test_a_verification_is_kept_until_its_event_is_delivered(
@@ -363,7 +366,7 @@ async def test_a_dead_event_is_kept_as_long_as_anything_else(
     approved = await approve(service)
     clock.tick(3 * DAY.total_seconds())
     await outbox.claim(clock.now(), clock.now())
-    await outbox.bury(Claim(approved.id, 1), "HTTP 410", clock.now())
+    await outbox.dead_letter(DeliveryClaim(approved.id, 1), "HTTP 410", clock.now())
 
     clock.tick(DAY.total_seconds() - 1)
     await sweeper(service).sweep()
@@ -380,17 +383,17 @@ async def test_without_a_backend_nothing_is_kept_longer(
     await approve(service)
     clock.tick(3 * DAY.total_seconds())
 
-    await sweeper(replace(service, store=sql_store)).sweep()  # EVENTS_URL was unset
+    await sweeper(replace(service, store=sql_store)).sweep()  # WEBHOOK_URL was unset
 
     assert await written(sql_store) == []
 
 
 def _forget(outbox: SqlOutbox, now: datetime) -> ClauseElement:
-    return statements.forget(now, ~outbox.keeps(now))
+    return verification_statements.forget(now, ~outbox.keeps(now))
 
 
 def _left(_outbox: SqlOutbox, now: datetime) -> ClauseElement:
-    return statements.expire_left(now - DAY, now)
+    return verification_statements.expire_left(now - DAY, now)
 
 
 def _claim(_outbox: SqlOutbox, now: datetime) -> ClauseElement:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from otp_app.handles import Handles
-from otp_app.proofs import Proofs
+from otp_app.identity.tokens import Proofs, VerificationTokens
 from otp_app.verification.models import Flow
 
 SECRET = "s" * 48
@@ -34,7 +33,7 @@ def test_in_another_flow_it_is_worth_nothing() -> None:
         "flow-1.id-1." + PROOF.partition(".")[2],
         "id-1.\xff\u2028\0",
         Proofs("t" * 48).issue(FLOW, "id-1"),
-        Handles(SECRET).issue(FLOW, "id-1"),
+        VerificationTokens(SECRET).issue(FLOW, "id-1"),
     ],
 )
 def test_what_we_did_not_issue_is_no_proof(forged: str) -> None:
@@ -42,5 +41,5 @@ def test_what_we_did_not_issue_is_no_proof(forged: str) -> None:
 
 
 def test_a_proof_is_no_handle_and_does_not_hold_the_flow() -> None:
-    assert Handles(SECRET).open(PROOF) is None
+    assert VerificationTokens(SECRET).read(PROOF) is None
     assert FLOW not in PROOF

@@ -10,11 +10,11 @@ from sqlalchemy import select, text
 from sqlalchemy.dialects import sqlite
 
 from otp_app.phone import PhoneNumber
-from otp_app.storage import queries, statements
+from otp_app.storage import verification_queries, verification_statements
 from otp_app.storage.tables import users, verifications
-from otp_app.verification.limits import Client
+from otp_app.verification.background import Sweeper
+from otp_app.verification.client import Client
 from otp_app.verification.models import Channel, Flow
-from otp_app.verification.sweeper import Sweeper
 from tests.fakes import RIGHT
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ClauseElement, Column
 
-    from otp_app.storage.sql import SqlStore
+    from otp_app.storage.verifications import SqlStore
     from otp_app.verification.models import Verification
     from otp_app.verification.service import VerificationService
     from tests.emulator import Clock
@@ -36,7 +36,7 @@ DAY = timedelta(days=1)
 def sweeper(verifications: VerificationService, sql_store: SqlStore, clock: Clock) -> Sweeper:
     """Keeps for a day."""
     limiter, providers = verifications.limiter, verifications.providers
-    return Sweeper(sql_store, limiter, providers, clock.now, keep=DAY)
+    return Sweeper(sql_store, limiter, providers, clock.now, retention=DAY)
 
 
 async def start(service: VerificationService, flow: str = "flow") -> Verification:
@@ -84,7 +84,7 @@ async def test_many_are_deleted_a_bounded_number_at_a_time_the_oldest_first(
     verifications: VerificationService, sql_store: SqlStore, sweeper: Sweeper, clock: Clock
 ) -> None:
     started = []
-    for number in range(statements.AT_ONCE + 5):
+    for number in range(verification_statements.DELETED_AT_ONCE + 5):
         clock.tick(1)
         started.append((await start(verifications, f"flow {number}")).id)
     clock.tick(2 * DAY.total_seconds())
@@ -96,7 +96,7 @@ async def test_many_are_deleted_a_bounded_number_at_a_time_the_oldest_first(
     assert await ids(sql_store) == []
 
 
-@pytest.mark.parametrize("statement", [statements.forget, queries.ended])
+@pytest.mark.parametrize("statement", [verification_statements.forget, verification_queries.ended])
 async def test_the_look_every_few_seconds_reads_no_whole_table(
     sql_store: SqlStore, clock: Clock, statement: Callable[[datetime], ClauseElement]
 ) -> None:

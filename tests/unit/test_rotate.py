@@ -12,9 +12,8 @@ from sqlalchemy import text
 
 from otp_app.__main__ import main
 from otp_app.phone import PhoneNumber
-from otp_app.storage.numbers import Numbers
-from otp_app.storage.renewal import survey
-from otp_app.verification.limits import Client
+from otp_app.storage.phone_encryption import PhoneEncryption, count_states
+from otp_app.verification.client import Client
 from otp_app.verification.models import Channel, Flow
 from tests.fakes import RIGHT
 from tests.unit.conftest import SECRET
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from otp_app.storage.sql import SqlStore
+    from otp_app.storage.verifications import SqlStore
     from otp_app.verification.service import VerificationService
 
     Rotate = Callable[..., Awaitable[tuple[int, str]]]
@@ -55,7 +54,7 @@ def rotate(
 @pytest.fixture
 async def proved(verifications: VerificationService, sql_store: SqlStore) -> VerificationService:
     """A number that was verified, under the old key."""
-    store = replace(sql_store, numbers=Numbers(SECRET, [OLD]))
+    store = replace(sql_store, encryption=PhoneEncryption(SECRET, [OLD]))
     service = replace(verifications, store=store)
     started = await service.start(ME, PHONE, Channel.SMS)
     await service.check(ME, started.id, RIGHT)
@@ -68,19 +67,19 @@ def files(folder: Path) -> list[Path]:
 
 @pytest.mark.usefixtures("proved")
 async def test_it_tells_how_many_were_renewed(rotate: Rotate, sql_store: SqlStore) -> None:
-    first = await rotate(NUMBER_KEYS=f"{NEW},{OLD}")
-    second = await rotate(NUMBER_KEYS=NEW)
+    first = await rotate(PHONE_ENCRYPTION_KEYS=f"{NEW},{OLD}")
+    second = await rotate(PHONE_ENCRYPTION_KEYS=NEW)
 
-    said = "Numbers, sealed with the first of NUMBER_KEYS: "
+    said = "Numbers, sealed with the first of PHONE_ENCRYPTION_KEYS: "
     assert first == (0, f"{said}2 renewed, 0 left as they were, 0 cannot be opened\n")
     assert second == (0, f"{said}0 renewed, 2 left as they were, 0 cannot be opened\n")
-    assert (await survey(sql_store.engine, Numbers(SECRET, [NEW]))).keys() == {"good"}
+    assert (await count_states(sql_store.engine, PhoneEncryption(SECRET, [NEW]))).keys() == {"good"}
 
 
 @pytest.mark.usefixtures("proved")
 @pytest.mark.parametrize("keys", ["", NEW])
 async def test_what_cannot_be_opened_is_a_failure(rotate: Rotate, keys: str) -> None:
-    code, told = await rotate(NUMBER_KEYS=keys)
+    code, told = await rotate(PHONE_ENCRYPTION_KEYS=keys)
 
     assert code == 1
     assert "0 renewed, 0 left as they were, 2 cannot be opened\n" in told
@@ -99,7 +98,7 @@ async def test_without_keys_it_says_that_numbers_stand_in_the_clear(rotate: Rota
 async def test_a_user_who_cannot_be_united_is_explained(
     rotate: Rotate, verifications: VerificationService, sql_store: SqlStore
 ) -> None:
-    store = replace(sql_store, numbers=Numbers(b"the secret of a day", [OLD]))
+    store = replace(sql_store, encryption=PhoneEncryption(b"the secret of a day", [OLD]))
     service = replace(verifications, store=store)
     started = await service.start(replace(ME, flow=Flow("other")), PHONE, Channel.SMS)
     await service.check(replace(ME, flow=Flow("other")), started.id, RIGHT)
@@ -107,7 +106,7 @@ async def test_a_user_who_cannot_be_united_is_explained(
         await connection.execute(text("CREATE TABLE orders (by INTEGER REFERENCES users (id))"))
         await connection.execute(text("INSERT INTO orders VALUES (2)"))
 
-    code, told = await rotate(NUMBER_KEYS=OLD)
+    code, told = await rotate(PHONE_ENCRYPTION_KEYS=OLD)
 
     assert code == 1
     assert told.startswith("users: a number is there twice")
@@ -119,7 +118,7 @@ async def test_a_user_who_cannot_be_united_is_explained(
         ({"DATABASE_URL": "sqlite:///not-there.db"}, "DATABASE_URL: "),
         ({"DATABASE_URL": "canary:canary"}, "DATABASE_URL: "),
         ({"SECRET_KEY": ""}, "SECRET_KEY: "),
-        ({"NUMBER_KEYS": "canary"}, "NUMBER_KEYS: "),
+        ({"PHONE_ENCRYPTION_KEYS": "canary"}, "PHONE_ENCRYPTION_KEYS: "),
     ],
 )
 async def test_without_what_it_needs_it_says_so_and_makes_nothing(

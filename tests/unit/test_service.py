@@ -30,14 +30,14 @@ from otp_app.errors import (
     VerificationReplaced,
 )
 from otp_app.phone import PhoneNumber
+from otp_app.verification.background import Sweeper
 from otp_app.verification.budget import CANCEL_WAIT
-from otp_app.verification.limits import Client
+from otp_app.verification.client import Client
 from otp_app.verification.models import Channel, CheckOutcome, Flow, Reference, Status
-from otp_app.verification.sweeper import Sweeper
 from tests.fakes import RIGHT, WRONG, FakeProvider
 
 if TYPE_CHECKING:
-    from otp_app.storage.sql import SqlStore
+    from otp_app.storage.verifications import SqlStore
     from otp_app.verification.models import Verification
     from otp_app.verification.service import VerificationService
     from tests.emulator import Clock

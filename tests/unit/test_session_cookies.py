@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from otp_app.session_cookies import SessionCookies
+from otp_app.identity.cookies import SessionCookies
 from otp_app.verification.sessions import Token
 
 TOKEN = Token("a-_0" * 10 + "abc")

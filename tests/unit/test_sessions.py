@@ -13,13 +13,13 @@ from sqlalchemy import select
 from otp_app.phone import PhoneNumber
 from otp_app.storage.sessions import SqlSessions
 from otp_app.storage.tables import sessions as table
-from otp_app.verification.limits import Client
+from otp_app.verification.client import Client
 from otp_app.verification.models import Channel, Flow
 from otp_app.verification.sessions import SessionPolicy, Sessions, Token
 from tests.fakes import RIGHT
 
 if TYPE_CHECKING:
-    from otp_app.storage.sql import SqlStore
+    from otp_app.storage.verifications import SqlStore
     from otp_app.verification.service import VerificationService
     from tests.emulator import Clock
 
@@ -31,7 +31,7 @@ A_SECOND = timedelta(seconds=1)
 
 @pytest.fixture
 def sessions(sql_store: SqlStore, clock: Clock) -> Sessions:
-    return Sessions(SqlSessions(sql_store.engine, sql_store.numbers), clock.now)
+    return Sessions(SqlSessions(sql_store.engine, sql_store.encryption), clock.now)
 
 
 async def verify(

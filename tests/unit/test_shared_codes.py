@@ -19,11 +19,11 @@ from otp_app.errors import (
 )
 from otp_app.phone import PhoneNumber
 from otp_app.storage.engine import open_engine
-from otp_app.storage.numbers import Numbers
-from otp_app.storage.sql import SqlStore
-from otp_app.verification.limits import Client
+from otp_app.storage.phone_encryption import PhoneEncryption
+from otp_app.storage.verifications import SqlStore
+from otp_app.verification.background import Sweeper
+from otp_app.verification.client import Client
 from otp_app.verification.models import Channel, CheckOutcome, Flow, Status
-from otp_app.verification.sweeper import Sweeper
 from tests.fakes import RIGHT, WRONG, SharingProvider
 from tests.unit.conftest import SECRET
 
@@ -273,7 +273,7 @@ async def test_guesses_of_two_browsers_at_once_are_five_in_all_and_each_has_its_
 ) -> None:
     first, later = [(await start(verifications, who)).id for who in (VICTIM, OTHER)]
     second = open_engine(f"sqlite:///{sql_store.engine.url.database}")
-    stores = [sql_store, SqlStore(second, Numbers(SECRET))]  # two processes
+    stores = [sql_store, SqlStore(second, PhoneEncryption(SECRET))]  # two processes
     taken: list[str] = []
 
     async def take(turn: int) -> None:
@@ -306,7 +306,7 @@ async def test_of_two_browsers_that_come_at_once_one_gets_the_guesses(
 
     store = verifications.store
     assert isinstance(store, SqlStore)
-    blind = replace(verifications, store=Blind(store.engine, store.numbers))
+    blind = replace(verifications, store=Blind(store.engine, store.encryption))
     assert (await start(blind, OTHER)).attempts_left == 2
     assert (await start(blind, THIRD)).attempts_left == 0
 

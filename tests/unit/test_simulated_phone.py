@@ -18,7 +18,7 @@ from otp_app.errors import (
 )
 from otp_app.phone import PhoneNumber
 from otp_app.providers.console import ConsoleProvider
-from otp_app.providers.simulated_phone import KEPT, SILENCE, SimulatedPhone, Trouble
+from otp_app.providers.simulated_phone import MAX_MESSAGES, SILENCE, SimulatedPhone, Trouble
 from otp_app.verification.models import Channel, CheckOutcome
 from tests.emulator import Clock
 
@@ -66,7 +66,7 @@ async def test_what_is_sent_arrives_at_once(local: Local, channel: Channel) -> N
 
 
 async def test_the_newest_message_comes_first_and_old_ones_are_forgotten(local: Local) -> None:
-    for _ in range(KEPT + 1):
+    for _ in range(MAX_MESSAGES + 1):
         await local.console.start(PHONE, Channel.SMS)
         local.clock.tick(1)
 

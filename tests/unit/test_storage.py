@@ -24,11 +24,10 @@ from sqlalchemy.exc import StatementError
 from otp_app.errors import StoreUnavailable
 from otp_app.phone import PhoneNumber
 from otp_app.storage.engine import PATIENCE, migrate, open_engine
-from otp_app.storage.numbers import Numbers
-from otp_app.storage.rows import hashed
-from otp_app.storage.sql import SqlStore
-from otp_app.storage.tables import metadata, users, verifications
-from otp_app.verification.audit import Answer, Outcome
+from otp_app.storage.phone_encryption import PhoneEncryption
+from otp_app.storage.tables import metadata, sha256_hex, users, verifications
+from otp_app.storage.verifications import SqlStore
+from otp_app.verification.audit import CallResult, Outcome
 from otp_app.verification.models import (
     OPEN,
     Channel,
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
 
     Call = Callable[[SqlStore], Awaitable[object]]
 
-NUMBERS = Numbers(b"secret of the tests", [Fernet.generate_key().decode()])
+NUMBERS = PhoneEncryption(b"secret of the tests", [Fernet.generate_key().decode()])
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OVER = NOW + timedelta(minutes=10)
 LATER = NOW + timedelta(seconds=31)
@@ -116,9 +115,9 @@ def store(engine: AsyncEngine) -> SqlStore:
 async def given(store: SqlStore, verification: Verification, **extra: object) -> None:
     """Put it into the table as it is."""
     values = vars(verification) | {
-        "flow": hashed(verification.flow),
-        "phone": NUMBERS.sealed(verification.phone),
-        "phone_key": NUMBERS.key(verification.phone),
+        "flow": sha256_hex(verification.flow),
+        "phone": NUMBERS.encrypt(verification.phone),
+        "phone_key": NUMBERS.search_key(verification.phone),
         "created_at": verification.sent_at,
         "canceled": False,
     }
@@ -484,7 +483,7 @@ async def test_the_number_becomes_a_verified_user(store: SqlStore, status: Statu
     assert (row["status"], row["approved_at"]) == (Status.APPROVED, LATER)
     assert row["canceled"]
     (user,) = await all_users(store)
-    assert NUMBERS.opened(user["phone_number"]) == VERIFICATION.phone
+    assert NUMBERS.decrypt(user["phone_number"]) == VERIFICATION.phone
     assert user["phone_verified_at"] == user["created_at"] == LATER
     assert user["two_factor_enabled"] is False
 
@@ -548,7 +547,7 @@ async def test_what_is_closed_can_be_canceled_30_seconds_after_its_last_message(
 
     assert await ended_ids(store, NOW + timedelta(seconds=29)) == []
     (ended,) = await store.ended(NOW + timedelta(seconds=30))
-    assert ended == replace(PENDING, status=status, flow=Flow(hashed(FLOW)))
+    assert ended == replace(PENDING, status=status, flow=Flow(sha256_hex(FLOW)))
 
 
 @pytest.mark.parametrize("reference", [REFERENCE, None])
@@ -746,10 +745,12 @@ CALLS: dict[str, Call] = {
     "ended": lambda store: store.ended(NOW),
     "forget": lambda store: store.forget(NOW),
     "is_confirmed": lambda store: store.is_confirmed(PENDING.phone),
-    "answer": lambda store: store.journal.answer("first", Answer(Outcome.OK, "", 1), NOW),
-    "give_up": lambda store: store.journal.give_up(NOW, NOW, NOW),
-    "countries": lambda store: store.journal.countries(NOW, NOW, 2),
-    "block": lambda store: store.journal.block(PENDING.phone, NOW, NOW),
+    "answer": lambda store: store.audit_store.record_result(
+        "first", CallResult(Outcome.OK, "", 1), NOW
+    ),
+    "give_up": lambda store: store.audit_store.abandon(NOW, NOW, NOW),
+    "countries": lambda store: store.audit_store.conversions_by_country(NOW, NOW, 2),
+    "block": lambda store: store.audit_store.block_conversion(PENDING.phone, NOW, NOW),
     "mark_canceled": lambda store: store.mark_canceled("first", REFERENCE),
 }
 
@@ -891,7 +892,7 @@ async def test_the_error_tells_neither_number_nor_flow(store: SqlStore, path: Pa
 
     told = f"{raised.value} {raised.value.__cause__!r} {raised.value.__cause__}"
     assert VERIFICATION.phone.e164 not in told
-    assert hashed(FLOW) not in told
+    assert sha256_hex(FLOW) not in told
     assert "locked" in told
 
 

@@ -8,10 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from otp_app import theme as logo
 from otp_app.config import Settings, SettingsError, load_settings
-from otp_app.theme import logo
-from otp_app.theme.logo import HEAVIEST, Logo
-from otp_app.theme.settings import ThemeSettings
+from otp_app.theme import HEAVIEST, Logo, ThemeSettings
 
 SVG = '<?xml version="1.0"?>\n<!-- made by a program -->\n<svg\n  {}><path d="M0 0h9v9z"/></svg>'
 VIEW_BOX = SVG.format('viewBox="0 0 96 32"')
@@ -46,13 +45,13 @@ def test_a_drawing_has_its_width_on_the_page(assets: Path, content: str, width: 
     """A29: so that its place is kept while it loads."""
     (assets / "our-logo.svg").write_text(content)
 
-    assert logo.read("our-logo.svg") == Logo("/our-logo.svg", width, 32)
+    assert logo.read_logo("our-logo.svg") == Logo("/our-logo.svg", width, 32)
 
 
 def test_a_picture_too(assets: Path) -> None:
     (assets / "logo.png").write_bytes(png(384, 64))
 
-    assert logo.read("logo.png") == Logo("/logo.png", 192, 32)
+    assert logo.read_logo("logo.png") == Logo("/logo.png", 192, 32)
 
 
 @pytest.mark.parametrize(
@@ -81,7 +80,7 @@ def test_a_logo_that_does_not_fit_is_refused_with_the_reason(
         (assets / name).write_bytes(content)
 
     with pytest.raises(ValueError, match=why):
-        logo.read(name)
+        logo.read_logo(name)
 
 
 def test_a_logo_that_does_not_fit_stops_the_start(

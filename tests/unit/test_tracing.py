@@ -13,11 +13,12 @@ import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from reflex_base import otel as reflex_otel
 
-from otp_app import services, tracing
+from otp_app import services
 from otp_app.bootstrap import running
 from otp_app.config import load_settings
+from otp_app.monitoring import tracing
 from otp_app.phone import PhoneNumber
-from otp_app.verification.limits import Client
+from otp_app.verification.client import Client
 from otp_app.verification.models import Channel, Flow, Status
 
 if TYPE_CHECKING:
@@ -125,7 +126,7 @@ async def test_without_an_endpoint_nothing_is_traced() -> None:
 
 def test_without_an_endpoint_nothing_is_even_imported() -> None:
     program = (
-        "import sys, otp_app.bootstrap, otp_app.web.armour;"
+        "import sys, otp_app.bootstrap, otp_app.web.pipeline;"
         "print([name for name in sys.modules if name.startswith('opentelemetry')])"
     )
 

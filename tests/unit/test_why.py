@@ -17,15 +17,16 @@ import pytest
 from otp_app.__main__ import main
 from otp_app.errors import OtpError, ProviderRejected, ProviderTimedOut
 from otp_app.phone import PhoneNumber
-from otp_app.storage.limiter import SqlLimiter
-from otp_app.verification.limits import POLICY, Client
+from otp_app.storage.limits import SqlLimiter
+from otp_app.verification.client import Client
+from otp_app.verification.limits import POLICY
 from otp_app.verification.models import Channel, Flow
 from tests.emulator import Clock
 from tests.fakes import RIGHT, WRONG, FakeProvider
 from tests.unit.conftest import SECRET
 
 if TYPE_CHECKING:
-    from otp_app.storage.sql import SqlStore
+    from otp_app.storage.verifications import SqlStore
     from otp_app.verification.service import VerificationService
 
 PHONE = PhoneNumber("+14155552671")

@@ -14,7 +14,7 @@ from otp_app.api.app import ApiFirst, build
 from otp_app.bootstrap import running
 from otp_app.config import settings_or_exit
 from otp_app.verification.models import Policy
-from otp_app.web.armour import armoured
+from otp_app.web.pipeline import build_stack
 from tests.fakes import FakeProvider
 
 if TYPE_CHECKING:
@@ -43,4 +43,4 @@ async def lifespan(_: Starlette) -> AsyncIterator[None]:
 def app() -> ASGIApp:
     """Return the ASGI app for granian."""
     api = ApiFirst(Starlette(lifespan=lifespan), build(settings))
-    return armoured(api, settings, handlers=())
+    return build_stack(api, settings, handlers=())

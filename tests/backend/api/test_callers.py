@@ -133,7 +133,7 @@ def test_a_key_that_is_none_is_in_the_log_without_the_key(nobody: Caller) -> Non
     with capture_logs() as lines:
         nobody.create()
 
-    assert [line["event"] for line in lines] == ["api.key_refused", "http.answered"]
+    assert [line["event"] for line in lines] == ["api.key_rejected", "http.responded"]
     assert "canary" not in f"{lines}"
 
 

@@ -9,7 +9,7 @@ import pytest
 from openapi_schema_validator import OAS31Validator
 
 from otp_app import routes
-from otp_app.api import documented
+from otp_app.api import openapi
 from otp_app.api.schemas import GuideError, Problem
 from otp_app.i18n import message
 from otp_app.web import problems
@@ -29,15 +29,15 @@ def document(nobody: Caller) -> dict[str, Any]:
 
 @pytest.mark.parametrize("kind", list(concrete()), ids=lambda kind: kind.code)
 def test_every_error_has_an_example_a_type_a_status_and_words(kind: type[OtpError]) -> None:
-    (example,) = [error for error in documented.EXAMPLES if error.code == kind.code]
+    (example,) = [error for error in openapi.EXAMPLES if error.code == kind.code]
 
-    problem = problems.problem(example, documented.NOW)
+    problem = problems.problem(example, openapi.NOW)
 
     assert problem["type"] == f"/api/docs#{kind.code}"
     assert problem["status"] == kind.status
-    assert problem["detail"] == message(example, now=documented.NOW)
+    assert problem["detail"] == message(example, now=openapi.NOW)
     Problem.model_validate(problem)
-    GuideError.model_validate(problems.simple(example, documented.NOW))
+    GuideError.model_validate(problems.guide_problem(example, openapi.NOW))
 
 
 def test_every_error_is_documented_where_it_may_come(document: dict[str, Any]) -> None:

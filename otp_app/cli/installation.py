@@ -1,0 +1,62 @@
+"""The database and the secrets of an existing installation. Nothing is created."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from sqlalchemy import make_url
+from sqlalchemy.exc import ArgumentError
+
+from otp_app.errors import StoreUnavailable
+from otp_app.identity.tokens import SECRET_FILE
+from otp_app.storage.engine import open_engine
+from otp_app.storage.phone_encryption import PhoneEncryption
+
+if TYPE_CHECKING:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from otp_app.config import Settings
+
+NO_DATABASE = "DATABASE_URL: no migrated database answers. python -m otp_app doctor tells more"
+NO_SECRET = (
+    f"SECRET_KEY: is not set and {SECRET_FILE} is not there. Numbers and limits are kept under\n"
+    "keys made with it, so run this where the app runs and with its settings"
+)
+
+
+def open_existing(settings: Settings) -> AsyncEngine:
+    """Return an engine for the database.
+
+    Raises:
+        StoreUnavailable: the SQLite file does not exist. An engine would create the file.
+        ValueError: DATABASE_URL names no database that the app can use.
+    """
+    url = settings.database_url.get_secret_value()
+    file = sqlite_file(url)
+    if file and not file.exists():
+        raise StoreUnavailable
+    return open_engine(url)
+
+
+def sqlite_file(url: str) -> Path | None:
+    """Return the SQLite file that *url* names, or None for another database or an invalid URL."""
+    try:
+        parsed = make_url(url)
+    except ArgumentError:
+        return None
+    is_sqlite = parsed.drivername.startswith("sqlite")
+    return Path(parsed.database) if is_sqlite and parsed.database else None
+
+
+def find_secret(settings: Settings) -> bytes | None:
+    """Return SECRET_KEY, else the secret in the file that the app created, else None."""
+    if settings.secret_key:
+        return settings.secret_key.get_secret_value().encode()
+    return SECRET_FILE.read_bytes() if SECRET_FILE.exists() else None
+
+
+def find_encryption(settings: Settings) -> PhoneEncryption | None:
+    """Return the encryption of stored numbers, or None if the app's secret is not found."""
+    secret = find_secret(settings)
+    return PhoneEncryption(secret, settings.phone_encryption_key_list) if secret else None

@@ -1,0 +1,73 @@
+"""`python -m otp_app rotate`: encrypt all numbers with the first key, and hash them anew."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING
+
+from sqlalchemy.exc import IntegrityError
+
+from otp_app.cli.installation import NO_DATABASE, NO_SECRET, find_encryption, open_existing
+from otp_app.config import Settings, SettingsError, load_settings
+from otp_app.errors import StoreUnavailable
+from otp_app.storage.phone_encryption import EncryptionState, PhoneEncryption, reencrypt
+
+if TYPE_CHECKING:
+    from collections import Counter
+
+_UNREADABLE = (
+    "What cannot be opened was left as it is. Add the key that sealed it behind the first of "
+    "PHONE_ENCRYPTION_KEYS, and run this again"
+)
+_TWICE = (
+    "users: a number is there twice, and the younger row cannot be deleted because something "
+    "refers to it, or another process was faster. Mend it and run this again"
+)
+
+
+def run() -> int:
+    """Store the numbers again and print the counts. Return the exit code.
+
+    The exit code is 1 if a number cannot be decrypted or stored, or if the settings, the secret or
+    the database cannot be used, else 0.
+    """
+    try:
+        settings = load_settings()
+        numbers = find_encryption(settings)
+        if numbers is None:
+            return _say(NO_SECRET, code=1)
+        found = asyncio.run(_renew(settings, numbers))
+    except SettingsError as exc:
+        return _say(str(exc), code=1)
+    except (StoreUnavailable, ValueError):
+        return _say(NO_DATABASE, code=1)
+    except IntegrityError:
+        return _say(_TWICE, code=1)
+    return _report(found, is_sealed=bool(settings.phone_encryption_key_list))
+
+
+async def _renew(settings: Settings, numbers: PhoneEncryption) -> Counter[EncryptionState]:
+    engine = open_existing(settings)
+    try:
+        return await reencrypt(engine, numbers)
+    finally:
+        await engine.dispose()
+
+
+def _report(found: Counter[EncryptionState], *, is_sealed: bool) -> int:
+    good, lost = found[EncryptionState.CURRENT], found[EncryptionState.UNREADABLE]
+    renewed = found.total() - good - lost
+    how = (
+        "sealed with the first of PHONE_ENCRYPTION_KEYS"
+        if is_sealed
+        else "in the clear for want of a key"
+    )
+    counts = f"{renewed} renewed, {good} left as they were, {lost} cannot be opened"
+    more = (_UNREADABLE,) if lost else ()
+    return _say(f"Numbers, {how}: {counts}", *more, code=int(lost > 0))
+
+
+def _say(*lines: str, code: int) -> int:
+    sys.stdout.write("".join(f"{line}\n" for line in lines))
+    return code

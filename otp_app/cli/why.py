@@ -1,0 +1,221 @@
+"""`python -m otp_app why`: prints the history of one number and the limits that apply to it now.
+
+The output has no code, no provider's id and no browser, and only the last digits of the number.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from otp_app.bootstrap import NO_DECRYPTION_KEY
+from otp_app.cli.checks.configuration import rate
+from otp_app.cli.installation import (
+    NO_DATABASE,
+    NO_SECRET,
+    find_encryption,
+    find_secret,
+    open_existing,
+)
+from otp_app.config import Settings, SettingsError, load_settings
+from otp_app.errors import PhoneDecryptionFailed, StoreUnavailable
+from otp_app.providers.responses import ErrorFactory
+from otp_app.providers.twilio.client import START
+from otp_app.storage.limits import LimitUsage, SqlLimiter
+from otp_app.storage.verifications import SqlStore
+from otp_app.verification.channels import channels_for
+from otp_app.verification.client import Client
+from otp_app.verification.limits import UNCONFIRMED, Action, Limit, LimitUse, Scope, limit_uses
+from otp_app.verification.models import OPEN, Channel, Flow, Status
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from otp_app.phone import PhoneNumber
+    from otp_app.verification.audit import AuditEntry, CallResult
+    from otp_app.verification.models import Verification
+
+CHANNEL_NAMES = {Channel.SMS: "text message", Channel.VOICE: "call", Channel.WHATSAPP: "WhatsApp"}
+_BECAME = {
+    Status.SENDING: "on its way to the provider",
+    Status.UNKNOWN: "perhaps sent, the provider did not answer",
+    Status.PENDING: "sent, waits for its code",
+    Status.APPROVED: "verified",
+    Status.EXHAUSTED: "ended by wrong codes",
+    Status.EXPIRED: "ran out of time",
+    Status.CANCELED: "given up, or another number took its place",
+    Status.REFUSED: "not sent, the provider refused or failed",
+}
+
+
+def verification_lines(past: Sequence[Verification], most: int, now: datetime) -> Iterator[str]:
+    """Yield a heading and a line for each verification in *past*, which holds at most *most*."""
+    yield f"Verifications, the newest first, at most {most}"
+    yield from (f"  {_line(verification, now)}" for verification in past)
+    if not past:
+        yield "  none"
+
+
+def provider_call_lines(questions: Sequence[AuditEntry], most: int) -> Iterator[str]:
+    """Yield a heading and a line for each audit entry in *questions*, at most *most*."""
+    yield f"What providers were asked about it, the newest first, at most {most}"
+    yield from (f"  {_question(question)}" for question in questions)
+    if not questions:
+        yield "  nothing"
+
+
+def _question(entry: AuditEntry) -> str:
+    what = f"{entry.action} ({entry.channel}) to {entry.provider}"
+    return f"{entry.at:%Y-%m-%d %H:%M:%S} UTC  {what}: {_answer(entry.result, entry.provider)}"
+
+
+def _answer(answer: CallResult | None, provider: str) -> str:
+    if answer is None:
+        return "no answer yet"
+    took = "" if answer.duration_ms is None else f"in {answer.duration_ms} ms"
+    parts = (answer.outcome, answer.detail, took, *_about(provider, answer.detail))
+    return ", ".join(part for part in parts if part)
+
+
+def _about(provider: str, detail: str) -> Iterator[str]:
+    """Yield the fix for the Twilio error code at the end of *detail*, and the code's web page."""
+    code = detail.rpartition(" ")[2]
+    if provider == "twilio" and code.isdecimal() and int(code) >= 1000:  # less is an HTTP status
+        row = START.rows.get(int(code))
+        yield row.mend if isinstance(row, ErrorFactory) else ""
+        yield f"https://www.twilio.com/docs/api/errors/{code}"
+
+
+def _line(verification: Verification, now: datetime) -> str:
+    way = f"{CHANNEL_NAMES[verification.channel]} by {verification.provider}"
+    parts = (
+        _became(verification, now),
+        _counted(0 if verification.status is Status.REFUSED else verification.sends, "message"),
+        f"{_counted(verification.attempts_left, 'guess', 'guesses')} left",
+        *_until(verification, now),
+    )
+    return f"{verification.sent_at:%Y-%m-%d %H:%M:%S} UTC  {way}: {', '.join(parts)}"
+
+
+def _became(verification: Verification, now: datetime) -> str:
+    """Return the text for the status, as of *now*.
+
+    The database marks a verification as expired only later, so the time is compared here.
+    """
+    is_over = verification.status in OPEN and not verification.is_open(now)
+    return _BECAME[Status.EXPIRED if is_over else verification.status]
+
+
+def _until(verification: Verification, now: datetime) -> Iterator[str]:
+    end = f"{verification.expires_at:%H:%M:%S} UTC"
+    if verification.is_open(now):
+        yield f"good until {end}"
+    elif verification.is_locked(now):
+        yield f"its browser gets no new code until {end}"
+
+
+def _counted(count: int, one: str, more: str = "") -> str:
+    return f"{count} {one if count == 1 else more or one + 's'}"
+
+
+MOST = 20  # verifications
+_BY_NUMBER = {Scope.NUMBER, Scope.UNPROVED_CLIENTS, Scope.CONSECUTIVE_FAILURES, Scope.PREFIX} | {
+    Scope.COUNTRY,
+    Scope.COUNTRY_CONFIRMED,
+    Scope.GLOBAL,
+    *UNCONFIRMED,
+}
+_NOBODY = Client(Flow(""), "")
+
+
+@dataclass(frozen=True)
+class NumberHistory:
+    """The rows about a number in the database: verifications, audit entries and limits."""
+
+    past: Sequence[Verification]
+    questions: Sequence[AuditEntry]
+    usages: Sequence[LimitUsage]
+
+
+def run(phone: PhoneNumber) -> int:
+    """Print all that is known about *phone*. Return the exit code.
+
+    The exit code is 1 if the settings, the secret, a key or the database cannot be used, else 0.
+    """
+    try:
+        settings = load_settings()
+        found = asyncio.run(_look(settings, phone, now := datetime.now(UTC)))
+    except SettingsError as exc:
+        return _say(str(exc), code=1)
+    except PhoneDecryptionFailed:
+        return _say(NO_DECRYPTION_KEY, code=1)
+    except (StoreUnavailable, ValueError):
+        return _say(NO_DATABASE, code=1)
+    if found is None:
+        return _say("\n".join((*_reach(settings, phone), NO_SECRET)), code=1)
+    parts = (
+        _reach(settings, phone),
+        verification_lines(found.past, MOST, now),
+        provider_call_lines(found.questions, MOST),
+        _limits(found.usages),
+    )
+    return _say("\n".join(line for part in parts for line in part), code=0)
+
+
+def _say(text: str, *, code: int) -> int:
+    sys.stdout.write(f"{text}\n")
+    return code
+
+
+async def _look(settings: Settings, phone: PhoneNumber, now: datetime) -> NumberHistory | None:
+    """Return the rows about *phone*, or None if the secret that they are found by is missing."""
+    engine = open_existing(settings)
+    secret, numbers = find_secret(settings), find_encryption(settings)
+    try:
+        if not (secret and numbers):
+            return None
+        store, limiter = SqlStore(engine, numbers), SqlLimiter(engine, secret)
+        return NumberHistory(
+            await store.of_number(phone, MOST),
+            await store.audit_store.of_number(phone, MOST),
+            await limiter.usages(_uses(settings.limits, phone), now),
+        )
+    finally:
+        await engine.dispose()
+
+
+def _uses(limits: Sequence[Limit], phone: PhoneNumber) -> list[LimitUse]:
+    """Return the uses of *limits* by *phone* that do not depend on a browser or an address."""
+    both = [s for action in Action for s in limit_uses(limits, action, _NOBODY, phone)]
+    return [s for s in both if s.limit.scope in _BY_NUMBER]
+
+
+def _reach(settings: Settings, phone: PhoneNumber) -> Iterator[str]:
+    is_served = not settings.countries or phone.region in settings.countries
+    served = "is served" if is_served else "is not in ALLOWED_COUNTRIES"
+    yield f"The number ending {phone.ending}"
+    yield f"  country   {phone.region} {served}"
+    ways = channels_for(phone, settings.channel_list)
+    yield f"  kind      {phone.kind}: {_channel_list(ways)}"
+
+
+def _channel_list(ways: Sequence[Channel]) -> str:
+    """Return the text for the channels in *ways*, those of CHANNELS that reach the number."""
+    return (
+        f"reached by {', '.join(CHANNEL_NAMES[way] for way in ways)}" if ways else "gets no codes"
+    )
+
+
+def _limits(standings: Sequence[LimitUsage]) -> Iterator[str]:
+    yield "Limits, but for those by browser and by address"
+    yield from map(_limit, sorted(standings, key=lambda found: found.until is None))
+
+
+def _limit(standing: LimitUsage) -> str:
+    limit, until = standing.limit, standing.until
+    mark = "full" if until else "room"
+    room = f", room from {until:%Y-%m-%d %H:%M:%S} UTC" if until else ""
+    return f"  {mark}  {limit.name:<34}{standing.used} of {rate(limit)}{room}"

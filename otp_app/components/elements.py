@@ -1,0 +1,166 @@
+"""The custom elements of the pages. Their scripts are in `scripts/` and `assets/`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import reflex as rx
+from reflex_components_core.core.banner import has_connection_errors
+from reflex_components_core.el.element import Element
+
+from otp_app.components.controls import say
+
+
+def connection_status() -> rx.Component:
+    """Return a live region, which `App.app_wraps` adds to every page from the start.
+
+    Screen readers only announce changes of a live region that is already there.
+    """
+    return rx.fragment(
+        Connection.create(
+            broken=has_connection_errors,
+            live=rx.State.is_hydrated,
+            lost=say("The connection was lost. Trying again"),
+            offline=say("You are offline. What you entered is still here"),
+            back=say("You are connected again"),
+            slow=say("The connection is slow. You can go on all the same"),
+            custom_attrs={"role": "status"},
+        )
+    )
+
+
+class Connection(Element):
+    """The element of `scripts/connection.js`: shows the sentence for the connection's state.
+
+    Attributes:
+        broken: whether Reflex's connection has errors.
+        live: whether the page is hydrated.
+        lost: the sentence for a lost connection.
+        offline: the sentence for a browser that is offline.
+        back: the sentence for a connection that is restored.
+        slow: the sentence for a page that is not hydrated in time.
+    """
+
+    tag = "OtpConnection"
+    alias = "otp-connection"
+
+    broken: rx.Var[bool]
+    live: rx.Var[bool]
+    lost: rx.Var[str]
+    offline: rx.Var[str]
+    back: rx.Var[str]
+    slow: rx.Var[str]
+
+
+class FocusHeading(Element):
+    """Moves the focus to the heading that follows; with `load` even on a full page load."""
+
+    tag = "OtpArrival"
+    alias = "otp-arrival"
+
+    load: rx.Var[bool]
+
+
+class AutoSubmit(Element):
+    """Submits the form around it as soon as it is in the page."""
+
+    tag = "OtpGo"
+    alias = "otp-go"
+
+
+class RestoreInput(Element):
+    """Restores the input of the form around it when its page is shown again."""
+
+    tag = "OtpKeep"
+    alias = "otp-keep"
+
+
+class Poll(Element):
+    """Presses the button inside it every `every` ms while the page is visible."""
+
+    tag = "OtpWatch"
+    alias = "otp-watch"
+
+    every: rx.Var[int]
+
+    def add_imports(self) -> Any:  # noqa: ANN401 - Reflex's own type is a page long
+        """Import the element's module, which only pages with the element load. Reflex calls it."""
+        return {"": "$/public/watch"}
+
+
+class Reference(Element):
+    """Shows the reference of a failure, for a request for help, in the sentence `words`."""
+
+    tag = "OtpReference"
+    alias = "otp-reference"
+
+    words: rx.Var[str]
+
+
+class Pending(Element):
+    """Shows the status of a request in flight until `answered` changes.
+
+    The text is in `data-pending` of the form or button that sends the request. After 10 s the text
+    is `slowly`.
+    """
+
+    tag = "OtpPending"
+    alias = "otp-pending"
+
+    role: rx.Var[str]
+    answered: rx.Var[int]
+    slowly: rx.Var[str]
+
+
+class Preview(Element):
+    """Shows the phone number as the server reads it from the form.
+
+    The element presses the button inside it, which sends the element's JavaScript property `typed`
+    to the server. The response is set as the property `value`: `text` to show, `country` to select,
+    and the `turn` of the request, by which stale responses are dropped.
+    """
+
+    tag = "OtpPreview"
+    alias = "otp-preview"
+
+
+class Countdown(Element):
+    """Shows the time left until a moment.
+
+    If `ready` is set, the time is announced to screen readers at milestones, and buttons with
+    `data-waits` are marked as disabled until then. The button inside the element reads the server's
+    clock again.
+
+    Attributes:
+        until: the moment, in ms by the server's clock.
+        clock: the current time, in ms by the server's clock.
+        unit: the unit of the time that is shown, in ms.
+        words: the sentence with the time left.
+        ready: the sentence for the end of the wait.
+    """
+
+    tag = "OtpCountdown"
+    alias = "otp-countdown"
+
+    until: rx.Var[int]
+    clock: rx.Var[int]
+    unit: rx.Var[int]
+    words: rx.Var[str]
+    ready: rx.Var[str]
+
+    def add_imports(self) -> Any:  # noqa: ANN401 - Reflex's own type is a page long
+        """Import the element's module, which only pages with the element load. Reflex calls it."""
+        return {"": "$/public/countdown"}
+
+
+class CodeAutoSubmit(Element):
+    """Submits the form around it once its field has a code of `length` digits.
+
+    Codes are sent one at a time: a change of `answered` reports the response to the last one.
+    """
+
+    tag = "OtpCode"
+    alias = "otp-code"
+
+    length: rx.Var[int]
+    answered: rx.Var[int]

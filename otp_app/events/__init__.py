@@ -1,1 +1,0 @@
-"""Outgoing webhooks: the app's own events as signed requests to the team's backend."""

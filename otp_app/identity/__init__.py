@@ -1,0 +1,1 @@
+"""Who is calling: cookies, tokens, API keys, client addresses and request forgery."""

@@ -1,0 +1,1 @@
+"""Twilio: Verify v2, Lookup v2 and Event Streams."""

@@ -1,0 +1,87 @@
+"""The routes of the providers' delivery reports. An unconfigured provider has none: 404."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+import structlog
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.routing import Route
+
+from otp_app import routes, services
+from otp_app.errors import StoreUnavailable
+from otp_app.providers.signed_requests import InvalidSignature, SignedRequest
+from otp_app.providers.twilio import webhook as twilio_webhook
+from otp_app.providers.vonage import webhook as vonage_webhook
+from otp_app.web.bounds import ONE_PER_MINUTE, Buckets
+
+if TYPE_CHECKING:
+    from starlette.requests import Request
+
+    from otp_app.config import Settings
+    from otp_app.providers.signed_requests import Clock, IncomingWebhook
+
+log = structlog.get_logger(__name__)
+
+
+def _utc() -> datetime:
+    return datetime.now(UTC)
+
+
+def build(settings: Settings, now: Clock = _utc) -> Starlette:
+    """Return the app with the routes. Other paths go on to the app that is mounted in it."""
+    receivers = {
+        routes.VONAGE_WEBHOOK: DeliveryWebhookRoute(
+            "vonage", vonage_webhook.from_settings(settings, now)
+        ),
+        routes.TWILIO_WEBHOOK: DeliveryWebhookRoute(
+            "twilio", twilio_webhook.from_settings(settings, now)
+        ),
+    }
+    return Starlette(
+        routes=[Route(path, one.receive, methods=["POST"]) for path, one in receivers.items()],
+        exception_handlers={StoreUnavailable: _later},
+    )
+
+
+class DeliveryWebhookRoute:
+    """Endpoint for the webhooks of *provider*. Without *webhook* every request gets a 404."""
+
+    def __init__(self, provider: str, webhook: IncomingWebhook | None) -> None:
+        self._provider = provider
+        self._webhook = webhook
+        self._refused = 0
+        self._log_rate = Buckets(ONE_PER_MINUTE)
+
+    async def receive(self, request: Request) -> Response:
+        """Store the new delivery reports of a signed request.
+
+        Every signed request gets a 204, even without a report, because the provider repeats a
+        request that fails.
+        """
+        if self._webhook is None:
+            raise HTTPException(404)
+        query = request.scope["query_string"].decode("latin-1")
+        try:
+            post = SignedRequest(request.headers, query, await request.body())
+            deliveries = self._webhook.deliveries(post)
+        except InvalidSignature:
+            self._count_refused()
+            return Response(status_code=401)
+        await services.current().deliveries.record(deliveries)
+        return Response(status_code=204)
+
+    def _count_refused(self) -> None:
+        """Log one line a minute with the number of forged requests, because anybody can post."""
+        self._refused += 1
+        if self._log_rate.take(self._provider):
+            log.warning("delivery_webhook.rejected", provider=self._provider, times=self._refused)
+            self._refused = 0
+
+
+async def _later(_request: Request, _error: Exception) -> Response:
+    """Return a 503, after which the provider posts the report again. Twilio retries for 4 h."""
+    return Response(status_code=503)

@@ -1,1 +1,0 @@
-"""Incoming webhooks: delivery reports that providers post, signed, at least once, in any order."""

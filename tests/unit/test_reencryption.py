@@ -1,0 +1,352 @@
+"""Stored numbers under other keys: a rotation, an older database, another secret."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from alembic import command
+from cryptography.fernet import Fernet
+from sqlalchemy import select, text, update
+from sqlalchemy.exc import IntegrityError
+
+from otp_app import bootstrap
+from otp_app.config import SettingsError
+from otp_app.errors import PhoneDecryptionFailed
+from otp_app.phone import PhoneNumber
+from otp_app.storage import migrations
+from otp_app.storage.engine import migrate, open_engine
+from otp_app.storage.phone_encryption import (
+    EncryptionState,
+    PhoneEncryption,
+    count_states,
+    prepare_numbers,
+    reencrypt,
+)
+from otp_app.storage.tables import sha256_hex, users, verifications
+from otp_app.storage.verifications import SqlStore
+from otp_app.verification.models import Channel, Flow, Reference, Status, Verification
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
+    from sqlalchemy import Executable, RowMapping
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+LATER = NOW + timedelta(hours=1)
+SECRET, OTHER_SECRET = b"secret of the tests", b"the secret before it"
+OLD, NEW = (Fernet.generate_key().decode() for _ in range(2))
+CLEAR = PhoneEncryption(SECRET)
+BEFORE = PhoneEncryption(SECRET, [OLD])
+BOTH = PhoneEncryption(SECRET, [NEW, OLD])
+AFTER = PhoneEncryption(SECRET, [NEW])
+PHONE, OTHER_PHONE = PhoneNumber("+14155552671"), PhoneNumber("+447400123456")
+
+
+@pytest.fixture
+def engine(sql_store: SqlStore) -> AsyncEngine:
+    return sql_store.engine
+
+
+def verification(number: int = 0, phone: PhoneNumber = PHONE) -> Verification:
+    return Verification(
+        id=f"id-{number:04}",
+        flow=Flow(f"flow-{number}"),
+        phone=phone,
+        provider="twilio",
+        channel=Channel.SMS,
+        status=Status.PENDING,
+        attempts_left=5,
+        sends=1,
+        sent_at=NOW,
+        resend_at=NOW,
+        expires_at=NOW + timedelta(minutes=10),
+        reference=Reference("reference"),
+    )
+
+
+async def prove(store: SqlStore, number: int = 0, phone: PhoneNumber = PHONE) -> None:
+    await store.reserve(verification(number, phone))
+    assert await store.approve(verification(number).id, NOW + timedelta(seconds=number))
+
+
+async def all_users(engine: AsyncEngine) -> list[RowMapping]:
+    async with engine.connect() as connection:
+        return list((await connection.execute(select(users).order_by(users.c.id))).mappings())
+
+
+async def execute(engine: AsyncEngine, *statements: Executable) -> None:
+    async with engine.begin() as connection:
+        for statement in statements:
+            await connection.execute(statement)
+
+
+def files(folder: Path) -> bytes:
+    """The database with its log: all that a thief of files would have."""
+    return b"".join(file.read_bytes() for file in folder.glob("otp.db*"))
+
+
+async def test_after_a_rotation_the_new_key_is_enough(engine: AsyncEngine) -> None:
+    await prove(SqlStore(engine, BEFORE))
+
+    assert await reencrypt(engine, BOTH) == Counter({EncryptionState.OLD_KEY: 2})
+    assert await count_states(engine, AFTER) == Counter({EncryptionState.CURRENT: 2})
+    latest = await SqlStore(engine, AFTER).latest(Flow("flow-0"))
+    assert latest
+    assert latest.phone == PHONE
+
+
+async def test_a_second_rotation_finds_nothing_to_do(engine: AsyncEngine) -> None:
+    await prove(SqlStore(engine, BEFORE))
+    await reencrypt(engine, BOTH)
+    async with engine.connect() as connection:
+        before = (await connection.execute(select(verifications.c.phone))).all()
+
+    assert await reencrypt(engine, BOTH) == Counter({EncryptionState.CURRENT: 2})
+    async with engine.connect() as connection:
+        assert (await connection.execute(select(verifications.c.phone))).all() == before
+
+
+async def test_without_keys_sealed_numbers_stay_sealed(engine: AsyncEngine) -> None:
+    await prove(SqlStore(engine, BEFORE))
+
+    assert await reencrypt(engine, CLEAR) == Counter({EncryptionState.UNREADABLE: 2})
+    assert await count_states(engine, BEFORE) == Counter({EncryptionState.CURRENT: 2})
+
+
+async def test_what_no_key_opens_is_left_and_does_not_stop_the_rest(engine: AsyncEngine) -> None:
+    await prove(SqlStore(engine, PhoneEncryption(SECRET, [Fernet.generate_key().decode()])))
+    await prove(SqlStore(engine, BEFORE), 1, OTHER_PHONE)
+
+    assert await reencrypt(engine, BOTH) == Counter(
+        {EncryptionState.OLD_KEY: 2, EncryptionState.UNREADABLE: 2}
+    )
+    assert await count_states(engine, AFTER) == Counter(
+        {EncryptionState.CURRENT: 2, EncryptionState.UNREADABLE: 2}
+    )
+
+
+async def test_what_was_cut_short_is_gone_on_with(engine: AsyncEngine) -> None:
+    store = SqlStore(engine, CLEAR)
+    for number in range(250):
+        await store.reserve(verification(number))
+    refuse = "CREATE TRIGGER refuse BEFORE UPDATE ON verifications WHEN NEW.id = 'id-0150'"
+    await execute(engine, text(f"{refuse} BEGIN SELECT RAISE(ABORT, 'cut short'); END"))
+
+    with pytest.raises(IntegrityError):
+        await reencrypt(engine, BOTH)
+    assert await count_states(engine, BOTH) == Counter(
+        {EncryptionState.CURRENT: 100, EncryptionState.PLAINTEXT: 150}
+    )
+    await execute(engine, text("DROP TRIGGER refuse"))
+
+    assert await reencrypt(engine, BOTH) == Counter(
+        {EncryptionState.CURRENT: 100, EncryptionState.PLAINTEXT: 150}
+    )
+    assert await count_states(engine, BOTH) == Counter({EncryptionState.CURRENT: 250})
+
+
+async def test_the_app_works_while_numbers_are_rotated(engine: AsyncEngine, tmp_path: Path) -> None:
+    for number in range(250):
+        await SqlStore(engine, BEFORE).reserve(verification(number))
+    command_line = open_engine(f"sqlite:///{tmp_path}/otp.db")
+    store = SqlStore(engine, BOTH)
+
+    rotation = asyncio.create_task(reencrypt(command_line, BOTH))
+    for number in range(250, 300):
+        await prove(store, number)
+        assert await store.take_attempt(f"id-{number - 100:04}", Flow(f"flow-{number - 100}"), NOW)
+    await rotation
+
+    assert await count_states(engine, AFTER) == Counter({EncryptionState.CURRENT: 301})
+    assert len(await all_users(engine)) == 1
+    await command_line.dispose()
+
+
+@pytest.mark.parametrize("numbers", [BEFORE, BOTH])
+async def test_no_file_of_a_sealed_database_has_a_number(
+    engine: AsyncEngine, tmp_path: Path, numbers: PhoneEncryption
+) -> None:
+    await prove(SqlStore(engine, numbers))
+    stored = files(tmp_path)
+
+    assert (tmp_path / "otp.db-wal").stat().st_size > 0
+    assert numbers.search_key(PHONE).encode() in stored
+    assert b"4155552671" not in stored
+
+
+async def test_what_stood_in_the_clear_is_in_no_file_after_a_rotation(
+    engine: AsyncEngine, tmp_path: Path
+) -> None:
+    for number in range(250):
+        await prove(SqlStore(engine, CLEAR), number)
+    assert b"4155552671" in files(tmp_path)
+
+    assert await reencrypt(engine, AFTER) == Counter({EncryptionState.PLAINTEXT: 251})
+
+    assert b"4155552671" not in files(tmp_path)
+
+
+async def test_what_is_forgotten_is_in_no_file(engine: AsyncEngine, tmp_path: Path) -> None:
+    store = SqlStore(engine, CLEAR)
+    await store.reserve(verification())
+
+    await store.forget(LATER)
+    await engine.dispose()
+
+    assert b"4155552671" not in files(tmp_path)
+
+
+async def test_a_number_that_is_proved_again_is_sealed_with_the_first_key(
+    engine: AsyncEngine,
+) -> None:
+    await prove(SqlStore(engine, BEFORE))
+
+    await prove(SqlStore(engine, BOTH), 1)
+
+    (user,) = await all_users(engine)
+    assert AFTER.decrypt(user["phone_number"]) == PHONE
+
+
+async def test_a_number_that_cannot_be_opened_is_not_approved(engine: AsyncEngine) -> None:
+    await SqlStore(engine, BEFORE).reserve(verification())
+    store = SqlStore(engine, AFTER)
+
+    with pytest.raises(PhoneDecryptionFailed):
+        await store.approve(verification().id, NOW)
+    with pytest.raises(PhoneDecryptionFailed):
+        await store.latest(Flow("flow-0"))
+
+    assert await SqlStore(engine, BEFORE).latest(Flow("flow-0")) == verification()
+    assert await all_users(engine) == []
+
+
+async def test_another_secret_finds_its_users_once_the_keys_are_renewed(
+    engine: AsyncEngine,
+) -> None:
+    await prove(SqlStore(engine, PhoneEncryption(OTHER_SECRET, [NEW])))
+
+    assert await reencrypt(engine, AFTER) == Counter({EncryptionState.WRONG_HASH_KEY: 2})
+    await prove(SqlStore(engine, AFTER), 1)
+
+    assert len(await all_users(engine)) == 1
+    assert len(await SqlStore(engine, AFTER).of_number(PHONE, 5)) == 2
+
+
+@pytest.mark.parametrize("secrets", [(OTHER_SECRET, SECRET), (SECRET, OTHER_SECRET), (b"1", b"2")])
+async def test_a_number_that_became_two_users_is_one_again(
+    engine: AsyncEngine, secrets: tuple[bytes, bytes]
+) -> None:
+    for number, secret in enumerate(secrets):
+        await prove(SqlStore(engine, PhoneEncryption(secret, [NEW])), number)
+        await execute(engine, update(users).values(two_factor_enabled=number == 0))
+    await execute(engine, update(users).where(users.c.id == 2).values(two_factor_enabled=True))
+    first, second = await all_users(engine)
+
+    await reencrypt(engine, AFTER)
+
+    (user,) = await all_users(engine)
+    assert (user["id"], user["created_at"]) == (first["id"], first["created_at"])
+    assert user["phone_verified_at"] == second["phone_verified_at"] > first["phone_verified_at"]
+    assert user["two_factor_enabled"] is True
+    assert await count_states(engine, AFTER) == Counter({EncryptionState.CURRENT: 3})
+
+
+async def test_the_start_refuses_numbers_that_it_cannot_open(engine: AsyncEngine) -> None:
+    await SqlStore(engine, BEFORE).reserve(verification())
+
+    await prepare_numbers(engine, BOTH)
+    with pytest.raises(PhoneDecryptionFailed):
+        await prepare_numbers(engine, AFTER)
+    with pytest.raises(SettingsError) as raised:
+        await bootstrap._prepare_numbers(engine, AFTER)
+
+    assert str(raised.value).startswith("PHONE_ENCRYPTION_KEYS: ")
+    assert not [key for key in (OLD, NEW, "4155552671") if key in str(raised.value)]
+
+
+async def test_the_start_does_not_seal_what_stands_in_the_clear(engine: AsyncEngine) -> None:
+    """It would take long, and can be done while the app runs."""
+    await prove(SqlStore(engine, CLEAR))
+
+    await prepare_numbers(engine, AFTER)
+
+    assert await count_states(engine, AFTER) == Counter({EncryptionState.PLAINTEXT: 2})
+
+
+OLD_ROWS = (
+    "INSERT INTO verifications VALUES ('id-0001', :flow, '+14155552671', 'twilio', 'sms',"
+    " 'pending', 5, 1, :now, :now, :end, 'reference', :now, NULL, false)",
+    "INSERT INTO users VALUES (7, '+14155552671', :now, true, :now)",
+    # What others may have made refer to ours.
+    "CREATE TABLE others (id TEXT REFERENCES verifications (id) ON DELETE CASCADE)",
+    "INSERT INTO others VALUES ('id-0001')",
+)
+"""A database before 0005."""
+
+
+@pytest.fixture
+async def migrated_engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+    """An old database with rows, brought up to date."""
+    url = f"sqlite:///{tmp_path}/old/otp.db"
+    engine = open_engine(url)
+    values = {"flow": sha256_hex(Flow("flow-1")), "now": "2026-03-01 12:00:00.000000"}
+    values["end"] = "2026-03-01 12:10:00.000000"
+    async with engine.begin() as connection:
+        await connection.run_sync(lambda bound: command.upgrade(migrations.config(bound), "0002"))
+        for row in OLD_ROWS:
+            names = re.findall(":([a-z]+)", row)
+            await connection.execute(text(row), {name: values[name] for name in names})
+    await engine.dispose()
+    await migrate(url)
+    engine = open_engine(url)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.mark.parametrize("numbers", [CLEAR, AFTER])
+async def test_the_rows_of_an_older_version_are_found(
+    migrated_engine: AsyncEngine, numbers: PhoneEncryption
+) -> None:
+    store = SqlStore(migrated_engine, numbers)
+
+    await prepare_numbers(migrated_engine, numbers)
+
+    assert await count_states(migrated_engine, numbers) == Counter({EncryptionState.CURRENT: 2})
+    assert await store.latest(Flow("flow-1")) == verification(1)
+    assert await store.approve("id-0001", LATER)
+    (user,) = await all_users(migrated_engine)
+    assert (user["id"], user["two_factor_enabled"]) == (7, True)
+    assert (user["created_at"], user["phone_verified_at"]) == (NOW, LATER)
+    assert [found.id for found in await store.of_number(PHONE, 5)] == ["id-0001"]
+
+
+async def test_a_migration_leaves_what_refers_to_our_rows(migrated_engine: AsyncEngine) -> None:
+    async with migrated_engine.connect() as connection:
+        assert (await connection.scalars(text("SELECT id FROM others"))).all() == ["id-0001"]
+        assert (await connection.execute(text("PRAGMA foreign_key_check"))).all() == []
+
+
+async def test_an_older_version_leaves_no_number_in_the_files(
+    migrated_engine: AsyncEngine, tmp_path: Path
+) -> None:
+    await prepare_numbers(migrated_engine, AFTER)
+    await reencrypt(migrated_engine, AFTER)
+
+    assert AFTER.search_key(PHONE).encode() in files(tmp_path / "old")
+    assert b"4155552671" not in files(tmp_path / "old")
+
+
+async def test_the_migration_can_be_taken_back(migrated_engine: AsyncEngine) -> None:
+    async with migrated_engine.begin() as connection:
+        await connection.run_sync(lambda bound: command.downgrade(migrations.config(bound), "0002"))
+        row = (await connection.execute(text("SELECT * FROM users"))).mappings().one()
+
+    assert row["phone_number"] == PHONE.e164
+    assert "phone_key" not in row

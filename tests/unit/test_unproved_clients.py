@@ -1,0 +1,171 @@
+"""A confirmed number keeps a share of its messages for whom it belongs to."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+
+from otp_app import i18n
+from otp_app.errors import RateLimited
+from otp_app.identity.cookies import DeviceCookies
+from otp_app.phone import PhoneNumber
+from otp_app.verification.client import Client
+from otp_app.verification.limits import POLICY, Scope
+from otp_app.verification.models import Channel, Flow
+from tests.fakes import RIGHT
+
+if TYPE_CHECKING:
+    from otp_app.verification.service import VerificationService
+    from tests.emulator import Clock
+
+PHONE = PhoneNumber("+447400123456")
+NAMES = {"LIMIT_SEND_NUMBER", "LIMIT_SEND_NUMBER_UNPROVED"}
+OF_THE_NUMBER = {Scope.NUMBER, Scope.UNPROVED_CLIENTS}
+OWNER = Client(Flow("owner"), "203.0.113.7", proved=PHONE.e164)
+DEVICES = DeviceCookies("s" * 48, secure=False)
+DEVICE = DEVICES.read(DEVICES.set_cookie("", PHONE).partition(";")[0])
+OWNER_BY_DEVICE = replace(OWNER, proved="", device=DEVICE)
+
+
+@pytest.fixture
+def service(verifications: VerificationService) -> VerificationService:
+    return replace(verifications, limits=[limit for limit in POLICY if limit.name in NAMES])
+
+
+@pytest.fixture
+async def confirmed(service: VerificationService, clock: Clock) -> VerificationService:
+    """The service, some hours after PHONE was confirmed."""
+    started = await service.start(OWNER, PHONE, Channel.SMS)
+    await service.check(OWNER, started.id, RIGHT)
+    clock.tick(3600 * 5)
+    return service
+
+
+def stranger(index: int) -> Client:
+    return Client(Flow(f"stranger-{index}"), f"198.51.100.{index}")
+
+
+async def sent(service: VerificationService, *clients: Client) -> int:
+    count = 0
+    for client in clients:
+        try:
+            await service.start(client, PHONE, Channel.SMS)
+        except RateLimited:
+            continue
+        count += 1
+    return count
+
+
+async def test_strangers_get_three_of_the_five_and_the_owner_the_rest(
+    confirmed: VerificationService,
+) -> None:
+    owners = [replace(OWNER, flow=Flow(f"owner-{index}")) for index in range(3)]
+
+    assert await sent(confirmed, *map(stranger, range(10))) == 3
+    assert await sent(confirmed, *owners) == 2
+
+
+async def test_a_number_that_nobody_has_confirmed_has_no_strangers(
+    service: VerificationService,
+) -> None:
+    assert await sent(service, *map(stranger, range(10))) == 5
+
+
+async def test_to_have_proved_another_number_makes_nobody_less_strange(
+    confirmed: VerificationService,
+) -> None:
+    others = [replace(stranger(index), proved="+447400123457") for index in range(10)]
+
+    assert await sent(confirmed, *others) == 3
+
+
+async def test_the_words_do_not_tell_that_a_number_is_confirmed(
+    confirmed: VerificationService, clock: Clock
+) -> None:
+    assert await sent(confirmed, *map(stranger, range(3))) == 3
+    with pytest.raises(RateLimited) as of_strangers:
+        await confirmed.start(stranger(4), PHONE, Channel.SMS)
+    unknown = replace(confirmed, limits=[limit for limit in confirmed.limits if limit.amount == 5])
+    assert await sent(unknown, stranger(5), stranger(6)) == 2
+    with pytest.raises(RateLimited) as of_all:
+        await unknown.start(stranger(7), PHONE, Channel.SMS)
+
+    words = [i18n.message(caught.value, now=clock.now()) for caught in (of_strangers, of_all)]
+
+    assert words[0] == words[1]
+
+
+async def test_after_the_hour_strangers_have_three_again(
+    confirmed: VerificationService, clock: Clock
+) -> None:
+    assert await sent(confirmed, *map(stranger, range(4))) == 3
+    clock.tick(3600)
+    assert await sent(confirmed, *map(stranger, range(10, 14))) == 3
+
+
+async def attack_at_full_speed(service: VerificationService, clock: Clock, until: datetime) -> int:
+    """Ask from new browsers as often as the limits allow; gives the number of messages."""
+    count = 0
+    for index in itertools.count():
+        if clock.now() >= until:
+            return count
+        try:
+            await service.start(stranger(index), PHONE, Channel.SMS)
+        except RateLimited as refused:
+            moment = refused.params["until"]
+            assert isinstance(moment, datetime)
+            clock.tick(min((moment - clock.now()).total_seconds(), 3600))
+        else:
+            count += 1
+    return count
+
+
+@pytest.mark.parametrize("owner", [OWNER, OWNER_BY_DEVICE], ids=["session", "device cookie only"])
+@pytest.mark.parametrize("hour", range(1, 25))
+async def test_at_every_hour_of_a_day_of_attack_the_owner_gets_a_message(
+    confirmed: VerificationService, clock: Clock, owner: Client, hour: int
+) -> None:
+    limits = [limit for limit in POLICY if limit.scope in OF_THE_NUMBER]
+    service, began = replace(confirmed, limits=limits), clock.now()
+
+    count = await attack_at_full_speed(service, clock, began + timedelta(hours=hour))
+    clock.tick(31)  # one message at a time to a number
+
+    assert count >= min(3 * hour, 6)
+    assert await sent(service, replace(owner, flow=Flow("the owner is back"))) == 1
+
+
+async def test_an_attack_leaves_the_owner_four_of_the_ten_messages_of_a_day(
+    confirmed: VerificationService, clock: Clock
+) -> None:
+    limits = [limit for limit in POLICY if limit.scope in OF_THE_NUMBER]
+    service = replace(confirmed, limits=limits)
+    count = await attack_at_full_speed(service, clock, clock.now() + timedelta(hours=20))
+
+    back = [replace(OWNER_BY_DEVICE, flow=Flow(f"back-{index}")) for index in range(5)]
+    answers = []
+    for client in back:
+        clock.tick(31)
+        answers.append(await sent(service, client))
+
+    assert (count, answers) == (6, [1, 1, 1, 1, 0])
+
+
+async def test_a_device_cookie_for_another_number_makes_nobody_the_owner(
+    confirmed: VerificationService,
+) -> None:
+    other = DEVICES.read(DEVICES.set_cookie("", PhoneNumber("+447400123457")).partition(";")[0])
+    others = [replace(stranger(index), device=other) for index in range(10)]
+
+    assert await sent(confirmed, *others) == 3
+
+
+async def test_an_api_key_owns_no_number(confirmed: VerificationService) -> None:
+    """A person in front of the program may ask for any number."""
+    programs = [replace(stranger(index), key="shop") for index in range(10)]
+
+    assert await sent(confirmed, *programs) == 3
