@@ -39,6 +39,7 @@ def press(tab: Socket, button: str) -> dict[str, Any]:
     return tab.state(tab.send(f"{STATE}.{button}", {}, "/code"))
 
 
+@pytest.mark.row("B20")
 @pytest.mark.parametrize(
     ("form", "channels"),
     [
@@ -47,7 +48,7 @@ def press(tab: Socket, button: str) -> dict[str, Any]:
         (LANDLINE | {"channel": "voice"}, ["voice"]),
     ],
 )
-def test_b20_the_code_page_has_the_ways_that_reach_the_number(
+def test_the_code_page_has_the_ways_that_reach_the_number(
     tab: Socket, form: dict[str, str], channels: list[str]
 ) -> None:
     shown = ask(tab, form) | tab.state(tab.send(f"{STATE}.show_code", {}, "/code"))
@@ -87,6 +88,7 @@ def test_a_channel_that_is_not_offered_is_refused(browser: Browser, provider: Fa
     assert provider.sent == []
 
 
+@pytest.mark.row("C21")
 @pytest.mark.parametrize(
     ("button", "channel", "notice"),
     [
@@ -96,7 +98,7 @@ def test_a_channel_that_is_not_offered_is_refused(browser: Browser, provider: Fa
         ("call_me", Channel.VOICE, "We are calling"),
     ],
 )
-def test_c21_each_button_sends_its_way_and_says_so(
+def test_each_button_sends_its_way_and_says_so(
     tab: Socket,
     clock: Clock,
     provider: FakeProvider,

@@ -195,7 +195,8 @@ def test_a_tab_that_comes_back_finds_its_state(browser: Browser) -> None:
         assert '"ending_rx_state_":"456"' in "".join(again.frames)
 
 
-def test_d4_a_crash_of_a_handler_tells_the_browser_only_where_it_is_in_the_log(
+@pytest.mark.row("D4")
+def test_a_crash_of_a_handler_tells_the_browser_only_where_it_is_in_the_log(
     tab: Socket, provider: FakeProvider, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """H5: the log has the type and place of the error."""
@@ -213,6 +214,7 @@ def test_d4_a_crash_of_a_handler_tells_the_browser_only_where_it_is_in_the_log(
     assert [f"request={one}" for one in quoted] == re.findall(r"request=\w+", line)
 
 
+@pytest.mark.row("B9")
 @pytest.mark.parametrize(
     ("typed", "text", "country"),
     [
@@ -224,7 +226,7 @@ def test_d4_a_crash_of_a_handler_tells_the_browser_only_where_it_is_in_the_log(
         ({"channel": "fax"}, "", ""),
     ],
 )
-def test_b9_the_number_that_would_be_used_is_shown_where_it_is_whole(
+def test_the_number_that_would_be_used_is_shown_where_it_is_whole(
     tab: Socket, typed: dict[str, str], text: str, country: str
 ) -> None:
     frames = tab.send(f"{STATE}.preview_number", {"form": PHONE | typed | {"turn": "7"}})
@@ -232,7 +234,8 @@ def test_b9_the_number_that_would_be_used_is_shown_where_it_is_whole(
     assert f'"value":{{"country":"{country}","text":"{text}","turn":"7"}}' in "".join(frames)
 
 
-def test_b9_a_preview_sends_nothing_and_is_kept_nowhere(
+@pytest.mark.row("B9")
+def test_a_preview_sends_nothing_and_is_kept_nowhere(
     tab: Socket, provider: FakeProvider, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert "123456" in "".join(tab.send(f"{STATE}.preview_number", {"form": PHONE}))
@@ -244,7 +247,8 @@ def test_b9_a_preview_sends_nothing_and_is_kept_nowhere(
     assert provider.sent == []
 
 
-def test_b19_a_preview_knows_of_no_number_whether_it_is_known(tab: Socket) -> None:
+@pytest.mark.row("B19")
+def test_a_preview_knows_of_no_number_whether_it_is_known(tab: Socket) -> None:
     here = services.current()
     nothing: Any = None  # neither a database for lookups nor a counter
     blind = replace(here.verifications, store=nothing, limiter=nothing, providers={})
@@ -264,7 +268,8 @@ def test_a_code_cannot_be_checked_from_a_browser_without_a_verification(
     assert provider.checked == []
 
 
-def test_c20_the_time_is_told_and_nothing_else(tab: Socket, provider: FakeProvider) -> None:
+@pytest.mark.row("C20")
+def test_the_time_is_told_and_nothing_else(tab: Socket, provider: FakeProvider) -> None:
     tab.send(f"{STATE}.request_code", {"form": PHONE})
 
     told = tab.state(tab.send(f"{STATE}.sync_clock", {}, "/code"))
@@ -288,7 +293,8 @@ def test_a_code_that_is_used_up_elsewhere_is_told_and_a_new_one_comes_at_once(
     assert len(provider.sent) == 2
 
 
-def test_c26_who_asks_for_a_code_in_a_lock_is_told_until_when(
+@pytest.mark.row("C26")
+def test_who_asks_for_a_code_in_a_lock_is_told_until_when(
     tab: Socket, provider: FakeProvider
 ) -> None:
     tab.send(f"{STATE}.request_code", {"form": PHONE})

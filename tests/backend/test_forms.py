@@ -143,6 +143,7 @@ def test_after_a_mistake_the_form_has_all_that_the_page_has(browser: Browser) ->
     assert 'aria-describedby="phone-hint phone-error"' in page
 
 
+@pytest.mark.row("B6")
 @pytest.mark.parametrize(
     ("typed", "country"),
     [
@@ -152,7 +153,7 @@ def test_after_a_mistake_the_form_has_all_that_the_page_has(browser: Browser) ->
         ({"phone": "0740"}, "FR"),
     ],
 )
-def test_b6_the_form_comes_back_with_the_country_of_the_number(
+def test_the_form_comes_back_with_the_country_of_the_number(
     browser: Browser, typed: dict[str, str], country: str
 ) -> None:
     answer = post(browser, "/request-otp", typed, **{"accept-language": "fr"})
@@ -262,7 +263,8 @@ def test_a_limit_is_told_with_its_time_and_sends_retry_after(
     assert len(provider.sent) == 1
 
 
-def test_d4_a_crash_is_told_on_a_page_with_where_it_is_in_the_log(
+@pytest.mark.row("D4")
+def test_a_crash_is_told_on_a_page_with_where_it_is_in_the_log(
     browser: Browser,
     provider: FakeProvider,
     capfd: pytest.CaptureFixture[str],
@@ -283,8 +285,9 @@ def test_d4_a_crash_is_told_on_a_page_with_where_it_is_in_the_log(
     assert [f"request={one}" for one in quoted] == re.findall(r"request=\w+", line)
 
 
+@pytest.mark.row("D6")
 @pytest.mark.usefixtures("provider")
-def test_d6_a_form_of_no_page_of_ours_is_told_that_the_page_has_expired(browser: Browser) -> None:
+def test_a_form_of_no_page_of_ours_is_told_that_the_page_has_expired(browser: Browser) -> None:
     answer = post(browser, "/verify-otp", {"code": RIGHT}, origin="https://evil.example")
 
     assert answer.status_code == 403
@@ -292,7 +295,8 @@ def test_d6_a_form_of_no_page_of_ours_is_told_that_the_page_has_expired(browser:
     assert "Nothing was sent and nothing was changed" in answer.text
 
 
-def test_d5_what_is_down_is_told_with_a_time_and_sends_retry_after(
+@pytest.mark.row("D5")
+def test_what_is_down_is_told_with_a_time_and_sends_retry_after(
     browser: Browser, provider: FakeProvider
 ) -> None:
     provider.failures = [ProviderUnavailable()]
@@ -318,7 +322,8 @@ def see(browser: Browser) -> Response:
     return browser.get("/verify-otp")
 
 
-def test_c12_c23_the_code_page_says_where_the_code_went_and_until_when(
+@pytest.mark.row("C12", "C23")
+def test_the_code_page_says_where_the_code_went_and_until_when(
     browser: Browser, clock: Clock
 ) -> None:
     post(browser, "/request-otp", NUMBER)
@@ -340,7 +345,8 @@ def test_without_a_code_on_its_way_the_code_page_leads_to_the_first(browser: Bro
     assert (answer.status_code, answer.headers["location"]) == (303, "/")
 
 
-def test_c18_asking_again_too_early_sends_nothing_and_says_when(
+@pytest.mark.row("C18")
+def test_asking_again_too_early_sends_nothing_and_says_when(
     browser: Browser, provider: FakeProvider, clock: Clock
 ) -> None:
     post(browser, "/request-otp", NUMBER)
@@ -356,6 +362,7 @@ def test_c18_asking_again_too_early_sends_nothing_and_says_when(
     assert len(provider.sent) == 1
 
 
+@pytest.mark.row("C17")
 @pytest.mark.parametrize(
     ("channel", "words"),
     [
@@ -363,7 +370,7 @@ def test_c18_asking_again_too_early_sends_nothing_and_says_when(
         (Channel.VOICE, "We are calling the number ending <bdi>456</bdi>"),
     ],
 )
-def test_c17_after_the_wait_each_press_sends_one_message(
+def test_after_the_wait_each_press_sends_one_message(
     browser: Browser, provider: FakeProvider, clock: Clock, channel: Channel, words: str
 ) -> None:
     post(browser, "/request-otp", NUMBER)
@@ -378,7 +385,8 @@ def test_c17_after_the_wait_each_press_sends_one_message(
     assert words in see(browser).text
 
 
-def test_c23_an_expired_code_is_told_with_a_button_for_a_new_one(
+@pytest.mark.row("C23")
+def test_an_expired_code_is_told_with_a_button_for_a_new_one(
     browser: Browser, provider: FakeProvider, clock: Clock
 ) -> None:
     post(browser, "/request-otp", NUMBER)
@@ -410,7 +418,8 @@ def test_a_code_that_is_used_up_elsewhere_is_told_with_a_button_for_a_new_one(
     assert len(provider.sent) == 2
 
 
-def test_c26_c27_a_lock_is_told_with_its_reason_its_end_and_the_time_zone(
+@pytest.mark.row("C26", "C27")
+def test_a_lock_is_told_with_its_reason_its_end_and_the_time_zone(
     browser: Browser, provider: FakeProvider
 ) -> None:
     here = replace(browser, cookie=f"{browser.cookie}; tz=Asia/Kolkata")
@@ -428,8 +437,9 @@ def test_c26_c27_a_lock_is_told_with_its_reason_its_end_and_the_time_zone(
     assert len(provider.sent) == 1
 
 
+@pytest.mark.row("C17")
 @pytest.mark.parametrize("channel", ["fax", "<b>"])
-def test_c17_a_way_that_does_not_exist_sends_nothing(
+def test_a_way_that_does_not_exist_sends_nothing(
     browser: Browser, provider: FakeProvider, channel: str
 ) -> None:
     post(browser, "/request-otp", NUMBER)

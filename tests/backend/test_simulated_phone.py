@@ -258,10 +258,11 @@ def test_this_machine_sees_what_arrives_but_not_the_number(
     assert "7400123456" not in frames
 
 
+@pytest.mark.row("C13")
 @pytest.mark.parametrize(
     ("channel", "last_line"), [(Channel.SMS, "\n\n@localhost #028061"), (Channel.WHATSAPP, ".")]
 )
-def test_c13_a_message_reads_as_it_would_on_a_phone(
+def test_a_message_reads_as_it_would_on_a_phone(
     browser: Browser, phone: SimulatedPhone, channel: Channel, last_line: str
 ) -> None:
     with at(browser, HERE).socket("/phone") as tab:

@@ -49,6 +49,7 @@ _WITHOUT_TIMERS = (
 """Where a page's scripts are off no timer comes, no callback of `queueMicrotask`, no file."""
 
 
+@pytest.mark.row("A1")
 @pytest.mark.parametrize(
     "looks",
     [
@@ -56,12 +57,13 @@ _WITHOUT_TIMERS = (
         pytest.param(OTHER_LOOKS, id="other looks", marks=pytest.mark.nightly),
     ],
 )
-def test_a1_axe_finds_nothing(shown: Shown, looks: Iterable[tuple[str, int]]) -> None:
+def test_axe_finds_nothing(shown: Shown, looks: Iterable[tuple[str, int]]) -> None:
     assert_axe_finds_nothing(shown, looks)
 
 
+@pytest.mark.row("A1")
 @pytest.mark.parametrize("path", ["/phone", "/api/docs"])
-def test_a1_axe_finds_nothing_on_the_pages_for_developers(journey: Journey, path: str) -> None:
+def test_axe_finds_nothing_on_the_pages_for_developers(journey: Journey, path: str) -> None:
     page = journey.open(path).page
     page.wait_for_load_state("networkidle")
 

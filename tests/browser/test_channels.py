@@ -29,10 +29,9 @@ def phone(browser: Browser, server: Server) -> Iterator[PhoneTab]:
         yield phone
 
 
+@pytest.mark.row("C12")
 @console_only
-def test_c12_a_code_comes_by_whatsapp_and_the_page_says_so(
-    journey: Journey, phone: PhoneTab
-) -> None:
+def test_a_code_comes_by_whatsapp_and_the_page_says_so(journey: Journey, phone: PhoneTab) -> None:
     tab = journey.at_the_code_page(by="whatsapp")
 
     expect(tab.sent).to_contain_text("We sent a code by WhatsApp to the number ending")
@@ -43,8 +42,9 @@ def test_c12_a_code_comes_by_whatsapp_and_the_page_says_so(
     assert [delivery.channel for delivery in journey.deliveries()] == ["whatsapp"]
 
 
+@pytest.mark.row("B20")
 @console_only
-def test_b20_what_a_country_does_not_have_is_refused_and_the_choice_stays(
+def test_what_a_country_does_not_have_is_refused_and_the_choice_stays(
     journey: Journey,
 ) -> None:
     tab = journey.open()
@@ -59,8 +59,9 @@ def test_b20_what_a_country_does_not_have_is_refused_and_the_choice_stays(
     expect(tab.by_whatsapp).to_be_checked()
 
 
+@pytest.mark.row("C17")
 @console_only
-def test_c17_after_a_text_the_code_page_offers_a_call_and_whatsapp(journey: Journey) -> None:
+def test_after_a_text_the_code_page_offers_a_call_and_whatsapp(journey: Journey) -> None:
     tab = journey.at_the_code_page()
     journey.later(31)
     tab.other_ways.click()
@@ -72,8 +73,9 @@ def test_c17_after_a_text_the_code_page_offers_a_call_and_whatsapp(journey: Jour
     assert [delivery.channel for delivery in journey.deliveries()] == ["sms", "whatsapp"]
 
 
+@pytest.mark.row("C13")
 @console_only
-def test_c13_the_text_message_on_the_phone_ends_with_the_line_of_the_pages_domain(
+def test_the_text_message_on_the_phone_ends_with_the_line_of_the_pages_domain(
     journey: Journey, phone: PhoneTab
 ) -> None:
     journey.at_the_code_page()

@@ -63,8 +63,9 @@ LISTEN = """(countdown) => {
 }"""
 
 
+@pytest.mark.row("C1")
 @console_only
-def test_c1_there_is_one_field_and_one_tab_stop_before_the_button(journey: Journey) -> None:
+def test_there_is_one_field_and_one_tab_stop_before_the_button(journey: Journey) -> None:
     tab = journey.at_the_code_page()
     expect(tab.heading).to_be_focused()
 
@@ -75,8 +76,9 @@ def test_c1_there_is_one_field_and_one_tab_stop_before_the_button(journey: Journ
     expect(tab.go_on).to_be_focused()
 
 
+@pytest.mark.row("C2", "C3")
 @console_only
-def test_c2_c3_the_field_is_made_for_codes_and_says_what_will_happen(journey: Journey) -> None:
+def test_the_field_is_made_for_codes_and_says_what_will_happen(journey: Journey) -> None:
     tab = journey.at_the_code_page()
 
     for name, value in {
@@ -95,9 +97,10 @@ def test_c2_c3_the_field_is_made_for_codes_and_says_what_will_happen(journey: Jo
     )
 
 
+@pytest.mark.row("C4")
 @console_only
 @pytest.mark.parametrize("form", PASTES)
-def test_c4_every_paste_sends_the_code(start_journey: Callable[..., Journey], form: str) -> None:
+def test_every_paste_sends_the_code(start_journey: Callable[..., Journey], form: str) -> None:
     journey = start_journey(permissions=["clipboard-read", "clipboard-write"])
     tab = journey.at_the_code_page()
 
@@ -109,8 +112,9 @@ def test_c4_every_paste_sends_the_code(start_journey: Callable[..., Journey], fo
     assert checks(journey) == 1
 
 
+@pytest.mark.row("C5")
 @console_only
-def test_c5_what_is_dictated_in_one_go_is_sent(journey: Journey) -> None:
+def test_what_is_dictated_in_one_go_is_sent(journey: Journey) -> None:
     tab = journey.at_the_code_page()
 
     tab.code.focus()
@@ -119,8 +123,9 @@ def test_c5_what_is_dictated_in_one_go_is_sent(journey: Journey) -> None:
     tab.wait_for(Step.VERIFIED)
 
 
+@pytest.mark.row("C6")
 @console_only
-def test_c6_leading_zeros_survive(journey: Journey) -> None:
+def test_leading_zeros_survive(journey: Journey) -> None:
     tab = journey.at_the_code_page()
 
     tab.enter_code("012345")
@@ -130,8 +135,9 @@ def test_c6_leading_zeros_survive(journey: Journey) -> None:
     assert "012345" in journey.recorder.typed
 
 
+@pytest.mark.row("C7")
 @console_only
-def test_c7_the_field_is_edited_like_any_other(journey: Journey) -> None:
+def test_the_field_is_edited_like_any_other(journey: Journey) -> None:
     tab = journey.at_the_code_page()
     keys = tab.page.keyboard
     tab.code.fill("12345")
@@ -150,8 +156,9 @@ def test_c7_the_field_is_edited_like_any_other(journey: Journey) -> None:
     assert checks(journey) == 0
 
 
+@pytest.mark.row("C7")
 @console_only
-def test_c7_the_last_digit_of_a_refused_code_is_mended_with_two_keys(journey: Journey) -> None:
+def test_the_last_digit_of_a_refused_code_is_mended_with_two_keys(journey: Journey) -> None:
     tab = journey.at_the_code_page()
     tab.code.press_sequentially("123456")
     tab.wait_for_problem("That code does not match")
@@ -164,8 +171,9 @@ def test_c7_the_last_digit_of_a_refused_code_is_mended_with_two_keys(journey: Jo
     journey.wait_until(lambda: checks(journey) == 2)
 
 
+@pytest.mark.row("C8")
 @console_only
-def test_c8_nothing_stands_in_the_way_of_a_paste(journey: Journey) -> None:
+def test_nothing_stands_in_the_way_of_a_paste(journey: Journey) -> None:
     tab = journey.at_the_code_page()
 
     for event in ("paste", "beforeinput", "contextmenu", "drop"):
@@ -176,8 +184,9 @@ def test_c8_nothing_stands_in_the_way_of_a_paste(journey: Journey) -> None:
         )
 
 
+@pytest.mark.row("C9")
 @console_only
-def test_c9_the_last_digit_sends_the_code_and_the_same_one_never_again(journey: Journey) -> None:
+def test_the_last_digit_sends_the_code_and_the_same_one_never_again(journey: Journey) -> None:
     tab = journey.at_the_code_page()
     wrong = journey.wrong_code()
 
@@ -201,8 +210,9 @@ def test_c9_the_last_digit_sends_the_code_and_the_same_one_never_again(journey: 
     assert checks(journey) == 2
 
 
+@pytest.mark.row("C9")
 @console_only
-def test_c9_what_is_no_code_stays(journey: Journey) -> None:
+def test_what_is_no_code_stays(journey: Journey) -> None:
     tab = journey.at_the_code_page()
 
     for text in ("12345", "1234567", "123456 654321", "12345a", "²²²²²²"):
@@ -213,8 +223,9 @@ def test_c9_what_is_no_code_stays(journey: Journey) -> None:
     assert checks(journey) == 1
 
 
+@pytest.mark.row("C9")
 @console_only
-def test_c9_what_is_being_composed_waits(journey: Journey) -> None:
+def test_what_is_being_composed_waits(journey: Journey) -> None:
     tab = journey.at_the_code_page()
     keyboard = journey.context.new_cdp_session(tab.page)
     code = journey.sent_code()
@@ -229,8 +240,9 @@ def test_c9_what_is_being_composed_waits(journey: Journey) -> None:
     assert checks(journey) == 1
 
 
+@pytest.mark.row("C9")
 @twilio_only
-def test_c9_a_digit_mended_while_a_code_is_checked_is_sent_after_the_answer(
+def test_a_digit_mended_while_a_code_is_checked_is_sent_after_the_answer(
     journey: Journey,
 ) -> None:
     journey.emulator.fail("twilio.check", Hang(1.0))  # time to see the mistake
@@ -244,8 +256,9 @@ def test_c9_a_digit_mended_while_a_code_is_checked_is_sent_after_the_answer(
     tab.wait_for(Step.VERIFIED)
 
 
+@pytest.mark.row("C10")
 @console_only
-def test_c10_continue_sends_the_same_code_again(journey: Journey) -> None:
+def test_continue_sends_the_same_code_again(journey: Journey) -> None:
     tab = journey.at_the_code_page()
     tab.code.fill(journey.wrong_code())
     tab.wait_for_problem("That code does not match")
@@ -257,8 +270,9 @@ def test_c10_continue_sends_the_same_code_again(journey: Journey) -> None:
     tab.wait_for_problem("You can try 3 more times")
 
 
+@pytest.mark.row("C11", "C24")
 @console_only
-def test_c11_c24_a_wrong_code_stays_readable_and_the_next_one_takes_its_place(
+def test_a_wrong_code_stays_readable_and_the_next_one_takes_its_place(
     journey: Journey,
 ) -> None:
     tab = journey.at_the_code_page()
@@ -277,11 +291,12 @@ def test_c11_c24_a_wrong_code_stays_readable_and_the_next_one_takes_its_place(
     tab.wait_for(Step.VERIFIED)
 
 
+@pytest.mark.row("C12")
 @console_only
 @pytest.mark.parametrize(
     ("by", "words"), [("sms", "We sent a code by text message"), ("voice", "We are calling")]
 )
-def test_c12_the_page_says_where_the_code_went_and_no_more(
+def test_the_page_says_where_the_code_went_and_no_more(
     journey: Journey, by: str, words: str
 ) -> None:
     tab = journey.at_the_code_page(by)
@@ -291,8 +306,9 @@ def test_c12_the_page_says_where_the_code_went_and_no_more(
     assert journey.number.national not in re.sub(r"\D", "", tab.page.content())
 
 
+@pytest.mark.row("C15")
 @console_only
-def test_c15_a_code_that_the_phone_brings_is_filled_in_and_sent(journey: Journey) -> None:
+def test_a_code_that_the_phone_brings_is_filled_in_and_sent(journey: Journey) -> None:
     journey.context.add_init_script(WEB_OTP)
     tab = journey.at_the_code_page()
 
@@ -304,8 +320,9 @@ def test_c15_a_code_that_the_phone_brings_is_filled_in_and_sent(journey: Journey
     assert checks(journey) == 1
 
 
+@pytest.mark.row("C15")
 @console_only
-def test_c15_the_phone_is_asked_no_longer_than_it_matters(journey: Journey) -> None:
+def test_the_phone_is_asked_no_longer_than_it_matters(journey: Journey) -> None:
     journey.context.add_init_script(WEB_OTP)
     tab = journey.at_the_code_page()
 
@@ -321,8 +338,9 @@ def test_c15_the_phone_is_asked_no_longer_than_it_matters(journey: Journey) -> N
     assert tab.page.evaluate("asked.map((options) => options.signal.aborted)") == [True, True]
 
 
+@pytest.mark.row("C16")
 @console_only
-def test_c16_the_number_can_be_changed_and_is_filled_in(journey: Journey) -> None:
+def test_the_number_can_be_changed_and_is_filled_in(journey: Journey) -> None:
     tab = journey.at_the_code_page()
 
     tab.change_number.click()
@@ -331,8 +349,9 @@ def test_c16_the_number_can_be_changed_and_is_filled_in(journey: Journey) -> Non
     expect(tab.phone).to_have_value(journey.number.typed)
 
 
+@pytest.mark.row("C17")
 @console_only
-def test_c17_who_got_no_code_finds_what_to_check_and_another_way(journey: Journey) -> None:
+def test_who_got_no_code_finds_what_to_check_and_another_way(journey: Journey) -> None:
     tab = journey.at_the_code_page()
     expect(tab.call_me).to_be_hidden()
 
@@ -352,8 +371,9 @@ def test_c17_who_got_no_code_finds_what_to_check_and_another_way(journey: Journe
     expect(tab.change_number).to_be_visible()
 
 
+@pytest.mark.row("C17")
 @twilio_only
-def test_c17_after_a_failed_message_the_other_way_is_put_first(journey: Journey) -> None:
+def test_after_a_failed_message_the_other_way_is_put_first(journey: Journey) -> None:
     tab = journey.at_the_code_page()
     expect(tab.call_me).to_be_hidden()
 
@@ -364,8 +384,9 @@ def test_c17_after_a_failed_message_the_other_way_is_put_first(journey: Journey)
     expect(tab.call_me).to_have_class("primary")
 
 
+@pytest.mark.row("C18")
 @console_only
-def test_c18_the_button_waits_says_when_and_can_be_pressed(journey: Journey) -> None:
+def test_the_button_waits_says_when_and_can_be_pressed(journey: Journey) -> None:
     tab = journey.at_the_code_page()
 
     expect(tab.send_again).to_be_visible()
@@ -380,8 +401,9 @@ def test_c18_the_button_waits_says_when_and_can_be_pressed(journey: Journey) -> 
     assert len(journey.deliveries()) == 1
 
 
+@pytest.mark.row("C18")
 @console_only
-def test_c18_after_the_wait_the_button_is_as_any_other(journey: Journey) -> None:
+def test_after_the_wait_the_button_is_as_any_other(journey: Journey) -> None:
     tab = journey.at_the_code_page()
     journey.later(WAIT)
 
@@ -392,8 +414,9 @@ def test_c18_after_the_wait_the_button_is_as_any_other(journey: Journey) -> None
     assert tab.seconds_to_wait == 0
 
 
+@pytest.mark.row("C19")
 @console_only
-def test_c19_the_countdown_is_heard_at_its_milestones_only(journey: Journey) -> None:
+def test_the_countdown_is_heard_at_its_milestones_only(journey: Journey) -> None:
     tab = journey.at_the_code_page()
     expect(tab.wait).to_contain_text("You can get another code in")
     tab.wait.evaluate(LISTEN)
@@ -415,6 +438,7 @@ def test_c19_the_countdown_is_heard_at_its_milestones_only(journey: Journey) -> 
     )
 
 
+@pytest.mark.row("C20")
 @console_only
 @pytest.mark.parametrize(
     "change",
@@ -424,7 +448,7 @@ def test_c19_the_countdown_is_heard_at_its_milestones_only(journey: Journey) -> 
         "const now = performance.now(); performance.now = () => now",  # asleep
     ],
 )
-def test_c20_the_countdown_is_right_whatever_becomes_of_the_clock(
+def test_the_countdown_is_right_whatever_becomes_of_the_clock(
     journey: Journey, change: str
 ) -> None:
     tab = journey.at_the_code_page()
@@ -439,8 +463,9 @@ def test_c20_the_countdown_is_right_whatever_becomes_of_the_clock(
     journey.wait_until(lambda: abs(tab.seconds_to_wait - journey.seconds_to_wait) <= 1)
 
 
+@pytest.mark.row("C21")
 @console_only
-def test_c21_after_another_message_focus_and_what_was_typed_stay(journey: Journey) -> None:
+def test_after_another_message_focus_and_what_was_typed_stay(journey: Journey) -> None:
     tab = journey.at_the_code_page()
     tab.code.fill("12")
     journey.later(WAIT)
@@ -454,8 +479,9 @@ def test_c21_after_another_message_focus_and_what_was_typed_stay(journey: Journe
     expect(tab.code).to_have_value("12")
 
 
+@pytest.mark.row("C22")
 @every_provider
-def test_c22_a_code_from_before_is_taken_or_the_newest_is_asked_for(journey: Journey) -> None:
+def test_a_code_from_before_is_taken_or_the_newest_is_asked_for(journey: Journey) -> None:
     tab = journey.at_the_code_page()
     earlier = journey.sent_code()
     journey.later(WAIT)
@@ -470,8 +496,9 @@ def test_c22_a_code_from_before_is_taken_or_the_newest_is_asked_for(journey: Jou
         tab.wait_for_problem("Check the newest message")
 
 
+@pytest.mark.row("C23")
 @console_only
-def test_c23_the_end_is_told_as_a_clock_time_and_in_minutes(journey: Journey) -> None:
+def test_the_end_is_told_as_a_clock_time_and_in_minutes(journey: Journey) -> None:
     tab = journey.at_the_code_page()
     expect(tab.expiry).to_have_text(journey.expiry)
     expect(tab.minutes).to_have_text("10 minutes left")
@@ -486,8 +513,9 @@ def test_c23_the_end_is_told_as_a_clock_time_and_in_minutes(journey: Journey) ->
     expect(tab.get_new_code).to_be_visible()
 
 
+@pytest.mark.row("C26", "C27")
 @console_only
-def test_c26_c27_a_lock_says_why_until_when_and_where_to_go_in_every_tab(
+def test_a_lock_says_why_until_when_and_where_to_go_in_every_tab(
     journey: Journey,
 ) -> None:
     tab = journey.at_the_code_page()
@@ -509,8 +537,9 @@ def test_c26_c27_a_lock_says_why_until_when_and_where_to_go_in_every_tab(
     assert len(journey.deliveries()) == 1
 
 
+@pytest.mark.row("C28")
 @console_only
-def test_c28_the_page_says_at_once_that_it_checks(journey: Journey) -> None:
+def test_the_page_says_at_once_that_it_checks(journey: Journey) -> None:
     tab = journey.at_the_code_page()
     expect(tab.pending).to_have_attribute("role", "status")
 
@@ -527,8 +556,9 @@ def test_c28_the_page_says_at_once_that_it_checks(journey: Journey) -> None:
     tab.wait_for(Step.VERIFIED)
 
 
+@pytest.mark.row("C29")
 @console_only
-def test_c29_focus_begins_at_the_heading_however_the_page_was_reached(journey: Journey) -> None:
+def test_focus_begins_at_the_heading_however_the_page_was_reached(journey: Journey) -> None:
     tab = journey.at_the_code_page()
     expect(tab.heading).to_be_focused()
 
@@ -540,8 +570,9 @@ def test_c29_focus_begins_at_the_heading_however_the_page_was_reached(journey: J
     expect(other_tab.heading).to_be_focused()
 
 
+@pytest.mark.row("C29")
 @console_only
-def test_c29_a_keyboard_on_the_screen_leaves_the_label_in_sight(
+def test_a_keyboard_on_the_screen_leaves_the_label_in_sight(
     start_journey: Callable[..., Journey],
 ) -> None:
     journey = start_journey(viewport={"width": 360, "height": 640})
@@ -555,8 +586,9 @@ def test_c29_a_keyboard_on_the_screen_leaves_the_label_in_sight(
     expect(tab.code).to_be_in_viewport(ratio=1)
 
 
+@pytest.mark.row("C30")
 @console_only
-def test_c30_a_tab_that_was_closed_is_taken_up_by_the_next(journey: Journey) -> None:
+def test_a_tab_that_was_closed_is_taken_up_by_the_next(journey: Journey) -> None:
     journey.expect("404")  # the icon of what is no page
     tab = journey.at_the_code_page()
 
@@ -569,8 +601,9 @@ def test_c30_a_tab_that_was_closed_is_taken_up_by_the_next(journey: Journey) -> 
     assert len(journey.deliveries()) == 1
 
 
+@pytest.mark.row("C33")
 @console_only
-def test_c33_a_duplicated_tab_is_at_the_same_step_and_finishes_with_the_other(
+def test_a_duplicated_tab_is_at_the_same_step_and_finishes_with_the_other(
     journey: Journey,
 ) -> None:
     tab = journey.at_the_code_page()
@@ -587,8 +620,9 @@ def test_c33_a_duplicated_tab_is_at_the_same_step_and_finishes_with_the_other(
     double.wait_for(Step.VERIFIED)
 
 
+@pytest.mark.row("C35")
 @console_only
-def test_c35_a_code_entered_without_a_connection_is_sent_once(journey: Journey) -> None:
+def test_a_code_entered_without_a_connection_is_sent_once(journey: Journey) -> None:
     journey.expect("WebSocket connection", "ERR_CONNECTION_REFUSED")
     tab = journey.at_the_code_page()
     code = journey.sent_code()
@@ -603,8 +637,9 @@ def test_c35_a_code_entered_without_a_connection_is_sent_once(journey: Journey) 
     assert checks(journey) == 1
 
 
+@pytest.mark.row("C36")
 @console_only
-def test_c36_a_code_entered_before_the_page_is_live_is_sent_once(journey: Journey) -> None:
+def test_a_code_entered_before_the_page_is_live_is_sent_once(journey: Journey) -> None:
     journey.at_the_code_page()
     tab, held = Tab(journey.context.new_page()), list[Route]()
     hold, release = held.append, Route.continue_
@@ -624,8 +659,9 @@ def test_c36_a_code_entered_before_the_page_is_live_is_sent_once(journey: Journe
     assert checks(journey) == 1
 
 
+@pytest.mark.row("C17", "C18")
 @console_only
-def test_c17_c18_without_scripts_all_of_it_is_there(start_journey: Callable[..., Journey]) -> None:
+def test_without_scripts_all_of_it_is_there(start_journey: Callable[..., Journey]) -> None:
     journey = start_journey(java_script_enabled=False)
     journey.expect("csp http", "429")  # the scripts that are not run; asking too early
     tab = journey.open()

@@ -45,7 +45,8 @@ STOPS = 40  # more than any page has
 COLOURS = "({ color, backgroundColor }) => [color, backgroundColor]"
 
 
-def test_a5_b16_the_title_is_the_heading_after_the_word_error_if_there_is_one(
+@pytest.mark.row("A5", "B16")
+def test_the_title_is_the_heading_after_the_word_error_if_there_is_one(
     shown: Shown,
 ) -> None:
     heading = shown.page.get_by_role("heading", level=1).inner_text()
@@ -54,36 +55,42 @@ def test_a5_b16_the_title_is_the_heading_after_the_word_error_if_there_is_one(
     assert shown.page.title() == f"{error}{heading} – {BRAND}"
 
 
-def test_a6_there_is_one_heading_one_main_and_a_way_past_the_header(shown: Shown) -> None:
+@pytest.mark.row("A6")
+def test_there_is_one_heading_one_main_and_a_way_past_the_header(shown: Shown) -> None:
     expect(shown.page.locator("h1")).to_have_count(1)
     expect(shown.page.locator("main")).to_have_count(1)
     first = shown.page.locator("a, button, input, select, [tabindex='0']").first
     expect(first).to_have_attribute("href", re.compile("#main$"))
 
 
-def test_a7_at_320_pixels_nothing_is_cut_off_or_covered(shown: Shown) -> None:
+@pytest.mark.row("A7")
+def test_at_320_pixels_nothing_is_cut_off_or_covered(shown: Shown) -> None:
     assert shown.ask("crowded()") == []
 
 
-def test_a8_text_of_twice_the_size_fits(shown: Shown) -> None:
+@pytest.mark.row("A8")
+def test_text_of_twice_the_size_fits(shown: Shown) -> None:
     shown.resize(640, 640)
     shown.restyle(":root { font-size: 200% !important }")
 
     assert shown.ask("crowded()") == []
 
 
-def test_a9_text_can_be_spaced_out(shown: Shown) -> None:
+@pytest.mark.row("A9")
+def test_text_can_be_spaced_out(shown: Shown) -> None:
     shown.restyle(SPACED)
 
     assert shown.ask("crowded()") == []
 
 
-def test_a10_every_target_is_large_enough(shown: Shown) -> None:
+@pytest.mark.row("A10")
+def test_every_target_is_large_enough(shown: Shown) -> None:
     assert shown.ask("small()") == []
 
 
+@pytest.mark.row("A11")
 @pytest.mark.parametrize("forced_colors", ["none", "active"])
-def test_a11_every_stop_of_the_tabulator_shows_that_it_has_the_focus(
+def test_every_stop_of_the_tabulator_shows_that_it_has_the_focus(
     shown: Shown, forced_colors: Literal["none", "active"]
 ) -> None:
     shown.emulate(forced_colors=forced_colors)
@@ -91,27 +98,32 @@ def test_a11_every_stop_of_the_tabulator_shows_that_it_has_the_focus(
     assert [stop["name"] for stop in stops(shown) if not stop["isSeen"]] == []
 
 
-def test_a14_no_browser_zooms_in_on_a_field(shown: Shown) -> None:
+@pytest.mark.row("A14")
+def test_no_browser_zooms_in_on_a_field(shown: Shown) -> None:
     assert shown.ask("zoomed()") == []
 
 
-def test_a15_a_person_may_zoom(shown: Shown) -> None:
+@pytest.mark.row("A15")
+def test_a_person_may_zoom(shown: Shown) -> None:
     content = shown.page.locator("meta[name=viewport]").get_attribute("content")
 
     assert content == "width=device-width, initial-scale=1"
 
 
-def test_a16_every_field_has_a_label_that_can_be_seen_and_no_placeholder(shown: Shown) -> None:
+@pytest.mark.row("A16")
+def test_every_field_has_a_label_that_can_be_seen_and_no_placeholder(shown: Shown) -> None:
     assert shown.ask("unlabelled()") == []
 
 
-def test_a17_nothing_moves_for_who_wants_that(shown: Shown) -> None:
+@pytest.mark.row("A17")
+def test_nothing_moves_for_who_wants_that(shown: Shown) -> None:
     shown.emulate(reduced_motion="reduce")
 
     assert shown.ask("moving()") == []
 
 
-def test_a18_a_dark_room_gets_a_dark_page(shown: Shown) -> None:
+@pytest.mark.row("A18")
+def test_a_dark_room_gets_a_dark_page(shown: Shown) -> None:
     shown.emulate(color_scheme="dark")
 
     color, ground = shown.page.evaluate(f"({COLOURS})(getComputedStyle(document.documentElement))")
@@ -121,13 +133,15 @@ def test_a18_a_dark_room_gets_a_dark_page(shown: Shown) -> None:
     expect(scheme).to_have_attribute("content", "light dark")
 
 
-def test_a19_forced_colours_leave_borders_and_errors(shown: Shown) -> None:
+@pytest.mark.row("A19")
+def test_forced_colours_leave_borders_and_errors(shown: Shown) -> None:
     shown.emulate(forced_colors="active")
 
     assert shown.ask("borderless()") == []
 
 
-def test_a20_more_contrast_is_given_to_who_asks(shown: Shown) -> None:
+@pytest.mark.row("A20")
+def test_more_contrast_is_given_to_who_asks(shown: Shown) -> None:
     colours = f"all => all.map(one => ({COLOURS})(getComputedStyle(one))[0])"
     text = shown.page.evaluate(f"({COLOURS})(getComputedStyle(document.documentElement))")[0]
     shown.emulate(contrast="more")
@@ -135,7 +149,8 @@ def test_a20_more_contrast_is_given_to_who_asks(shown: Shown) -> None:
     assert set(shown.page.locator(".hint").evaluate_all(colours)) <= {text}
 
 
-def test_a21_from_right_to_left_nothing_is_cut_off_and_numbers_stay(shown: Shown) -> None:
+@pytest.mark.row("A21")
+def test_from_right_to_left_nothing_is_cut_off_and_numbers_stay(shown: Shown) -> None:
     shown.mirror()
 
     assert shown.ask("crowded()") == []
@@ -145,7 +160,8 @@ def test_a21_from_right_to_left_nothing_is_cut_off_and_numbers_stay(shown: Shown
     assert brand["x"] + brand["width"] > SMALL["width"] - 50
 
 
-def test_d9_no_host_port_or_trace_is_shown(shown: Shown) -> None:
+@pytest.mark.row("D9")
+def test_no_host_port_or_trace_is_shown(shown: Shown) -> None:
     text = shown.page.locator("body").inner_text()
 
     assert not [word for word in ("localhost", "://", "Traceback", "_event") if word in text]
@@ -170,7 +186,8 @@ def stops(shown: Shown) -> Iterator[dict[str, Any]]:
         yield shown.ask("focused()")
 
 
-def test_a6_the_way_past_the_header_leads_into_the_page(journey: Journey) -> None:
+@pytest.mark.row("A6")
+def test_the_way_past_the_header_leads_into_the_page(journey: Journey) -> None:
     page = STATES["code"].bring(journey)
 
     page.locator(".skip").press("Enter")
@@ -179,10 +196,9 @@ def test_a6_the_way_past_the_header_leads_into_the_page(journey: Journey) -> Non
     assert page.evaluate("document.activeElement.closest('main') !== null")
 
 
+@pytest.mark.row("B16")
 @pytest.mark.parametrize(("name", "field"), [("phone error", "#phone"), ("code error", "#code")])
-def test_b16_the_link_of_an_error_leads_to_its_field(
-    journey: Journey, name: str, field: str
-) -> None:
+def test_the_link_of_an_error_leads_to_its_field(journey: Journey, name: str, field: str) -> None:
     page = STATES[name].bring(journey)
 
     page.locator(f"{ALERT} a").click()
@@ -190,8 +206,9 @@ def test_b16_the_link_of_an_error_leads_to_its_field(
     expect(page.locator(field)).to_be_focused(timeout=2000)
 
 
+@pytest.mark.row("A12")
 @pytest.mark.parametrize("name", ["offline", "connection lost"])
-def test_a12_the_banner_covers_nothing_that_has_the_focus(
+def test_the_banner_covers_nothing_that_has_the_focus(
     start_journey: Callable[..., Journey], name: str
 ) -> None:
     page = STATES[name].bring(start_journey(viewport={"width": 360, "height": 400}))
@@ -200,8 +217,9 @@ def test_a12_the_banner_covers_nothing_that_has_the_focus(
     assert [covered for _ in stops(shown) for covered in shown.ask("covered()")] == []
 
 
+@pytest.mark.row("A29")
 @pytest.mark.parametrize("name", ["phone", "not found", "problem", "connection lost"])
-def test_a29_nothing_jumps_that_nobody_has_touched(
+def test_nothing_jumps_that_nobody_has_touched(
     start_journey: Callable[..., Journey], name: str
 ) -> None:
     page = STATES[name].bring(start_journey(viewport=SMALL))
@@ -209,8 +227,9 @@ def test_a29_nothing_jumps_that_nobody_has_touched(
     assert page.evaluate(SHIFT) < LARGEST_SHIFT
 
 
+@pytest.mark.row("A29")
 @pytest.mark.parametrize("name", ["code", "verified"])
-def test_a29_nothing_jumps_when_a_page_is_loaded_again(
+def test_nothing_jumps_when_a_page_is_loaded_again(
     start_journey: Callable[..., Journey], name: str
 ) -> None:
     page = STATES[name].bring(start_journey(viewport=SMALL))
@@ -220,7 +239,8 @@ def test_a29_nothing_jumps_when_a_page_is_loaded_again(
     assert page.evaluate(SHIFT) < LARGEST_SHIFT
 
 
-def test_a27_without_a_script_a_page_says_what_there_is(
+@pytest.mark.row("A27")
+def test_without_a_script_a_page_says_what_there_is(
     start_journey: Callable[..., Journey],
 ) -> None:
     state = STATES["no script"]
@@ -231,7 +251,8 @@ def test_a27_without_a_script_a_page_says_what_there_is(
     assert note.evaluate("note => note.innerText").startswith("JavaScript is off. You can still")
 
 
-def test_c34_being_offline_is_said_and_what_was_entered_stays(journey: Journey) -> None:
+@pytest.mark.row("C34")
+def test_being_offline_is_said_and_what_was_entered_stays(journey: Journey) -> None:
     journey.expect("ERR_INTERNET_DISCONNECTED", "WebSocket connection")
     tab = journey.at_the_code_page()
     tab.code.fill("12")
@@ -248,7 +269,8 @@ def test_c34_being_offline_is_said_and_what_was_entered_stays(journey: Journey) 
     tab.wait_for(Step.VERIFIED)
 
 
-def test_c34_a_line_that_does_not_come_is_told_and_the_plain_form_does(journey: Journey) -> None:
+@pytest.mark.row("C34")
+def test_a_line_that_does_not_come_is_told_and_the_plain_form_does(journey: Journey) -> None:
     tab = Tab(journey.context.new_page())
     tab.page.clock.install()
     tab.page.route_web_socket(SOCKET, lambda _: None)
@@ -264,7 +286,8 @@ def test_c34_a_line_that_does_not_come_is_told_and_the_plain_form_does(journey: 
     assert len(journey.deliveries()) == 1
 
 
-def test_d1_d2_success_has_the_focus_and_stays(journey: Journey) -> None:
+@pytest.mark.row("D1", "D2")
+def test_success_has_the_focus_and_stays(journey: Journey) -> None:
     """There is no timer that leaves the page."""
     tab = journey.at_the_code_page()
     tab.page.clock.install()
@@ -277,7 +300,8 @@ def test_d1_d2_success_has_the_focus_and_stays(journey: Journey) -> None:
     expect(tab.confirm_another).to_be_visible()
 
 
-def test_d4_a_failure_says_what_to_quote_and_repeats_nothing_else(journey: Journey) -> None:
+@pytest.mark.row("D4")
+def test_a_failure_says_what_to_quote_and_repeats_nothing_else(journey: Journey) -> None:
     page = STATES["problem"].bring(journey)
     said = page.locator("otp-reference")
     expect(said).to_have_text(f"If you ask for help, quote this reference: {REFERENCE}")

@@ -26,8 +26,9 @@ TOO_SHORT = "This number is too short for United Kingdom. Check that no numbers 
 BRITISH = "We will text +44 7400 123456"
 
 
+@pytest.mark.row("B1")
 @console_only
-def test_b1_the_page_says_why_it_asks_what_comes_and_who_pays(journey: Journey) -> None:
+def test_the_page_says_why_it_asks_what_comes_and_who_pays(journey: Journey) -> None:
     main = live(journey).page.get_by_role("main")
 
     expect(main).to_contain_text("will send you a code to prove that the phone is yours")
@@ -37,9 +38,10 @@ def test_b1_the_page_says_why_it_asks_what_comes_and_who_pays(journey: Journey) 
     )
 
 
+@pytest.mark.row("B1")
 @console_only
 @pytest.mark.parametrize("with_scripts", [True, False])
-def test_b1_how_safe_it_is_can_be_read_in_words_of_the_page(
+def test_how_safe_it_is_can_be_read_in_words_of_the_page(
     start_journey: Callable[..., Journey], with_scripts: bool
 ) -> None:
     journey = start_journey(java_script_enabled=with_scripts)
@@ -54,8 +56,9 @@ def test_b1_how_safe_it_is_can_be_read_in_words_of_the_page(
     expect(risk).to_be_visible()
 
 
+@pytest.mark.row("B2")
 @console_only
-def test_b2_the_field_is_for_a_phone_number_and_cuts_nothing_off(journey: Journey) -> None:
+def test_the_field_is_for_a_phone_number_and_cuts_nothing_off(journey: Journey) -> None:
     tab = live(journey)
 
     expect(tab.phone).to_have_attribute("type", "tel")
@@ -64,8 +67,9 @@ def test_b2_the_field_is_for_a_phone_number_and_cuts_nothing_off(journey: Journe
         assert tab.phone.get_attribute(name) is None
 
 
+@pytest.mark.row("A16")
 @console_only
-def test_a16_every_field_has_a_label_and_none_a_placeholder(journey: Journey) -> None:
+def test_every_field_has_a_label_and_none_a_placeholder(journey: Journey) -> None:
     tab = live(journey)
     fields = tab.page.locator("main :is(input, select)").all()
 
@@ -75,8 +79,9 @@ def test_a16_every_field_has_a_label_and_none_a_placeholder(journey: Journey) ->
         assert field.get_attribute("placeholder") is None
 
 
+@pytest.mark.row("A25")
 @console_only
-def test_a25_every_form_is_a_post(journey: Journey) -> None:
+def test_every_form_is_a_post(journey: Journey) -> None:
     forms = live(journey).page.locator("form").all()
 
     assert len(forms) == 2
@@ -84,8 +89,9 @@ def test_a25_every_form_is_a_post(journey: Journey) -> None:
         expect(form).to_have_attribute("method", "post")
 
 
+@pytest.mark.row("B3")
 @console_only
-def test_b3_a_country_is_found_by_typing_its_name(journey: Journey) -> None:
+def test_a_country_is_found_by_typing_its_name(journey: Journey) -> None:
     tab = live(journey)
     assert tab.country.evaluate("select => select.localName") == "select"
 
@@ -96,8 +102,9 @@ def test_b3_a_country_is_found_by_typing_its_name(journey: Journey) -> None:
     expect(tab.country.locator("option:checked")).to_have_text("Switzerland (+41)")
 
 
+@pytest.mark.row("B5")
 @console_only
-def test_b5_any_way_of_writing_is_the_same_number(journey: Journey) -> None:
+def test_any_way_of_writing_is_the_same_number(journey: Journey) -> None:
     tab = live(journey)
     tab.country.select_option("GB")
 
@@ -115,9 +122,10 @@ def test_b5_any_way_of_writing_is_the_same_number(journey: Journey) -> None:
         expect(tab.preview).to_have_text("")
 
 
+@pytest.mark.row("B6")
 @console_only
 @pytest.mark.parametrize("typed", ["+44 7400 123456", "0044 7400 123456"])
-def test_b6_the_country_of_the_number_is_selected(journey: Journey, typed: str) -> None:
+def test_the_country_of_the_number_is_selected(journey: Journey, typed: str) -> None:
     tab = live(journey)
     expect(tab.country).to_have_value("US")
 
@@ -127,8 +135,9 @@ def test_b6_the_country_of_the_number_is_selected(journey: Journey, typed: str) 
     expect(tab.country).to_have_value("GB")
 
 
+@pytest.mark.row("B6")
 @console_only
-def test_b6_a_country_that_the_person_chooses_after_it_stays(journey: Journey) -> None:
+def test_a_country_that_the_person_chooses_after_it_stays(journey: Journey) -> None:
     tab = live(journey)
     tab.phone.fill("+44 7400 123456")
     expect(tab.country).to_have_value("GB")
@@ -139,8 +148,9 @@ def test_b6_a_country_that_the_person_chooses_after_it_stays(journey: Journey) -
     expect(tab.country).to_have_value("FR")
 
 
+@pytest.mark.row("B6")
 @console_only
-def test_b6_after_a_mistake_the_country_is_the_numbers(journey: Journey) -> None:
+def test_after_a_mistake_the_country_is_the_numbers(journey: Journey) -> None:
     tab = live(journey)
     tab.phone.fill("+44 7400")
     tab.country.select_option("FR")
@@ -151,8 +161,9 @@ def test_b6_after_a_mistake_the_country_is_the_numbers(journey: Journey) -> None
     expect(tab.country).to_have_value("GB")
 
 
+@pytest.mark.row("B6")
 @console_only
-def test_b6_who_comes_back_finds_the_country_of_the_number(journey: Journey) -> None:
+def test_who_comes_back_finds_the_country_of_the_number(journey: Journey) -> None:
     tab = live(journey)
     tab.country.select_option("FR")
     tab.phone.fill(journey.number.e164)
@@ -167,9 +178,10 @@ def test_b6_who_comes_back_finds_the_country_of_the_number(journey: Journey) -> 
     expect(tab.phone).to_have_value(journey.number.e164)
 
 
+@pytest.mark.row("B7")
 @console_only
 @pytest.mark.parametrize("form", ["typed", "e164"])
-def test_b7_what_a_browser_fills_in_is_the_right_number(journey: Journey, form: str) -> None:
+def test_what_a_browser_fills_in_is_the_right_number(journey: Journey, form: str) -> None:
     tab = live(journey)
     if form == "e164":
         tab.country.select_option("FR")
@@ -188,8 +200,9 @@ def test_b7_what_a_browser_fills_in_is_the_right_number(journey: Journey, form: 
     assert len(journey.deliveries()) == 1
 
 
+@pytest.mark.row("B8")
 @console_only
-def test_b8_nothing_is_rewritten_while_somebody_types(journey: Journey) -> None:
+def test_nothing_is_rewritten_while_somebody_types(journey: Journey) -> None:
     tab = live(journey)
     tab.country.select_option("GB")
 
@@ -199,8 +212,9 @@ def test_b8_nothing_is_rewritten_while_somebody_types(journey: Journey) -> None:
     expect(tab.phone).to_have_value(" (07400)-123 456 ")
 
 
+@pytest.mark.row("B9")
 @console_only
-def test_b9_the_number_is_shown_once_the_fingers_rest(journey: Journey) -> None:
+def test_the_number_is_shown_once_the_fingers_rest(journey: Journey) -> None:
     tab = Tab(journey.context.new_page())
     stop_the_clock(tab, journey.server.site.url)
 
@@ -214,8 +228,9 @@ def test_b9_the_number_is_shown_once_the_fingers_rest(journey: Journey) -> None:
     assert events(journey, "preview_number") == 1
 
 
+@pytest.mark.row("B9")
 @console_only
-def test_b9_the_preview_is_no_live_region_and_says_how_the_code_comes(journey: Journey) -> None:
+def test_the_preview_is_no_live_region_and_says_how_the_code_comes(journey: Journey) -> None:
     tab = live(journey)
     tab.phone.fill("+44 7400 123456")
     expect(tab.preview).to_have_text(BRITISH)
@@ -228,9 +243,10 @@ def test_b9_the_preview_is_no_live_region_and_says_how_the_code_comes(journey: J
     )
 
 
+@pytest.mark.row("B9")
 @console_only
 @pytest.mark.parametrize("typed", ["+44 7400 12345", "020 7946 0958", "call me maybe"])
-def test_b9_what_cannot_be_used_is_not_shown(journey: Journey, typed: str) -> None:
+def test_what_cannot_be_used_is_not_shown(journey: Journey, typed: str) -> None:
     tab = live(journey)
     tab.country.select_option("GB")
     tab.phone.fill("07400 123456")
@@ -242,8 +258,9 @@ def test_b9_what_cannot_be_used_is_not_shown(journey: Journey, typed: str) -> No
     expect(tab.preview).to_have_text("")
 
 
+@pytest.mark.row("B9")
 @console_only
-def test_b9_a_number_typed_before_the_page_is_live_is_shown(journey: Journey) -> None:
+def test_a_number_typed_before_the_page_is_live_is_shown(journey: Journey) -> None:
     tab = Tab(journey.context.new_page())
     slow_down(tab.page)
     tab.page.goto(journey.server.site.url, wait_until="commit")
@@ -255,8 +272,9 @@ def test_b9_a_number_typed_before_the_page_is_live_is_shown(journey: Journey) ->
     expect(tab.phone).to_have_value("+44 7400 123456")
 
 
+@pytest.mark.row("B9")
 @console_only
-def test_b9_an_answer_that_comes_late_is_not_shown_for_another_number(journey: Journey) -> None:
+def test_an_answer_that_comes_late_is_not_shown_for_another_number(journey: Journey) -> None:
     held: list[Callable[[], None]] = []
 
     def hold_the_first(socket: WebSocketRoute) -> None:
@@ -286,9 +304,10 @@ def test_b9_an_answer_that_comes_late_is_not_shown_for_another_number(journey: J
     expect(tab.country).to_have_value("US")
 
 
+@pytest.mark.row("B9")
 @console_only
 @pytest.mark.parametrize("width", [320, 1280])
-def test_b9_nothing_moves_when_the_number_or_the_status_comes(
+def test_nothing_moves_when_the_number_or_the_status_comes(
     start_journey: Callable[..., Journey], width: int
 ) -> None:
     tab = live(start_journey(viewport={"width": width, "height": 900}))
@@ -305,8 +324,9 @@ def test_b9_nothing_moves_when_the_number_or_the_status_comes(
         assert tab.page.evaluate(places) == before
 
 
+@pytest.mark.row("B10")
 @console_only
-def test_b10_nothing_is_wrong_before_the_form_is_sent(journey: Journey) -> None:
+def test_nothing_is_wrong_before_the_form_is_sent(journey: Journey) -> None:
     tab = live(journey)
 
     tab.phone.press_sequentially("no number")
@@ -317,8 +337,9 @@ def test_b10_nothing_is_wrong_before_the_form_is_sent(journey: Journey) -> None:
     expect(tab.phone).to_have_attribute("aria-invalid", "false")
 
 
+@pytest.mark.row("B11")
 @console_only
-def test_b11_enter_in_the_field_sends(journey: Journey) -> None:
+def test_enter_in_the_field_sends(journey: Journey) -> None:
     tab = live(journey)
     tab.phone.fill(journey.number.typed)
 
@@ -327,8 +348,9 @@ def test_b11_enter_in_the_field_sends(journey: Journey) -> None:
     tab.wait_for(Step.CODE)
 
 
+@pytest.mark.row("B16")
 @console_only
-def test_b16_the_summary_has_the_focus_and_leads_to_the_field(journey: Journey) -> None:
+def test_the_summary_has_the_focus_and_leads_to_the_field(journey: Journey) -> None:
     tab = live(journey)
     expect(tab.phone).to_have_attribute("aria-describedby", "phone-hint")
 
@@ -342,8 +364,9 @@ def test_b16_the_summary_has_the_focus_and_leads_to_the_field(journey: Journey) 
     expect(tab.phone).to_be_focused()
 
 
+@pytest.mark.row("B16")
 @console_only
-def test_b16_without_scripts_a_mistake_is_told_as_well(
+def test_without_scripts_a_mistake_is_told_as_well(
     start_journey: Callable[..., Journey],
 ) -> None:
     journey = start_journey(java_script_enabled=False)
@@ -367,8 +390,9 @@ def test_b16_without_scripts_a_mistake_is_told_as_well(
     assert len(journey.deliveries()) == 1
 
 
+@pytest.mark.row("B21")
 @console_only
-def test_b21_a_number_of_fiction_gives_an_ordinary_error(journey: Journey) -> None:
+def test_a_number_of_fiction_gives_an_ordinary_error(journey: Journey) -> None:
     tab = live(journey)
     tab.country.select_option("GB")
     tab.phone.fill("07700 900982")
@@ -378,8 +402,9 @@ def test_b21_a_number_of_fiction_gives_an_ordinary_error(journey: Journey) -> No
     tab.wait_for_problem("This is not a United Kingdom number")
 
 
+@pytest.mark.row("B12")
 @services_only
-def test_b12_enter_held_down_while_pending_sends_one_message(journey: Journey) -> None:
+def test_enter_held_down_while_pending_sends_one_message(journey: Journey) -> None:
     journey.emulator.fail(f"{journey.server.name}.start", Hang(2.0))
     tab = live(journey)
     tab.phone.fill(journey.number.typed)
@@ -394,8 +419,9 @@ def test_b12_enter_held_down_while_pending_sends_one_message(journey: Journey) -
     assert events(journey, "request_code") == 1
 
 
+@pytest.mark.row("B13")
 @twilio_only
-def test_b13_the_pending_button_stays_focusable_and_named(journey: Journey) -> None:
+def test_the_pending_button_stays_focusable_and_named(journey: Journey) -> None:
     journey.emulator.fail("twilio.start", Hang(2.0))
     tab = live(journey)
     tab.phone.fill(journey.number.typed)
@@ -410,8 +436,9 @@ def test_b13_the_pending_button_stays_focusable_and_named(journey: Journey) -> N
     tab.wait_for(Step.CODE)
 
 
+@pytest.mark.row("B13")
 @console_only
-def test_b13_an_answer_ends_what_is_pending(journey: Journey) -> None:
+def test_an_answer_ends_what_is_pending(journey: Journey) -> None:
     tab = live(journey)
 
     tab.send.click()
@@ -423,8 +450,9 @@ def test_b13_an_answer_ends_what_is_pending(journey: Journey) -> None:
     tab.wait_for(Step.CODE)
 
 
+@pytest.mark.row("B14")
 @console_only
-def test_b14_what_is_pending_shows_before_anything_was_sent(journey: Journey) -> None:
+def test_what_is_pending_shows_before_anything_was_sent(journey: Journey) -> None:
     tab = live(journey)
     expect(tab.pending).to_have_text("")
 
@@ -439,8 +467,9 @@ def test_b14_what_is_pending_shows_before_anything_was_sent(journey: Journey) ->
     assert shown == [SENDING, "true"]
 
 
+@pytest.mark.row("B14")
 @console_only
-def test_b14_what_is_pending_shows_before_the_page_is_live(journey: Journey) -> None:
+def test_what_is_pending_shows_before_the_page_is_live(journey: Journey) -> None:
     tab = Tab(journey.context.new_page())
     slow_down(tab.page)
     tab.page.goto(journey.server.site.url, wait_until="commit")
@@ -454,8 +483,9 @@ def test_b14_what_is_pending_shows_before_the_page_is_live(journey: Journey) -> 
     assert len(journey.deliveries()) == 1
 
 
+@pytest.mark.row("B14")
 @console_only
-def test_b14_after_ten_seconds_the_page_says_that_it_takes_long(journey: Journey) -> None:
+def test_after_ten_seconds_the_page_says_that_it_takes_long(journey: Journey) -> None:
     tab = never_answered(journey)
 
     tab.request_code(journey.number)
@@ -466,8 +496,9 @@ def test_b14_after_ten_seconds_the_page_says_that_it_takes_long(journey: Journey
     expect(tab.pending).to_have_text(SLOW)
 
 
+@pytest.mark.row("B14")
 @console_only
-def test_b14_a_minute_without_an_answer_lets_the_person_try_again(journey: Journey) -> None:
+def test_a_minute_without_an_answer_lets_the_person_try_again(journey: Journey) -> None:
     journey.expect("WebSocket connection")  # its minute is over, too
     tab = never_answered(journey)
     tab.request_code(journey.number)

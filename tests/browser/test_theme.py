@@ -180,8 +180,9 @@ def pixel(page: Page, x: float, y: float) -> tuple[int, ...]:
     return tuple(found[:3])
 
 
+@pytest.mark.row("D8")
 @pytest.mark.parametrize("path", ["/", "/nowhere", "/problem", "plain"])
-def test_d8_help_is_in_the_same_place_on_every_page(visit: Callable[..., Page], path: str) -> None:
+def test_help_is_in_the_same_place_on_every_page(visit: Callable[..., Page], path: str) -> None:
     page = visit("/" if path == "plain" else path)
     if path == "plain":
         send_empty(page)
@@ -206,7 +207,8 @@ def test_the_teams_words_are_there_before_and_after_the_script(
     assert page.title() == "Enter your phone number – Kestrel"
 
 
-def test_a20_more_contrast_goes_before_the_settings(browser: Browser, kestrel: Server) -> None:
+@pytest.mark.row("A20")
+def test_more_contrast_goes_before_the_settings(browser: Browser, kestrel: Server) -> None:
     """What `app.css` says of `:root` for it weighs more, though it comes before."""
     with browser.new_context(contrast="more") as context:
         page = context.new_page()

@@ -42,6 +42,7 @@ def test_the_countries_without_whatsapp_are_countries() -> None:
     assert regions() >= WITHOUT_WHATSAPP
 
 
+@pytest.mark.row("B20")
 @pytest.mark.parametrize(
     ("phone", "channels"),
     [
@@ -53,7 +54,7 @@ def test_the_countries_without_whatsapp_are_countries() -> None:
         *((PhoneNumber(e164), (SMS, VOICE)) for e164 in ("+8501921234567", "+963944567890")),
     ],
 )
-def test_b20_of_the_channels_that_are_offered_those_that_work_for_the_number_are_told(
+def test_of_the_channels_that_are_offered_those_that_work_for_the_number_are_told(
     verifications: VerificationService, phone: PhoneNumber, channels: Sequence[Channel]
 ) -> None:
     assert offering(verifications, *ALL).channels_for(phone) == channels

@@ -106,6 +106,7 @@ def test_times_are_the_persons_own() -> None:
     assert "until 2:45\u202fPM UTC" in i18n.message(error, now=NOW)
 
 
+@pytest.mark.row("C26")
 @pytest.mark.parametrize(
     ("zone", "name"),
     [
@@ -116,7 +117,7 @@ def test_times_are_the_persons_own() -> None:
         ("nowhere", "Coordinated Universal Time"),
     ],
 )
-def test_c26_a_time_zone_has_the_name_that_people_know(zone: str, name: str) -> None:
+def test_a_time_zone_has_the_name_that_people_know(zone: str, name: str) -> None:
     assert i18n.zone_name(NOW, english(), i18n.time_zone(zone)) == name
 
 

@@ -29,8 +29,9 @@ every_language = pytest.mark.parametrize(
 )
 
 
+@pytest.mark.row("C13")
 @every_language
-def test_c13_a_text_puts_the_code_first_names_the_service_and_ends_with_the_line_of_its_domain(
+def test_a_text_puts_the_code_first_names_the_service_and_ends_with_the_line_of_its_domain(
     language: Language,
 ) -> None:
     lines = text_message(CODE, BRAND, DOMAIN, language).split("\n")
@@ -40,8 +41,9 @@ def test_c13_a_text_puts_the_code_first_names_the_service_and_ends_with_the_line
     assert lines[1:] == ["", LAST_LINE]
 
 
+@pytest.mark.row("C14")
 @every_language
-def test_c14_a_text_has_no_link_and_fits_in_one_segment_where_the_language_allows(
+def test_a_text_has_no_link_and_fits_in_one_segment_where_the_language_allows(
     language: Language,
 ) -> None:
     text = text_message(CODE, BRAND, DOMAIN, language)
@@ -52,7 +54,8 @@ def test_c14_a_text_has_no_link_and_fits_in_one_segment_where_the_language_allow
     assert len(text) <= (160 if set(text) <= GSM_7 else 2 * 67)  # of UCS-2: two segments at most
 
 
-def test_c14_a_text_says_not_to_share_the_code() -> None:
+@pytest.mark.row("C14")
+def test_a_text_says_not_to_share_the_code() -> None:
     assert "Do not share it" in text_message(CODE, BRAND, DOMAIN, languages()["en"])
 
 

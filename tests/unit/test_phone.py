@@ -38,6 +38,7 @@ def test_an_international_prefix_overrides_the_country(text: str, region: str) -
     assert PhoneNumber.parse(text, region).e164 == E164
 
 
+@pytest.mark.row("B6")
 @pytest.mark.parametrize(
     ("text", "region", "country"),
     [
@@ -55,7 +56,7 @@ def test_an_international_prefix_overrides_the_country(text: str, region: str) -
         ("", "", ""),
     ],
 )
-def test_b6_a_plus_names_the_country(text: str, region: str, country: str) -> None:
+def test_a_plus_names_the_country(text: str, region: str, country: str) -> None:
     assert named_country(text, region) == country
 
 
