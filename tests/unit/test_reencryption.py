@@ -67,7 +67,7 @@ def verification(number: int = 0, phone: PhoneNumber = PHONE) -> Verification:
         sent_at=NOW,
         resend_at=NOW,
         expires_at=NOW + timedelta(minutes=10),
-        reference=Reference("reference"),
+        reference=Reference(f"reference-{number}"),
     )
 
 
