@@ -68,7 +68,7 @@ def test_a_front_end_on_the_same_site_may_have_the_cookie_and_send_the_code_alon
     expect(page.status).to_have_text("Verified")
 
     cookies = journey.context.cookies()
-    assert {cookie["name"] for cookie in cookies} == {"flow", "session"}
+    assert {cookie["name"] for cookie in cookies} == {"flow", "session", "device"}
     assert all(cookie["httpOnly"] for cookie in cookies)
 
 
