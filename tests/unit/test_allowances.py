@@ -467,7 +467,7 @@ async def test_the_log_says_how_many_tries_are_left(
 
     await Sweeper(sql_store, service.limiter, service.providers, clock.now).sweep()
 
-    (line,) = [one for one in capsys.readouterr().out.splitlines() if "not_canceled" in one]
+    (line,) = [one for one in capsys.readouterr().out.splitlines() if "cancellation.failed" in one]
     assert f"tries_left={CANCELS - 1}" in line
 
 
