@@ -1,4 +1,4 @@
-"""The logs of the SDKs at their most verbose level."""
+"""The logs of the SDKs at level DEBUG, the most verbose one."""
 
 from __future__ import annotations
 
