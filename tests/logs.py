@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class Lines:
-    """What has been written to stdout."""
+    """The log lines that have been written to stdout."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self._capsys = capsys
@@ -30,7 +30,7 @@ class Lines:
         return [json.loads(line) for line in self.text.splitlines()]
 
     def named(self, message: str) -> list[dict[str, Any]]:
-        """Those that say *message*."""
+        """Return the lines whose message is *message*."""
         return [line for line in self.read() if line["message"] == message]
 
 

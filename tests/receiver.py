@@ -35,7 +35,7 @@ class Post:
     body: bytes
 
     def verified(self, secret: str) -> Any:  # noqa: ANN401 - JSON
-        """What it says, if the official library finds that it was signed with *secret*."""
+        """Return the JSON of the body. The official library raises if *secret* did not sign it."""
         return Webhook(secret).verify(self.body, dict(self.headers))
 
 

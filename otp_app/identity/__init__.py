@@ -1,1 +1,1 @@
-"""Who is calling: cookies, tokens, API keys, client addresses and request forgery."""
+"""The identity of a caller: cookies, tokens, API keys, client addresses and request forgery."""

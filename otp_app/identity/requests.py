@@ -1,4 +1,4 @@
-"""What a request says of its sender: the address behind trusted proxies, and whose page sent it."""
+"""The sender of a request: its address behind trusted proxies, and the origin of its page."""
 
 from __future__ import annotations
 

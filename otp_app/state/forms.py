@@ -90,7 +90,7 @@ class CodeForm(TypedDict):
 
 
 class RequestMixin:
-    """What the browser says in each request: its cookies, address, language and time zone."""
+    """The data of the browser in each request: its cookies, address, language and time zone."""
 
     if TYPE_CHECKING:
         router: RouterData

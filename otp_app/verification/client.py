@@ -1,4 +1,4 @@
-"""Who asks: a client, its address behind trusted proxies, and what limits count it under."""
+"""The client of a request: its address behind trusted proxies, and its keys in limits."""
 
 from __future__ import annotations
 

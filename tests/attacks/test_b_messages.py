@@ -100,7 +100,7 @@ def test_a_browser_gets_five_messages_in_fifteen_minutes_wherever_it_is(world: W
     me = world.attacker()
     for number in (world.number(), world.number(), world.number()):
         for _ in range(2):
-            me.address = world.stranger().address
+            me.address = world.client_without_cookie().address
             me.ask(number.e164)
             world.later(61)
 
@@ -202,7 +202,7 @@ def test_a_number_that_costs_a_fortune_gets_nothing(world: World, number: str) -
 @pytest.mark.parametrize("country", ["US", "GB", "JM", "001", "", "us"])
 def test_a_country_that_is_not_served_gets_nothing(world: World, number: str, country: str) -> None:
     """B11: the number's own country decides, not the country in the form."""
-    assert world.stranger().get("/ping").status == 200
+    assert world.client_without_cookie().get("/ping").status == 200
     assert world.attacker().ask(number, country=country).status == 422
     assert world.asked("twilio.start") == []
 
@@ -236,7 +236,7 @@ def test_what_the_form_has_not_is_not_passed_on(world: World) -> None:
     assert start.body["Locale"] != "xx"
 
 
-def test_a_stranger_does_not_learn_what_we_know_of_a_number(world: World) -> None:
+def test_an_unproved_client_does_not_learn_what_we_know_of_a_number(world: World) -> None:
     """B13: the response is the same for a number in any state.
 
     The states are unknown, unfinished, verified and failed.

@@ -53,7 +53,7 @@ def test_nobody_is_verified_by_skipping_steps(world: World) -> None:
 
 def test_without_a_cookie_nothing_happens(world: World) -> None:
     """C1."""
-    me, number = world.stranger(), world.number()
+    me, number = world.client_without_cookie(), world.number()
 
     assert me.ask(number.e164).status == 409
     assert me.guess("123456").status == 409

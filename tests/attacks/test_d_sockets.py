@@ -62,7 +62,7 @@ def test_a_page_of_another_site_gets_no_socket(world: World, origin: str) -> Non
 def test_who_sends_no_origin_is_no_browser_and_gets_no_more(world: World) -> None:
     """D1: the socket carries no cookie and no verification of another client."""
     form = {"phone": world.number().e164, "country": "US", "channel": "sms"}
-    with world.stranger().tab(Origin="") as tab:
+    with world.client_without_cookie().tab(Origin="") as tab:
         shown = tab.state(tab.send(f"{STATE}.request_code", {"form": form}))
 
     assert "cookie" in shown["error"]
@@ -93,7 +93,7 @@ def test_a_stolen_token_shows_and_does_nothing(world: World) -> None:
         form = {"phone": number.national, "country": "US", "channel": "sms"}
         tab.send(f"{STATE}.request_code", {"form": form})
 
-    for thief in (world.stranger(), world.attacker()):
+    for thief in (world.client_without_cookie(), world.attacker()):
         with thief.tab("/code", token="stolen") as tab:
             tab.send(f"{STATE}.show_code", {}, "/code")
             tab.send(f"{STATE}.check_code", {"form": {"code": world.code(number)}}, "/code")
@@ -152,7 +152,7 @@ def test_bytes_that_are_no_websocket_harm_nobody(world: World, raw: bytes) -> No
     with world.attacker().wire() as wire:
         wire.connection.sendall(raw)
 
-    assert world.stranger().get("/ping").status == 200
+    assert world.client_without_cookie().get("/ping").status == 200
 
 
 def test_a_flood_leaves_the_others_what_is_theirs(world: World) -> None:

@@ -130,7 +130,7 @@ def test_a_request_for_another_host_or_two_ways_to_read_it_is_refused(
     world: World, raw: str, statuses: set[int]
 ) -> None:
     """E7: the host is not repeated in the response."""
-    answer = world.stranger().exchange(raw.encode())
+    answer = world.client_without_cookie().exchange(raw.encode())
 
     assert answer.status in statuses
     assert "evil" not in f"{answer.headers}{answer.text}"
@@ -143,7 +143,7 @@ def test_a_request_that_is_smuggled_behind_another_is_not_served(world: World) -
         b"POST /request-otp HTTP/1.1\r\nHost: localhost\r\nContent-Length: 6\r\n"
         b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" + hidden
     )
-    with world.stranger().connected() as connection:
+    with world.client_without_cookie().connected() as connection:
         connection.sendall(raw)
         heard = b"".join(iter(lambda: connection.recv(65536), b""))
 
@@ -186,7 +186,7 @@ def test_only_the_methods_that_there_are_do_anything(world: World, method: str) 
 @pytest.mark.parametrize("path", PRIVATE)
 def test_what_is_not_for_everybody_is_not_there(world: World, path: str) -> None:
     """E10."""
-    answer = world.stranger().get(path)
+    answer = world.client_without_cookie().get(path)
 
     assert answer.status in {400, 404}
     assert "evil" not in str(answer.headers)

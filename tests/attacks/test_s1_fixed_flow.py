@@ -40,7 +40,7 @@ def finishing(attacker: Attacker, proof: str = "") -> bytes:
 
 def in_other_hands(world: World, cookie: str) -> Attacker:
     """Return an attacker who knows *cookie*, at another address."""
-    thief = world.stranger()
+    thief = world.client_without_cookie()
     thief.cookie = cookie
     return thief
 

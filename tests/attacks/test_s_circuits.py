@@ -36,7 +36,7 @@ def ask_in_german(who: Attacker, number: str) -> Told:
 
 def provider_is(world: World) -> str:
     """Return the provider's state in the response of `/ready`."""
-    return str(json.loads(world.stranger().get("/ready").text)["provider"])
+    return str(json.loads(world.client_without_cookie().get("/ready").text)["provider"])
 
 
 def gets_a_code(world: World) -> bool:
@@ -79,7 +79,7 @@ def test_a_language_without_a_template_keeps_nobody_from_a_code(world: World) ->
 )
 def test_refusals_of_one_address_keep_nobody_from_a_code(world: World, refusal: Answer) -> None:
     """Five refusals come within half a minute, each with its own browser and number."""
-    address = world.stranger().address
+    address = world.client_without_cookie().address
     world.emulator.fail("twilio.start", refusal, times=5)
 
     answers = [world.attacker(address).ask(world.number().e164) for _ in range(5)]

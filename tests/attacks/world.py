@@ -50,7 +50,7 @@ class World:
         self._used.append(next(self._numbers))
         return self._used[-1]
 
-    def stranger(self, address: str = "") -> Attacker:
+    def client_without_cookie(self, address: str = "") -> Attacker:
         """Return a client without a cookie, at *address* or a new address."""
         address = address or next(self._addresses)
         self._attackers.append(Attacker(self.server.site.port, address, self._heard))
@@ -58,7 +58,7 @@ class World:
 
     def attacker(self, address: str = "") -> Attacker:
         """Return a client with its own flow cookie, at *address* or a new address."""
-        return self.stranger(address).visit()
+        return self.client_without_cookie(address).visit()
 
     def later(self, seconds: float) -> None:
         """Move the time of the app and the provider on."""

@@ -253,9 +253,9 @@ def test_a_limit_is_told_with_its_time_and_sends_retry_after(
     here = services.current()
     services.install(replace(here, verifications=replace(here.verifications, limits=POLICY)))
     post(browser, "/request-otp", NUMBER)
-    stranger = type(browser)(browser.client, here.flows.mint())
+    other_browser = type(browser)(browser.client, here.flows.mint())
 
-    answer = post(stranger, "/request-otp", NUMBER)
+    answer = post(other_browser, "/request-otp", NUMBER)
 
     assert answer.status_code == 429
     assert "for this number. Try again after" in answer.text

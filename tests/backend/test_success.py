@@ -240,9 +240,9 @@ def test_a_second_tab_finishes_too(verified: Browser) -> None:
 
 
 def test_the_success_page_is_for_the_session_only(browser: Browser, verified: Browser) -> None:
-    for stranger in (browser, type(browser)(browser.client, "session=" + "x" * 43)):
+    for unproved in (browser, type(browser)(browser.client, "session=" + "x" * 43)):
         for path in ("/verified", "/verified/", "/verified/index.html", "/%76erified", *ODD):
-            answer = stranger.get(ORIGIN + path.replace("{}", "verified"))
+            answer = unproved.get(ORIGIN + path.replace("{}", "verified"))
             assert (answer.status_code, answer.headers["location"]) == (303, "/"), path
 
     assert is_let_in(verified)
@@ -396,9 +396,9 @@ def test_the_rules_are_told_which_number_the_session_has_proved(
     here = services.current()
 
     owner = portal.call(here.client, verified.cookie, "192.0.2.1", "en")
-    stranger = portal.call(here.client, browser.cookie, "192.0.2.1", "en")
+    unproved = portal.call(here.client, browser.cookie, "192.0.2.1", "en")
 
-    assert (owner.proved, stranger.proved) == ("+447400123456", "")
+    assert (owner.proved, unproved.proved) == ("+447400123456", "")
 
 
 def test_a_session_that_is_over_shows_nothing(verified: Browser) -> None:

@@ -645,9 +645,9 @@ def test_a_store_that_is_down_is_no_problem_of_who_only_waits(
 
 def test_another_browser_is_told_nothing(sent: Browser, inlet: Inlet) -> None:
     inlet.report("failed")
-    stranger = replace(sent, cookie=services.current().flows.mint())
+    other_browser = replace(sent, cookie=services.current().flows.mint())
 
-    with stranger.socket("/code") as tab:
+    with other_browser.socket("/code") as tab:
         tab.send(f"{STATE}.show_delivery", {}, "/code")
 
     assert NO_MESSAGE not in "".join(tab.frames)

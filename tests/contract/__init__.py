@@ -1,1 +1,1 @@
-"""What holds between the app and those who send its codes."""
+"""Tests of the contract between the app and the providers that send its codes."""

@@ -1,4 +1,4 @@
-"""What can be seen of a provider from outside."""
+"""The behaviour of a provider that can be observed from outside."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a slow service cannot take from us: the event loop, the checks, a thread for good."""
+"""A slow service does not block the event loop or the checks, nor keep a thread for good."""
 
 from __future__ import annotations
 

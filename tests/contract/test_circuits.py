@@ -317,7 +317,7 @@ async def test_answers_about_another_number_open_no_circuit(
 async def test_more_requests_than_fit_at_once_open_no_circuit(
     emulator: Emulator, vendor: str
 ) -> None:
-    """The lane to the provider is full: that is our own limit, and no failure of the provider's."""
+    """A full bulkhead is a limit of the app and not a failure of the provider."""
     provider = MAKERS[vendor](emulator.url)
     await provider.open()
     circuit = CircuitBreaker(vendor, Action.SEND, emulator.clock.now)

@@ -149,7 +149,7 @@ async def stop_and_hear_of_it(emulator: Emulator) -> None:
 
 @contextmanager
 def impostor(folder: Path) -> Iterator[str]:
-    """A TLS server that signed its own certificate. What it is told after that is an error."""
+    """A TLS server with a self-signed certificate. Any data after the handshake fails the test."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(self_signed(folder / "certificate.pem"))
     with socket.create_server(("127.0.0.1", 0)) as server:

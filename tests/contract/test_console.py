@@ -1,4 +1,4 @@
-"""What is the console's own."""
+"""The behaviour that only the console provider has."""
 
 from __future__ import annotations
 

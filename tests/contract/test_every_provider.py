@@ -1,4 +1,4 @@
-"""What the domain may rely on, whoever sends."""
+"""The behaviour of every provider that the domain may rely on."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the SDKs log, at the most that anybody can ask of them."""
+"""The logs of the SDKs at level DEBUG, the most verbose one."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is Twilio's own."""
+"""The behaviour that only the Twilio provider has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is Vonage's own."""
+"""The behaviour that only the Vonage provider has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the emulator posts is what the vendors' documents say, signed as their own libraries do."""
+"""The emulator's webhooks match the vendors' documents and the signatures of their libraries."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def test_what_was_read_in_whatsapp_was_delivered() -> None:
 
 
 def test_an_event_as_it_stands_in_twilios_documents_is_read() -> None:
-    """It has no `time`. https://www.twilio.com/docs/events/event-types/verify/message-status.
+    """The event has no `time`. https://www.twilio.com/docs/events/event-types/verify/message-status.
 
     One digit longer: the id of a verification has 34 characters.
     """

@@ -16,7 +16,7 @@ _OF_VONAGE = ("/v2/verify", "/identity-insights")
 
 
 class Problem(NamedTuple):
-    """What a request got wrong: the field, and how."""
+    """A mistake in a request: the field, and the reason."""
 
     name: str
     reason: str
@@ -132,7 +132,7 @@ def _schema_problems(schema: Mapping[str, Any], value: object, name: str = "") -
 
 
 def _cause(error: ValidationError) -> ValidationError:
-    """What went wrong in the alternative that was meant: the one whose channel is the given."""
+    """Return the error in the alternative whose channel is the one that was given."""
     while error.context:
         others = {item.schema_path[0] for item in error.context if item.validator == "enum"}
         meant = [item for item in error.context if item.schema_path[0] not in others]

@@ -33,7 +33,7 @@ class Emulator:
     twilio_lookups: TwilioLookups
     vonage_insights: VonageInsights
     lines: dict[str, Line]
-    """What there is to know of a number, by its E.164; of others, that they are mobiles."""
+    """The data of numbers, by their E.164 form. A number that is not here is a mobile."""
 
     def __init__(
         self, clock: Clock | None = None, *, port: int = 0, vonage_public_key: str | None = None

@@ -1,4 +1,4 @@
-"""What there is to know of a number, whoever is asked: a test sets it in `Emulator.lines`."""
+"""The data of a number that every lookup service returns. A test sets it in `Emulator.lines`."""
 
 from dataclasses import dataclass
 from datetime import datetime

@@ -1,4 +1,4 @@
-"""What the emulated services "send": the oracle a test asks for the code."""
+"""The messages that the emulated services "send". A test reads the code from them."""
 
 import secrets
 from collections.abc import Callable

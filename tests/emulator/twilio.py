@@ -62,7 +62,7 @@ class Twilio:
         self._refused[to, channel] = code
 
     def answer(self, request: Request) -> Answer:
-        """What the service says, having done what it was asked."""
+        """Apply the request, and return the response of the service."""
         if not is_authentic(request.headers.get("authorization", "")):
             return twilio_error(20003)
         service_sid = request.params.get("ServiceSid", request.params.get("Sid"))

@@ -52,7 +52,7 @@ class TwilioLookups:
         }
 
     def answer(self, request: Request) -> Answer:
-        """What is known of the number in the path."""
+        """Return the data of the number in the path."""
         if not is_authentic(request.headers.get("authorization", "")):
             return twilio_error(20003)
         if request.problems:

@@ -35,7 +35,7 @@ class Verification:
 
     @property
     def numbers(self) -> set[str]:
-        """Whom the workflow reaches."""
+        """The numbers that the workflow reaches."""
         return {step["to"] for step in self.workflow}
 
     @property
@@ -58,8 +58,8 @@ class Vonage:
         # "The PIN code can be retried a maximum of three times": whether the third wrong code or
         # the one after it ends the request is not said.
         self.wrong_codes_allowed = 3
-        # What the account has. A request that names others gets what the document has for
-        # parameters that cannot be.
+        # The WhatsApp number and the templates of the account. A request that names others gets
+        # the error that the document has for invalid parameters.
         self.whatsapp_number: str | None = None
         self.templates: set[str] = set()
         self.untranslated: set[str] = set()
@@ -75,7 +75,7 @@ class Vonage:
         }
 
     def answer(self, request: Request) -> Answer:
-        """What the service says, having done what it was asked."""
+        """Apply the request, and return the response of the service."""
         authorization = request.headers.get("authorization", "")
         if kind := refusal_of(authorization, self._public_key):
             return vonage_error(401, kind)

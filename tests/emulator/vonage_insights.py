@@ -36,7 +36,7 @@ class VonageInsights:
         }
 
     def answer(self, request: Request) -> Answer:
-        """What is known of the number in the body."""
+        """Return the data of the number in the body."""
         authorization = request.headers.get("authorization", "")
         if not authorization.startswith("Bearer "):  # key and secret are no way in here
             return vonage_error(401, "unauthorized")

@@ -1,4 +1,4 @@
-"""What the services post of messages, signed as they do, for a test to post how it likes.
+"""The services' webhooks about messages, with their signatures, for a test to post.
 
 Vonage: https://developer.vonage.com/en/getting-started/concepts/webhooks#decoding-signed-webhooks.
 Twilio: https://www.twilio.com/docs/events/webhook-quickstart.
@@ -57,7 +57,7 @@ class Post:
 def vonage_event(
     request_id: str, status: str, at: datetime, *, channel: str = "sms", **more: object
 ) -> Json:
-    """What became of one step of a request's workflow."""
+    """Return the event with the result of one step of a request's workflow."""
     return {
         "request_id": request_id,
         "triggered_at": _written(at),
@@ -69,7 +69,7 @@ def vonage_event(
 
 
 def vonage_summary(request_id: str, status: str, at: datetime) -> Json:
-    """What became of a request, when it is over."""
+    """Return the summary with the result of a request that is over."""
     steps = [("sms", status), ("voice", "unused")]
     return {
         "request_id": request_id,

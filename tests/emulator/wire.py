@@ -1,4 +1,4 @@
-"""What goes over a connection: an answer, or a fault in place of one."""
+"""The data on a connection: a response, or a fault in place of one."""
 
 import json
 from collections.abc import Mapping

@@ -9,7 +9,7 @@ from tests.browser.server import ROOT
 
 
 class Rows(NamedTuple):
-    """What is in the table.
+    """The content of a table of a document.
 
     Attributes:
         rows: the id, the tests and the note of each.
@@ -41,7 +41,7 @@ class Rows(NamedTuple):
 
 
 def expected_ids(sections: dict[str, int]) -> list[str]:
-    """Those of *sections*: how many rows each letter has."""
+    """Return the ids of *sections*, which has the number of rows of each letter."""
     return [f"{letter}{n}" for letter, size in sections.items() for n in range(1, size + 1)]
 
 

@@ -95,7 +95,7 @@ async def rows(store: SqlStore) -> list[RowMapping]:
 
 
 async def records(store: SqlStore) -> list[tuple[str, str | None, str | None]]:
-    """What the answers say; every question has to have one, and one only."""
+    """Return event, outcome and detail of the rows `ANSWERED`, one for each row `ASKED`."""
     found = await rows(store)
     asked = [row["attempt"] for row in found if row["stage"] is Stage.ASKED]
     answered = [row for row in found if row["stage"] is Stage.ANSWERED]

@@ -53,7 +53,7 @@ ANSWERS = [
     ProviderTimedOut(for_everybody=False),
 ]
 """The provider works: what it refused or left unclear is this request's own."""
-STRANGERS = count(1000)
+INDEXES = count(1000)
 
 
 class Slow(FakeProvider):
@@ -92,7 +92,7 @@ async def fail(service: VerificationService, provider: FakeProvider, *faults: Ot
     """Somebody's starts, which all go wrong."""
     provider.failures = [*faults]
     for fault in faults:
-        assert await outcome(start(service, next(STRANGERS))) is type(fault)
+        assert await outcome(start(service, next(INDEXES))) is type(fault)
 
 
 async def counted(store: SqlStore) -> list[int]:
@@ -176,7 +176,7 @@ async def test_five_refusals_of_one_caller_between_others_stop_nobody(
 ) -> None:
     for _ in range(FAILURES):
         await fail(verifications, provider, ProviderMisconfigured(for_everybody=False))
-        assert await outcome(start(verifications, next(STRANGERS))) is None
+        assert await outcome(start(verifications, next(INDEXES))) is None
 
     assert not verifications.is_failing
 

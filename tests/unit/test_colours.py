@@ -144,7 +144,7 @@ def test_a_colour_that_can_be_read_is_left_alone(colour: Colour) -> None:
 @many
 @given(COLOURS)
 def test_a_corrected_colour_is_as_near_as_can_be(colour: Colour) -> None:
-    """It does not get more contrast than it needs, but for the step it is looked for in."""
+    """The colour gets no more contrast than it needs, except for one step of the search."""
     made = palette(colour)
 
     if made.is_corrected:

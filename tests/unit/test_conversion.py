@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 BRITISH, DUTCH = "+4474{:04}0000", "+31612{:06}"
 ONE_BLOCK = "+44740012{:04}"
-STRANGER = Client(Flow("stranger"), "203.0.113.7")
+UNPROVED = Client(Flow("unproved"), "203.0.113.7")
 OWNER = Client(Flow("owner"), "203.0.113.8")
 CONFIRMED, NEW = PhoneNumber("+447500123456"), PhoneNumber("+447500123457")
 RIPE = 5 * 60  # seconds
@@ -71,7 +71,7 @@ async def verify(
 
 async def is_sent(service: VerificationService, form: str = BRITISH, index: int = 999) -> bool:
     try:
-        await service.start(STRANGER, PhoneNumber(form.format(index)), Channel.SMS)
+        await service.start(UNPROVED, PhoneNumber(form.format(index)), Channel.SMS)
     except RateLimited:
         return False
     return True
@@ -276,7 +276,7 @@ async def test_the_refusal_says_when_it_ends_and_the_operator_hears_of_it_once(
         await breaker.review()
 
     with pytest.raises(RateLimited) as caught:
-        await service.start(STRANGER, PhoneNumber(BRITISH.format(999)), Channel.SMS)
+        await service.start(UNPROVED, PhoneNumber(BRITISH.format(999)), Channel.SMS)
 
     assert caught.value.params["until"] == clock.now() + timedelta(hours=1)
     assert caught.value.scope == "other"
@@ -290,13 +290,13 @@ async def test_codes_that_are_out_can_still_be_typed_but_no_more_are_sent(
 ) -> None:
     await verify(service, 20, approved=0)
     clock.tick(RIPE)
-    mine = await service.start(STRANGER, PhoneNumber(BRITISH.format(999)), Channel.SMS)
+    mine = await service.start(UNPROVED, PhoneNumber(BRITISH.format(999)), Channel.SMS)
     await breaker.review()
     clock.tick(30)
 
     with pytest.raises(RateLimited):
-        await service.resend(STRANGER, mine.id, Channel.SMS)
-    assert (await service.check(STRANGER, mine.id, RIGHT)).status is Status.APPROVED
+        await service.resend(UNPROVED, mine.id, Channel.SMS)
+    assert (await service.check(UNPROVED, mine.id, RIGHT)).status is Status.APPROVED
 
 
 async def test_after_the_pause_it_works_again_and_starts_anew(

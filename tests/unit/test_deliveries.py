@@ -1,4 +1,4 @@
-"""What reports of a message come to, on the real store."""
+"""The effect of delivery reports about a message, on the real store."""
 
 from __future__ import annotations
 
@@ -123,10 +123,10 @@ async def test_a_report_that_comes_again_is_kept_once(
 async def test_a_report_about_nothing_of_ours_is_not_kept(
     deliveries: DeliveryReports, sent: Verification, sql_store: SqlStore
 ) -> None:
-    stranger = replace(reported(sent, DELIVERED), reference=Reference("another-apps"))
+    unknown = replace(reported(sent, DELIVERED), reference=Reference("another-apps"))
     elsewhere = replace(reported(sent, DELIVERED), provider="another-provider")
 
-    await deliveries.record([stranger, elsewhere])
+    await deliveries.record([unknown, elsewhere])
 
     assert await kept(sql_store) == 0
     assert await told(deliveries, sent) is None

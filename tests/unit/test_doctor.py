@@ -651,7 +651,7 @@ def test_the_command_line_tells_by_its_exit_code(tmp_path: Path) -> None:
 
 
 def test_the_framework_is_not_loaded() -> None:
-    """It takes longer than all of the commands' own work."""
+    """Loading the framework takes longer than all of the commands' own work."""
     code = "import sys\nfrom otp_app.cli import doctor, rotate, why\n"
     code += "print('reflex' in sys.modules)"
     answer = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, check=True)

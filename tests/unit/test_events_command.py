@@ -51,18 +51,18 @@ def command(
 
 
 @pytest.fixture
-async def courier(
+async def dispatcher(
     verifications: VerificationService, sql_store: SqlStore, clock: Clock
 ) -> WebhookDispatcher:
-    """It has just brought an event that was not wanted, and would bring it to who wants all."""
+    """A dispatcher whose endpoint has just refused an event, and would accept the next attempt."""
     outbox = SqlOutbox(sql_store.engine, sql_store.encryption, clock.now)
     service = replace(verifications, store=replace(sql_store, outbox=outbox))
     started = await service.start(ME, PHONE, Channel.SMS)
     await service.check(ME, started.id, RIGHT)
     receiver = FakeReceiver(receipts=[WebhookResult(WebhookOutcome.GONE, "HTTP 410")])
-    courier = WebhookDispatcher(outbox, receiver, clock.now)
-    await courier.deliver()
-    return courier
+    dispatcher = WebhookDispatcher(outbox, receiver, clock.now)
+    await dispatcher.deliver()
+    return dispatcher
 
 
 def files(folder: Path) -> list[Path]:
@@ -70,11 +70,11 @@ def files(folder: Path) -> list[Path]:
 
 
 async def test_the_dead_are_listed_without_numbers(
-    command: Command, courier: WebhookDispatcher
+    command: Command, dispatcher: WebhookDispatcher
 ) -> None:
     code, told = await command()
 
-    receiver = courier.endpoint
+    receiver = dispatcher.endpoint
     assert isinstance(receiver, FakeReceiver)
     assert (code, told) == (
         0,
@@ -85,23 +85,23 @@ async def test_the_dead_are_listed_without_numbers(
 
 
 async def test_a_retry_puts_them_back(
-    command: Command, courier: WebhookDispatcher, clock: Clock
+    command: Command, dispatcher: WebhookDispatcher, clock: Clock
 ) -> None:
     backend = {"WEBHOOK_URL": "https://backend.example.com", "WEBHOOK_SECRETS": new_secret()}
 
     code, told = await command("retry", **backend)
     after = await command()
     clock.tick(365 * 24 * 60 * 60)  # the command has the machine's own time
-    await courier.deliver()
+    await dispatcher.deliver()
 
-    receiver = courier.endpoint
+    receiver = dispatcher.endpoint
     assert isinstance(receiver, FakeReceiver)
     assert (code, told.startswith("1 put back"), "WEBHOOK_URL" in told) == (0, True, False)
     assert after == (0, NONE)
     assert len(receiver.told) == 2
 
 
-@pytest.mark.usefixtures("courier")
+@pytest.mark.usefixtures("dispatcher")
 async def test_a_retry_without_a_backend_says_that_nobody_is_told(command: Command) -> None:
     code, told = await command("retry")
 

@@ -1,4 +1,4 @@
-"""What was answered to requests that are to be done once."""
+"""The stored responses to requests that are to be done once."""
 
 from __future__ import annotations
 

@@ -272,7 +272,7 @@ async def test_the_start_refuses_numbers_that_it_cannot_open(engine: AsyncEngine
 
 
 async def test_the_start_does_not_seal_what_stands_in_the_clear(engine: AsyncEngine) -> None:
-    """It would take long, and can be done while the app runs."""
+    """Encryption of plaintext rows would take long, and can be done while the app runs."""
     await prove(SqlStore(engine, CLEAR))
 
     await prepare_numbers(engine, AFTER)
@@ -284,7 +284,7 @@ OLD_ROWS = (
     "INSERT INTO verifications VALUES ('id-0001', :flow, '+14155552671', 'twilio', 'sms',"
     " 'pending', 5, 1, :now, :now, :end, 'reference', :now, NULL, false)",
     "INSERT INTO users VALUES (7, '+14155552671', :now, true, :now)",
-    # What others may have made refer to ours.
+    # A table of somebody else that refers to a table of the app.
     "CREATE TABLE others (id TEXT REFERENCES verifications (id) ON DELETE CASCADE)",
     "INSERT INTO others VALUES ('id-0001')",
 )

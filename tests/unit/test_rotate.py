@@ -1,4 +1,4 @@
-"""`python -m otp_app rotate`: what it says and exits with. What it does is in `test_renewal`."""
+"""The output and exit codes of `python -m otp_app rotate`; `test_reencryption` has its effects."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ VIEW_BOX = SVG.format('viewBox="0 0 96 32"')
 
 
 def png(width: int, height: int) -> bytes:
-    """Its signature and header, https://www.w3.org/TR/png-3/#5DataRep."""
+    """Return the signature and header of a PNG file, https://www.w3.org/TR/png-3/#5DataRep."""
     header = b"IHDR" + width.to_bytes(4) + height.to_bytes(4) + b"\x08\x06\0\0\0"
     return b"\x89PNG\r\n\x1a\n\0\0\0\x0d" + header + zlib.crc32(header).to_bytes(4)
 

@@ -46,7 +46,7 @@ class Collector(ThreadingHTTPServer):
 
     @property
     def names(self) -> list[str]:
-        """Of the spans that came."""
+        """The names of the spans that came."""
         parsed = [ExportTraceServiceRequest.FromString(body) for body in self.bodies]
         resources = [one for request in parsed for one in request.resource_spans]
         scopes = [one for resource in resources for one in resource.scope_spans]

@@ -45,8 +45,8 @@ async def confirmed(service: VerificationService, clock: Clock) -> VerificationS
     return service
 
 
-def stranger(index: int) -> Client:
-    return Client(Flow(f"stranger-{index}"), f"198.51.100.{index}")
+def unproved_client(index: int) -> Client:
+    return Client(Flow(f"unproved-{index}"), f"198.51.100.{index}")
 
 
 async def sent(service: VerificationService, *clients: Client) -> int:
@@ -60,25 +60,25 @@ async def sent(service: VerificationService, *clients: Client) -> int:
     return count
 
 
-async def test_strangers_get_three_of_the_five_and_the_owner_the_rest(
+async def test_unproved_clients_get_three_of_the_five_and_the_owner_the_rest(
     confirmed: VerificationService,
 ) -> None:
     owners = [replace(OWNER, flow=Flow(f"owner-{index}")) for index in range(3)]
 
-    assert await sent(confirmed, *map(stranger, range(10))) == 3
+    assert await sent(confirmed, *map(unproved_client, range(10))) == 3
     assert await sent(confirmed, *owners) == 2
 
 
-async def test_a_number_that_nobody_has_confirmed_has_no_strangers(
+async def test_a_number_that_nobody_has_confirmed_has_no_unproved_clients(
     service: VerificationService,
 ) -> None:
-    assert await sent(service, *map(stranger, range(10))) == 5
+    assert await sent(service, *map(unproved_client, range(10))) == 5
 
 
 async def test_to_have_proved_another_number_makes_nobody_less_strange(
     confirmed: VerificationService,
 ) -> None:
-    others = [replace(stranger(index), proved="+447400123457") for index in range(10)]
+    others = [replace(unproved_client(index), proved="+447400123457") for index in range(10)]
 
     assert await sent(confirmed, *others) == 3
 
@@ -86,25 +86,25 @@ async def test_to_have_proved_another_number_makes_nobody_less_strange(
 async def test_the_words_do_not_tell_that_a_number_is_confirmed(
     confirmed: VerificationService, clock: Clock
 ) -> None:
-    assert await sent(confirmed, *map(stranger, range(3))) == 3
-    with pytest.raises(RateLimited) as of_strangers:
-        await confirmed.start(stranger(4), PHONE, Channel.SMS)
+    assert await sent(confirmed, *map(unproved_client, range(3))) == 3
+    with pytest.raises(RateLimited) as of_unproved:
+        await confirmed.start(unproved_client(4), PHONE, Channel.SMS)
     unknown = replace(confirmed, limits=[limit for limit in confirmed.limits if limit.amount == 5])
-    assert await sent(unknown, stranger(5), stranger(6)) == 2
+    assert await sent(unknown, unproved_client(5), unproved_client(6)) == 2
     with pytest.raises(RateLimited) as of_all:
-        await unknown.start(stranger(7), PHONE, Channel.SMS)
+        await unknown.start(unproved_client(7), PHONE, Channel.SMS)
 
-    words = [i18n.message(caught.value, now=clock.now()) for caught in (of_strangers, of_all)]
+    words = [i18n.message(caught.value, now=clock.now()) for caught in (of_unproved, of_all)]
 
     assert words[0] == words[1]
 
 
-async def test_after_the_hour_strangers_have_three_again(
+async def test_after_the_hour_unproved_clients_have_three_again(
     confirmed: VerificationService, clock: Clock
 ) -> None:
-    assert await sent(confirmed, *map(stranger, range(4))) == 3
+    assert await sent(confirmed, *map(unproved_client, range(4))) == 3
     clock.tick(3600)
-    assert await sent(confirmed, *map(stranger, range(10, 14))) == 3
+    assert await sent(confirmed, *map(unproved_client, range(10, 14))) == 3
 
 
 async def attack_at_full_speed(service: VerificationService, clock: Clock, until: datetime) -> int:
@@ -114,7 +114,7 @@ async def attack_at_full_speed(service: VerificationService, clock: Clock, until
         if clock.now() >= until:
             return count
         try:
-            await service.start(stranger(index), PHONE, Channel.SMS)
+            await service.start(unproved_client(index), PHONE, Channel.SMS)
         except RateLimited as refused:
             moment = refused.params["until"]
             assert isinstance(moment, datetime)
@@ -159,13 +159,13 @@ async def test_a_device_cookie_for_another_number_makes_nobody_the_owner(
     confirmed: VerificationService,
 ) -> None:
     other = DEVICES.read(DEVICES.set_cookie("", PhoneNumber("+447400123457")).partition(";")[0])
-    others = [replace(stranger(index), device=other) for index in range(10)]
+    others = [replace(unproved_client(index), device=other) for index in range(10)]
 
     assert await sent(confirmed, *others) == 3
 
 
 async def test_an_api_key_owns_no_number(confirmed: VerificationService) -> None:
     """A person in front of the program may ask for any number."""
-    programs = [replace(stranger(index), key="shop") for index in range(10)]
+    programs = [replace(unproved_client(index), key="shop") for index in range(10)]
 
     assert await sent(confirmed, *programs) == 3

@@ -1,4 +1,4 @@
-"""The courier: tries, waits, gives up; whoever crashes, and however many couriers there are."""
+"""The webhook dispatcher: attempts, waits, giving up, crashes, and several dispatchers at once."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def receiver() -> FakeReceiver:
 
 
 @pytest.fixture
-def courier(outbox: SqlOutbox, receiver: FakeReceiver, clock: Clock) -> WebhookDispatcher:
+def dispatcher(outbox: SqlOutbox, receiver: FakeReceiver, clock: Clock) -> WebhookDispatcher:
     """Waits as long as the schedule says, with no chance in it."""
     return WebhookDispatcher(outbox, receiver, clock.now, random=lambda: 0)
 
@@ -91,29 +91,32 @@ def told(receiver: FakeReceiver) -> list[str]:
 async def test_what_was_taken_is_told_once(
     service: VerificationService,
     outbox: SqlOutbox,
-    courier: WebhookDispatcher,
+    dispatcher: WebhookDispatcher,
     receiver: FakeReceiver,
     clock: Clock,
 ) -> None:
     approved = await approve(service)
 
-    await courier.deliver()
+    await dispatcher.deliver()
     clock.tick(LEASE.total_seconds() + 1)
-    await courier.deliver()
+    await dispatcher.deliver()
 
     assert told(receiver) == [approved]
     assert (await row_of(outbox, approved))["attempts"] == 1
 
 
 async def test_the_oldest_comes_first(
-    service: VerificationService, courier: WebhookDispatcher, receiver: FakeReceiver, clock: Clock
+    service: VerificationService,
+    dispatcher: WebhookDispatcher,
+    receiver: FakeReceiver,
+    clock: Clock,
 ) -> None:
     approved = []
     for number in range(5):
         approved.append(await approve(service, f"flow {number}"))
         clock.tick(1)
 
-    await courier.deliver()
+    await dispatcher.deliver()
 
     assert told(receiver) == approved
 
@@ -121,7 +124,7 @@ async def test_the_oldest_comes_first(
 async def test_what_was_not_taken_comes_again_as_scheduled_and_dies_after_three_days(
     service: VerificationService,
     outbox: SqlOutbox,
-    courier: WebhookDispatcher,
+    dispatcher: WebhookDispatcher,
     receiver: FakeReceiver,
     clock: Clock,
     capsys: pytest.CaptureFixture[str],
@@ -129,16 +132,16 @@ async def test_what_was_not_taken_comes_again_as_scheduled_and_dies_after_three_
     approved, began = await approve(service), clock.now()
     receiver.receipts = [FAILED] * (len(RETRY_DELAYS) + 1)
 
-    await courier.deliver()
+    await dispatcher.deliver()
     for wait in RETRY_DELAYS:
         clock.tick(wait.total_seconds() - 1)
         before = len(receiver.told)
-        await courier.deliver()
+        await dispatcher.deliver()
         assert len(receiver.told) == before
         clock.tick(1)
-        await courier.deliver()
+        await dispatcher.deliver()
     clock.tick(10 * 24 * 60 * 60)
-    await courier.deliver()
+    await dispatcher.deliver()
 
     assert told(receiver) == [approved] * 10
     (dead,) = await DeadLetters(outbox.engine).newest(5)
@@ -150,14 +153,14 @@ async def test_what_was_not_taken_comes_again_as_scheduled_and_dies_after_three_
 async def test_chance_adds_a_fifth_of_the_wait_at_most(
     service: VerificationService,
     outbox: SqlOutbox,
-    courier: WebhookDispatcher,
+    dispatcher: WebhookDispatcher,
     receiver: FakeReceiver,
     clock: Clock,
 ) -> None:
     approved = await approve(service)
     receiver.receipts = [FAILED]
 
-    await replace(courier, random=lambda: 1).deliver()
+    await replace(dispatcher, random=lambda: 1).deliver()
 
     due = (await row_of(outbox, approved))["due_at"]
     assert due - clock.now() == RETRY_DELAYS[0] * (1 + JITTER)
@@ -177,38 +180,38 @@ async def test_by_default_chance_is_random(
 async def test_who_asks_to_be_left_alone_is(
     service: VerificationService,
     outbox: SqlOutbox,
-    courier: WebhookDispatcher,
+    dispatcher: WebhookDispatcher,
     receiver: FakeReceiver,
     clock: Clock,
 ) -> None:
     approved = await approve(service)
     receiver.receipts = [replace(BUSY, wait=timedelta(hours=1))]
 
-    await courier.deliver()
+    await dispatcher.deliver()
 
     assert (await row_of(outbox, approved))["due_at"] == clock.now() + timedelta(hours=1)
 
 
 async def test_a_busy_receiver_has_peace_until_the_next_round(
-    service: VerificationService, courier: WebhookDispatcher, receiver: FakeReceiver
+    service: VerificationService, dispatcher: WebhookDispatcher, receiver: FakeReceiver
 ) -> None:
     first, second = sorted([await approve(service), await approve(service, "other")])
     receiver.receipts = [BUSY]
 
-    await courier.deliver()
+    await dispatcher.deliver()
     assert told(receiver) == [first]
-    await courier.deliver()
+    await dispatcher.deliver()
 
     assert told(receiver) == [first, second]
 
 
 async def test_an_event_that_is_not_taken_holds_no_other_up(
-    service: VerificationService, courier: WebhookDispatcher, receiver: FakeReceiver
+    service: VerificationService, dispatcher: WebhookDispatcher, receiver: FakeReceiver
 ) -> None:
     first, second = sorted([await approve(service), await approve(service, "other")])
     receiver.receipts = [FAILED]
 
-    await courier.deliver()
+    await dispatcher.deliver()
 
     assert told(receiver) == [first, second]
 
@@ -216,16 +219,16 @@ async def test_an_event_that_is_not_taken_holds_no_other_up(
 async def test_what_is_not_wanted_is_dead_at_once(
     service: VerificationService,
     outbox: SqlOutbox,
-    courier: WebhookDispatcher,
+    dispatcher: WebhookDispatcher,
     receiver: FakeReceiver,
     clock: Clock,
 ) -> None:
     await approve(service)
     receiver.receipts = [WebhookResult(WebhookOutcome.GONE, "HTTP 410")]
 
-    await courier.deliver()
+    await dispatcher.deliver()
     clock.tick(10 * 24 * 60 * 60)
-    await courier.deliver()
+    await dispatcher.deliver()
 
     assert len(receiver.told) == 1
     assert [dead.failure for dead in await DeadLetters(outbox.engine).newest(5)] == ["HTTP 410"]
@@ -234,20 +237,20 @@ async def test_what_is_not_wanted_is_dead_at_once(
 async def test_the_dead_are_revived_with_all_attempts_before_them(
     service: VerificationService,
     outbox: SqlOutbox,
-    courier: WebhookDispatcher,
+    dispatcher: WebhookDispatcher,
     receiver: FakeReceiver,
     clock: Clock,
 ) -> None:
     approved = await approve(service)
     receiver.receipts = [WebhookResult(WebhookOutcome.GONE, "HTTP 410"), FAILED]
     dead = DeadLetters(outbox.engine)
-    await courier.deliver()
+    await dispatcher.deliver()
 
     assert await dead.revive(clock.now()) == 1
     assert await dead.count() == 0
-    await courier.deliver()
+    await dispatcher.deliver()
     clock.tick(5)
-    await courier.deliver()
+    await dispatcher.deliver()
 
     assert told(receiver) == [approved] * 3
     assert await dead.revive(clock.now()) == 0
@@ -264,35 +267,41 @@ class Crashing:
         raise asyncio.CancelledError
 
 
-async def test_after_a_crash_another_courier_delivers_it(
-    service: VerificationService, courier: WebhookDispatcher, receiver: FakeReceiver, clock: Clock
+async def test_after_a_crash_another_dispatcher_delivers_it(
+    service: VerificationService,
+    dispatcher: WebhookDispatcher,
+    receiver: FakeReceiver,
+    clock: Clock,
 ) -> None:
     approved, crashing = await approve(service), Crashing([])
     with suppress(asyncio.CancelledError):
-        await replace(courier, endpoint=crashing).deliver()
+        await replace(dispatcher, endpoint=crashing).deliver()
 
-    await courier.deliver()
+    await dispatcher.deliver()
     assert crashing.told == [approved]
     assert told(receiver) == []
     clock.tick(LEASE.total_seconds())
-    await courier.deliver()
+    await dispatcher.deliver()
 
     assert told(receiver) == [approved]
 
 
 async def test_a_crash_at_the_last_attempt_loses_nothing(
-    service: VerificationService, courier: WebhookDispatcher, receiver: FakeReceiver, clock: Clock
+    service: VerificationService,
+    dispatcher: WebhookDispatcher,
+    receiver: FakeReceiver,
+    clock: Clock,
 ) -> None:
     approved = await approve(service)
     receiver.receipts = [FAILED] * len(RETRY_DELAYS)
     for wait in RETRY_DELAYS:
-        await courier.deliver()
+        await dispatcher.deliver()
         clock.tick(wait.total_seconds())
     with suppress(asyncio.CancelledError):
-        await replace(courier, endpoint=Crashing([])).deliver()
+        await replace(dispatcher, endpoint=Crashing([])).deliver()
 
     clock.tick(LEASE.total_seconds())
-    await courier.deliver()
+    await dispatcher.deliver()
 
     assert told(receiver) == [approved] * 10
 
@@ -309,27 +318,27 @@ class Forgetful(SqlOutbox):
 async def test_what_could_not_be_noted_is_told_again_under_the_same_name(
     service: VerificationService,
     outbox: SqlOutbox,
-    courier: WebhookDispatcher,
+    dispatcher: WebhookDispatcher,
     receiver: FakeReceiver,
     clock: Clock,
 ) -> None:
     approved = await approve(service)
     forgetful = Forgetful(outbox.engine, outbox.encryption, outbox.now)
     with pytest.raises(StoreUnavailable):
-        await replace(courier, outbox=forgetful).deliver()
+        await replace(dispatcher, outbox=forgetful).deliver()
 
     clock.tick(LEASE.total_seconds())
-    await courier.deliver()
+    await dispatcher.deliver()
 
     assert told(receiver) == [approved] * 2
 
 
-async def test_couriers_at_once_tell_each_event_once(
-    service: VerificationService, courier: WebhookDispatcher, receiver: FakeReceiver
+async def test_dispatchers_at_once_deliver_each_event_once(
+    service: VerificationService, dispatcher: WebhookDispatcher, receiver: FakeReceiver
 ) -> None:
     approved = [await approve(service, f"flow {number}") for number in range(20)]
 
-    await asyncio.gather(*(courier.deliver() for _ in range(4)))
+    await asyncio.gather(*(dispatcher.deliver() for _ in range(4)))
 
     assert sorted(told(receiver)) == sorted(approved)
 
@@ -367,7 +376,7 @@ async def test_what_was_delivered_never_dies(
 async def test_a_number_that_cannot_be_opened_is_tried_again_and_holds_nothing_up(
     service: VerificationService,
     outbox: SqlOutbox,
-    courier: WebhookDispatcher,
+    dispatcher: WebhookDispatcher,
     receiver: FakeReceiver,
     clock: Clock,
 ) -> None:
@@ -377,7 +386,7 @@ async def test_a_number_that_cannot_be_opened_is_tried_again_and_holds_nothing_u
         change = text("UPDATE verifications SET phone = :lost WHERE id = :id")
         await connection.execute(change, {"lost": lost, "id": sealed})
 
-    await courier.deliver()
+    await dispatcher.deliver()
 
     assert told(receiver) == [clear]
     row = await row_of(outbox, sealed)
@@ -390,7 +399,7 @@ async def test_a_number_that_cannot_be_opened_is_tried_again_and_holds_nothing_u
 async def test_what_was_deleted_meanwhile_is_told_to_nobody(
     service: VerificationService,
     outbox: SqlOutbox,
-    courier: WebhookDispatcher,
+    dispatcher: WebhookDispatcher,
     receiver: FakeReceiver,
 ) -> None:
     approved = await approve(service)
@@ -402,7 +411,7 @@ async def test_what_was_deleted_meanwhile_is_told_to_nobody(
             return await super().read(id_)
 
     deleting = Deleting(outbox.engine, outbox.encryption, outbox.now)
-    await replace(courier, outbox=deleting).deliver()
+    await replace(dispatcher, outbox=deleting).deliver()
 
     assert told(receiver) == []
     assert await outbox.read(approved) is None
@@ -410,16 +419,16 @@ async def test_what_was_deleted_meanwhile_is_told_to_nobody(
 
 async def test_the_log_has_no_number(
     service: VerificationService,
-    courier: WebhookDispatcher,
+    dispatcher: WebhookDispatcher,
     receiver: FakeReceiver,
     clock: Clock,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     approved = await approve(service)
     receiver.receipts = [FAILED]
-    await courier.deliver()
+    await dispatcher.deliver()
     clock.tick(5)
-    await courier.deliver()
+    await dispatcher.deliver()
 
     lines = capsys.readouterr().out
     assert [name for name in ("webhook.delivery_failed", "webhook.delivered") if name in lines] == [

@@ -153,7 +153,7 @@ async def test_each_attempt_is_signed_anew_under_the_same_id(backend: Backend) -
 
 
 class Garbage:
-    """What is not HTTP."""
+    """A response that is not HTTP."""
 
     applied = True
 

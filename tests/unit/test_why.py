@@ -62,7 +62,7 @@ def out(capsys: pytest.CaptureFixture[str]) -> Capture:
 
 
 class Capture:
-    """What the command says, run beside the event loop of the test."""
+    """The output of the command, which runs beside the event loop of the test."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self._capsys = capsys

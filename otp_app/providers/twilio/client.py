@@ -1,6 +1,6 @@
 """Twilio's client with bounds, and its error codes in our terms.
 
-As delivered the SDK ignores its timeout and even switches aiohttp's off
+By default the SDK ignores its timeout and even switches aiohttp's off
 (https://github.com/twilio/twilio-python/issues/925), reads answers of any length, warns of
 aiohttp's deprecations, and drops `Retry-After`. The codes: https://www.twilio.com/docs/api/errors,
 each with a page of its own. A code that is not here is judged by its HTTP status.

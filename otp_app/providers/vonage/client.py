@@ -1,6 +1,6 @@
 """The official client with bounds: its HTTP adapter, its credentials, a token that lasts.
 
-As delivered the SDK waits for ever, follows redirects, posts again up to ten times when a
+By default the SDK waits for ever, follows redirects, posts again up to ten times when a
 connection closes without an answer, and reads answers of any length.
 https://github.com/Vonage/vonage-python-sdk/blob/main/http_client/src/vonage_http_client/http_client.py
 """

@@ -26,7 +26,7 @@ from otp_app.client import (
 )
 from otp_app.verification import models
 from tests.backend.api.conftest import NUMBER, OTHER_NUMBER
-from tests.backend.api.stranger import http, stranger
+from tests.backend.api.foreign_server import foreign_server, http
 from tests.conftest import API_KEYS
 from tests.fakes import RIGHT, WRONG
 from tests.ports import free_port
@@ -212,7 +212,7 @@ def test_a_lost_answer_is_not_asked_for_again_but_can_be(
     connect: Callable[..., Client], call: str
 ) -> None:
     arguments = {"start": (NUMBER,), "check": ("x", RIGHT), "resend": ("x",)}[call]
-    with stranger() as server:
+    with foreign_server() as server:
         with pytest.raises(NoAnswer) as caught:
             getattr(connect(server.address), call)(*arguments)
 
@@ -245,7 +245,7 @@ FOREIGN = {
 def test_what_the_api_did_not_say_is_no_answer_of_it(
     connect: Callable[..., Client], answer: str
 ) -> None:
-    with stranger(answer) as server:
+    with foreign_server(answer) as server:
         client = connect(server.address)
         for call in (lambda: client.start(NUMBER), lambda: client.cancel("x")):
             with pytest.raises(ApiError) as caught:
@@ -259,7 +259,7 @@ def test_what_the_api_did_not_say_is_no_answer_of_it(
 
 
 def test_only_an_approval_returns_from_a_check(connect: Callable[..., Client]) -> None:
-    with stranger(http("200 OK", "application/json", json.dumps(VIEW))) as server:
+    with foreign_server(http("200 OK", "application/json", json.dumps(VIEW))) as server:
         client = connect(server.address)
         with pytest.raises(ApiError):
             client.check("x", RIGHT)
@@ -267,7 +267,7 @@ def test_only_an_approval_returns_from_a_check(connect: Callable[..., Client]) -
 
 def test_fields_of_a_newer_server_are_left_out(connect: Callable[..., Client]) -> None:
     newer = json.dumps(VIEW | {"colour": "green"})
-    with stranger(http("200 OK", "application/json", newer)) as server:
+    with foreign_server(http("200 OK", "application/json", newer)) as server:
         assert connect(server.address).read("x").ending == "671"
 
 

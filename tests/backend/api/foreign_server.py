@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 @dataclass
-class Stranger:
+class ForeignServer:
     """The URL of a foreign server, and the requests that the server got."""
 
     address: str
@@ -21,10 +21,10 @@ class Stranger:
 
 
 @contextmanager
-def stranger(answer: str = "") -> Iterator[Stranger]:
+def foreign_server(answer: str = "") -> Iterator[ForeignServer]:
     """Run a server that sends the bytes of *answer* for every request, and closes."""
     with socket.create_server(("127.0.0.1", 0)) as server:
-        one = Stranger(f"http://127.0.0.1:{server.getsockname()[1]}")
+        one = ForeignServer(f"http://127.0.0.1:{server.getsockname()[1]}")
         thread = Thread(target=_serve, args=(server, one, answer.encode()))
         thread.start()
         try:
@@ -40,7 +40,7 @@ def http(status: str, kind: str, body: str, *headers: str) -> str:
     return "\r\n".join((*head, "Connection: close", "", body))
 
 
-def _serve(server: socket.socket, one: Stranger, answer: bytes) -> None:
+def _serve(server: socket.socket, one: ForeignServer, answer: bytes) -> None:
     while connection := _accepted(server):
         with connection:
             one.requests.append(_request(connection))
