@@ -56,7 +56,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
 
 
 def _mark(item: pytest.Item) -> None:
-    """What differs by provider is behind one port, so most tests need no more than the first."""
+    """Add the markers `console` and `nightly`.
+
+    The providers differ only behind one port, so most tests run with the first provider alone and
+    are nightly tests with the others.
+    """
     provider = _parameter(item, "provider")
     if provider == "console":
         item.add_marker("console")
@@ -106,14 +110,14 @@ def emulator() -> Iterator[Emulator]:
 
 @pytest.fixture(scope="package", params=PROVIDERS)
 def provider(request: pytest.FixtureRequest) -> str:
-    """Who sends the codes."""
+    """The name of the provider that sends the codes."""
     name: str = request.param
     return name
 
 
 @pytest.fixture(scope="package")
 def site(provider: str, sites: dict[str, Site]) -> Site:
-    """Where the pages are built, and the address that is built into them."""
+    """The folder of the built pages, and the address that is built into them."""
     return sites[provider]
 
 

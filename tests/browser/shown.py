@@ -42,7 +42,7 @@ class Shown:
         page.evaluate(ASK)
 
     def ask(self, question: str) -> Any:  # noqa: ANN401 - JSON
-        """What `every_page.js` answers."""
+        """Return the result of the function of `every_page.js` that *question* calls."""
         return self.page.evaluate(f"ask.{question}")
 
     def emulate(self, **media: Any) -> None:  # noqa: ANN401 - what Playwright's emulate_media takes

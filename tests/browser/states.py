@@ -72,7 +72,7 @@ def phone_error(journey: Journey) -> Page:
 
 @_state()
 def phone_code_sent(journey: Journey) -> Page:
-    """Back on the phone page, while a code is out."""
+    """Open the phone page again, while a code is valid."""
     page = code(journey)
     page.locator(CHANGE_NUMBER).last.click()
     return _shown(page, f"{LIVE} #phone", ".note")
@@ -101,7 +101,7 @@ def wrong_code(journey: Journey) -> Page:
 
 @_state()
 def few_attempts(journey: Journey) -> Page:
-    """One more wrong code, and the number is locked."""
+    """Enter wrong codes until one more would lock the number."""
     page = code(journey)
     _enter_wrong_codes(page, journey, WRONG_CODES - 1)
     return page

@@ -1,4 +1,4 @@
-"""What the pages may load and run, in a browser that holds them to it."""
+"""The content security policy of the pages, in a browser that enforces the policy."""
 
 from __future__ import annotations
 

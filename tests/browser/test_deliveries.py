@@ -1,4 +1,4 @@
-"""What is reported of a message appears on the code page by itself."""
+"""Delivery reports of a message appear on the code page without a reload."""
 
 from __future__ import annotations
 

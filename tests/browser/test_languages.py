@@ -34,7 +34,8 @@ ZONE = "Hindujo"  # as CLDR calls the time zone of the journeys
 WRONG_CODES = 5
 FITS = "document.documentElement.scrollWidth <= innerWidth"
 
-# What a person can read or hear, but for names: of countries, of languages, and the brand.
+# A function that returns all text that a person can read or hear, without the names of countries
+# and languages and without the brand.
 READ = """() => {
   const found = [document.title];
   for (const meta of document.querySelectorAll("meta[name=description]")) found.push(meta.content);
