@@ -103,7 +103,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def emulator() -> Iterator[Emulator]:
-    """Both services."""
+    """The emulator of both services, Vonage and Twilio."""
     with Emulator(port=free_port(), vonage_public_key=vonage_public_key()) as emulator:
         yield emulator
 
@@ -148,7 +148,10 @@ def numbers() -> Iterator[Number]:
 def journeys(
     browser: Browser, server: Server, emulator: Emulator, numbers: Iterator[Number]
 ) -> Iterator[Callable[..., Journey]]:
-    """Begins journeys; takes the options of a Playwright context. All are swept at the end."""
+    """Yield a function that begins a journey with options of a Playwright context.
+
+    All journeys are swept for leaks at the end.
+    """
     journeys: list[Journey] = []
 
     def start(**options: Any) -> Journey:  # noqa: ANN401 - whatever Playwright takes
@@ -188,7 +191,7 @@ def state(
     emulator: Emulator,
     numbers: Iterator[Number],
 ) -> Iterator[Shown]:
-    """Each in turn, in a small window, visited once for all tests that look at it."""
+    """Each state in turn, in a small window. All tests of a state share one visit."""
     bring, options = STATES[request.param]
     with journeys(browser, server, emulator, numbers) as start:
         page = bring(start(viewport=SMALL, **options))
@@ -198,7 +201,7 @@ def state(
 
 @pytest.fixture
 def shown(state: Shown) -> Iterator[Shown]:
-    """The page in the state; what a test changes of its looks is undone."""
+    """The page in its state. The changes that a test makes to its look are undone afterwards."""
     state.page.bring_to_front()
     yield state
     state.restore()

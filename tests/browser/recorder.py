@@ -76,7 +76,7 @@ class Recorder:
         context.on("weberror", self._error)
 
     def everything(self) -> Iterator[Text]:
-        """All texts so far, and all that the open pages hold now."""
+        """Yield all texts so far, all headers, and the present content of the open pages."""
         yield from self.texts
         for response in self._responses:
             yield Text(f"headers of {response.url}", _written(response.all_headers()))

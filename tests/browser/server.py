@@ -157,7 +157,7 @@ class Server:
         self._run((*RUN, *address), self._environment | _BUILT)
 
     def stop(self) -> None:
-        """End the whole process group: politely, then for certain."""
+        """End the whole process group: SIGTERM first, SIGKILL after at most `STOP` seconds."""
         if self._process is None:
             return
         self._signal(signal.SIGTERM)

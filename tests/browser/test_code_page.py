@@ -697,7 +697,7 @@ def written(journey: Journey, form: str) -> str:
 
 
 def checks(journey: Journey) -> int:
-    """How many codes the page has sent."""
+    """Return the number of codes that the page has sent."""
     texts = journey.recorder.texts
     return sum("check_code" in text for where, text in texts if where == "frame sent")
 

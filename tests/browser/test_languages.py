@@ -267,7 +267,7 @@ def test_no_words_escape_the_catalogues(
 
 
 def send(page: Page, field: str, text: str) -> None:
-    """Fill in the form and send it, once it would react; a new code goes by itself."""
+    """Fill in the form and send it, once the form reacts. The page sends a new code by itself."""
     page.locator(LIVE).wait_for()
     filled = page.locator(f"#{field}")
     is_new = filled.input_value() != text
