@@ -56,7 +56,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> Iterator[None]:
 
 
 def _mark(item: pytest.Item) -> None:
-    """What differs by provider is behind one port, so most tests need no more than the first."""
+    """Add the markers `console` and `nightly`.
+
+    The providers differ only behind one port, so most tests run with the first provider alone and
+    are nightly tests with the others.
+    """
     provider = _parameter(item, "provider")
     if provider == "console":
         item.add_marker("console")
@@ -99,21 +103,21 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture(scope="package")
 def emulator() -> Iterator[Emulator]:
-    """Both services."""
+    """The emulator of both services, Vonage and Twilio."""
     with Emulator(port=free_port(), vonage_public_key=vonage_public_key()) as emulator:
         yield emulator
 
 
 @pytest.fixture(scope="package", params=PROVIDERS)
 def provider(request: pytest.FixtureRequest) -> str:
-    """Who sends the codes."""
+    """The name of the provider that sends the codes."""
     name: str = request.param
     return name
 
 
 @pytest.fixture(scope="package")
 def site(provider: str, sites: dict[str, Site]) -> Site:
-    """Where the pages are built, and the address that is built into them."""
+    """The folder of the built pages, and the address that is built into them."""
     return sites[provider]
 
 
@@ -144,7 +148,10 @@ def numbers() -> Iterator[Number]:
 def journeys(
     browser: Browser, server: Server, emulator: Emulator, numbers: Iterator[Number]
 ) -> Iterator[Callable[..., Journey]]:
-    """Begins journeys; takes the options of a Playwright context. All are swept at the end."""
+    """Yield a function that begins a journey with options of a Playwright context.
+
+    All journeys are swept for leaks at the end.
+    """
     journeys: list[Journey] = []
 
     def start(**options: Any) -> Journey:  # noqa: ANN401 - whatever Playwright takes
@@ -184,7 +191,7 @@ def state(
     emulator: Emulator,
     numbers: Iterator[Number],
 ) -> Iterator[Shown]:
-    """Each in turn, in a small window, visited once for all tests that look at it."""
+    """Each state in turn, in a small window. All tests of a state share one visit."""
     bring, options = STATES[request.param]
     with journeys(browser, server, emulator, numbers) as start:
         page = bring(start(viewport=SMALL, **options))
@@ -194,7 +201,7 @@ def state(
 
 @pytest.fixture
 def shown(state: Shown) -> Iterator[Shown]:
-    """The page in the state; what a test changes of its looks is undone."""
+    """The page in its state. The changes that a test makes to its look are undone afterwards."""
     state.page.bring_to_front()
     yield state
     state.restore()

@@ -1,4 +1,4 @@
-"""Somebody else's site, whose page calls our API."""
+"""A site of another origin, whose page calls the API of the app."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ HOSTS = ("localhost", "127.0.0.1")  # to our pages, which are on localhost: same
 
 class _Quiet(SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
-        """Nothing: what is printed is the tests'."""
+        """Print nothing, so that the output of pytest stays readable."""
 
 
 @contextmanager
 def front_end() -> Iterator[list[str]]:
-    """Its origins, while it is served."""
+    """Serve the other site, and yield its origins: one for each name in `HOSTS`."""
     folder = Path(__file__).parent
     with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Quiet, directory=folder)) as server:
         thread = Thread(target=server.serve_forever, args=(0.02,))

@@ -47,11 +47,11 @@ class View(NamedTuple):
 
     @property
     def title(self) -> str:
-        """What the index calls it."""
+        """The heading of the view in the index."""
         return f"{LANGUAGES[self.language]}, {self.width} px, {self.scheme}"
 
     def file(self, state: str) -> str:
-        """The picture's name."""
+        """The file name of the picture of *state* in this view."""
         return f"{state.replace(' ', '-')}.{self.language}.{self.width}.{self.scheme}.png"
 
 
@@ -88,7 +88,7 @@ def main(names: list[str]) -> None:
 
 
 def people(stack: ExitStack) -> Start:
-    """What begins journeys through a production build, until *stack* is closed."""
+    """Return a function that begins journeys through a production build, until *stack* closes."""
     path = find_browser()
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="otp_app-")))
     emulator = stack.enter_context(Emulator())
@@ -109,10 +109,10 @@ def people(stack: ExitStack) -> Start:
 
 
 def render(name: str, start: Start) -> None:
-    """All pictures of one state; the way there is gone once for each language."""
+    """Write all pictures of one state. Each language takes one journey to the state."""
     state = STATES[name]
     for language in LANGUAGES:
-        # Of the United States, where the tests' numbers are.
+        # The region is the United States, because the numbers of the tests are American.
         journey = start(locale=f"{language}-US", reduced_motion="reduce", **state.options)
         page = state.bring(journey)
         for view in VIEWS:
@@ -122,7 +122,7 @@ def render(name: str, start: Start) -> None:
 
 
 def picture(page: Page, view: View) -> bytes:
-    """The whole page as *view* has it, as PNG."""
+    """Return a PNG of the whole page, in the width and colours of *view*."""
     page.emulate_media(color_scheme=view.scheme)
     page.set_viewport_size({"width": view.width, "height": 1})
     height = page.evaluate("document.documentElement.scrollHeight")

@@ -1,4 +1,4 @@
-"""What has arrived on the phones of the tests."""
+"""The messages and calls that reached the phones of the tests."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ class Delivery(NamedTuple):
 
 
 class Inbox(Protocol):
-    """The phones, whoever sends to them."""
+    """The phones of the tests, with any provider."""
 
     def of(self, number: Number) -> list[Delivery]:
-        """All that has come to *number*, the oldest first."""
+        """Return the deliveries to *number*, the oldest first."""
 
     def without_codes(self, log: str) -> str:
-        """The server's *log* but for what had to be written there to be delivered."""
+        """Return the server's *log* without the codes that are delivered through it."""
 
 
 class EmulatorInbox:
-    """What the emulated services sent."""
+    """The messages that the emulated services sent."""
 
     def __init__(self, emulator: Emulator) -> None:
         self._emulator = emulator
@@ -50,7 +50,10 @@ _CHANNELS = {"Text message": "sms", "Phone call": "voice", "WhatsApp": "whatsapp
 
 
 class ConsoleInbox:
-    """What the console provider wrote to the terminal, from now on: endings come up again."""
+    """The messages that the console provider writes to the terminal after this object is made.
+
+    Earlier messages are left out, because numbers of different tests can have the same ending.
+    """
 
     def __init__(self, log: Log) -> None:
         self._log = log

@@ -63,19 +63,22 @@ class Journey:
         return tab
 
     def deliveries(self, number: Number | None = None) -> list[Delivery]:
-        """What has come to *number*, else to the first one."""
+        """Return the deliveries to *number*, by default to the first number."""
         return self._inbox.of(number or self.number)
 
     def sent_code(self, number: Number | None = None) -> str:
-        """The newest code."""
+        """Return the newest code for *number*, by default for the first number."""
         return self.deliveries(number)[-1].code
 
     def wrong_code(self) -> str:
-        """One that was not sent."""
+        """Return a code that differs from the newest code for the first number."""
         return f"{(int(self.sent_code()) + 1) % 1_000_000:06}"
 
     def report(self, status: str) -> None:
-        """Have the service report this, in its words, of the newest message to the first number."""
+        """Post a webhook that reports *status* for the newest message to the first number.
+
+        *status* is a word of the service.
+        """
         now, url = datetime.now(UTC), f"{self.server.site.url}/webhooks/{self.server.name}"
         to = self.number.e164
         reference = [m.reference for m in self.emulator.messages if m.to == to][-1]
@@ -87,13 +90,13 @@ class Journey:
 
     @property
     def expiry(self) -> str:
-        """Until when the code works, as a clock shows it where the browser is."""
+        """The time at which the code expires, as the page shows it in the browser's time zone."""
         moment = self.server.store.times(self.number.e164).expires_at
         return f"{moment.astimezone(TIME_ZONE):%I:%M %p}".lstrip("0")
 
     @property
     def seconds_to_wait(self) -> float:
-        """How long until another code may be sent."""
+        """The seconds until another code may be sent."""
         moment = self.server.store.times(self.number.e164).resend_at
         return (moment - datetime.now(UTC)).total_seconds()
 
@@ -104,7 +107,7 @@ class Journey:
         self.emulator.clock.tick(seconds)
 
     def wait_until(self, condition: Callable[[], object]) -> None:
-        """Until *condition* holds. The browser's events come in meanwhile."""
+        """Wait until *condition* holds, while the events of the browser are processed."""
         page = self.context.pages[0]
         for _ in range(int(PATIENCE / 0.025)):
             if condition():
@@ -113,11 +116,11 @@ class Journey:
         raise AssertionError("It did not come about")
 
     def expect(self, *complaints: str) -> None:
-        """Take complaints with these words in them for what this test wanted to happen."""
+        """Accept complaints that contain one of these texts, because the test causes them."""
         self._expected += complaints
 
     def end(self) -> list[str]:
-        """Close the browser; all that no journey may leave behind: leaks, complaints, breaches."""
+        """Close the browser, and return all problems: leaks, complaints, violations."""
         problems = self._problems()
         self.context.close()
         return problems
@@ -133,12 +136,12 @@ class Journey:
         return [*unexpected, *crashes, *violations, *map(str, leaks)]
 
     def _log(self) -> Text:
-        """The log but for the codes it is made to show."""
+        """Return the log without the codes that the console provider writes on purpose."""
         log = self.server.log.text(self._log_start)
         return Text("server's log", self._inbox.without_codes(log))
 
     def _secrets(self) -> Secrets:
-        """This journey's, and of all before it what a late line of the log could tell."""
+        """Return this journey's secrets, and earlier ones that late lines of the log could show."""
         sent = self.emulator.messages
         mine = [*self.deliveries(self.number), *self.deliveries(self.other_number)]
         return Secrets(

@@ -1,4 +1,4 @@
-"""Numbers to verify: a new one whenever asked, so that no test meets another's."""
+"""Phone numbers for the tests. Each test takes new numbers, so that no two tests share one."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ class Number:
 
     @property
     def typed(self) -> str:
-        """As a person writes it."""
+        """The number in the format that people in the United States write."""
         return f"({self.national[:3]}) {self.national[3:6]}-{self.national[6:]}"
 
     @property
     def ending(self) -> str:
-        """All that the pages may show of it."""
+        """The last three digits, which are all that the pages may show of the number."""
         return self.national[-3:]
 
 

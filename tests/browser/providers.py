@@ -19,20 +19,20 @@ SECRET_KEY = "the-secret-key-of-the-browser-tests-0123456789"
 PROVIDERS = ("console", "twilio", "vonage")
 
 console_only = pytest.mark.parametrize("provider", ["console"], indirect=True)
-"""For what is the same whoever sends."""
+"""Mark for tests whose result is the same with every provider."""
 
 twilio_only = pytest.mark.parametrize("provider", ["twilio"], indirect=True)
-"""For what Twilio alone reports."""
+"""Mark for tests of reports that only Twilio sends."""
 
 services_only = pytest.mark.parametrize("provider", ["twilio", "vonage"], indirect=True)
-"""For what takes a network."""
+"""Mark for tests that need a provider with a network service."""
 
 every_provider = pytest.mark.every_provider
-"""For journeys that `make test` makes with each provider. The others it makes with the first."""
+"""Mark for tests that `make test` runs with each provider, instead of only with the first."""
 
 
 def credentials() -> list[str]:
-    """What no browser and no log may see."""
+    """Return the credentials that must appear in no browser and in no log."""
     key = vonage_private_key().splitlines()[1]  # the same in whatever way its lines are joined
     return [
         SECRET_KEY,

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
         WebSocket,
     )
 
-# What the person typed: as events of a form and of its preview carry it, and as a plain form post
-# and JSON do.
+# The values that the person typed: in the events of a form and of its preview, in a plain form
+# post, and in JSON.
 _IN_EVENT = re.compile(r'(?:\["(?:phone|code)",|"phone":)("(?:[^"\\]|\\.)*")')
 _IN_POST = re.compile(r"\b(?:phone|code)=([^&]*)")
 _IN_JSON = re.compile(r'"(?:phoneNumber|code)":"([^"]*)"')
@@ -32,7 +32,7 @@ _IN_JSON = re.compile(r'"(?:phoneNumber|code)":"([^"]*)"')
 # The line under the person's own field, for a shadow root.
 _PREVIEW = re.compile(r'"ref_preview","value":\{[^{}]*\}')
 
-# And the field itself, in a page that came with what is wrong with it.
+# The value of the field itself, in a page that the server rendered with an error message.
 _OWN_FIELD = re.compile(r'(<input id="(?:phone|code)"[^>]*? value=")[^"]*')
 
 _MADE_BY_BUILD = frozenset({"script", "stylesheet", "image", "font"})
@@ -49,7 +49,7 @@ _PAGE = """() => [
 
 
 class Text(NamedTuple):
-    """Something that was sent or shown, and where."""
+    """A text that was sent or shown, and its place."""
 
     where: str
     text: str
@@ -61,7 +61,7 @@ class Recorder:
     def __init__(self, context: BrowserContext) -> None:
         self.texts: list[Text] = []
         self.frames: list[str] = []
-        """What the server sent over sockets."""
+        """The frames that the server sent over WebSockets."""
         self.typed: set[str] = set()
         """Every phone number and code that left the browser."""
         self.complaints: list[str] = []
@@ -76,7 +76,7 @@ class Recorder:
         context.on("weberror", self._error)
 
     def everything(self) -> Iterator[Text]:
-        """All texts so far, and all that the open pages hold now."""
+        """Yield all texts so far, all headers, and the present content of the open pages."""
         yield from self.texts
         for response in self._responses:
             yield Text(f"headers of {response.url}", _written(response.all_headers()))

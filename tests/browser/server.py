@@ -36,7 +36,10 @@ STOP = 10.0
 
 
 def copy_app(folder: Path) -> None:
-    """What can be built and run, into *folder*: for a test that adds files to it."""
+    """Copy the files that the app needs to be built and run into *folder*.
+
+    A test that adds files to the app uses such a copy.
+    """
     for name in ("otp_app", "assets", "reflex.lock"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "rxconfig.py", folder)
@@ -60,14 +63,18 @@ def environment(settings: Mapping[str, str], folder: Path) -> dict[str, str]:
 
 
 def _is_inherited(name: str) -> bool:
-    """Not what tests that run the app in this process have set, for them or for pytest."""
+    """Whether the server inherits this variable.
+
+    Settings of the app, and variables of pytest and Reflex except `REFLEX_DIR`, are not inherited,
+    because tests that run the app in this process set them.
+    """
     if name.lower() in Settings.model_fields or name.startswith("LIMIT_"):
         return False
     return name == "REFLEX_DIR" or not name.lstrip("_").startswith(("PYTEST_", "REFLEX_"))
 
 
 class Site(NamedTuple):
-    """Where pages are built, and the port of this machine that is built into them.
+    """The folder that pages are built in, and the port of this machine that is built into them.
 
     Servers may share a site and the pages that the first of them builds. One serves at a time, and
     what is built into the pages is the same for all: the brand, the channels, whether the provider
@@ -89,12 +96,12 @@ class Site(NamedTuple):
 
     @property
     def url(self) -> str:
-        """What to open."""
+        """The address of the app."""
         return f"http://localhost:{self.port}"
 
 
 class Log:
-    """What the server's processes print, in a file."""
+    """The file that holds the output of the server's processes."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -102,11 +109,11 @@ class Log:
 
     @property
     def size(self) -> int:
-        """Where the next line will stand."""
+        """The length of the file in bytes, which is the offset of the next line."""
         return self.path.stat().st_size
 
     def text(self, since: int = 0) -> str:
-        """Everything from byte *since* on."""
+        """Return the log from byte *since* on."""
         return self.path.read_bytes()[since:].decode(errors="replace")
 
 
@@ -150,7 +157,7 @@ class Server:
         self._run((*RUN, *address), self._environment | _BUILT)
 
     def stop(self) -> None:
-        """End the whole process group: politely, then for certain."""
+        """End the whole process group: SIGTERM first, SIGKILL after at most `STOP` seconds."""
         if self._process is None:
             return
         self._signal(signal.SIGTERM)

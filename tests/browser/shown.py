@@ -42,32 +42,35 @@ class Shown:
         page.evaluate(ASK)
 
     def ask(self, question: str) -> Any:  # noqa: ANN401 - JSON
-        """What `every_page.js` answers."""
+        """Return the result of the function of `every_page.js` that *question* calls."""
         return self.page.evaluate(f"ask.{question}")
 
     def emulate(self, **media: Any) -> None:  # noqa: ANN401 - what Playwright's emulate_media takes
-        """Be a browser with these preferences, until the page is drawn anew."""
+        """Emulate a browser with these preferences, and wait until the page is drawn anew."""
         self._undo.append(lambda: self.page.emulate_media(**_PLAIN))
         self.page.emulate_media(**media)
         self.wait_until_drawn()
 
     def resize(self, width: int, height: int) -> None:
-        """Have a window of so many CSS pixels."""
+        """Set the size of the window, in CSS pixels."""
         self._undo.append(lambda: self.page.set_viewport_size(SMALL))
         self.page.set_viewport_size({"width": width, "height": height})
 
     def restyle(self, css: str) -> None:
-        """Lay *css* over the page's own, as a person's browser does."""
+        """Add *css* to the page's own styles, as a person's browser does."""
         self._undo.append(lambda: self.page.evaluate(_RESTYLE, ""))
         self.page.evaluate(_RESTYLE, css)
 
     def mirror(self) -> None:
-        """Write from right to left."""
+        """Set the direction of the page to right-to-left."""
         self._undo.append(lambda: self.page.evaluate("document.documentElement.dir = 'ltr'"))
         self.page.evaluate("document.documentElement.dir = 'rtl'")
 
     def wait_until_drawn(self) -> None:
-        """A page that updates by itself can be between the old colours and the new."""
+        """Wait until the page is drawn.
+
+        Before that, a page that updates by itself can have a mix of old and new colours.
+        """
         if self.has_scripts:  # no callback comes where they are off
             self.page.evaluate(_DRAWN)
 

@@ -39,7 +39,7 @@ VALID = 600.0  # seconds that a code works
 
 
 class State(NamedTuple):
-    """How to get there, and what Playwright's context has to be made with."""
+    """The function that brings a journey to the state, and the options of Playwright's context."""
 
     bring: Bring
     options: dict[str, Any]
@@ -49,7 +49,7 @@ STATES: dict[str, State] = {}
 
 
 def _state(**options: Any) -> Callable[[Bring], Bring]:  # noqa: ANN401 - whatever Playwright takes
-    """Files a function under its name."""
+    """Return a decorator that registers a function in `STATES` under its name."""
 
     def file(bring: Bring) -> Bring:
         STATES[bring.__name__.replace("_", " ")] = State(bring, options)
@@ -72,7 +72,7 @@ def phone_error(journey: Journey) -> Page:
 
 @_state()
 def phone_code_sent(journey: Journey) -> Page:
-    """Back on the phone page, while a code is out."""
+    """Open the phone page again, while a code is valid."""
     page = code(journey)
     page.locator(CHANGE_NUMBER).last.click()
     return _shown(page, f"{LIVE} #phone", ".note")
@@ -101,7 +101,7 @@ def wrong_code(journey: Journey) -> Page:
 
 @_state()
 def few_attempts(journey: Journey) -> Page:
-    """One more wrong code, and the number is locked."""
+    """Enter wrong codes until one more would lock the number."""
     page = code(journey)
     _enter_wrong_codes(page, journey, WRONG_CODES - 1)
     return page
@@ -109,7 +109,7 @@ def few_attempts(journey: Journey) -> Page:
 
 @_state()
 def too_early(journey: Journey) -> Page:
-    """Another message was asked for while that had to wait."""
+    """Request another message before the waiting time is over."""
     page = code(journey)
     page.locator(RESEND).first.click(force=True)  # it waits
     return _shown(page, STATUS)
@@ -142,7 +142,7 @@ def locked(journey: Journey) -> Page:
 
 @_state()
 def finishing(journey: Journey) -> Page:
-    """The code was right; the session for it is on its way, and takes its time."""
+    """Enter the right code, and hold up the response with the session."""
     page = code(journey)
     page.route("**/finish", lambda route: route.fulfill(status=204))  # a page stays for that
     with page.expect_response("**/finish"):  # it would cut off where somebody goes meanwhile
@@ -152,7 +152,7 @@ def finishing(journey: Journey) -> Page:
 
 @_state()
 def not_finished(journey: Journey) -> Page:
-    """The code was entered in another tab, whose session is on its way."""
+    """Open the code page while another tab, with the right code, waits for its session."""
     journey.expect("409")
     finishing(journey)
     return _open(journey, "/code", START_AGAIN)
@@ -167,7 +167,7 @@ def verified(journey: Journey) -> Page:
 
 @_state()
 def phone_already_verified(journey: Journey) -> Page:
-    """The phone page of who was about to get the session."""
+    """Open the phone page after the right code, before the session has arrived."""
     page = finishing(journey)
     page.goto(f"{journey.server.site.url}/")
     return _shown(page, LIVE, ".note")
@@ -186,7 +186,7 @@ def problem(journey: Journey) -> Page:
 
 @_state()
 def offline(journey: Journey) -> Page:
-    """The browser knows that it has no network."""
+    """Cut the network off in a way that the browser reports to the page."""
     journey.expect("ERR_INTERNET_DISCONNECTED", "WebSocket connection")
     page = code(journey)
     journey.context.set_offline(offline=True)
@@ -195,7 +195,7 @@ def offline(journey: Journey) -> Page:
 
 @_state()
 def connection_lost(journey: Journey) -> Page:
-    """There is a network, but the server cannot be reached."""
+    """Make the server unreachable while the browser still has a network."""
     page = journey.context.new_page()
     sockets: list[WebSocketRoute] = []
 
@@ -247,7 +247,7 @@ def _open(journey: Journey, path: str, shown: str) -> Page:
 
 
 def _shown(page: Page, *selectors: str) -> Page:
-    """*page*, once all of it is there."""
+    """Return *page* once each of *selectors* is visible."""
     page.bring_to_front()
     for selector in selectors:
         page.locator(selector).first.wait_for()
@@ -255,7 +255,7 @@ def _shown(page: Page, *selectors: str) -> Page:
 
 
 def _send(page: Page, field: str, text: str) -> None:
-    """Fill in the form and send it, once it would react; a new code goes by itself."""
+    """Fill in the form and send it, once the form reacts. The page sends a new code by itself."""
     page.locator(LIVE).wait_for()
     filled = page.locator(f"#{field}")
     is_new = filled.input_value() != text

@@ -29,15 +29,15 @@ class Store:
         self._path = path
 
     def phones(self) -> set[str]:
-        """Every number the app was ever asked to verify."""
+        """Return every phone number in the table of verifications."""
         return self._column("phone")
 
     def references(self) -> set[str]:
-        """Every provider's id that is kept."""
+        """Return every stored id of a provider."""
         return self._column("reference")
 
     def times(self, phone: str) -> Times:
-        """Those of the newest verification of *phone*."""
+        """Return the times of the newest verification of *phone*."""
         query = (
             "SELECT sent_at, resend_at, expires_at FROM verifications"
             " WHERE phone = ? ORDER BY created_at DESC LIMIT 1"
@@ -85,5 +85,5 @@ def _read(text: str) -> datetime:
 
 
 def _written(moment: datetime) -> str:
-    """As SQLAlchemy writes it: the app compares texts."""
+    """Format *moment* like SQLAlchemy does, because the app compares the times as texts."""
     return moment.replace(tzinfo=None).isoformat(sep=" ", timespec="microseconds")

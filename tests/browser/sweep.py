@@ -30,7 +30,7 @@ class Leak(NamedTuple):
 
 @dataclass(frozen=True)
 class Secrets:
-    """What must be found nowhere.
+    """The values that must not leak to any place.
 
     Attributes:
         phones: numbers, in any spelling.
@@ -43,7 +43,7 @@ class Secrets:
     words: Iterable[str]
 
     def found_in(self, texts: Iterable[Text]) -> list[Leak]:
-        """Each secret in each place."""
+        """Return one leak for each secret that a text contains."""
         numbers = {form for phone in self.phones for form in _forms(phone)}
         parts = {part for word in self.words for part in word.split(":") if _is_telling(part)}
         code = _any_of(code for code in self.codes if _CODE.fullmatch(code))
@@ -58,7 +58,7 @@ class Secrets:
 
 
 def _is_telling(part: str) -> bool:
-    """Whether it is no mere number, such as a time."""
+    """Whether *part* is long enough for an id and is more than a number, such as a time."""
     return len(part) > _ENOUGH and not part.isdecimal()
 
 

@@ -1,4 +1,4 @@
-"""What a person sees and does on the pages. Every selector of the tests is here."""
+"""The pages as a person sees and uses them. Every selector of the tests is here."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LIVE = "form[data-live=true]:not(.actions *)"
 
 
 class Step(Enum):
-    """Where a tab can be: the path, the words of the main heading, whether there is a form."""
+    """A step of the journey: the path, the words of the main heading, whether there is a form."""
 
     PHONE = "/", "Enter your phone number", True
     CODE = "/code", "Check your phone", True
@@ -75,7 +75,10 @@ class Tab:
         self.send.click()
 
     def enter_code(self, code: str) -> None:
-        """Fill in the code page and send it: what is whole goes by itself, but only once."""
+        """Fill in the code page and send it.
+
+        The page sends a complete code by itself, but the same code only once.
+        """
         self.page.bring_to_front()
         self.code.fill(code)
         if sum(map(str.isdecimal, code)) != CODE_LENGTH or code in self._entered:
@@ -83,19 +86,19 @@ class Tab:
         self._entered.add(code)
 
     def ask_again(self) -> None:
-        """Press the button for another text, also while it waits."""
+        """Press the button for another text message, also while the button waits."""
         self.page.bring_to_front()
         self.send_again.click(force=True)
 
     def ask_for_call(self) -> None:
-        """Press the button for a call, likewise, among the other ways."""
+        """Press the button for a call, among the other ways, also while the button waits."""
         self.page.bring_to_front()
         if not self.call_me.is_visible():
             self.other_ways.click()
         self.call_me.click(force=True)
 
     def wait_for(self, step: Step) -> None:
-        """Until the tab is at *step*, and would react."""
+        """Wait until the tab is at *step* and its form, if there is one, reacts."""
         path, heading, has_form = step.value
         self.page.bring_to_front()  # a tab behind another one draws nothing, and so waits longer
         self.page.wait_for_url(re.compile(rf"://[^/]+{path}/?$"))
@@ -104,7 +107,7 @@ class Tab:
             self.page.locator(LIVE).wait_for()
 
     def wait_for_problem(self, text: str) -> None:
-        """Until the page says *text*, in its summary."""
+        """Wait until the error summary of the page contains *text*."""
         self.problem.filter(has_text=text).wait_for()
 
     def tab_to(self, field: Locator) -> None:
@@ -122,7 +125,7 @@ class Tab:
 
     @property
     def seconds_to_wait(self) -> int:
-        """What the countdown to the next message shows; 0 when it is over."""
+        """The seconds that the countdown to the next message shows, and 0 when it is over."""
         text: str = self.wait.evaluate("element => element.shadowRoot.firstChild.textContent")
         return int("".join(filter(str.isdecimal, text)) or "0")
 
@@ -152,7 +155,7 @@ class PhoneTab:
         return self.newest(ending).locator(".words b").inner_text()
 
     def answer(self, ending: str) -> str:
-        """Take the newest call to a number; what the voice says."""
+        """Answer the newest call to a number, and return the code that the voice reads out."""
         self.newest(ending).get_by_text("Answer").click()
         return self.newest(ending).get_by_text("The voice says").locator("b").inner_text()
 

@@ -88,7 +88,10 @@ def assert_axe_finds_nothing(shown: Shown, looks: Iterable[tuple[str, int]]) -> 
 
 
 def evaluate(page: Page, script: str) -> Any:  # noqa: ANN401 - JSON
-    """What *script* is worth in *page*; neither its policy nor scripts that are off stop it."""
+    """Return the value of *script*, evaluated in *page*.
+
+    The evaluation works under the page's content security policy and with scripts turned off.
+    """
     protocol = page.context.new_cdp_session(page)
     answer = protocol.send(
         "Runtime.evaluate",

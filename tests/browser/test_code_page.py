@@ -54,7 +54,8 @@ Object.defineProperty(navigator, "credentials", { value: { get: (options) => {
 # forbids that.
 ALL_IS_SELECTED = "() => document.activeElement.selectionEnd === 6"
 
-# What the countdown has announced since it was looked at, in the order of its milestones.
+# A function that collects in `window.heard` the announcements of a countdown: the present one and
+# all later ones, in the order of its milestones.
 LISTEN = """(countdown) => {
   const said = countdown.shadowRoot.querySelector("[role=status]");
   window.heard = [said.textContent];
@@ -696,18 +697,18 @@ def written(journey: Journey, form: str) -> str:
 
 
 def checks(journey: Journey) -> int:
-    """How many codes the page has sent."""
+    """Return the number of codes that the page has sent."""
     texts = journey.recorder.texts
     return sum("check_code" in text for where, text in texts if where == "frame sent")
 
 
 def asked_for_time(journey: Journey) -> bool:
-    """Whether the page has asked what time it is."""
+    """Whether the page has requested the time of the server."""
     return any("sync_clock" in text for where, text in journey.recorder.texts if "sent" in where)
 
 
 def pass_a_second(countdown: Locator) -> None:
-    """As if the server's clock had been read a second later."""
+    """Move the countdown's reading of the server's clock forward by one second."""
     countdown.evaluate(
         "element => element.setAttribute('clock', Number(element.getAttribute('clock')) + 1000)"
     )

@@ -1,4 +1,4 @@
-"""What the pages may load and run, in a browser that holds them to it."""
+"""The content security policy of the pages, in a browser that enforces the policy."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _PLANT = """() => {
 
 @pytest.fixture
 def strict(journey: Journey) -> Journey:
-    """A journey that hears of everything that the policy stops."""
+    """A journey that records everything that the content security policy blocks."""
     journey.context.add_init_script(_COMPLAIN)
     return journey
 
@@ -59,7 +59,7 @@ def test_the_whole_way_breaks_no_policy(strict: Journey) -> None:
 
 
 def test_the_plain_pages_break_none_either(strict: Journey) -> None:
-    """E4: and have their style sheet."""
+    """E4: the plain pages also load their style sheet."""
     strict.expect("422")
     tab = strict.open()
     tab.wait_for(Step.PHONE)
@@ -72,7 +72,7 @@ def test_the_plain_pages_break_none_either(strict: Journey) -> None:
 
 
 def test_the_apis_documentation_is_held_to_it(strict: Journey) -> None:
-    """E4: and is no wider than a phone."""
+    """E4: the documentation is also no wider than a phone."""
     page = strict.open("/api/docs").page
     page.set_viewport_size({"width": 320, "height": 640})
 
@@ -82,7 +82,7 @@ def test_the_apis_documentation_is_held_to_it(strict: Journey) -> None:
 
 
 def test_a_script_that_is_not_ours_does_not_run(strict: Journey) -> None:
-    """E4: neither one that was put into the page, nor a text made into code."""
+    """E4: the policy blocks a script that was put into the page, and a text made into code."""
     strict.expect(BLOCKED, "CSP script-src")
     tab = strict.open()
     tab.wait_for(Step.PHONE)
@@ -92,7 +92,7 @@ def test_a_script_that_is_not_ours_does_not_run(strict: Journey) -> None:
 
 
 def test_no_other_page_can_show_ours_in_a_frame(strict: Journey) -> None:
-    """E3: where a click would do what its owner wants."""
+    """E3: in a frame, a click would do what the owner of the outer page wants."""
     strict.expect(BLOCKED, "ERR_BLOCKED_BY_RESPONSE")
     strict.context.grant_permissions(["local-network-access"])  # that is not what stops it
     page = strict.context.new_page()
@@ -106,7 +106,7 @@ def test_no_other_page_can_show_ours_in_a_frame(strict: Journey) -> None:
 
 
 def test_a_lost_connection_is_said_in_words(strict: Journey) -> None:
-    """And names no host; once it is back, nothing is said."""
+    """The message names no host, and is gone once the connection is back."""
     strict.expect("WebSocket connection", "ERR_CONNECTION_REFUSED")
     tab = strict.open()
     tab.wait_for(Step.PHONE)

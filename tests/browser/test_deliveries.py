@@ -1,4 +1,4 @@
-"""What is reported of a message appears on the code page by itself."""
+"""Delivery reports of a message appear on the code page without a reload."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_a_tab_that_nobody_sees_does_not_ask(journey: Journey) -> None:
 
 
 def asked(journey: Journey) -> int:
-    """How often the page has asked."""
+    """Return the number of requests for the delivery status that the page has sent."""
     return sum("show_delivery" in text for where, text in journey.recorder.texts if "sent" in where)
 
 

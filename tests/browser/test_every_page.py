@@ -1,4 +1,4 @@
-"""What holds for every page in every state: rows A and D of the checklist.
+"""The rules for every page in every state: rows A and D of the checklist.
 
 A4, A22, A23: `test_languages.py`; A24: `tests/unit/test_i18n.py`; A25, A26: every journey's end;
 A28, D3: `test_for_everybody.py`; C32: `test_coming_back.py`.
@@ -177,7 +177,7 @@ def test_on_paper_a_page_is_black_on_white_without_its_buttons(shown: Shown) -> 
 
 
 def stops(shown: Shown) -> Iterator[dict[str, Any]]:
-    """What has the focus after each press of the tabulator, from the first on."""
+    """Yield the element that has the focus after each press of the Tab key, from the first on."""
     shown.page.evaluate("document.activeElement.blur(), getSelection().collapse(document.body, 0)")
     for _ in range(STOPS):
         shown.page.keyboard.press("Tab")

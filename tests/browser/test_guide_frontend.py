@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class FrontEnd:
-    """Its page."""
+    """The page of the front end of another origin, in a tab."""
 
     def __init__(self, journey: Journey, origin: str, **query: str) -> None:
         self.page: Page = journey.context.new_page()

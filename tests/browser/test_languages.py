@@ -34,7 +34,8 @@ ZONE = "Hindujo"  # as CLDR calls the time zone of the journeys
 WRONG_CODES = 5
 FITS = "document.documentElement.scrollWidth <= innerWidth"
 
-# What a person can read or hear, but for names: of countries, of languages, and the brand.
+# A function that returns all text that a person can read or hear, without the names of countries
+# and languages and without the brand.
 READ = """() => {
   const found = [document.title];
   for (const meta of document.querySelectorAll("meta[name=description]")) found.push(meta.content);
@@ -266,7 +267,7 @@ def test_no_words_escape_the_catalogues(
 
 
 def send(page: Page, field: str, text: str) -> None:
-    """Fill in the form and send it, once it would react; a new code goes by itself."""
+    """Fill in the form and send it, once the form reacts. The page sends a new code by itself."""
     page.locator(LIVE).wait_for()
     filled = page.locator(f"#{field}")
     is_new = filled.input_value() != text

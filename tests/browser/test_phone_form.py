@@ -1,4 +1,4 @@
-"""What can be wrong with a number, in the words the phone page has for it."""
+"""Mistakes in a phone number, and the messages of the phone page for them."""
 
 from __future__ import annotations
 

@@ -539,6 +539,6 @@ def live(journey: Journey) -> Tab:
 
 
 def events(journey: Journey, handler: str) -> int:
-    """How many events of that name the browser has sent."""
+    """Return the number of events of that name that the browser has sent."""
     sent = [text for where, text in journey.recorder.texts if where == "frame sent"]
     return sum(f'.{handler}"' in text for text in sent)

@@ -75,7 +75,7 @@ def test_after_a_lost_answer_the_person_can_try_again_and_confirm(journey: Journ
 
 @contextmanager
 def down(emulator: Emulator) -> Iterator[None]:
-    """The services refuse connections meanwhile."""
+    """Make the services refuse connections inside the context."""
     emulator.stop()
     try:
         yield

@@ -1,4 +1,4 @@
-"""What an operator sees of settings that cannot be used."""
+"""The output of a start with settings that cannot be used."""
 
 from __future__ import annotations
 

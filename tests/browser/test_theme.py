@@ -76,7 +76,11 @@ def visit(browser: Browser, kestrel: Server) -> Iterator[Callable[..., Page]]:
 
 
 def complaint(message: ConsoleMessage) -> list[str]:
-    """What it complains of, but for the statuses that these pages are meant to have."""
+    """Return the text of an error or a warning.
+
+    The result is empty for other messages, and for reports of HTTP statuses, because some of these
+    pages have an error status on purpose.
+    """
     is_wanted = "the server responded with a status of" in message.text
     return [message.text] if message.type in {"error", "warning"} and not is_wanted else []
 
@@ -88,7 +92,7 @@ def colour(element: Locator, what: str) -> Colour:
 
 
 def send_empty(page: Page) -> None:
-    """By a plain post, for a page of the server's own."""
+    """Send the empty form by a plain post, so that the server itself renders the next page."""
     page.locator(LIVE).wait_for()
     page.evaluate("document.forms[0].submit()")
     page.get_by_role("alert").wait_for()
@@ -165,7 +169,7 @@ def test_the_logo_is_there_in_its_size_and_the_name_is_heard_once(
 
 
 def pixel(page: Page, x: float, y: float) -> tuple[int, ...]:
-    """What is to be seen there: as the browser itself decodes its screenshot."""
+    """Return the red, green and blue of a pixel. The browser decodes its own screenshot for it."""
     shot = page.screenshot(clip={"x": x, "y": y, "width": 1, "height": 1})
     data = page.context.new_page()
     found = data.evaluate(
@@ -209,7 +213,7 @@ def test_the_teams_words_are_there_before_and_after_the_script(
 
 @pytest.mark.row("A20")
 def test_more_contrast_goes_before_the_settings(browser: Browser, kestrel: Server) -> None:
-    """What `app.css` says of `:root` for it weighs more, though it comes before."""
+    """The rule of `app.css` for more contrast is more specific, though the settings come later."""
     with browser.new_context(contrast="more") as context:
         page = context.new_page()
         page.goto(kestrel.site.url)

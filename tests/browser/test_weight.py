@@ -1,4 +1,4 @@
-"""What a first visit costs, on every page: bytes, and nobody else's host."""
+"""The cost of a first visit to every page: the bytes, and no request to another host."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_whatever_is_loaded_is_compressed(journey: Journey, coding: str) -> None
 
 
 def test_who_comes_by_the_code_page_finds_the_countries(journey: Journey) -> None:
-    """That page has no list of them: the phone page asks for it on the way."""
+    """The code page has no list of countries, so the phone page loads the list on the way."""
     german = languages()["de"]
     tab = journey.at_the_code_page()
     tab.page.get_by_role("button", name="Deutsch").click()

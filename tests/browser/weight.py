@@ -1,4 +1,4 @@
-"""What a visit costs on the wire, and whom it asks."""
+"""The bytes that a visit costs on the network, and the hosts that receive requests."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Visit:
 
     Attributes:
         sizes: bytes of the network, headers included, as Chromium counts them, by kind of request.
-        hosts: with their ports, whoever was asked for something.
+        hosts: the hosts that received a request or a socket, with their ports.
     """
 
     def __init__(self, page: Page, url: str) -> None:
@@ -33,7 +33,7 @@ class Visit:
 
     @property
     def requests(self) -> int:
-        """How many there were."""
+        """The number of requests."""
         return len(self._kinds)
 
     @property
