@@ -31,9 +31,10 @@ nightly: .venv/dev  ## the full matrix: every look, width and provider, and more
 coverage: .venv/dev  ## which branches the tests that run in one process take
 	$(BIN)/python -m pytest -q --cov --cov-report=term tests/unit tests/contract tests/backend
 
-lint: .venv/dev secure  ## format, lint, types, layers, weaknesses
+lint: .venv/dev secure  ## format, lint, plain English, types, layers, weaknesses
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/python .ci/prose.py
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
