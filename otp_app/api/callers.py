@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
 import structlog
-from fastapi import Depends
+from fastapi import Depends, Request
 from starlette.datastructures import MutableHeaders
 
 from otp_app import services
@@ -31,7 +31,6 @@ from otp_app.verification.models import Flow
 from otp_app.web.bounds import ONE_PER_MINUTE, Buckets
 
 if TYPE_CHECKING:
-    from starlette.requests import Request
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from otp_app.config import Settings
