@@ -282,7 +282,7 @@ async def test_the_start_does_not_seal_what_stands_in_the_clear(engine: AsyncEng
 
 OLD_ROWS = (
     "INSERT INTO verifications VALUES ('id-0001', :flow, '+14155552671', 'twilio', 'sms',"
-    " 'pending', 5, 1, :now, :now, :end, 'reference', :now, NULL, false)",
+    " 'pending', 5, 1, :now, :now, :end, 'reference-1', :now, NULL, false)",
     "INSERT INTO users VALUES (7, '+14155552671', :now, true, :now)",
     # A table of somebody else that refers to a table of the app.
     "CREATE TABLE others (id TEXT REFERENCES verifications (id) ON DELETE CASCADE)",
