@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
+from otp_app.storage import engine as engine_module
 from otp_app.storage.engine import migrate, open_engine
 from otp_app.storage.limits import SqlLimiter
 from otp_app.storage.phone_encryption import PhoneEncryption
@@ -43,8 +44,16 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Engines that are opened from here on wait long for the database, for a busy machine."""
+    monkeypatch.setattr(engine_module, "PATIENCE", 20.0)
+    monkeypatch.setitem(engine_module._OPTIONS, "pool_timeout", 20.0)
+
+
 @pytest_asyncio.fixture
-async def sql_store(migrated: Path, tmp_path: Path) -> AsyncIterator[SqlStore]:
+async def sql_store(migrated: Path, tmp_path: Path, patient: None) -> AsyncIterator[SqlStore]:
+    del patient
     engine = open_engine(f"sqlite:///{shutil.copy(migrated, tmp_path)}")
     yield SqlStore(engine, PhoneEncryption(SECRET))
     await engine.dispose()

@@ -640,11 +640,13 @@ async def at_once(times: int, call: Callable[[int], Awaitable[Any]]) -> list[Any
 
 
 @pytest.fixture
-async def stores(url: str, store: SqlStore) -> AsyncIterator[list[SqlStore]]:
-    """Two engines on one file stand for two processes."""
-    second = open_engine(url)
-    yield [store, SqlStore(second, NUMBERS)]
-    await second.dispose()
+async def stores(url: str, store: SqlStore, patient: None) -> AsyncIterator[list[SqlStore]]:
+    """Two engines on one file stand for two processes; *store* has migrated it."""
+    del store, patient
+    engines = [open_engine(url), open_engine(url)]
+    yield [SqlStore(engine, NUMBERS) for engine in engines]
+    for engine in engines:
+        await engine.dispose()
 
 
 async def test_50_guesses_at_once_spend_the_5_there_are(stores: list[SqlStore]) -> None:
