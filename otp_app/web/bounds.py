@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 NETWORK_SHARE = 8  # an IPv6 /48 gets this many times the rate of one address
-_ROUNDING = 1e-6  # tokens
+_ROUNDING = 1e-3  # tokens; hundreds of additions to a clock of 10**7 seconds lose up to 1e-4
 _FEW = 1000  # buckets of some 100 bytes each, below which full ones are not removed
 
 
