@@ -43,7 +43,7 @@ BARS = {
     # Errors that appear in a loaded page are measured as a snapshot, which has no performance.
     ("phone page, error", "snapshot"): _SHOWN,
     ("code page, error", "snapshot"): _SHOWN,
-    # The same errors without scripts are pages with the status 422, which costs points in
+    # Without scripts, the same errors are pages with the status 422, which costs points in
     # best-practices and seo.
     ("phone page, error", "navigation"): _POSTED,
     ("code page, error", "navigation"): _POSTED,

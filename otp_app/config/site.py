@@ -1,4 +1,4 @@
-"""Where the app is open, to whom, for how long; which countries it serves, and how often."""
+"""Settings of the site: addresses, sessions, API access, served countries and rates."""
 
 from __future__ import annotations
 

@@ -51,7 +51,7 @@ MESSAGES = frozenset(
         Scope.COUNTRY_UNCONFIRMED,
         Scope.COUNTRY_CONFIRMED,
         Scope.GLOBAL,
-        Scope.EVERYBODY_UNCONFIRMED,
+        Scope.GLOBAL_UNCONFIRMED,
     }
 )
 """Scopes that protect the owner of a number and the bill. A refused message harms neither, so they

@@ -69,13 +69,13 @@ class Scope(StrEnum):
     COUNTRY_UNCONFIRMED = "country_unconfirmed"  # uses with an unconfirmed number and no API key
     COUNTRY_CONFIRMED = "country_confirmed"  # all other uses, while the country is paused
     GLOBAL = "everybody"  # the whole installation
-    EVERYBODY_UNCONFIRMED = "everybody_unconfirmed"  # COUNTRY_UNCONFIRMED over all countries
+    GLOBAL_UNCONFIRMED = "everybody_unconfirmed"  # COUNTRY_UNCONFIRMED over all countries
     KEY = "key"  # an API key, in place of the address
     SESSION_NUMBERS = "session_numbers"  # distinct numbers of one session
     ADDRESS_NUMBERS = "address_numbers"  # distinct numbers of one address
 
 
-UNCONFIRMED = frozenset({Scope.COUNTRY_UNCONFIRMED, Scope.EVERYBODY_UNCONFIRMED})
+UNCONFIRMED = frozenset({Scope.COUNTRY_UNCONFIRMED, Scope.GLOBAL_UNCONFIRMED})
 """Scopes that apply neither to confirmed numbers nor to API keys."""
 
 
@@ -145,7 +145,7 @@ POLICY: tuple[Limit, ...] = (
     Limit(
         "LIMIT_SEND_TOTAL_UNCONFIRMED",
         Action.SEND,
-        Scope.EVERYBODY_UNCONFIRMED,
+        Scope.GLOBAL_UNCONFIRMED,
         160,
         HOUR,
         part_of="LIMIT_SEND_TOTAL",
@@ -153,7 +153,7 @@ POLICY: tuple[Limit, ...] = (
     Limit(
         "LIMIT_SEND_TOTAL_UNCONFIRMED_DAY",
         Action.SEND,
-        Scope.EVERYBODY_UNCONFIRMED,
+        Scope.GLOBAL_UNCONFIRMED,
         800,
         DAY,
         part_of="LIMIT_SEND_TOTAL_DAY",
@@ -265,7 +265,7 @@ def _limit_use(limit: Limit, client: Client, phone: PhoneNumber) -> LimitUse:
         Scope.COUNTRY_UNCONFIRMED: phone.region,
         Scope.COUNTRY_CONFIRMED: phone.region,
         Scope.GLOBAL: "",
-        Scope.EVERYBODY_UNCONFIRMED: "",
+        Scope.GLOBAL_UNCONFIRMED: "",
         Scope.KEY: client.key,
         Scope.SESSION_NUMBERS: client.flow,
         Scope.ADDRESS_NUMBERS: client.address,

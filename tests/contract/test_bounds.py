@@ -34,7 +34,7 @@ MANY = [PhoneNumber(f"+1415555{n:04}") for n in range(1000, 1000 + THREADS + WAI
 
 
 async def turns_until_done(tasks: Sequence[asyncio.Task[object]]) -> int:
-    """How many sleeps of 10 ms, one after the other, end before the first of *tasks* does."""
+    """Return the number of consecutive sleeps of 10 ms until the first of *tasks* has ended."""
     turns = 0
     while not any(task.done() for task in tasks):
         await asyncio.sleep(0.01)
@@ -51,7 +51,7 @@ async def outcome_of(sending: asyncio.Task[object]) -> type[OtpError] | None:
 
 
 async def hanging(tasks: Sequence[asyncio.Task[object]]) -> int:
-    """How many of *tasks* have not ended, once those that could have had their turn."""
+    """Return the number of *tasks* that are still waiting after each had a chance to run."""
     await asyncio.sleep(0)
     return sum(not task.done() for task in tasks)
 

@@ -77,7 +77,7 @@ class Emulator:
 
     @property
     def url(self) -> str:
-        """Where both services are, without a trailing slash."""
+        """The base URL of both services, without a trailing slash."""
         return f"http://127.0.0.1:{self.port}"
 
     @property

@@ -96,7 +96,7 @@ async def fail(service: VerificationService, provider: FakeProvider, *faults: Ot
 
 
 async def counted(store: SqlStore) -> list[int]:
-    """How many rows there are of verifications, questions and uses of limits."""
+    """Return the numbers of rows: verifications, audit entries and uses of limits."""
     async with store.engine.connect() as connection:
         queries = [select(func.count()).select_from(one) for one in (verifications, audit)]
         queries.append(select(func.count()).select_from(limit_hits))

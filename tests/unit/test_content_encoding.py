@@ -1,4 +1,4 @@
-"""How a page travels."""
+"""The choice of the content encoding of a page."""
 
 from __future__ import annotations
 

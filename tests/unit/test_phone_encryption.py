@@ -1,4 +1,4 @@
-"""How numbers are sealed, opened and compared."""
+"""Encryption, decryption and search keys of phone numbers."""
 
 from __future__ import annotations
 

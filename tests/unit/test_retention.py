@@ -1,4 +1,4 @@
-"""How long verifications are kept."""
+"""The time for which verifications are kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""How often a verification was canceled, and no event of one that no provider took."""
+"""Count the cancels of a verification, and delete events of verifications without a message."""
 
 import sqlalchemy as sa
 from alembic import op
