@@ -63,12 +63,14 @@ def _is_telling(part: str) -> bool:
 
 
 def _forms(phone: str) -> Iterator[str]:
-    """The digits of *phone*, with and without its country code."""
-    digits = "".join(filter(str.isdecimal, phone))
-    if len(digits) >= _ENOUGH:
-        yield digits
+    """Yield the digits of *phone* with and without its country code.
+
+    A form of fewer digits than `_ENOUGH` is left out, because a time can contain it.
+    """
+    forms = ["".join(filter(str.isdecimal, phone))]
     with suppress(phonenumbers.NumberParseException):  # what was typed may be anything
-        yield str(phonenumbers.parse(phone).national_number)
+        forms.append(str(phonenumbers.parse(phone).national_number))
+    yield from (form for form in forms if len(form) >= _ENOUGH)
 
 
 def _any_of(codes: Iterable[str]) -> re.Pattern[str]:

@@ -164,6 +164,8 @@ def test_the_last_digit_of_a_refused_code_is_mended_with_two_keys(journey: Journ
     tab.code.press_sequentially("123456")
     tab.wait_for_problem("That code does not match")
 
+    tab.code.focus()
+    tab.page.wait_for_function(ALL_IS_SELECTED)
     tab.code.press("End")
     tab.code.press("Backspace")
     tab.code.press("9")

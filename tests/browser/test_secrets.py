@@ -88,6 +88,12 @@ def test_what_only_looks_like_a_secret_is_none(text: str) -> None:
     assert secrets_in(text) == []
 
 
+def test_the_beginning_of_a_number_is_no_secret_that_a_time_contains() -> None:
+    typed = Secrets(phones=["+44 7400"], codes=[], words=[])
+
+    assert typed.found_in([Text("text", "clock 1796074007818")]) == []
+
+
 def test_the_files_that_everybody_can_read_hold_no_credential(server: Server) -> None:
     files = [
         path for path in (server.site.folder / "web/build/client").rglob("*") if path.is_file()
