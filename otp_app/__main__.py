@@ -12,29 +12,31 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _ABOUT_WHY = (
-    "What was sent to a number and checked, and which limits hold it until when. Needs the app's "
-    "settings; with another SECRET_KEY than its own, it finds nothing. Times are in UTC."
+    "Print the messages and checks of a number, and the limits that it has reached. Run this with "
+    "the app's settings: with another SECRET_KEY it finds nothing. Times are in UTC."
 )
 _KEY = (
-    "Make a key for a program that calls the API. Its hash goes into the settings, the key itself "
-    "into the program's; it is shown this once."
+    "Make a key for a program that calls the API. Put the hash into the settings, and the key into "
+    "the program's. The key is shown only once."
 )
-_DOCTOR = "Check settings, files, database, accounts and clock. Exits with 1 if something failed."
+_DOCTOR = (
+    "Check settings, files, database, accounts and clock. The exit code is 1 if a check failed."
+)
 
 _ROTATE = (
-    "Seal all numbers with the first of PHONE_ENCRYPTION_KEYS, and make them found by SECRET_KEY "
-    "as it is. "
-    "The app may run meanwhile; cut short, run it again. Exits with 1 if some cannot be opened."
+    "Encrypt all numbers with the first of PHONE_ENCRYPTION_KEYS, and index them by the present "
+    "SECRET_KEY. The app may run at the same time. If this is interrupted, run it again. The exit "
+    "code is 1 if some numbers cannot be decrypted."
 )
 
 _EVENTS = (
-    "List the events that WEBHOOK_URL never took: times, type, verification, last failure. With "
-    "retry, have the app deliver them all again, from the first attempt on."
+    "List the dead letters: events that WEBHOOK_URL never accepted, with times, type, "
+    "verification and last failure. With retry, the app delivers them all again."
 )
 
 _MESSAGE = (
-    "Print the text message for a template at Vonage, a fragment for each language: one JSON "
-    "object a line, as docs/channels.md posts them. PUBLIC_URL says whose pages fill in the code."
+    "Print the text message as fragments of a Vonage template, one for each language: one JSON "
+    "object per line, in the format of docs/channels.md. The message names the host of PUBLIC_URL."
 )
 
 
@@ -78,18 +80,30 @@ def _why(parser: ArgumentParser, number: str, country: str) -> int:
 
 
 def _parser() -> ArgumentParser:
-    parser = ArgumentParser(prog="python -m otp_app", description="Look after an installation.")
+    parser = ArgumentParser(
+        prog="python -m otp_app", description="Operate an installation of the app."
+    )
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("doctor", help="what is wrong, and the fix", description=_DOCTOR)
-    commands.add_parser("rotate", help="seal all numbers with the first key", description=_ROTATE)
-    events = commands.add_parser("events", help="what a backend never took", description=_EVENTS)
-    events.add_argument("what", nargs="?", choices=["retry"], help="deliver them again")
-    commands.add_parser("message", help="texts for a template", description=_MESSAGE)
-    why = commands.add_parser("why", help="what happened to a number", description=_ABOUT_WHY)
+    commands.add_parser(
+        "doctor", help="check the installation and suggest fixes", description=_DOCTOR
+    )
+    commands.add_parser(
+        "rotate", help="encrypt all numbers with the first key", description=_ROTATE
+    )
+    events = commands.add_parser(
+        "events", help="list the events that a backend never accepted", description=_EVENTS
+    )
+    events.add_argument("what", nargs="?", choices=["retry"], help="deliver the events again")
+    commands.add_parser(
+        "message", help="print the text message as a template", description=_MESSAGE
+    )
+    why = commands.add_parser("why", help="print the history of a number", description=_ABOUT_WHY)
     why.add_argument("number", nargs="+", help="in any form: +14155552671, '(415) 555-2671'")
-    why.add_argument("--country", default="", metavar="GB", help="of a number without its +")
-    key = commands.add_parser("key", help="a new API key", description=_KEY)
-    key.add_argument("name", help="who it is for: small letters, digits and hyphens")
+    why.add_argument(
+        "--country", default="", metavar="GB", help="the country of a number without its +"
+    )
+    key = commands.add_parser("key", help="make an API key", description=_KEY)
+    key.add_argument("name", help="the program's name: lower-case letters, digits and hyphens")
     return parser
 
 

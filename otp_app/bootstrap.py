@@ -64,14 +64,13 @@ _MISCONFIGURED = {
     ),
     ProviderName.VONAGE: (
         "VONAGE_PRIVATE_KEY, VONAGE_BRAND_NAME, OTP_LOCALE: one of them cannot be used. The key "
-        "must be PEM text or the path of a file, the locale a language that Vonage speaks"
+        "must be PEM text or the path of a file, the locale a language that Vonage supports"
     ),
 }
 _NO_ANSWER = "the database does not answer, or its folder cannot be written"
 NO_DECRYPTION_KEY = (
-    "PHONE_ENCRYPTION_KEYS: none of them opens the numbers in the database. Add the key that "
-    "sealed them "
-    "behind the first: PHONE_ENCRYPTION_KEYS=new,old"
+    "PHONE_ENCRYPTION_KEYS: none of them decrypts the numbers in the database. Add their "
+    "key behind the first: PHONE_ENCRYPTION_KEYS=new,old"
 )
 
 

@@ -42,7 +42,7 @@ _WHY = {  # by pydantic's type of error, because pydantic's own texts may hold v
     "string_too_long": _("is too long"),
     "string_pattern_mismatch": _("does not have the right form"),
     "json_invalid": _("is not JSON"),
-    "enum": _("is none of the known names"),
+    "enum": _("is not one of the known names"),
     "model_attributes_type": _("must be an object"),
 }
 _OTHERWISE = _("cannot be used")
@@ -160,7 +160,7 @@ def build(settings: Settings) -> FastAPI:
 
 
 @health.head(routes.HEALTH, include_in_schema=False)
-@health.get(routes.HEALTH, summary="Whether the process answers", operation_id="health")
+@health.get(routes.HEALTH, summary="Report that the process runs", operation_id="health")
 async def alive() -> Health:
     """Return 200 without a request to the database or a provider."""
     return Health()

@@ -46,7 +46,7 @@ IdempotencyKey = Annotated[
         alias="Idempotency-Key",
         max_length=255,
         pattern=r"^[\x21-\x7e]*$",
-        description="the same for all tries of one request; an answer is kept for 24 hours",
+        description="the same for all attempts of one request; a response is kept for 24 hours",
         examples=["8e03978e-40d5-43e8-bc93-6894a57f9324"],
     ),
 ]

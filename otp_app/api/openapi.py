@@ -134,14 +134,14 @@ _RETRY_AFTER = {
 _CHALLENGE = {"WWW-Authenticate": {"schema": {"type": "string", "const": "Bearer"}}}
 _HEADERS = {429: _RETRY_AFTER, 401: _CHALLENGE}
 _LOCATION = {
-    "description": "of the verification",
+    "description": "the address of the verification",
     "schema": {"type": "string", "format": "uri-reference"},
 }
 _LINKS = {  # operation id: description of the link
-    "read": "Where it stands",
+    "read": "Read the status",
     "check": "Check the code that the person typed",
     "resend": "Send the code again",
-    "cancel": "Give it up",
+    "cancel": "Cancel the verification",
 }
 
 
@@ -160,7 +160,7 @@ def guide_error_responses() -> Responses:
 def created_response() -> dict[str, Any]:
     """Return the response to a new verification, with links to the operations on it."""
     return {
-        "description": "A code is on its way",
+        "description": "The code was sent",
         "headers": {"Location": _LOCATION},
         "links": {
             name: {
@@ -195,7 +195,7 @@ def security_schemes(cookie: str) -> dict[str, Any]:
             "type": "apiKey",
             "in": "cookie",
             "name": cookie,
-            "description": "Our cookie: it comes with our pages, or with the first answer",
+            "description": "The app's cookie, which the pages and the first response set",
         },
     }
 

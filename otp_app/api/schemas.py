@@ -17,12 +17,12 @@ from otp_app.verification.models import OPEN, Channel, Status
 if TYPE_CHECKING:
     from otp_app.verification.models import Verification
 
-MAX_TOKEN = 200  # characters; a handle of today has 101
+MAX_TOKEN = 200  # characters; a token has 101
 
 Number = Annotated[
     str,
     Field(
-        description="E.164, or as people write it, with `country`",
+        description="E.164, or a national number with `country`",
         max_length=phone.MAX_TEXT,
         examples=["+14155552671"],
         json_schema_extra={"format": "phone"},
@@ -39,7 +39,7 @@ Country = Annotated[
 Code = Annotated[
     str,
     Field(
-        description="what the person typed; spaces and dashes do not matter",
+        description="the code that the person typed; spaces and dashes are ignored",
         max_length=checking.MAX_CODE_TEXT,
         examples=["493027"],
         json_schema_extra={"format": "code"},
@@ -48,13 +48,13 @@ Code = Annotated[
 VerificationToken = Annotated[
     str,
     Field(
-        description="names a verification to its caller, and to nobody else",
+        description="the id of a verification, valid for its caller only",
         max_length=MAX_TOKEN,
         pattern=r"^[A-Za-z0-9._-]*$",
         examples=["Xq3vZr8k2mT1wN5yB7cD9g"],
     ),
 ]
-ChannelName = Annotated[Channel, Field(description="how the code travels", strict=False)]
+ChannelName = Annotated[Channel, Field(description="the channel of the message", strict=False)]
 
 
 class _Body(BaseModel):
@@ -100,7 +100,7 @@ class NewVerification(_Body):
     phone_number: Number
     country: Country = ""
     channel: ChannelName | None = Field(
-        None, description="by default the first that reaches it", examples=["sms"]
+        None, description="by default the first channel that reaches the number", examples=["sms"]
     )
 
 
@@ -113,7 +113,9 @@ class Guess(_Body):
 class Resend(_Body):
     """The channel for sending the code again."""
 
-    channel: ChannelName | None = Field(None, description="by default as before", examples=["sms"])
+    channel: ChannelName | None = Field(
+        None, description="by default the channel of the last message", examples=["sms"]
+    )
 
 
 class VerificationView(BaseModel):
@@ -125,11 +127,13 @@ class VerificationView(BaseModel):
         Field(description="`approved` means verified, `unknown` that a message may have been sent"),
     ]
     channel: ChannelName
-    ending: Annotated[str, Field(description="of the number", examples=["671"])]
+    ending: Annotated[str, Field(description="the last digits of the number", examples=["671"])]
     code_length: Annotated[int, Field(description="digits", examples=[6])]
-    attempts_left: Annotated[int, Field(description="wrong codes that are forgiven", examples=[5])]
-    sends: Annotated[int, Field(description="messages so far", examples=[1])]
-    resend_at: Annotated[datetime, Field(description="when the next message may be asked for")]
+    attempts_left: Annotated[
+        int, Field(description="the number of further wrong codes that are accepted", examples=[5])
+    ]
+    sends: Annotated[int, Field(description="the number of messages so far", examples=[1])]
+    resend_at: Annotated[datetime, Field(description="the earliest time of the next message")]
     expires_at: datetime
 
     @classmethod
@@ -161,8 +165,8 @@ class FieldProblem(BaseModel):
 class GuideError(BaseModel):
     """An error in the format of the guides, with additional fields."""
 
-    error: Annotated[str, Field(description="for the person")]
-    code: Annotated[str, Field(description="stable, for programs")]
+    error: Annotated[str, Field(description="a text for the person")]
+    code: Annotated[str, Field(description="a stable name for programs")]
     attempts_left: int | None = None
     until: datetime | None = None
     errors: list[FieldProblem] | None = None
@@ -173,14 +177,19 @@ class Problem(BaseModel):
 
     type: Annotated[
         str,
-        Field(description="where it is explained", json_schema_extra={"format": "uri-reference"}),
+        Field(
+            description="the address of its explanation",
+            json_schema_extra={"format": "uri-reference"},
+        ),
     ]
     title: str
     status: int
-    detail: Annotated[str, Field(description="for the person")]
-    code: Annotated[str, Field(description="stable, for programs")]
+    detail: Annotated[str, Field(description="a text for the person")]
+    code: Annotated[str, Field(description="a stable name for programs")]
     attempts_left: int | None = None
-    until: Annotated[datetime | None, Field(description="when to try again")] = None
+    until: Annotated[datetime | None, Field(description="the earliest time of another attempt")] = (
+        None
+    )
     errors: list[FieldProblem] | None = None
 
 

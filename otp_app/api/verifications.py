@@ -97,7 +97,7 @@ async def create(
 @router.head(_ONE, include_in_schema=False)
 @router.get(
     _ONE,
-    summary="Read where it stands",
+    summary="Read the status",
     responses=openapi.error_responses("read"),
     openapi_extra=openapi.required_authentication(),
 )
@@ -159,7 +159,7 @@ async def resend(
     _ONE,
     status_code=204,
     response_class=Response,
-    summary="Give it up",
+    summary="Cancel the verification",
     responses=openapi.error_responses("cancel"),
     openapi_extra=openapi.required_authentication(),
 )

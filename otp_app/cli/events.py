@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 MOST = 100  # lines
-_NOBODY = "WEBHOOK_URL: is not set here. Where the app runs without it, nothing is delivered"
+_NOBODY = "WEBHOOK_URL: is not set here. An app without it delivers nothing"
 
 
 def run(*, retry: bool) -> int:
@@ -62,12 +62,12 @@ def with_dead_letters(settings: Settings, do: Callable[[DeadLetters], Awaitable[
 def _listed(settings: Settings) -> list[str]:
     newest = with_dead_letters(settings, lambda dead: dead.newest(MOST))
     lines = [_line(event) for event in newest] or ["  none"]
-    return [f"Dead events, the newest first, at most {MOST}", *lines]
+    return [f"Dead letters, the newest first, at most {MOST}", *lines]
 
 
 def _retried(settings: Settings) -> list[str]:
     count = with_dead_letters(settings, lambda dead: dead.revive(datetime.now(UTC)))
-    said = f"{count} put back: the app delivers them within seconds, or tries for three days"
+    said = f"{count} queued again: the app delivers them within seconds, or retries for three days"
     return [said] if settings.webhook_url else [said, _NOBODY]
 
 

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
     from otp_app.config import Settings
 
-NO_DATABASE = "DATABASE_URL: no migrated database answers. python -m otp_app doctor tells more"
+NO_DATABASE = (
+    "DATABASE_URL: there is no migrated database. Run python -m otp_app doctor for details"
+)
 NO_SECRET = (
     f"SECRET_KEY: is not set and {SECRET_FILE} is not there. Numbers and limits are kept under\n"
     "keys made with it, so run this where the app runs and with its settings"

@@ -17,12 +17,12 @@ if TYPE_CHECKING:
     from collections import Counter
 
 _UNREADABLE = (
-    "What cannot be opened was left as it is. Add the key that sealed it behind the first of "
+    "The numbers that cannot be decrypted were left unchanged. Add their key behind the first of "
     "PHONE_ENCRYPTION_KEYS, and run this again"
 )
 _TWICE = (
-    "users: a number is there twice, and the younger row cannot be deleted because something "
-    "refers to it, or another process was faster. Mend it and run this again"
+    "users: two rows have the same number, and the newer row cannot be deleted: another row refers "
+    "to it, or another process changed it first. Resolve this and run the command again"
 )
 
 
@@ -59,11 +59,11 @@ def _report(found: Counter[EncryptionState], *, is_sealed: bool) -> int:
     good, lost = found[EncryptionState.CURRENT], found[EncryptionState.UNREADABLE]
     renewed = found.total() - good - lost
     how = (
-        "sealed with the first of PHONE_ENCRYPTION_KEYS"
+        "encrypted with the first of PHONE_ENCRYPTION_KEYS"
         if is_sealed
-        else "in the clear for want of a key"
+        else "not encrypted, because no key is set"
     )
-    counts = f"{renewed} renewed, {good} left as they were, {lost} cannot be opened"
+    counts = f"{renewed} renewed, {good} unchanged, {lost} cannot be decrypted"
     more = (_UNREADABLE,) if lost else ()
     return _say(f"Numbers, {how}: {counts}", *more, code=int(lost > 0))
 

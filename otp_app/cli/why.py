@@ -41,13 +41,13 @@ if TYPE_CHECKING:
 CHANNEL_NAMES = {Channel.SMS: "text message", Channel.VOICE: "call", Channel.WHATSAPP: "WhatsApp"}
 _BECAME = {
     Status.SENDING: "on its way to the provider",
-    Status.UNKNOWN: "perhaps sent, the provider did not answer",
-    Status.PENDING: "sent, waits for its code",
+    Status.UNKNOWN: "perhaps sent: the provider did not respond",
+    Status.PENDING: "sent, code not yet entered",
     Status.APPROVED: "verified",
     Status.EXHAUSTED: "ended by wrong codes",
-    Status.EXPIRED: "ran out of time",
-    Status.CANCELED: "given up, or another number took its place",
-    Status.REFUSED: "not sent, the provider refused or failed",
+    Status.EXPIRED: "expired",
+    Status.CANCELED: "canceled, or replaced by another verification",
+    Status.REFUSED: "not sent: the provider refused or failed",
 }
 
 
@@ -61,7 +61,7 @@ def verification_lines(past: Sequence[Verification], most: int, now: datetime) -
 
 def provider_call_lines(questions: Sequence[AuditEntry], most: int) -> Iterator[str]:
     """Yield a heading and a line for each audit entry in *questions*, at most *most*."""
-    yield f"What providers were asked about it, the newest first, at most {most}"
+    yield f"Calls to providers, the newest first, at most {most}"
     yield from (f"  {_question(question)}" for question in questions)
     if not questions:
         yield "  nothing"
@@ -74,7 +74,7 @@ def _question(entry: AuditEntry) -> str:
 
 def _answer(answer: CallResult | None, provider: str) -> str:
     if answer is None:
-        return "no answer yet"
+        return "no response yet"
     took = "" if answer.duration_ms is None else f"in {answer.duration_ms} ms"
     parts = (answer.outcome, answer.detail, took, *_about(provider, answer.detail))
     return ", ".join(part for part in parts if part)
@@ -114,7 +114,7 @@ def _until(verification: Verification, now: datetime) -> Iterator[str]:
     if verification.is_open(now):
         yield f"good until {end}"
     elif verification.is_locked(now):
-        yield f"its browser gets no new code until {end}"
+        yield f"the browser gets no new code until {end}"
 
 
 def _counted(count: int, one: str, more: str = "") -> str:
@@ -210,7 +210,7 @@ def _channel_list(ways: Sequence[Channel]) -> str:
 
 
 def _limits(standings: Sequence[LimitUsage]) -> Iterator[str]:
-    yield "Limits, but for those by browser and by address"
+    yield "Limits, except those of browsers and addresses"
     yield from map(_limit, sorted(standings, key=lambda found: found.until is None))
 
 

@@ -218,9 +218,9 @@ def _connecting() -> Iterator[None]:
     try:
         yield
     except _NOTHING_SENT as error:
-        raise NotReached("no connection, so nothing was done") from error
+        raise NotReached("no connection; the request was not sent") from error
     except httpx.RequestError as error:
-        raise NoAnswer("no answer, but what was asked for may have been done") from error
+        raise NoAnswer("no response; the request may have been carried out") from error
 
 
 def _url(text: str) -> httpx.URL:

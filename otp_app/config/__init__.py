@@ -62,8 +62,8 @@ def problems(settings: Settings) -> list[str]:
 def _missing(settings: Settings) -> Iterator[str]:
     if settings.provider is ProviderName.CONSOLE:
         yield (
-            "OTP_PROVIDER: the console provider shows codes to nobody but the operator, so it "
-            "cannot run in production. Set the credentials of vonage or twilio"
+            "OTP_PROVIDER: the console provider shows codes to the operator only, so it cannot run "
+            "in production. Set the credentials of vonage or twilio"
         )
     if settings.secret_key is None:
         yield (
@@ -73,7 +73,7 @@ def _missing(settings: Settings) -> Iterator[str]:
     if not settings.allowed_countries:
         yield (
             "ALLOWED_COUNTRIES: missing. Name the countries that codes may go to, for example "
-            "US,GB: messages to others are what attackers make you pay for"
+            "US,GB: attackers make you pay for messages to all others"
         )
 
 

@@ -148,7 +148,7 @@ class ProviderSettings(SiteSettings):
         complete = self.complete_providers()
         if self.otp_provider is None and len(complete) > 1:
             raise ValueError(
-                "OTP_PROVIDER: credentials of both services are set, so say which one sends, "
+                "OTP_PROVIDER: credentials of both services are set. Choose the one that sends, "
                 "for example OTP_PROVIDER=twilio"
             )
         for name in (self.otp_provider,) if self.otp_provider else self._begun():
@@ -251,21 +251,20 @@ class NumberLookupSettings(ProviderSettings):
             raise ValueError(
                 f"{', '.join(missing)}: missing, and needed by "
                 f"NUMBER_LOOKUP={self.number_lookup.value}. "
-                "Or set NUMBER_LOOKUP=off to send without a look at the number"
+                "Or set NUMBER_LOOKUP=off to send without a lookup"
             )
         if (
             self.number_lookup is NumberLookupName.VONAGE
             and "number_lookup_pumping" in self.model_fields_set
         ):
             raise ValueError(
-                "NUMBER_LOOKUP_PUMPING: Vonage cannot tell it. Unset it, or set "
+                "NUMBER_LOOKUP_PUMPING: Vonage does not report it. Unset it, or set "
                 "NUMBER_LOOKUP=twilio"
             )
         if not self.signals(RiskReaction.BLOCK, RiskReaction.WARN):
             raise ValueError(
-                f"NUMBER_LOOKUP: {self.number_lookup.value} is set and all it could find is "
-                "ignored. Set "
-                "NUMBER_LOOKUP_SIM_SWAP or NUMBER_LOOKUP_VOIP to block or warn, or "
+                f"NUMBER_LOOKUP: {self.number_lookup.value} is set, and all its results are "
+                "ignored. Set NUMBER_LOOKUP_SIM_SWAP or NUMBER_LOOKUP_VOIP to block or warn, or "
                 "NUMBER_LOOKUP=off"
             )
         return self

@@ -40,7 +40,7 @@ def _origin(value: str) -> str:
     try:
         port = parts.port
     except ValueError:
-        raise ValueError("has a port that is none") from None
+        raise ValueError("has an invalid port") from None
     if parts.scheme not in _PORTS or not parts.hostname or "*" in parts.hostname:
         raise ValueError("is not an address that starts with https:// or http://")
     if parts.path.rstrip("/") or parts.query or parts.fragment or "@" in parts.netloc:
@@ -128,7 +128,7 @@ def _webhook_url(value: str) -> str:
     try:
         (parts.hostname or "").encode("idna")
     except UnicodeError:
-        raise ValueError("has a host that is none") from None
+        raise ValueError("has an invalid host") from None
     return value
 
 

@@ -93,7 +93,7 @@ def new_key(name: str) -> tuple[str, str]:
         ValueError: *name* is not 1 to 32 lower-case letters, digits and hyphens.
     """
     if not re.fullmatch(NAME, name):
-        raise ValueError("a name has 1 to 32 small letters, digits and hyphens")
+        raise ValueError("a name has 1 to 32 lower-case letters, digits and hyphens")
     key = f"otp_{name}_{secrets.token_urlsafe(32)}"
     return key, f"{name}:{_hash(key)}"
 

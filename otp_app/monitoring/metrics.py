@@ -39,24 +39,24 @@ _ASKED = ("provider", "channel", "country", "outcome")
 _BUCKETS = (0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.5)
 """Upper bounds in seconds. The timeouts of the adapters are 4 for checks and 5 for messages."""
 
-SENDS = Counter("otp_sends", "Messages that a provider was asked for", _ASKED, registry=REGISTRY)
-CHECKS = Counter("otp_checks", "Codes that a provider was asked about", _ASKED, registry=REGISTRY)
+SENDS = Counter("otp_sends", "Requests to a provider to send a message", _ASKED, registry=REGISTRY)
+CHECKS = Counter("otp_checks", "Requests to a provider to check a code", _ASKED, registry=REGISTRY)
 SECONDS = Histogram(
     "otp_provider_seconds",
-    "How long a provider took to answer",
+    "Time until a provider's response",
     ("provider", "operation"),
     buckets=_BUCKETS,
     registry=REGISTRY,
 )
 SENT = Counter(
     "otp_verifications_sent",
-    "Verifications whose first message went out, or may have",
+    "Verifications with a first message that was sent, or may have been",
     ("country",),
     registry=REGISTRY,
 )
 APPROVED = Counter(
     "otp_verifications_approved",
-    "Verifications whose code was right",
+    "Verifications with a correct code",
     ("country",),
     registry=REGISTRY,
 )
@@ -65,19 +65,19 @@ REFUSALS = Counter(
 )
 LANGUAGES = Counter(
     "otp_languages_refused",
-    "Messages that a provider does not have in a language",
+    "Messages in a language that the provider does not have",
     ("provider", "channel", "language"),
     registry=REGISTRY,
 )
 OPEN_SOCKETS = Gauge("otp_open_sockets", "Open pages", registry=REGISTRY)
 FAILING = Gauge(
     "otp_provider_failing",
-    "1 while a provider is left alone because it fails",
+    "1 while the circuit breaker of a provider is open",
     ("provider", "operation"),
     registry=REGISTRY,
 )
-USED = Gauge("otp_budget_used", "Used of a limit on everybody", ("limit",), registry=REGISTRY)
-ALLOWED = Gauge("otp_budget", "What a limit on everybody allows", ("limit",), registry=REGISTRY)
+USED = Gauge("otp_budget_used", "Uses of a global limit", ("limit",), registry=REGISTRY)
+ALLOWED = Gauge("otp_budget", "Size of a global limit", ("limit",), registry=REGISTRY)
 
 for _limit in POLICY:
     REFUSALS.labels(_limit.name)  # starts the series at 0, so that `rate` sees the first refusal

@@ -124,7 +124,7 @@ def open_engine(url: str) -> AsyncEngine:
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):  # their text may contain a part of the password
-        raise ValueError("it is no database URL") from None
+        raise ValueError("it is not a database URL") from None
     match parsed.drivername:
         case "sqlite" | "sqlite+aiosqlite":
             return _open_sqlite(parsed.set(drivername="sqlite+aiosqlite"))

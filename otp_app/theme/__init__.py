@@ -119,7 +119,7 @@ def read_logo(name: str) -> Logo:
 def _png(content: bytes) -> tuple[float, float]:
     """Return width and height from the header: https://www.w3.org/TR/png-3/#11IHDR."""
     if not content.startswith(_PNG) or content[12:16] != b"IHDR" or len(content) < 24:
-        raise ValueError("is not a PNG, whatever its name says")
+        raise ValueError("is not a PNG, despite its name")
     width, height = int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
     if height < SHARP * HEIGHT:
         raise ValueError(f"is less than {SHARP * HEIGHT} pixels high, so not sharp on phones")
@@ -130,7 +130,7 @@ def _svg(content: bytes) -> tuple[float, float]:
     """Return width and height from the root's `viewBox`, else from its `width` and `height`."""
     root = re.search(r"<svg\b[^>]*>", content.decode("utf-8", "replace"))
     if not root:
-        raise ValueError("is not an SVG, whatever its name says")
+        raise ValueError("is not an SVG, despite its name")
     found = _VIEW_BOX.search(root[0])
     sizes = (
         found.groups() if found else (_attribute("width", root[0]), _attribute("height", root[0]))
@@ -140,7 +140,7 @@ def _svg(content: bytes) -> tuple[float, float]:
     except ValueError:
         width = height = 0.0
     if not (width > 0 and height > 0):
-        raise ValueError("is an SVG without a viewBox, so nobody knows its shape")
+        raise ValueError("is an SVG without a viewBox, so its proportions are unknown")
     return width, height
 
 
@@ -170,7 +170,7 @@ def _link(url: str) -> str:
     is_mail = parts.scheme == "mailto" and "@" in parts.path
     is_call = parts.scheme == "tel" and re.fullmatch(r"\+?[\d().-]+", parts.path)
     if not (is_page or is_mail or is_call):
-        raise ValueError("is none of https://…, mailto:… and tel:…")
+        raise ValueError("must begin with https:, mailto: or tel:")
     return url
 
 

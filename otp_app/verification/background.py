@@ -223,7 +223,7 @@ the last guess has its result."""
 
 @dataclass
 class ExpiryCatchUp:
-    """Expires verifications that ran out of time while no server was running.
+    """Expires verifications that expired while no server was running.
 
     The sweeper covers the last minutes only, and without an expiry there is no event.
     """
@@ -231,10 +231,10 @@ class ExpiryCatchUp:
     store: VerificationStore
     now: Callable[[], datetime]
     since: datetime = EARLIEST
-    """Verifications that ran out of time before are closed already."""
+    """Verifications that expired before are closed already."""
 
     async def catch_up(self) -> None:
-        """Expire the open verifications that ran out of time since the last call."""
+        """Expire the open verifications that expired since the last call."""
         until = self.now() - CATCH_UP_AFTER
         await self.store.expire(self.since, until)
         self.since = until - CLOCK_SKEW

@@ -104,9 +104,9 @@ class HttpWebhookEndpoint:
         except ClientConnectorError:  # includes failures of DNS and TLS
             return WebhookResult(WebhookOutcome.BUSY, "not reached")
         except TimeoutError:
-            return WebhookResult(WebhookOutcome.BUSY, "no answer in time")
+            return WebhookResult(WebhookOutcome.BUSY, "no response in time")
         except ClientError:
-            return WebhookResult(WebhookOutcome.BUSY, "no answer that is HTTP")
+            return WebhookResult(WebhookOutcome.BUSY, "the response is not HTTP")
 
     def _headers(self, id_: str, body: str) -> dict[str, str]:
         now = self._now()

@@ -267,13 +267,14 @@ def test_the_code_page_is_for_who_waits_for_a_code(browser: Browser, verified: B
 def test_a_stolen_token_of_the_success_page_shows_nothing(verified: Browser) -> None:
     with verified.socket("/verified", token="stolen") as tab:
         tab.send(f"{STATE}.show_verified", {}, "/verified")
+    assert '"456"' in "".join(tab.frames)
     flows = services.current().flows
     thief = type(verified)(verified.client, flows.mint())
 
     with thief.socket("/verified", token="stolen") as tab:
         tab.send(f"{STATE}.show_verified", {}, "/verified")
 
-    assert "456" not in "".join(tab.frames)
+    assert '"456"' not in "".join(tab.frames)
 
 
 def test_another_number_is_confirmed_beside_it_and_then_takes_its_place(verified: Browser) -> None:

@@ -34,7 +34,7 @@ def test_a_key_of_one_name_is_none_of_another() -> None:
 
 @pytest.mark.parametrize("name", ["", "Shop", "a b", "a_b", "a:b", "x" * 33, "é"])
 def test_a_name_that_is_none_is_refused(name: str) -> None:
-    with pytest.raises(ValueError, match="small letters"):
+    with pytest.raises(ValueError, match="lower-case letters"):
         new_key(name)
 
 
@@ -51,4 +51,4 @@ def test_the_command_says_what_a_name_is(capsys: pytest.CaptureFixture[str]) -> 
     with pytest.raises(SystemExit, match="2"):
         main(["key", "My Shop"])
 
-    assert "small letters" in capsys.readouterr().err
+    assert "lower-case letters" in capsys.readouterr().err

@@ -236,7 +236,7 @@ def test_it_says_whether_delivery_reports_are_taken(doctor: Doctor) -> None:
     [
         ("", "ok", "is not set"),
         ("#1f4fd8", "ok", "has 5.85:1 at least; in the dark it is #5b8cfc"),
-        ("#ffdd00", "warn", "has 1.19:1 where text needs 4.5:1, so that text is #7e6d00"),
+        ("#ffdd00", "warn", "has 1.19:1 and text needs 4.5:1, so text has the colour #7e6d00"),
     ],
 )
 def test_a_brand_that_cannot_be_read_is_a_warning(
@@ -353,7 +353,7 @@ def test_numbers_in_the_clear_are_a_warning_in_production(doctor: Doctor) -> Non
             PhoneEncryption(KEYED),
             {"PHONE_ENCRYPTION_KEYS": NEW_KEY},
             "warn",
-            "1 stand in the clear",
+            "1 are not encrypted",
         ),
         (
             PhoneEncryption(KEYED, [OLD_KEY]),
@@ -366,10 +366,10 @@ def test_numbers_in_the_clear_are_a_warning_in_production(doctor: Doctor) -> Non
             PhoneEncryption(KEYED, [OLD_KEY]),
             {"PHONE_ENCRYPTION_KEYS": NEW_KEY},
             "fail",
-            "1 cannot be opened",
+            "1 cannot be decrypted",
         ),
-        (PhoneEncryption(KEYED, [OLD_KEY]), {}, "fail", "1 cannot be opened"),
-        (PhoneEncryption(KEYED), {"SECRET_KEY": ""}, "ok", "not looked at"),
+        (PhoneEncryption(KEYED, [OLD_KEY]), {}, "fail", "1 cannot be decrypted"),
+        (PhoneEncryption(KEYED), {"SECRET_KEY": ""}, "ok", "not checked"),
     ],
 )
 def test_how_the_numbers_are_kept_is_told(
@@ -426,7 +426,7 @@ def test_an_old_secret_or_one_for_nobody_is_a_warning(doctor: Doctor) -> None:
 
 
 def test_dead_events_are_counted(doctor: Doctor, tmp_path: Path) -> None:
-    assert doctor.verdict("dead events") == "ok"
+    assert doctor.verdict("dead letters") == "ok"
     connection = sqlite3.connect(tmp_path / ".data/otp_app.db")
     with connection:
         values = "('gone', '2026-03-01 12:00:00', 1, 'HTTP 410', '2026-03-01 12:00:00')"
@@ -434,8 +434,8 @@ def test_dead_events_are_counted(doctor: Doctor, tmp_path: Path) -> None:
         connection.execute(f"INSERT INTO dead_events ({columns}) VALUES {values}")
     connection.close()
 
-    assert doctor.look()[1]["dead events"][1].startswith("1 were never taken")
-    assert doctor.verdict("dead events") == "warn"
+    assert doctor.look()[1]["dead letters"][1].startswith("1 were never accepted")
+    assert doctor.verdict("dead letters") == "warn"
 
 
 def test_right_credentials_are_taken(doctor: Doctor, emulator: Emulator) -> None:

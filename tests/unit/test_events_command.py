@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 PHONE = PhoneNumber("+14155552671")
 ME = Client(Flow("flow"), "203.0.113.7")
-NONE = "Dead events, the newest first, at most 100\n  none\n"
+NONE = "Dead letters, the newest first, at most 100\n  none\n"
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ async def test_the_dead_are_listed_without_numbers(
     assert isinstance(receiver, FakeReceiver)
     assert (code, told) == (
         0,
-        "Dead events, the newest first, at most 100\n"
+        "Dead letters, the newest first, at most 100\n"
         f"  2026-03-01 12:00:00 UTC  verification.approved  {receiver.told[0].id}  "
         "dead 2026-03-01 12:00:00 UTC, attempts: 1, last: HTTP 410\n",
     )
@@ -96,7 +96,7 @@ async def test_a_retry_puts_them_back(
 
     receiver = dispatcher.endpoint
     assert isinstance(receiver, FakeReceiver)
-    assert (code, told.startswith("1 put back"), "WEBHOOK_URL" in told) == (0, True, False)
+    assert (code, told.startswith("1 queued again"), "WEBHOOK_URL" in told) == (0, True, False)
     assert after == (0, NONE)
     assert len(receiver.told) == 2
 

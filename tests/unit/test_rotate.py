@@ -70,9 +70,9 @@ async def test_it_tells_how_many_were_renewed(rotate: Rotate, sql_store: SqlStor
     first = await rotate(PHONE_ENCRYPTION_KEYS=f"{NEW},{OLD}")
     second = await rotate(PHONE_ENCRYPTION_KEYS=NEW)
 
-    said = "Numbers, sealed with the first of PHONE_ENCRYPTION_KEYS: "
-    assert first == (0, f"{said}2 renewed, 0 left as they were, 0 cannot be opened\n")
-    assert second == (0, f"{said}0 renewed, 2 left as they were, 0 cannot be opened\n")
+    said = "Numbers, encrypted with the first of PHONE_ENCRYPTION_KEYS: "
+    assert first == (0, f"{said}2 renewed, 0 unchanged, 0 cannot be decrypted\n")
+    assert second == (0, f"{said}0 renewed, 2 unchanged, 0 cannot be decrypted\n")
     assert (await count_states(sql_store.engine, PhoneEncryption(SECRET, [NEW]))).keys() == {"good"}
 
 
@@ -82,8 +82,8 @@ async def test_what_cannot_be_opened_is_a_failure(rotate: Rotate, keys: str) -> 
     code, told = await rotate(PHONE_ENCRYPTION_KEYS=keys)
 
     assert code == 1
-    assert "0 renewed, 0 left as they were, 2 cannot be opened\n" in told
-    assert "Add the key" in told
+    assert "0 renewed, 0 unchanged, 2 cannot be decrypted\n" in told
+    assert "Add their key" in told
 
 
 @pytest.mark.usefixtures("sql_store")
@@ -91,7 +91,7 @@ async def test_without_keys_it_says_that_numbers_stand_in_the_clear(rotate: Rota
     code, told = await rotate()
 
     assert code == 0
-    assert told.startswith("Numbers, in the clear for want of a key: 0 renewed")
+    assert told.startswith("Numbers, not encrypted, because no key is set: 0 renewed")
 
 
 @pytest.mark.usefixtures("proved")
@@ -109,7 +109,7 @@ async def test_a_user_who_cannot_be_united_is_explained(
     code, told = await rotate(PHONE_ENCRYPTION_KEYS=OLD)
 
     assert code == 1
-    assert told.startswith("users: a number is there twice")
+    assert told.startswith("users: two rows have the same number")
 
 
 @pytest.mark.parametrize(

@@ -184,9 +184,9 @@ def failed(status: int) -> WebhookResult:
         (Answer(503, headers={"Retry-After": "Sun, 01 Mar 2026 12:00:00 GMT"}), busy("HTTP 503")),
         (Html(502), busy("HTTP 502")),
         (Html(504), busy("HTTP 504")),
-        (Drop(), busy("no answer that is HTTP")),
-        (Reset(), busy("no answer that is HTTP")),
-        (Garbage(), busy("no answer that is HTTP")),
+        (Drop(), busy("the response is not HTTP")),
+        (Reset(), busy("the response is not HTTP")),
+        (Garbage(), busy("the response is not HTTP")),
     ],
 )
 async def test_what_an_answer_means(
@@ -222,7 +222,7 @@ async def test_a_backend_that_says_nothing_is_given_up(backend: Backend) -> None
     backend.faults = [Hang(60)]
     receiver = HttpWebhookEndpoint(backend.url, [SECRET], Clock().now, seconds=0.5)
 
-    assert await receiver.post(APPROVED) == busy("no answer in time")
+    assert await receiver.post(APPROVED) == busy("no response in time")
     await receiver.aclose()
 
 

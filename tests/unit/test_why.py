@@ -95,7 +95,7 @@ async def test_the_number_is_found_in_any_form(limited: VerificationService, out
         await out.why("--country", "us", "(415) 555-2671"),
     ]
 
-    assert all("sent, waits for its code, 1 message" in told for told in forms)
+    assert all("sent, code not yet entered, 1 message" in told for told in forms)
 
 
 async def test_a_message_on_its_way_and_the_limits_it_used_are_told(
@@ -106,7 +106,7 @@ async def test_a_message_on_its_way_and_the_limits_it_used_are_told(
     told = await out.why(PHONE.e164)
 
     until = f"{clock.now() + timedelta(minutes=10):%H:%M:%S} UTC"
-    line = "call by fake: sent, waits for its code, 1 message, 5 guesses left, good until"
+    line = "call by fake: sent, code not yet entered, 1 message, 5 guesses left, good until"
     assert f"  {at(clock.now())}  {line} {until}\n" in told
     room = at(clock.now() + timedelta(seconds=30))
     assert f"full  LIMIT_SEND_NUMBER_BURST           1 of 1 in 0:00:30, room from {room}\n" in told
@@ -128,11 +128,11 @@ async def test_what_the_provider_was_asked_and_answered_is_told(
     with pytest.raises(KeyError):
         await limited.resend(ME, started.id, Channel.VOICE)
 
-    told = (await out.why(PHONE.e164)).partition("What providers were asked about it")[2]
+    told = (await out.why(PHONE.e164)).partition("Calls to providers")[2]
 
     lines = re.sub(r"in \d+ ms", "in … ms", told).splitlines()
     assert lines[1:4] == [
-        f"  {at(clock.now())}  send (voice) to fake: no answer yet",
+        f"  {at(clock.now())}  send (voice) to fake: no response yet",
         f"  {at(clock.now() - timedelta(seconds=30))}  check (sms) to fake: "
         "unknown, provider_timed_out, in … ms",
         f"  {at(clock.now() - timedelta(seconds=60))}  send (sms) to fake: ok, in … ms",
@@ -170,10 +170,10 @@ async def test_each_ending_is_told(
     told = await out.why(PHONE.e164)
 
     became = re.findall(r"by fake: (.+)", told)
-    assert "not sent, the provider refused or failed, 0 messages, 5 guesses left" in became
+    assert "not sent: the provider refused or failed, 0 messages, 5 guesses left" in became
     assert "verified, 1 message, 4 guesses left" in became
-    assert "given up, or another number took its place, 1 message, 5 guesses left" in became
-    assert became.count("ran out of time, 1 message, 5 guesses left") == 2
+    assert "canceled, or replaced by another verification, 1 message, 5 guesses left" in became
+    assert became.count("expired, 1 message, 5 guesses left") == 2
     assert any(line.startswith("ended by wrong codes, 1 message, 0 guesses") for line in became)
     times = re.findall(r"  (\S+ \S+) UTC  text", told)
     assert times == sorted(times, reverse=True)
@@ -191,7 +191,7 @@ async def test_wrong_codes_lock_the_browser_until_a_time_that_is_told(
 
     end = f"{clock.now() + timedelta(minutes=10):%H:%M:%S} UTC"
     assert (
-        f"ended by wrong codes, 1 message, 0 guesses left, its browser gets no new code until {end}"
+        f"ended by wrong codes, 1 message, 0 guesses left, the browser gets no new code until {end}"
         in told
     )
     assert "room  LIMIT_CHECK_NUMBER                5 of 20 in 1:00:00" in told
@@ -373,5 +373,5 @@ async def test_it_runs_as_a_command(limited: VerificationService, tmp_path: Path
         subprocess.run, command, env=environment, cwd=tmp_path, capture_output=True, check=True
     )
 
-    assert b"sent, waits for its code" in answer.stdout
+    assert b"sent, code not yet entered" in answer.stdout
     assert answer.stderr == b""

@@ -81,9 +81,9 @@ async def send_probe(request: ProbeRequest) -> ProbeResponse | None:
 
 def clock_finding(response: ProbeResponse) -> Finding:
     """Compare our clock with the provider's: the lifetimes of codes, limits and tokens need it."""
-    fix = "see that this machine keeps its clock synchronised"
+    fix = "synchronise the clock of this machine (NTP)"
     if response.ahead is None:
-        return warn("clock", "not compared: the provider told no time", fix)
+        return warn("clock", "not compared: the provider's response has no Date", fix)
     if abs(response.ahead) <= TOLERATED:
         return ok("clock", "agrees with the provider's")
     direction = "ahead of" if response.ahead > 0 else "behind"
@@ -113,7 +113,7 @@ def accounts(settings: Settings) -> Iterator[Finding]:
             case ProviderName.VONAGE:
                 yield from _vonage(settings)
             case ProviderName.CONSOLE:
-                yield ok("console", "needs no account, and tells no time to compare ours with")
+                yield ok("console", "needs no account, and has no clock to compare with")
     yield from _look(settings)
 
 
@@ -122,7 +122,7 @@ def _look(settings: Settings) -> Iterator[Finding]:
         case NumberLookupName.TWILIO:
             yield from _asked("twilio_lookups", _lookup(settings), _example)
         case NumberLookupName.VONAGE:
-            yield ok("vonage_insights", "not checked: every question to it has a price")
+            yield ok("vonage_insights", "not checked: every request costs money")
         case NumberLookupName.OFF:
             return
 
@@ -134,7 +134,7 @@ def _lookup(settings: Settings) -> ProbeRequest:
 
 def _example(answer: ProbeResponse) -> Finding:
     if answer.status == 200 and answer.body.get("phone_number") == EXAMPLE:
-        return ok("twilio_lookups", "takes the credentials; its packages are not checked")
+        return ok("twilio_lookups", "accepts the credentials; the packages were not checked")
     return _unexpected("twilio_lookups", answer.status)
 
 
@@ -153,7 +153,7 @@ def _service(answer: ProbeResponse, *, by_whatsapp: bool) -> Finding:
 
     length = answer.body.get("code_length")
     if answer.status == 404:
-        return fail("twilio", "has no such Service", "copy TWILIO_VERIFY_SERVICE_SID once more")
+        return fail("twilio", "has no such Service", "copy TWILIO_VERIFY_SERVICE_SID again")
     if answer.status != 200 or not isinstance(length, int):
         return _unexpected(ProviderName.TWILIO, answer.status)
     if length < MIN_CODE_LENGTH:
@@ -162,7 +162,7 @@ def _service(answer: ProbeResponse, *, by_whatsapp: bool) -> Finding:
     if by_whatsapp and not has_whatsapp_sender(answer.body.get("whatsapp")):
         fix = "set one up in the Service, or take whatsapp out of CHANNELS"
         return fail("twilio", "its Service has no WhatsApp sender, and CHANNELS has whatsapp", fix)
-    return ok("twilio", f"takes the credentials; its codes have {length} digits")
+    return ok("twilio", f"accepts the credentials; the codes have {length} digits")
 
 
 def _vonage(settings: Settings) -> Iterator[Finding]:
@@ -176,7 +176,7 @@ def _vonage(settings: Settings) -> Iterator[Finding]:
         question = _cancel_nothing(settings)
     except (VonageError, PyJWTError, ValueError, OSError):
         what = "VONAGE_PRIVATE_KEY, VONAGE_BRAND_NAME, OTP_LOCALE: one of them cannot be used"
-        fix = "the key is PEM text or the path of a file, the locale one that Vonage speaks"
+        fix = "the key must be PEM text or a path, the locale a language that Vonage supports"
         yield fail("vonage", what, fix)
     else:
         yield from _asked("vonage", question, _no_such_request)
@@ -199,7 +199,7 @@ def _cancel_nothing(settings: Settings) -> ProbeRequest:
 
 def _no_such_request(answer: ProbeResponse) -> Finding:
     if answer.status == 404 and "title" in answer.body:  # an RFC 9457 problem, not an HTML page
-        return ok("vonage", "takes the credentials; its balance is not asked")
+        return ok("vonage", "accepts the credentials; the balance was not checked")
     return _unexpected(ProviderName.VONAGE, answer.status)
 
 
@@ -208,8 +208,8 @@ def _asked(
 ) -> Iterator[Finding]:
     answer = asyncio.run(send_probe(request))
     if answer is None:
-        fix = f"see that this machine can reach {name.upper()}_BASE_URL"
-        yield fail(name, "does not answer, so neither account nor clock are checked", fix)
+        fix = f"check that this machine can reach {name.upper()}_BASE_URL"
+        yield fail(name, "does not respond, so neither the account nor the clock was checked", fix)
         return
     yield judge(answer)
     yield clock_finding(answer)
@@ -222,12 +222,14 @@ def _unexpected(name: str, status: int) -> Finding:
             return fail(
                 name,
                 "refuses the credentials",
-                f"copy {name.partition('_')[0].upper()}_… once more",
+                f"copy {name.partition('_')[0].upper()}_… again",
             )
         case 402:
-            return fail(name, "says that the account has no money", "top it up")
+            return fail(name, "reports that the account has no money", "top it up")
         case 429 | 500 | 502 | 503 | 504:
-            return warn(name, f"could not be checked: it says {status}", "ask again in a minute")
+            return warn(
+                name, f"could not be checked: the response was {status}", "try again in a minute"
+            )
         case _:
-            what = f"what answers is not its service: it says {status}"
-            return fail(name, what, f"see that {name.upper()}_BASE_URL is right")
+            what = f"is another service at this address: the response was {status}"
+            return fail(name, what, f"check {name.upper()}_BASE_URL")

@@ -38,7 +38,7 @@ ENV_FILE = Path(".env")
 def env_file(*, production: bool) -> Iterator[Finding]:
     """Yield the findings about `.env`: the file's mode, and whether git tracks the file."""
     if not ENV_FILE.exists():
-        yield ok(".env", "is not there: the settings are the environment's")
+        yield ok(".env", "does not exist: the settings come from the environment")
         return
     yield private(".env", ENV_FILE, production=production)
     yield _committed()
@@ -70,7 +70,7 @@ def theme(settings: Settings) -> Iterator[Finding]:
     colours = settings.theme.style.palette
     yield _color(colours) if colours else ok("BRAND_COLOR", "is not set: the pages are blue")
     if settings.brand_name and _sends_by_another_name(settings):
-        what = f"is on the pages only: messages are from {settings.vonage_brand_name}"
+        what = f"is on the pages only: messages name {settings.vonage_brand_name}"
         yield warn("BRAND_NAME", what, "set VONAGE_BRAND_NAME, at most 16 characters")
 
 
@@ -81,14 +81,14 @@ def texts() -> list[Finding]:
     except TextsUnusable as exc:
         problems = str(exc).split("\n  - ")[1:]
         return [fail("texts", problem, "see docs/theming.md") for problem in problems]
-    return [ok("texts", f"{TEXTS}/ has {', '.join(own)}" if own else "none of your own")]
+    return [ok("texts", f"{TEXTS}/ has {', '.join(own)}" if own else "no texts of your own")]
 
 
 def _color(colours: Palette) -> Finding:
     used, dark = colours.light.brand, colours.dark.brand
     if not colours.is_corrected:
         return ok("BRAND_COLOR", f"has {colours.measured:.2f}:1 at least; in the dark it is {dark}")
-    what = f"has {colours.measured:.2f}:1 where text needs {AA}:1, so that text is {used}"
+    what = f"has {colours.measured:.2f}:1 and text needs {AA}:1, so text has the colour {used}"
     return warn("BRAND_COLOR", what, f"set it to {used}, unless you want buttons of your colour")
 
 
@@ -107,7 +107,7 @@ _WEBHOOKS = {
 def read() -> tuple[Settings | None, list[Finding]]:
     """Return the settings, or None if they are invalid, and the findings from loading them."""
     try:
-        return load_settings(), [ok("settings", "load and fit together")]
+        return load_settings(), [ok("settings", "are valid")]
     except SettingsError as exc:
         problems = [line for line in str(exc).split("\n  - ") if not line.endswith(":")]
         return None, [fail("settings", problem, "see .env.example") for problem in problems]
@@ -129,8 +129,8 @@ def _secret_key(settings: Settings) -> Iterator[Finding]:
     if settings.secret_key:
         yield ok("SECRET_KEY", "is set")
         return
-    what = f"is not set: the one in {SECRET_FILE} is used, on this machine only"
-    fix = "python -c 'import secrets; print(secrets.token_urlsafe(48))' makes one"
+    what = f"is not set: the key in {SECRET_FILE} is used, on this machine only"
+    fix = "make one: python -c 'import secrets; print(secrets.token_urlsafe(48))'"
     yield warn("SECRET_KEY", what, fix)
     if SECRET_FILE.exists():
         yield private(str(SECRET_FILE), SECRET_FILE, production=False)
@@ -139,8 +139,8 @@ def _secret_key(settings: Settings) -> Iterator[Finding]:
 def _number_keys(settings: Settings) -> Finding:
     check, keys = "PHONE_ENCRYPTION_KEYS", len(settings.phone_encryption_key_list)
     if keys:
-        return ok(check, f"the first of {keys} seals numbers")
-    what = "is not set: numbers stand in the database in the clear"
+        return ok(check, f"the first of {keys} encrypts numbers")
+    what = "is not set: numbers are stored without encryption"
     if settings.app_env is AppEnv.PRODUCTION:
         return warn(check, what, "set it as .env.example says, then python -m otp_app rotate")
     return ok(check, what)
@@ -149,10 +149,10 @@ def _number_keys(settings: Settings) -> Finding:
 def _proxy_hops(settings: Settings) -> Finding:
     check, production = "TRUSTED_PROXY_HOPS", settings.app_env is AppEnv.PRODUCTION
     if settings.is_https and not settings.trusted_proxy_hops:
-        what = "is 0, so all who come by the proxy that speaks https count as one address"
+        what = "is 0, so all clients behind the proxy that terminates https count as one address"
         return unsafe(check, what, "set it to the number of proxies", production=production)
     if settings.trusted_proxy_hops and not settings.is_https:
-        what = "is set without https: who comes without a proxy can claim any address"
+        what = "is set without https: a client that bypasses the proxy can claim any address"
         return warn(check, what, "set it to 0, or PUBLIC_URL to the proxy's address")
     return ok(check, "fits PUBLIC_URL")
 
@@ -160,10 +160,12 @@ def _proxy_hops(settings: Settings) -> Finding:
 def _public_url(settings: Settings) -> Finding:
     parts = urlsplit(settings.origin)
     if not settings.origin.isascii():
-        what = "is not written as browsers send it, so no page can open its socket"
-        return fail("PUBLIC_URL", what, "write letters that are not ASCII as xn--")
+        what = "is not in the form that browsers send, so no page can open its socket"
+        return fail("PUBLIC_URL", what, "write the host in ASCII, with xn--")
     if settings.app_env is AppEnv.PRODUCTION and parts.hostname in _HERE:
-        return fail("PUBLIC_URL", "is this machine's own name", "set it to what people open")
+        return fail(
+            "PUBLIC_URL", "is a name of this machine only", "set it to the address that people open"
+        )
     return ok("PUBLIC_URL", "only its pages may open the socket")
 
 
@@ -171,16 +173,18 @@ def _origins() -> Finding:
     """Report Reflex's own settings for allowed origins: the app does not start with them set."""
     names = ("REFLEX_CORS_ALLOWED_ORIGINS", "REFLEX_TRANSPORT")
     if found := [name for name in names if os.environ.get(name)]:
-        return fail("allowed origins", f"{', '.join(found)}: set", "unset, PUBLIC_URL says it")
-    return ok("allowed origins", "are what PUBLIC_URL says")
+        return fail("allowed origins", f"{', '.join(found)}: set", "unset them: PUBLIC_URL is used")
+    return ok("allowed origins", "follow from PUBLIC_URL")
 
 
 def _countries(settings: Settings) -> Finding:
     check, served = "ALLOWED_COUNTRIES", settings.countries
     if not served:
-        return warn(check, "is not set: codes go everywhere", "set it, for example to US,GB")
+        return warn(check, "is not set: codes go to every country", "set it, for example to US,GB")
     if unknown := sorted(served - regions()):
-        return fail(check, f"{', '.join(unknown)}: no such country", "use ISO 3166-1, as GB")
+        return fail(
+            check, f"{', '.join(unknown)}: no such country", "use ISO 3166-1 codes, such as GB"
+        )
     if settings.default_country not in served:
         return warn(check, "lacks DEFAULT_COUNTRY", "set DEFAULT_COUNTRY to one of them")
     return ok(check, f"{len(served)} set")
@@ -194,9 +198,9 @@ def _webhooks(settings: Settings) -> Iterator[Finding]:
     for name in settings.complete_providers():
         path, setting = _WEBHOOKS[name]
         if name in settings.reporters:
-            what = f"are taken at {settings.origin}{path}, once docs/webhooks.md is followed"
+            what = f"are accepted at {settings.origin}{path} (docs/webhooks.md has the set-up)"
         else:
-            what = f"are not taken: {setting} is not set. docs/webhooks.md tells what they are for"
+            what = f"are not accepted: {setting} is not set (docs/webhooks.md explains them)"
         yield ok(f"{name} webhooks", what)
 
 
@@ -206,7 +210,7 @@ def _limits(settings: Settings) -> Iterator[Finding]:
     looser = [(limit, default) for limit, default in set_ones if _is_looser(limit, default)]
     for limit, default in looser:
         what = f"{rate(limit)}: looser than its default, {rate(default)}"
-        yield warn(limit.name, what, "unset it, unless you mean it")
+        yield warn(limit.name, what, "unset it, unless this is intended")
     if not looser:
         yield ok("limits", "none is set looser than its default")
 

@@ -34,7 +34,7 @@ def database(settings: Settings) -> Iterator[Finding]:
     url = settings.database_url.get_secret_value()
     file = sqlite_file(url)
     if file and not file.exists():
-        yield warn("database", "is not there yet", "start the app, which makes it")
+        yield warn("database", "does not exist yet", "start the app, which creates it")
         return
     yield from _answers(url)
     if file:
@@ -45,7 +45,7 @@ def _answers(url: str) -> Iterator[Finding]:
     try:
         current, steps = asyncio.run(_revisions(url))
     except StoreUnavailable:
-        fix = "see that DATABASE_URL is right, its server runs and this user may use it"
+        fix = "check DATABASE_URL, that its server runs, and that this user has access"
         yield fail("database", "does not answer", fix)
     except ValueError as exc:
         yield fail("database", str(exc), f"set DATABASE_URL, for example to {DATABASE_EXAMPLE}")
@@ -78,7 +78,7 @@ def _migrated(current: str | None, steps: list[str]) -> Finding:
     if current is None:
         return warn("migrations", "the database is empty", _START)
     if current not in steps:
-        fix = "install the version of the app that made it, or a newer one"
+        fix = "install the version of the app that created it, or a newer one"
         return fail("migrations", "the database is newer than this app", fix)
     if missing := steps.index(current):
         return warn("migrations", f"{missing} not applied yet", _START)
@@ -88,7 +88,7 @@ def _migrated(current: str | None, steps: list[str]) -> Finding:
 def _files(file: Path, *, production: bool) -> Iterator[Finding]:
     yield private("database file", file, production=production)
     if is_open_to_others(file.parent):
-        fix = "keep the database in a folder of its own, with mode 700"
+        fix = "keep the database in its own folder with mode 700"
         yield warn("database folder", "can be listed by others", fix)
     else:
         yield ok("database folder", "cannot be listed by others")
@@ -96,9 +96,9 @@ def _files(file: Path, *, production: bool) -> Iterator[Finding]:
 
 _ROTATE = "python -m otp_app rotate"
 _OUTDATED = {
-    EncryptionState.PLAINTEXT: "stand in the clear",
-    EncryptionState.OLD_KEY: "are sealed with a key that is not the first",
-    EncryptionState.WRONG_HASH_KEY: "are not found: SECRET_KEY was changed",
+    EncryptionState.PLAINTEXT: "are not encrypted",
+    EncryptionState.OLD_KEY: "are encrypted with a key that is not the first",
+    EncryptionState.WRONG_HASH_KEY: "cannot be found: SECRET_KEY was changed",
 }
 
 
@@ -106,7 +106,7 @@ def numbers(settings: Settings) -> Iterator[Finding]:
     """Report numbers that cannot be decrypted, or were stored with other keys than today's."""
     found = find_encryption(settings)
     if found is None:
-        yield ok("numbers", "not looked at: that needs SECRET_KEY")
+        yield ok("numbers", "not checked: this needs SECRET_KEY")
         return
     try:
         conditions = asyncio.run(_survey(settings, found))
@@ -125,13 +125,13 @@ async def _survey(settings: Settings, numbers: PhoneEncryption) -> Counter[Encry
 
 def _judged(found: Counter[EncryptionState]) -> Iterator[Finding]:
     if lost := found[EncryptionState.UNREADABLE]:
-        fix = "add the key that sealed them behind the first of PHONE_ENCRYPTION_KEYS"
-        yield fail("numbers", f"{lost} cannot be opened", fix)
+        fix = "add their key behind the first of PHONE_ENCRYPTION_KEYS"
+        yield fail("numbers", f"{lost} cannot be decrypted", fix)
     for condition, what in _OUTDATED.items():
         if count := found[condition]:
             yield warn("numbers", f"{count} {what}", _ROTATE)
     if found.total() == found[EncryptionState.CURRENT]:
-        yield ok("numbers", f"all {found.total()} are as they would be stored now")
+        yield ok("numbers", f"all {found.total()} are stored with the present keys")
 
 
 def backend(settings: Settings) -> Iterator[Finding]:
@@ -145,7 +145,7 @@ def backend(settings: Settings) -> Iterator[Finding]:
     elif settings.webhook_secret_list:
         yield warn("events", "WEBHOOK_SECRETS is set and WEBHOOK_URL is not", "set or unset both")
     else:
-        yield ok("events", "WEBHOOK_URL is not set: no backend is told")
+        yield ok("events", "WEBHOOK_URL is not set: no backend gets events")
     yield from _dead(settings)
 
 
@@ -153,14 +153,14 @@ def _signed(secrets: int) -> Finding:
     if secrets == 1:
         return ok("WEBHOOK_SECRETS", "one secret signs events")
     what = f"{secrets} secrets sign events"
-    return warn("WEBHOOK_SECRETS", what, "unset the old one, once the backend has the new one")
+    return warn("WEBHOOK_SECRETS", what, "remove the old one when the backend has the new one")
 
 
 def _reached(url: str) -> Finding:
     if asyncio.run(send_probe(ProbeRequest("HEAD", url))) is None:
-        fix = "see that this machine can reach it, and that its certificate is right"
+        fix = "check that this machine can reach it, and its certificate"
         return fail("WEBHOOK_URL", "does not answer", fix)
-    return ok("WEBHOOK_URL", "answers; whether it takes events was not tried")
+    return ok("WEBHOOK_URL", "responds; a delivery was not tried")
 
 
 def _dead(settings: Settings) -> Iterator[Finding]:
@@ -169,7 +169,11 @@ def _dead(settings: Settings) -> Iterator[Finding]:
     except (StoreUnavailable, ValueError):
         return  # `database` reports this failure already
     if count:
-        what = f"{count} were never taken"
-        yield warn("dead events", what, "python -m otp_app events tells why, events retry revives")
+        what = f"{count} were never accepted"
+        yield warn(
+            "dead letters",
+            what,
+            "python -m otp_app events lists the failures, events retry queues them again",
+        )
     else:
-        yield ok("dead events", "none")
+        yield ok("dead letters", "none")

@@ -123,9 +123,9 @@ NOT_FOUND: Final = 20404
 _TRIAL = "trial account: verify this number at Twilio first"
 _TEMPLATE = "check TWILIO_TEMPLATE_SID and the Service's default template"
 _TRANSLATION = "add this language to the template, or have the translation approved"
-_SPOKEN = "set OTP_LOCALE to a language that Twilio speaks"
-_FEATURE = "enable it in the Verify Service, or take it out of the settings"
-_CHINA = "see what Twilio asks for before messages to China"
+_SPOKEN = "set OTP_LOCALE to a language that Twilio supports"
+_FEATURE = "enable it in the Verify Service, or remove it from the settings"
+_CHINA = "see Twilio's requirements for messages to China"
 
 _ANY: Rows = {
     **UNNAMED_ACCOUNT,

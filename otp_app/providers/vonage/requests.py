@@ -217,7 +217,7 @@ def _invalid_parameters(refused: VendorError) -> ErrorFactory:
     if "template_id" in names:  # no such template, or it has no fragment in this language
         return language(rejected(Refusal.CHANNEL, _TEMPLATE))
     if "locale" in names:
-        return language(setting("set OTP_LOCALE to a language that Vonage has"))
+        return language(setting("set OTP_LOCALE to a language that Vonage supports"))
     return setting(f"check the settings behind {', '.join(sorted(names))}")
 
 
