@@ -67,7 +67,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _why(parser: ArgumentParser, number: str, country: str) -> int:
     from otp_app.cli import why
-    from otp_app.i18n import message
+    from otp_app.presentation import message
 
     try:
         phone = PhoneNumber.parse(number, country)
