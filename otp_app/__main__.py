@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from argparse import ArgumentParser
 from typing import TYPE_CHECKING
 
@@ -54,9 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return rotate.run()
     if arguments.command == "key":
-        from otp_app.cli import key as key_command
-
-        return key_command.run(parser, arguments.name)
+        return _new_key(parser, arguments.name)
     if arguments.command == "events":
         from otp_app.cli import events
 
@@ -70,13 +69,28 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _why(parser: ArgumentParser, number: str, country: str) -> int:
     from otp_app.cli import why
-    from otp_app.i18n import message
+    from otp_app.presentation import message
 
     try:
         phone = PhoneNumber.parse(number, country)
     except InvalidPhoneNumber as exc:
         parser.error(message(exc))
     return why.run(phone)
+
+
+def _new_key(parser: ArgumentParser, name: str) -> int:
+    """Print a new API key and the setting that holds its hash. Return the exit code."""
+    from otp_app.identity.tokens import new_key
+
+    try:
+        key, setting = new_key(name)
+    except ValueError as exc:
+        parser.error(str(exc))
+    sys.stdout.write(f"The key, for the program:\n  {key}\n\n")
+    sys.stdout.write(
+        f"The setting, with a comma after those that are there:\n  API_KEYS={setting}\n"
+    )
+    return 0
 
 
 def _parser() -> ArgumentParser:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from otp_app import phone
 from otp_app.verification import checking
-from otp_app.verification.models import OPEN, Channel, Status
+from otp_app.verification.models import Channel, Status
 
 if TYPE_CHECKING:
     from otp_app.verification.models import Verification
@@ -141,10 +141,9 @@ class VerificationView(BaseModel):
         cls, verification: Verification, name: str, code_length: int, now: datetime
     ) -> VerificationView:
         """Return the view of *verification* at the time *now*, with *name* as its id."""
-        is_over = verification.status in OPEN and not verification.is_open(now)
         return cls(
             id=name,
-            status=Status.EXPIRED if is_over else verification.status,
+            status=verification.status_at(now),
             channel=verification.channel,
             ending=verification.phone.ending,
             code_length=code_length,

@@ -11,8 +11,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from otp_app.config import SettingsError, load_settings
-from otp_app.i18n import text_message
 from otp_app.i18n.languages import languages
+from otp_app.presentation import text_message
 from otp_app.providers.vonage.requests import nearest
 
 if TYPE_CHECKING:

@@ -29,7 +29,7 @@ from otp_app.storage.verifications import SqlStore
 from otp_app.verification.channels import channels_for
 from otp_app.verification.client import Client
 from otp_app.verification.limits import UNCONFIRMED, Action, Limit, LimitUse, Scope, limit_uses
-from otp_app.verification.models import OPEN, Channel, Flow, Status
+from otp_app.verification.models import Channel, Flow, Status
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -92,21 +92,12 @@ def _about(provider: str, detail: str) -> Iterator[str]:
 def _line(verification: Verification, now: datetime) -> str:
     way = f"{CHANNEL_NAMES[verification.channel]} by {verification.provider}"
     parts = (
-        _became(verification, now),
+        _BECAME[verification.status_at(now)],
         _counted(0 if verification.status is Status.REFUSED else verification.sends, "message"),
         f"{_counted(verification.attempts_left, 'guess', 'guesses')} left",
         *_until(verification, now),
     )
     return f"{verification.sent_at:%Y-%m-%d %H:%M:%S} UTC  {way}: {', '.join(parts)}"
-
-
-def _became(verification: Verification, now: datetime) -> str:
-    """Return the text for the status, as of *now*.
-
-    The database marks a verification as expired only later, so the time is compared here.
-    """
-    is_over = verification.status in OPEN and not verification.is_open(now)
-    return _BECAME[Status.EXPIRED if is_over else verification.status]
 
 
 def _until(verification: Verification, now: datetime) -> Iterator[str]:

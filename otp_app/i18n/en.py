@@ -5,9 +5,9 @@ None of them has the words "please", "sorry" or "invalid".
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from otp_app.verification.deliveries import DeliveryStatus
 from otp_app.verification.models import Channel
 
 if TYPE_CHECKING:
@@ -54,49 +54,73 @@ MINUTES_LEFT = plural("{minutes} minute left", "{minutes} minutes left")
 CHOICE = _("“{choice}”")
 """The label of a button, quoted inside a sentence."""
 
-CHANNELS = {
-    Channel.SMS: _("Text message"),
-    Channel.VOICE: _("Call me"),
-    Channel.WHATSAPP: _("WhatsApp"),
-}
-"""Labels of the channels on the phone page."""
 
-OTHER_CHANNELS = {
-    Channel.SMS: _("Send a new text message"),
-    Channel.VOICE: _("Call me instead"),
-    Channel.WHATSAPP: _("Send it by WhatsApp"),
-}
-"""Labels of the buttons on the code page that send another code."""
+@dataclass(frozen=True)
+class ChannelText:
+    """The texts about one channel.
 
-SENT = {
-    Channel.SMS: _(
-        "We sent a code by text message to the number ending {ending}. It works until {time}."
+    Attributes:
+        choice: the label of the channel on the phone page.
+        promise: the sentence below the field of the phone page, about the number in the field.
+        sent: the notice on the code page after the first code.
+        resend: the label of the button on the code page that sends another code.
+        sending: the status while that button's action is in progress.
+        sent_again: the notice after another code.
+        delivered: the text of the report that the last message was delivered.
+        not_delivered: the text of the report that the last message was not delivered.
+    """
+
+    choice: str
+    promise: str
+    sent: str
+    resend: str
+    sending: str
+    sent_again: str
+    delivered: str
+    not_delivered: str
+
+
+CHANNEL_TEXTS = {
+    Channel.SMS: ChannelText(
+        choice=_("Text message"),
+        promise=_("We will text {number}"),
+        sent=_(
+            "We sent a code by text message to the number ending {ending}. It works until {time}."
+        ),
+        resend=_("Send a new text message"),
+        sending=_("Sending a new code"),
+        sent_again=_("We sent a new code by text message to the number ending {ending}"),
+        delivered=_("Delivered at {at}"),
+        not_delivered=_("The text message could not be delivered. Choose {choices}"),
     ),
-    Channel.VOICE: _("We are calling the number ending {ending}. The code works until {time}."),
-    Channel.WHATSAPP: _(
-        "We sent a code by WhatsApp to the number ending {ending}. It works until {time}."
+    Channel.VOICE: ChannelText(
+        choice=_("Call me"),
+        promise=_("We will call {number}"),
+        sent=_("We are calling the number ending {ending}. The code works until {time}."),
+        resend=_("Call me instead"),
+        sending=_("Calling your phone"),
+        sent_again=_("We are calling the number ending {ending}"),
+        delivered=_("We called at {at}"),
+        not_delivered=_("The call did not get through. Choose {choices}"),
+    ),
+    Channel.WHATSAPP: ChannelText(
+        choice=_("WhatsApp"),
+        promise=_("We will send a WhatsApp message to {number}"),
+        sent=_("We sent a code by WhatsApp to the number ending {ending}. It works until {time}."),
+        resend=_("Send it by WhatsApp"),
+        sending=_("Sending a new code"),
+        sent_again=_("We sent a new code by WhatsApp to the number ending {ending}"),
+        delivered=_("Delivered at {at}"),
+        not_delivered=_("The WhatsApp message could not be delivered. Choose {choices}"),
     ),
 }
-"""The notice on the code page after a code was sent, by channel."""
 
-_NO_MESSAGE = _("The text message could not be delivered. Choose {choices}")
-_NO_CALL = _("The call did not get through. Choose {choices}")
-_NO_WHATSAPP = _("The WhatsApp message could not be delivered. Choose {choices}")
+TEXT = _("{code} is your {brand} code. Do not share it.")
+"""The code comes first, so that a notification shows it. The brand and a warning follow, no link.
 
-DELIVERIES = {
-    (Channel.SMS, DeliveryStatus.ACCEPTED): "",
-    (Channel.SMS, DeliveryStatus.DELIVERED): _("Delivered at {at}"),
-    (Channel.SMS, DeliveryStatus.UNDELIVERED): _NO_MESSAGE,
-    (Channel.SMS, DeliveryStatus.FAILED): _NO_MESSAGE,
-    (Channel.VOICE, DeliveryStatus.ACCEPTED): "",
-    (Channel.VOICE, DeliveryStatus.DELIVERED): _("We called at {at}"),
-    (Channel.VOICE, DeliveryStatus.UNDELIVERED): _NO_CALL,
-    (Channel.VOICE, DeliveryStatus.FAILED): _NO_CALL,
-    (Channel.WHATSAPP, DeliveryStatus.ACCEPTED): "",
-    (Channel.WHATSAPP, DeliveryStatus.DELIVERED): _("Delivered at {at}"),
-    (Channel.WHATSAPP, DeliveryStatus.UNDELIVERED): _NO_WHATSAPP,
-    (Channel.WHATSAPP, DeliveryStatus.FAILED): _NO_WHATSAPP,
-}
+Translations should use only letters of GSM-7 (3GPP TS 23.038 section 6.2.1) where the language
+allows it. A message then has room for 160 letters, otherwise for 70.
+"""
 
 TEXTS: dict[str, Sentence] = {
     "phone_missing": _("Enter your mobile number"),

@@ -8,7 +8,6 @@ import reflex as rx
 
 from otp_app import routes
 from otp_app.components.controls import (
-    Handler,
     Prop,
     Text,
     error_summary,
@@ -23,16 +22,9 @@ from otp_app.components.controls import (
 )
 from otp_app.components.elements import AutoSubmit, CodeAutoSubmit, Countdown, Poll
 from otp_app.components.layout import PLAIN_FORMS, heading, help_link, page, pending, status, titled
-from otp_app.i18n.en import (
-    MINUTES_LEFT,
-    OTHER_CHANNELS,
-    RESEND_NOW,
-    RESEND_TOO_SOON,
-    SENT,
-    _,
-    plural,
-)
-from otp_app.state.forms import CODE_ID, PHONE_ID, PROBLEM_ID, RESEND_ID, Step
+from otp_app.i18n.en import CHANNEL_TEXTS, MINUTES_LEFT, RESEND_NOW, RESEND_TOO_SOON, plural
+from otp_app.presentation.code_page import Step
+from otp_app.state import CODE_ID, PHONE_ID, PROBLEM_ID, RESEND_ID
 from otp_app.state.verify import VerifyState
 from otp_app.verification.models import Channel
 
@@ -58,16 +50,6 @@ HINT = plural(
     "{length} number. We check the code as soon as you enter the last number.",
     "{length} numbers. We check the code as soon as you enter the last number.",
 )
-_SEND_BY: dict[Channel, Handler] = {
-    Channel.SMS: VerifyState.text_me,
-    Channel.VOICE: VerifyState.call_me,
-    Channel.WHATSAPP: VerifyState.whatsapp_me,
-}
-_SENDING = {
-    Channel.SMS: _("Sending a new code"),
-    Channel.VOICE: _("Calling your phone"),
-    Channel.WHATSAPP: _("Sending a new code"),
-}
 _CHANNELS: Prop = VerifyState.channels
 _FIRST: Prop = _CHANNELS[0]
 WATCH_EVERY = 3000  # ms between polls; each is one of the ten events a second of a socket
@@ -141,7 +123,10 @@ def _what_was_sent() -> rx.Component:
     return rx.el.p(
         rx.match(
             VerifyState.channel,
-            *((by.value, sentence(SENT[by], ending=ending, time=time)) for by in Channel),
+            *(
+                (by.value, sentence(CHANNEL_TEXTS[by].sent, ending=ending, time=time))
+                for by in Channel
+            ),
             rx.fragment(),
         ),
         " ",
@@ -266,12 +251,14 @@ def _locked() -> rx.Component:
 
 def _by(channel: Channel, **props: Prop) -> rx.Component:
     """The button that sends another code by *channel*, if *channel* reaches the number."""
-    named = rx.el.input(type="hidden", name="channel", value=channel.value)
-    handler, saying = _SEND_BY[channel], say(_SENDING[channel])
-    button = rx.el.button(
-        say(OTHER_CHANNELS[channel]), type="submit", custom_attrs={"data-waits": ""}, **props
+    text = CHANNEL_TEXTS[channel]
+    form = live_form(
+        rx.el.input(type="hidden", name="channel", value=channel.value),
+        rx.el.button(say(text.resend), type="submit", custom_attrs={"data-waits": ""}, **props),
+        action=routes.RESEND_OTP,
+        handler=VerifyState.resend,
+        saying=say(text.sending),
     )
-    form = live_form(named, button, action=routes.RESEND_OTP, handler=handler, saying=saying)
     return rx.cond(_CHANNELS.contains(channel.value), form)
 
 
@@ -279,7 +266,7 @@ def _get_new_code(**props: Prop) -> rx.Component:
     return live_form(
         rx.el.button(say("Get a new code"), type="submit", **props),
         action=routes.RESEND_OTP,
-        handler=VerifyState.send_again,
+        handler=VerifyState.resend,
         saying=say("Sending a new code"),
     )
 

@@ -20,8 +20,9 @@ from otp_app.components.controls import (
 )
 from otp_app.components.elements import Preview, RestoreInput
 from otp_app.components.layout import PLAIN_FORMS, heading, page, pending, titled
-from otp_app.i18n.en import CHANNELS
-from otp_app.state.forms import PHONE_ID, PREVIEW_ID, PROBLEM_ID, PreviewForm, Step
+from otp_app.i18n.en import CHANNEL_TEXTS
+from otp_app.presentation.code_page import Step
+from otp_app.state import PHONE_ID, PREVIEW_ID, PROBLEM_ID, PreviewForm
 from otp_app.state.verify import VerifyState
 
 if TYPE_CHECKING:
@@ -119,7 +120,9 @@ def _channel_choices(channels: Sequence[Channel]) -> rx.Component:
     cost = say("Your phone company may charge for messages and calls.")
     if len(channels) == 1:
         return rx.el.p(cost, class_name="hint")
-    options: list[tuple[str, Text]] = [(one.value, say(CHANNELS[one])) for one in channels]
+    options: list[tuple[str, Text]] = [
+        (one.value, say(CHANNEL_TEXTS[one].choice)) for one in channels
+    ]
     return choices("channel", say("How should the code come?"), options, hint=cost)
 
 

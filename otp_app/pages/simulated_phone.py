@@ -18,7 +18,7 @@ from otp_app import routes
 from otp_app.components.controls import text_if
 from otp_app.components.layout import heading, page
 from otp_app.errors import CodeMismatch, OtpError, ProviderRejected, Refusal, VerificationExpired
-from otp_app.i18n import message
+from otp_app.presentation import message
 from otp_app.providers.simulated_phone import DELAYS, Trouble, failure_of
 from otp_app.state.simulated_phone import SimulatedPhoneState
 from otp_app.verification.models import Channel

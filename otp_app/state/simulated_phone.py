@@ -12,10 +12,10 @@ import reflex as rx
 from reflex.middleware.middleware import Middleware
 from reflex.state import StateUpdate
 
-from otp_app import i18n, services
+from otp_app import presentation, services
 from otp_app.config import settings_or_exit
-from otp_app.i18n import Preferences, code_message, text_message
 from otp_app.i18n.languages import english, negotiate
+from otp_app.presentation import Preferences, code_message, text_message
 from otp_app.providers.simulated_phone import DELAYS, SimulatedPhone, Trouble
 from otp_app.verification.client import is_direct_loopback
 from otp_app.verification.models import Channel
@@ -136,7 +136,7 @@ def _shown(message: Message, zone: tzinfo) -> ShownMessage:
         rest=rest,
         language=negotiate(message.language).tag,
         spoken=", ".join(_DIGITS[int(digit)] for digit in message.code),
-        at=i18n.clock(message.arrives_at, english(), zone),
+        at=presentation.clock(message.arrives_at, english(), zone),
     )
 
 

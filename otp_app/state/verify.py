@@ -10,36 +10,33 @@ import reflex as rx
 import structlog
 from reflex.event import EventSpec  # noqa: TC002 - Reflex evaluates annotations
 
-from otp_app import i18n, routes, services
+from otp_app import routes, services
 from otp_app.errors import (
     AttemptsExhausted,
     OtpError,
     ResendTooSoon,
     StoreUnavailable,
 )
-from otp_app.i18n.en import CHANNELS, OTHER_CHANNELS
-from otp_app.state.forms import (
+from otp_app.presentation.code_page import CodePage, Step
+from otp_app.state import (
     CODE_ID,
     PHONE_ID,
     PROBLEM_ID,
     RESEND_ID,
-    SENT_AGAIN,
-    STEP_SHOWING,
     RequestMixin,
-    Step,
     field_text,
     milliseconds,
+    parse_channel_field,
     parse_phone_form,
     server_time,
     set_preview,
-    step_of,
 )
 from otp_app.verification.models import Channel, Verification
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from otp_app.state.forms import CodeForm, PhoneForm, PreviewForm
+    from otp_app.state import CodeForm, PhoneForm, PreviewForm, ResendForm
     from otp_app.verification.client import Client
 
 log = structlog.get_logger(__name__)
@@ -135,32 +132,11 @@ class VerifyState(RequestMixin, rx.State):
         yield await self._show(self._check(form), CODE_ID)
 
     @rx.event
-    async def send_again(self) -> AsyncIterator[EventSpec | None]:
-        """Send a new code to the same number by the same channel."""
+    async def resend(self, form: ResendForm) -> AsyncIterator[EventSpec | None]:
+        """Send a new code to the same number, by the channel in the form or else as before."""
         self._begin()
         yield None
-        yield await self._show(self._resend(), RESEND_ID)
-
-    @rx.event
-    async def text_me(self) -> AsyncIterator[EventSpec | None]:
-        """Send a new code to the same number by text message."""
-        self._begin()
-        yield None
-        yield await self._show(self._resend(Channel.SMS), RESEND_ID)
-
-    @rx.event
-    async def whatsapp_me(self) -> AsyncIterator[EventSpec | None]:
-        """Send a new code to the same number by WhatsApp."""
-        self._begin()
-        yield None
-        yield await self._show(self._resend(Channel.WHATSAPP), RESEND_ID)
-
-    @rx.event
-    async def call_me(self) -> AsyncIterator[EventSpec | None]:
-        """Send a new code to the same number by a voice call."""
-        self._begin()
-        yield None
-        yield await self._show(self._resend(Channel.VOICE), RESEND_ID)
+        yield await self._show(self._resend(form), RESEND_ID)
 
     @rx.event(temporal=True)  # an old poll is not repeated after a reconnect
     async def show_delivery(self) -> None:
@@ -202,10 +178,11 @@ class VerifyState(RequestMixin, rx.State):
         self.proof = here.proofs.issue(client.flow, approved.id)  # no other tab gets it
         return approved
 
-    async def _resend(self, channel: Channel | None = None) -> Verification:
+    async def _resend(self, form: ResendForm) -> Verification:
         client, id_ = await self._client_and_id()
+        channel = parse_channel_field(form)
         sent = await services.current().verifications.resend(client, id_, channel)
-        self.notice = self._language().say(SENT_AGAIN[sent.channel], ending=sent.phone.ending)
+        self.notice = self._page_about(sent).sent_again
         return sent
 
     async def _show(self, action: Awaitable[Verification], field: str) -> EventSpec | None:
@@ -227,12 +204,12 @@ class VerifyState(RequestMixin, rx.State):
         """Show *error* where the person can correct it, and the present state of the flow."""
         if not isinstance(error, StoreUnavailable):
             await self._restore()
-        text = self._words(error, OTHER_CHANNELS if field == RESEND_ID else CHANNELS)
+        text = self._message(error, on_code_page=field == RESEND_ID)
         if field == RESEND_ID and isinstance(error, (ResendTooSoon, AttemptsExhausted)):
             # The person made no mistake, so the text is a notice.
             self.notice, self.early = text, self.step == Step.CODE
             return None
-        if STEP_SHOWING.get(type(error)) == self.step:
+        if Step(self.step).explains(error):
             return rx.redirect(self._page())
         belongs_here = field == PHONE_ID or self._page() == routes.CODE
         self.error, self.error_on = text, field if belongs_here else PHONE_ID
@@ -249,23 +226,21 @@ class VerifyState(RequestMixin, rx.State):
         self.proved = session.phone.ending if session else ""
 
     def _mirror(self, verification: Verification | None) -> None:
-        self.step = step_of(verification).value
-        self.clock = milliseconds(server_time())
+        now = server_time()
+        self.step, self.clock = Step.of(verification, now).value, milliseconds(now)
         if verification is None or verification.id != self._request_id:
             self.proof = ""
         if verification is None:
             self._request_id = ""
             return
         self._request_id = verification.id
-        self.ending = verification.phone.ending
-        self.channel = verification.channel.value
-        self.expires = i18n.clock(verification.expires_at, self._language(), self._zone())
-        self.expires_at = milliseconds(verification.expires_at)
-        self.zone = i18n.zone_name(verification.expires_at, self._language(), self._zone())
+        page = self._page_about(verification)
+        self.ending = page.ending
+        self.channel, self.channels = page.channel.value, [*map(str, page.channels)]
+        self.expires, self.expires_at = page.expires, milliseconds(verification.expires_at)
+        self.zone = page.zone_name
         self.resend_at = milliseconds(verification.resend_at)
-        verifications = services.current().verifications
-        self.channels = [*map(str, verifications.channels_for(verification.phone))]
-        self.code_length = verifications.code_length(verification)
+        self.code_length = page.code_length
 
     async def _mirror_delivery(self, verification: Verification | None) -> None:
         """Copy the delivery report of the message whose code this tab waits for."""
@@ -275,11 +250,13 @@ class VerifyState(RequestMixin, rx.State):
         deliveries, report = services.current().deliveries, None
         with suppress(StoreUnavailable):  # the next poll can read the report
             report = await deliveries.of(verification)
-        channels = services.current().verifications.channels_for(verification.phone)
-        language, zone = self._language(), self._zone()
-        self.delivery = i18n.delivery(report, channels, language, zone) if report else ""
+        self.delivery = self._page_about(verification).delivery(report)
         self.awaits_delivery = deliveries.awaits(verification, report)
         self.failed = report is not None and report.status.is_failure
+
+    def _page_about(self, verification: Verification) -> CodePage:
+        here = services.current().verifications
+        return CodePage.of(verification, here, self._language(), self._zone())
 
     def _settle(self) -> None:
         self.answered = milliseconds(server_time())

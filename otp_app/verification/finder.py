@@ -65,11 +65,8 @@ class VerificationFinder:
             AttemptsExhausted: too many wrong codes have locked it.
             VerificationExpired: it has ended or expired.
         """
-        now = self.now()
-        if current.is_locked(now):
-            raise AttemptsExhausted(until=current.expires_at)
-        if not current.is_open(now):
-            raise VerificationExpired
+        if error := self._error_if_closed(current):
+            raise error
 
     def can_go_on(self, current: Verification) -> bool:
         """Return whether *current* is open and its provider is still configured."""
@@ -89,12 +86,15 @@ class VerificationFinder:
     async def why_closed(self, flow: Flow) -> OtpError:
         """Return the error for a guess that the store did not grant, by the present status."""
         current = await self.current(flow)
-        match current and current.status:
-            case Status.APPROVED:
-                return AlreadyVerified()
-            case Status.EXHAUSTED if current and current.is_locked(self.now()):
-                return AttemptsExhausted(until=current.expires_at)
-            case None:
-                return VerificationNotFound()
-            case _:
-                return VerificationExpired()
+        if current is None:
+            return VerificationNotFound()
+        return self._error_if_closed(current) or VerificationExpired()
+
+    def _error_if_closed(self, current: Verification) -> OtpError | None:
+        """Return the error for a code that is entered for *current*, or None if it is open."""
+        now = self.now()
+        if current.status is Status.APPROVED:
+            return AlreadyVerified()
+        if current.is_locked(now):
+            return AttemptsExhausted(until=current.expires_at)
+        return None if current.is_open(now) else VerificationExpired()

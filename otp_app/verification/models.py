@@ -120,9 +120,17 @@ class Verification:
     cancels: int = 0
     """Number of times that the sweeper has tried to cancel at the provider."""
 
+    def status_at(self, now: datetime) -> Status:
+        """Return the status at the time *now*.
+
+        The store marks an open verification as expired some seconds after `expires_at`.
+        """
+        is_over = self.status in OPEN and now >= self.expires_at
+        return Status.EXPIRED if is_over else self.status
+
     def is_open(self, now: datetime) -> bool:
         """Return whether the verification has neither ended nor expired."""
-        return self.status in OPEN and now < self.expires_at
+        return self.status_at(now) in OPEN
 
     def is_locked(self, now: datetime) -> bool:
         """Return whether too many wrong codes block a new code until `expires_at`."""

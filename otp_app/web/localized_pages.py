@@ -21,8 +21,8 @@ import brotli
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 
-from otp_app.i18n import Preferences
 from otp_app.i18n.languages import likely_country
+from otp_app.presentation import Preferences
 from otp_app.theme import Style
 from otp_app.web.headers import is_file
 

@@ -4,33 +4,20 @@ from __future__ import annotations
 
 from contextlib import suppress
 from datetime import timedelta
-from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import structlog
-from markupsafe import Markup
 from starlette.templating import Jinja2Templates
 from structlog.contextvars import bind_contextvars
 
-from otp_app import i18n, routes, services
-from otp_app.errors import (
-    AttemptsExhausted,
-    OtpError,
-    StoreUnavailable,
-    Unexpected,
-    VerificationExpired,
-)
-from otp_app.i18n import Preferences
+from otp_app import presentation, routes, services
+from otp_app.errors import OtpError, StoreUnavailable, Unexpected
 from otp_app.i18n.en import (
-    CHANNELS,
-    CODE_HINT,
-    MINUTES_LEFT,
+    CHANNEL_TEXTS,
     NOTHING_DONE,
-    OTHER_CHANNELS,
     PAGE_EXPIRED,
     REFERENCE,
-    SENT,
     SERVICE_PROBLEM,
     WENT_WRONG,
     WENT_WRONG_UNTIL,
@@ -39,52 +26,20 @@ from otp_app.i18n.en import (
 from otp_app.i18n.languages import languages
 from otp_app.monitoring.logging import log_reference
 from otp_app.phone import named_country
+from otp_app.presentation import Preferences
+from otp_app.presentation.code_page import CodePage
 from otp_app.web.localized_pages import language_of
 from otp_app.web.problems import retry_after
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime, tzinfo
+    from datetime import datetime
 
     from starlette.requests import Request
     from starlette.responses import Response
 
     from otp_app.i18n.languages import Language
     from otp_app.verification.models import Verification
-
-
-def code_page_context(
-    verification: Verification, language: Language, zone: tzinfo
-) -> dict[str, object]:
-    """Return the template variables of `code.html` for *verification*, with times in *zone*."""
-    verifications = services.current().verifications
-    now = verifications.now()
-    left = verification.expires_at - now
-    phone, time = verification.phone, i18n.clock(verification.expires_at, language, zone)
-    return {
-        "ending": Markup("<bdi>{}</bdi>").format(phone.ending),
-        "time": time,
-        "zone": i18n.zone_name(verification.expires_at, language, zone),
-        "minutes_left": language.say(MINUTES_LEFT, minutes=ceil(left / timedelta(minutes=1))),
-        "channel": verification.channel.value,
-        "sent": language.say(SENT[verification.channel], ending="{ending}", time=time),
-        "ways": [(way.value, OTHER_CHANNELS[way]) for way in verifications.channels_for(phone)],
-        "is_locked": verification.is_locked(now),
-        "is_over": not verification.is_open(now),
-        "hint": language.say(CODE_HINT, length=verifications.code_length(verification)),
-    }
-
-
-def is_shown_by_page(error: OtpError, verification: Verification) -> bool:
-    """Return True if the page of *verification* shows the same as a message for *error*."""
-    now = services.current().verifications.now()
-    match error:
-        case AttemptsExhausted():
-            return verification.is_locked(now)
-        case VerificationExpired():
-            return not verification.is_open(now)
-        case _:
-            return False
 
 
 RETRY_AFTER_OUTAGE = 120  # seconds to wait during an outage; enough for most restarts
@@ -101,7 +56,7 @@ async def store_unavailable_page(request: Request, error: Any) -> Response:  # n
     bind_contextvars(outcome=error.code)
     person = Preferences.of(request.headers)
     language = person.language
-    time = i18n.clock(_later(), language, person.zone)
+    time = presentation.clock(_later(), language, person.zone)
     sentences = [language.say(WENT_WRONG_UNTIL, time=time), *_what_to_quote(language)]
     answer = problem(request, SERVICE_PROBLEM, sentences, error.status)
     answer.headers.update(_retry_after(error))
@@ -153,7 +108,7 @@ def _retry_after(error: OtpError) -> dict[str, str]:
 def _time_to_try(error: OtpError, person: Preferences) -> str:
     """Return the time of day for a retry after an outage, or "" for other errors."""
     is_down = error.status == UNAVAILABLE
-    return i18n.clock(_later(), person.language, person.zone) if is_down else ""
+    return presentation.clock(_later(), person.language, person.zone) if is_down else ""
 
 
 def _later() -> datetime:
@@ -180,16 +135,20 @@ def code_page(
     """The code page without JavaScript, with an *error* of its *field*."""
     person = Preferences.of(request.headers)
     language, zone = person.language, person.zone
+    service = services.current().verifications
+    shown = CodePage.of(current, service, language, zone) if current else None
     context = page_context(request) | {
         "page": routes.VERIFY_OTP,
         "verify": routes.VERIFY_OTP,
         "resend": routes.RESEND_OTP,
         "field": field,
         "value": value,
-        "current": code_page_context(current, language, zone) if current else None,
+        "current": shown,
     }
-    if error and not (current and is_shown_by_page(error, current)):
-        context["error"] = i18n.message(error, language=language, zone=zone, labels=OTHER_CHANNELS)
+    if error and not (shown and shown.step.explains(error)):
+        context["error"] = presentation.message(
+            error, language=language, zone=zone, on_code_page=True
+        )
         context["try_after"] = _time_to_try(error, person)
     status = error.status if error else 200
     answer = pages.TemplateResponse(request, "code.html", context, status)
@@ -209,7 +168,7 @@ def phone_page_with_error(
     person = Preferences.of(request.headers)
     texts = {
         "field": field,
-        "error": i18n.message(error, language=person.language, zone=person.zone),
+        "error": presentation.message(error, language=person.language, zone=person.zone),
         "value": value,
     }
     texts["try_after"] = _time_to_try(error, person)
@@ -228,7 +187,9 @@ def phone_page_choices(request: Request, form: Mapping[str, str], number: str) -
     countries = words.countries(language_of(request.headers))
     wanted = (named_country(number, chosen), chosen, words.country(request.headers))
     served = {code for code, _ in countries}
-    channels = {one.value: CHANNELS[one] for one in services.current().verifications.channels}
+    channels = {
+        one.value: CHANNEL_TEXTS[one].choice for one in services.current().verifications.channels
+    }
     channel = form.get("channel", "")
     return {
         "countries": countries,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse
 
-from otp_app import i18n, routes, services
+from otp_app import presentation, routes, services
 from otp_app.errors import (
     ApiKeyRefused,
     CallerUnknown,
@@ -20,8 +20,8 @@ from otp_app.errors import (
     OtpError,
     VerificationError,
 )
-from otp_app.i18n import Preferences
 from otp_app.i18n.languages import english, negotiate
+from otp_app.presentation import Preferences
 
 if TYPE_CHECKING:
     from datetime import tzinfo
@@ -70,7 +70,7 @@ def problem(
         "type": problem_type(error.code),
         "title": title(error.code),
         "status": error.status,
-        "detail": i18n.message(error, language=language, zone=zone, now=now),
+        "detail": presentation.message(error, language=language, zone=zone, now=now),
         **_known(error, language),
     }
 
@@ -80,7 +80,7 @@ def guide_problem(
 ) -> dict[str, Any]:
     """Return the error in the guides' format: `error` is the message."""
     language = language or english()
-    text = i18n.message(error, language=language, zone=zone, now=now)
+    text = presentation.message(error, language=language, zone=zone, now=now)
     return {"error": text, **_known(error, language)}
 
 

@@ -49,8 +49,8 @@ def test_fifty_clicks_send_one_message(world: World) -> None:
 
     statuses = {me.ask(number.e164).status for _ in range(10)}
     with me.tab("/code") as tab:
-        for handler in 8 * ("send_again", "call_me"):
-            tab.session.send_text(frame(f"{STATE}.{handler}", {}, "/code"))
+        for form in 8 * ({}, {"channel": "voice"}):
+            tab.session.send_text(frame(f"{STATE}.resend", {"form": form}, "/code"))
         tab.flush()
     statuses |= {answer.status for answer in me.at_once([me.asking(number.e164)] * 30)}
 

@@ -68,7 +68,13 @@ T = TypeVar("T")
 NUMBERS = [PhoneNumber("+447400123456"), PhoneNumber("+447400223457"), PhoneNumber("+12125550158")]
 SHORT = [1, 1, 31, 61]  # seconds; each is just longer than a wait or a window
 LONG = [121, 301, 601, 901, 3601, 86_401]
-BUTTONS = ["send_again", "call_me", "whatsapp_me", "change_number", "start_again"]
+BUTTONS: list[tuple[str, dict[str, Any]]] = [
+    ("resend", {"form": {}}),
+    ("resend", {"form": {"channel": "voice"}}),
+    ("resend", {"form": {"channel": "whatsapp"}}),
+    ("change_number", {}),
+    ("start_again", {}),
+]
 VIEWS = ["show_phone", "show_code", "show_verified"]
 PAGES = ["/", "/code", "/verified", "/request-otp?number=%2B447400123456", "/verify-otp?code=1"]
 LIFETIME = Policy().lifetime
@@ -181,11 +187,11 @@ class AnyOrder(RuleBasedStateMachine):
                     self._press(me, "check_code", {"form": {"code": code}})
 
     @rule(person=people, button=st.sampled_from(BUTTONS), times=st.sampled_from([1, 1, 1, 7]))
-    def press(self, person: int, button: str, times: int) -> None:
+    def press(self, person: int, button: tuple[str, dict[str, Any]], times: int) -> None:
         for place in range(times):
             self.clock.tick(min(place, 1))
             with self._acting(person, most=1) as me:
-                self._press(me, button, {})
+                self._press(me, *button)
 
     @rule(person=people, path=st.sampled_from(["/finish", "/finish", "/sign-out"]))
     def finish(self, person: int, path: str) -> None:

@@ -35,8 +35,8 @@ def ask(tab: Socket, form: dict[str, str]) -> dict[str, Any]:
     return tab.state(tab.send(f"{STATE}.request_code", {"form": form}))
 
 
-def press(tab: Socket, button: str) -> dict[str, Any]:
-    return tab.state(tab.send(f"{STATE}.{button}", {}, "/code"))
+def resend(tab: Socket, form: dict[str, str]) -> dict[str, Any]:
+    return tab.state(tab.send(f"{STATE}.resend", {"form": form}, "/code"))
 
 
 @pytest.mark.row("B20")
@@ -90,36 +90,49 @@ def test_a_channel_that_is_not_offered_is_refused(browser: Browser, provider: Fa
 
 @pytest.mark.row("C21")
 @pytest.mark.parametrize(
-    ("button", "channel", "notice"),
+    ("form", "channel", "notice"),
     [
-        ("send_again", Channel.WHATSAPP, "We sent a new code by WhatsApp to"),
-        ("whatsapp_me", Channel.WHATSAPP, "We sent a new code by WhatsApp to"),
-        ("text_me", Channel.SMS, "We sent a new code by text message to"),
-        ("call_me", Channel.VOICE, "We are calling"),
+        ({}, Channel.WHATSAPP, "We sent a new code by WhatsApp to"),
+        ({"channel": ""}, Channel.WHATSAPP, "We sent a new code by WhatsApp to"),
+        ({"channel": "whatsapp"}, Channel.WHATSAPP, "We sent a new code by WhatsApp to"),
+        ({"channel": "sms"}, Channel.SMS, "We sent a new code by text message to"),
+        ({"channel": "voice"}, Channel.VOICE, "We are calling"),
     ],
 )
 def test_each_button_sends_its_way_and_says_so(
     tab: Socket,
     clock: Clock,
     provider: FakeProvider,
-    button: str,
+    form: dict[str, str],
     channel: Channel,
     notice: str,
 ) -> None:
     ask(tab, MOBILE | {"channel": "whatsapp"})
     clock.tick(30)
 
-    shown = press(tab, button)
+    shown = resend(tab, form)
 
     assert [sent_by for _, sent_by in provider.sent] == [Channel.WHATSAPP, channel]
     assert shown["notice"] == f"{notice} the number ending 456"
+
+
+def test_a_resend_by_a_channel_that_does_not_exist_is_refused(
+    tab: Socket, clock: Clock, provider: FakeProvider
+) -> None:
+    ask(tab, MOBILE | {"channel": "sms"})
+    clock.tick(30)
+
+    shown = resend(tab, {"channel": "fax"})
+
+    assert "Choose “Send a new text message”" in shown["error"]
+    assert len(provider.sent) == 1
 
 
 def test_a_refusal_on_the_code_page_names_its_own_buttons(tab: Socket, clock: Clock) -> None:
     ask(tab, CHINESE | {"channel": "sms"})
     clock.tick(30)
 
-    shown = press(tab, "whatsapp_me")
+    shown = resend(tab, {"channel": "whatsapp"})
 
     assert "“Send a new text message” or “Call me instead”" in shown["error"]
 

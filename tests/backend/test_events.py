@@ -22,12 +22,11 @@ if TYPE_CHECKING:
     from tests.fakes import FakeProvider
 
 OURS = [
-    "call_me",
     "change_number",
     "check_code",
     "preview_number",
     "request_code",
-    "send_again",
+    "resend",
     "setvar",  # every State of Reflex has it; without a `set_…` method it has no effect
     "show_code",
     "show_delivery",
@@ -35,8 +34,6 @@ OURS = [
     "show_verified",
     "start_again",
     "sync_clock",
-    "text_me",
-    "whatsapp_me",
 ]
 THE_PHONES = ["choose_delay", "choose_trouble", "refresh", "setvar"]
 REFLEXS = [
@@ -285,7 +282,7 @@ def test_a_code_that_is_used_up_elsewhere_is_told_and_a_new_one_comes_at_once(
     tab.send(f"{STATE}.request_code", {"form": PHONE})
 
     told = tab.state(tab.send(f"{STATE}.check_code", {"form": {"code": RIGHT}}, "/code"))
-    after = tab.state(tab.send(f"{STATE}.send_again", {}, "/code"))
+    after = tab.state(tab.send(f"{STATE}.resend", {"form": {}}, "/code"))
 
     assert told["step"] == "expired"
     assert told["error"].startswith("That code does not work any more: wrong codes")
@@ -301,7 +298,7 @@ def test_who_asks_for_a_code_in_a_lock_is_told_until_when(
     for _ in range(provider.max_attempts):
         tab.send(f"{STATE}.check_code", {"form": {"code": WRONG}})
 
-    told = tab.state(tab.send(f"{STATE}.send_again", {}, "/code"))
+    told = tab.state(tab.send(f"{STATE}.resend", {"form": {}}, "/code"))
 
     assert told["notice"].startswith("You cannot enter a code until")
     assert len(provider.sent) == 1

@@ -437,6 +437,24 @@ def test_a_lock_is_told_with_its_reason_its_end_and_the_time_zone(
     assert len(provider.sent) == 1
 
 
+def test_after_a_lock_the_pages_with_and_without_scripts_offer_a_new_code(
+    browser: Browser, provider: FakeProvider, clock: Clock
+) -> None:
+    post(browser, "/request-otp", NUMBER)
+    for _ in range(provider.max_attempts):
+        post(browser, "/verify-otp", {"code": WRONG})
+    clock.tick(601)
+
+    without = see(browser)
+    with browser.socket("/code") as tab:
+        shown = tab.state(tab.send(f"{STATE}.sync_clock", {}, "/code"))
+        shown |= tab.state(tab.frames)
+
+    assert "<h1>That code has expired" in without.text
+    assert "Get a new code</button>" in without.text
+    assert shown["step"] == "expired"
+
+
 @pytest.mark.row("C17")
 @pytest.mark.parametrize("channel", ["fax", "<b>"])
 def test_a_way_that_does_not_exist_sends_nothing(

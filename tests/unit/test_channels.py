@@ -14,8 +14,8 @@ from otp_app.errors import (
     ProviderRejected,
     Refusal,
 )
-from otp_app.i18n import message
 from otp_app.phone import PhoneNumber, regions
+from otp_app.presentation import message
 from otp_app.verification.channels import WITHOUT_WHATSAPP
 from otp_app.verification.client import Client
 from otp_app.verification.models import Channel, Flow

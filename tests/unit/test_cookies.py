@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 
 import otp_app
-from otp_app.i18n import Preferences
 from otp_app.identity.cookies import (
     FlowCookies,
     SessionCookies,
     cookie_value,
     with_one_cookie_header,
 )
+from otp_app.presentation import Preferences
 from otp_app.routes import LANGUAGE_COOKIE
 from otp_app.verification.sessions import Token
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from otp_app import errors, i18n
+from otp_app import errors, presentation
 from otp_app.errors import CodeProblem, OtpError, PhoneProblem, Refusal
-from otp_app.i18n.en import OTHER_CHANNELS, TEXTS
+from otp_app.i18n.en import CHANNEL_TEXTS, TEXTS
 from otp_app.i18n.languages import english, languages
 from otp_app.verification.deliveries import DeliveryReport, DeliveryStatus
 from otp_app.verification.models import Channel, Reference
@@ -59,16 +59,16 @@ def every_error() -> Iterator[OtpError]:
 @pytest.mark.parametrize("language", languages().values(), ids=lambda language: language.tag)
 def test_every_error_can_be_said_in_every_language(language: Language) -> None:
     for error in every_error():
-        text = i18n.message(error, language=language, now=NOW)
+        text = presentation.message(error, language=language, now=NOW)
 
         assert not {"{", "}"} & set(text)
         assert "canary" not in text
-        assert language is english() or text != i18n.message(error, now=NOW)
+        assert language is english() or text != presentation.message(error, now=NOW)
 
 
 @pytest.mark.parametrize("error", list(every_error()), ids=lambda e: e.key)
 def test_every_error_has_words_and_a_status(error: OtpError) -> None:
-    text = i18n.message(error, now=NOW)
+    text = presentation.message(error, now=NOW)
 
     assert text[0] in string.ascii_uppercase + "+"
     assert not {"{", "}"} & set(text)
@@ -90,7 +90,10 @@ def test_codes_are_unique() -> None:
 
 
 def test_guesses_are_counted_down_from_three() -> None:
-    texts = [i18n.message(errors.CodeMismatch(attempts_left=n, until=LATER)) for n in (4, 3, 2, 1)]
+    texts = [
+        presentation.message(errors.CodeMismatch(attempts_left=n, until=LATER))
+        for n in (4, 3, 2, 1)
+    ]
 
     assert "try" not in texts[0]
     assert "3 more times" in texts[1]
@@ -101,9 +104,9 @@ def test_guesses_are_counted_down_from_three() -> None:
 def test_times_are_the_persons_own() -> None:
     error = errors.AttemptsExhausted(until=NOW)
 
-    amsterdam = i18n.time_zone("Europe/Amsterdam")
-    assert "until 3:45" in i18n.message(error, zone=amsterdam, now=NOW)
-    assert "until 2:45\u202fPM UTC" in i18n.message(error, now=NOW)
+    amsterdam = presentation.time_zone("Europe/Amsterdam")
+    assert "until 3:45" in presentation.message(error, zone=amsterdam, now=NOW)
+    assert "until 2:45\u202fPM UTC" in presentation.message(error, now=NOW)
 
 
 @pytest.mark.row("C26")
@@ -118,7 +121,7 @@ def test_times_are_the_persons_own() -> None:
     ],
 )
 def test_a_time_zone_has_the_name_that_people_know(zone: str, name: str) -> None:
-    assert i18n.zone_name(NOW, english(), i18n.time_zone(zone)) == name
+    assert presentation.zone_name(NOW, english(), presentation.time_zone(zone)) == name
 
 
 @pytest.mark.parametrize(
@@ -126,9 +129,9 @@ def test_a_time_zone_has_the_name_that_people_know(zone: str, name: str) -> None
 )
 def test_times_are_written_as_the_language_does(tag: str, shown: str) -> None:
     error = errors.AttemptsExhausted(until=NOW)
-    zone = i18n.time_zone("Europe/Amsterdam")
+    zone = presentation.time_zone("Europe/Amsterdam")
 
-    text = i18n.message(error, language=languages()[tag], zone=zone, now=NOW)
+    text = presentation.message(error, language=languages()[tag], zone=zone, now=NOW)
 
     assert shown in text.replace("\u202f", " ").replace("\xa0", " ")
 
@@ -136,10 +139,10 @@ def test_times_are_written_as_the_language_does(tag: str, shown: str) -> None:
 @pytest.mark.parametrize("language", languages().values(), ids=lambda language: language.tag)
 @pytest.mark.parametrize("channel", Channel)
 def test_every_delivery_can_be_told_in_every_language(language: Language, channel: Channel) -> None:
-    zone = i18n.time_zone("Europe/Amsterdam")
+    zone = presentation.time_zone("Europe/Amsterdam")
     other = Channel.VOICE if channel is not Channel.VOICE else Channel.SMS
     told = {
-        status: i18n.delivery(
+        status: presentation.delivery(
             DeliveryReport("event", "fake", Reference("canary"), channel, status, NOW),
             [channel, other],
             language,
@@ -151,7 +154,7 @@ def test_every_delivery_can_be_told_in_every_language(language: Language, channe
     assert told.pop(DeliveryStatus.ACCEPTED) == ""
     assert "45" in told[DeliveryStatus.DELIVERED]
     assert told[DeliveryStatus.FAILED] == told[DeliveryStatus.UNDELIVERED]
-    assert language.say(OTHER_CHANNELS[other]) in told[DeliveryStatus.FAILED]
+    assert language.say(CHANNEL_TEXTS[other].resend) in told[DeliveryStatus.FAILED]
     assert not {"{", "}"} & set("".join(told.values()))
 
 
@@ -166,12 +169,12 @@ def test_every_delivery_can_be_told_in_every_language(language: Language, channe
 def test_what_there_is_to_choose_is_named_as_its_buttons_are(
     channels: tuple[Channel, ...], named: str
 ) -> None:
-    assert i18n.message(errors.ChannelNotOffered(channels=channels)) == named
+    assert presentation.message(errors.ChannelNotOffered(channels=channels)) == named
 
 
 def test_where_there_is_nothing_else_to_choose_nothing_is_offered() -> None:
     for refusal in (Refusal.LANDLINE, Refusal.CHANNEL):
-        text = i18n.message(errors.ProviderRejected(refusal))
+        text = presentation.message(errors.ProviderRejected(refusal))
 
         assert text == "We cannot send a code to this number. Use a different number"
 
@@ -179,7 +182,7 @@ def test_where_there_is_nothing_else_to_choose_nothing_is_offered() -> None:
 def test_a_message_that_failed_can_be_sent_the_same_way_where_there_is_no_other() -> None:
     failed = DeliveryReport("e", "fake", Reference("r"), Channel.SMS, DeliveryStatus.FAILED, NOW)
 
-    text = i18n.delivery(failed, [Channel.SMS], english(), UTC)
+    text = presentation.delivery(failed, [Channel.SMS], english(), UTC)
 
     assert text.endswith("Choose “Send a new text message”")
 
@@ -187,9 +190,9 @@ def test_a_message_that_failed_can_be_sent_the_same_way_where_there_is_no_other(
 def test_another_day_is_named() -> None:
     error = errors.RateLimited("number", until=NOW + timedelta(days=1))
 
-    assert "after March 2, 2026, 2:45" in i18n.message(error, now=NOW)
+    assert "after March 2, 2026, 2:45" in presentation.message(error, now=NOW)
 
 
 @pytest.mark.parametrize("name", ["", "Nowhere/City", "../../etc/passwd", "\x00", "A" * 5000, "/"])
 def test_an_unknown_time_zone_is_utc(name: str) -> None:
-    assert i18n.time_zone(name) is UTC
+    assert presentation.time_zone(name) is UTC

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import structlog
 
-from otp_app import i18n
+from otp_app import presentation
 from otp_app.errors import (
     InvalidPhoneNumber,
     NumberUnfit,
@@ -254,4 +254,4 @@ async def test_without_a_look_nobody_is_asked(
 def test_a_person_cannot_tell_a_finding_from_a_refusal_of_the_provider() -> None:
     errors: list[Any] = [NumberUnfit(), ProviderRejected()]
 
-    assert len({(i18n.message(error), error.status) for error in errors}) == 1
+    assert len({(presentation.message(error), error.status) for error in errors}) == 1

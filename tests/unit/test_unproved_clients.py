@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from otp_app import i18n
+from otp_app import presentation
 from otp_app.errors import RateLimited
 from otp_app.identity.cookies import DeviceCookies
 from otp_app.phone import PhoneNumber
@@ -94,7 +94,9 @@ async def test_the_words_do_not_tell_that_a_number_is_confirmed(
     with pytest.raises(RateLimited) as of_all:
         await unknown.start(unproved_client(7), PHONE, Channel.SMS)
 
-    words = [i18n.message(caught.value, now=clock.now()) for caught in (of_unproved, of_all)]
+    words = [
+        presentation.message(caught.value, now=clock.now()) for caught in (of_unproved, of_all)
+    ]
 
     assert words[0] == words[1]
 

@@ -11,7 +11,7 @@ from openapi_schema_validator import OAS31Validator
 from otp_app import routes
 from otp_app.api import openapi
 from otp_app.api.schemas import GuideError, Problem
-from otp_app.i18n import message
+from otp_app.presentation import message
 from otp_app.web import problems
 from tests.unit.test_i18n import concrete
 
