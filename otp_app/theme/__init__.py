@@ -16,10 +16,12 @@ from urllib.parse import urlsplit
 from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings
 
-from otp_app.theme.palette import palette, parse
-
 if TYPE_CHECKING:
     from otp_app.theme.palette import Palette
+
+AA = 4.5
+"""The contrast that text needs: https://www.w3.org/TR/WCAG22/#contrast-minimum. Borders and icons
+need 3."""
 
 _SMALL = 2 / 3  # of the radius, for elements inside a card
 
@@ -153,7 +155,17 @@ SHEET = "theme.css"  # in assets/, if the team has one
 
 
 def _color(text: str) -> str:
+    from otp_app.theme.palette import parse  # only with a colour: coloraide takes 0.2 s
+
     return str(parse(text))
+
+
+def _palette(color: str | None) -> Palette | None:
+    if not color:
+        return None
+    from otp_app.theme.palette import palette, parse
+
+    return palette(parse(color))
 
 
 def _logo(name: str) -> str:
@@ -219,9 +231,8 @@ class ThemeSettings(BaseSettings):
     @cached_property
     def theme(self) -> Theme:
         """The theme made from these settings."""
-        colours = palette(parse(self.brand_color)) if self.brand_color else None
         return Theme(
-            style=Style(colours, self.brand_radius),
+            style=Style(_palette(self.brand_color), self.brand_radius),
             logo=read_logo(self.brand_logo) if self.brand_logo else None,
             logo_has_name=self.brand_logo_has_name,
             help_url=self.help_url,

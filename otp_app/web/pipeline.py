@@ -19,8 +19,7 @@ from otp_app.identity.cookies import with_one_cookie_header
 from otp_app.identity.requests import TrustedProxies
 from otp_app.monitoring.health import MonitoringEndpoints
 from otp_app.monitoring.logging import LogContext
-from otp_app.theme import ASSETS
-from otp_app.theme.palette import AA
+from otp_app.theme import AA, ASSETS
 from otp_app.web import headers
 from otp_app.web.bounds import BodyLimit, RequestRates, too_fast
 from otp_app.web.headers import SecurityHeaders
