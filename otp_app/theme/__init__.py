@@ -9,10 +9,12 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
+import imagesize
 from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings
 
@@ -85,8 +87,8 @@ HEAVIEST = 20_000  # bytes; a first visit loads 150 kB in all
 SHARP = 2  # pixels of a PNG for one CSS pixel, for the screens of phones
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-_NUMBER = r"\s*([\d.]+)(?:px)?\s*"
-_VIEW_BOX = re.compile(r"""\sviewBox\s*=\s*["'][\d.\s,-]*?[\s,]+([\d.]+)[\s,]+([\d.]+)\s*["']""")
+_SVG = re.compile(rb"<svg\b[^>]*>")
+_VIEW_BOX = re.compile(rb"""\sviewBox\s*=\s*["'][\d.\s,-]*?[\s,]+([\d.]+)[\s,]+([\d.]+)\s*["']""")
 
 
 @dataclass(frozen=True)
@@ -119,36 +121,31 @@ def read_logo(name: str) -> Logo:
 
 
 def _png(content: bytes) -> tuple[float, float]:
-    """Return width and height from the header: https://www.w3.org/TR/png-3/#11IHDR."""
-    if not content.startswith(_PNG) or content[12:16] != b"IHDR" or len(content) < 24:
+    """Return width and height. imagesize would read a JPEG or GIF of this name, too."""
+    width, height = imagesize.get(BytesIO(content))
+    if not content.startswith(_PNG) or height < 0:
         raise ValueError("is not a PNG, whatever its name says")
-    width, height = int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
     if height < SHARP * HEIGHT:
         raise ValueError(f"is less than {SHARP * HEIGHT} pixels high, so not sharp on phones")
     return width, height
 
 
 def _svg(content: bytes) -> tuple[float, float]:
-    """Return width and height from the root's `viewBox`, else from its `width` and `height`."""
-    root = re.search(r"<svg\b[^>]*>", content.decode("utf-8", "replace"))
+    """Return width and height from the root's `viewBox`, else from its `width` and `height`.
+
+    imagesize reads no `viewBox`, the only size that most logos have.
+    """
+    root = _SVG.search(content)
     if not root:
         raise ValueError("is not an SVG, whatever its name says")
     found = _VIEW_BOX.search(root[0])
-    sizes = (
-        found.groups() if found else (_attribute("width", root[0]), _attribute("height", root[0]))
-    )
     try:
-        width, height = map(float, sizes)
+        width, height = map(float, found.groups() if found else imagesize.get(BytesIO(root[0])))
     except ValueError:
         width = height = 0.0
     if not (width > 0 and height > 0):
         raise ValueError("is an SVG without a viewBox, so nobody knows its shape")
     return width, height
-
-
-def _attribute(name: str, root: str) -> str:
-    found = re.search(rf"""\s{name}\s*=\s*["']{_NUMBER}["']""", root)
-    return found[1] if found else ""
 
 
 SHEET = "theme.css"  # in assets/, if the team has one
