@@ -6,7 +6,6 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, TypedDict
 
 import reflex as rx
-from reflex.event import EventSpec  # noqa: TC002 - Reflex evaluates annotations
 
 from otp_app import i18n, services
 from otp_app.errors import (
@@ -19,6 +18,7 @@ from otp_app.errors import (
 from otp_app.i18n import Preferences
 from otp_app.i18n.en import _
 from otp_app.phone import PhoneNumber, named_country
+from otp_app.reflex_compat import EventSpec  # noqa: TC001 - Reflex evaluates annotations
 from otp_app.verification.channels import parse_channel
 from otp_app.verification.client import address_key
 from otp_app.verification.models import Channel, Status, Verification
@@ -27,9 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime, tzinfo
 
-    from reflex.istate.data import RouterData
-
     from otp_app.i18n.languages import Language
+    from otp_app.reflex_compat import RouterData
     from otp_app.verification.client import Client
     from otp_app.verification.models import Flow
 
