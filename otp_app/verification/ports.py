@@ -16,6 +16,7 @@ if TYPE_CHECKING:
         Flow,
         Reference,
         Running,
+        SecondStart,
         Send,
         Status,
         Verification,
@@ -39,12 +40,8 @@ class Provider(Protocol):
     max_attempts: int
     """Number of guesses at one verification, by the provider's documentation."""
 
-    one_request_per_number: bool
-    """True if the provider refuses a second verification of a number while one is running."""
-
-    shares_codes: bool
-    """True if all flows that verify one number at the same time get one reference, with one code
-    and one count of guesses."""
+    second_start: SecondStart
+    """The effect of a start for a number that the provider is already verifying."""
 
     async def open(self) -> None:
         """Acquire connections and threads on the running event loop, and check the account.
