@@ -8,13 +8,6 @@ from typing import TYPE_CHECKING
 
 import reflex as rx
 import structlog
-from reflex.config import get_config
-from reflex.constants import Dirs
-from reflex.event import EventSpec  # noqa: TC002 - Reflex evaluates it
-from reflex.utils.exec import is_prod_mode
-from reflex.utils.prerequisites import get_web_dir
-from reflex_base.environment import environment
-from reflex_base.registry import RegistrationContext
 from starlette.middleware.gzip import GZipMiddleware
 
 from otp_app import routes
@@ -27,6 +20,17 @@ from otp_app.components.layout import head, page_script
 from otp_app.config import AppEnv, SettingsError, settings_or_exit
 from otp_app.monitoring.logging import configure_logging, log_reference
 from otp_app.pages import code, phone, problem, verified
+from otp_app.reflex_compat import (
+    Dirs,
+    EventSpec,
+    RegistrationContext,
+    WrappedApp,
+    environment,
+    get_config,
+    get_web_dir,
+    is_prod_mode,
+    page_of_module,
+)
 from otp_app.state.middleware import EventFilter, FlowBinding
 from otp_app.state.verify import VerifyState
 from otp_app.web import delivery_webhooks as webhooks
@@ -61,14 +65,10 @@ async def lifespan() -> AsyncIterator[None]:
         raise SystemExit(str(exc)) from None
 
 
-class App(rx.App):
-    """Reflex's app, wrapped in our API and middleware.
+class App(WrappedApp, rx.App):
+    """Reflex's app, wrapped in our API and middleware."""
 
-    An `api_transformer` runs inside the handlers that Reflex adds for CORS and for exceptions. The
-    API and the outer middleware must run outside of them.
-    """
-
-    def __call__(self) -> ASGIApp:
+    def wrap(self, build: Callable[[], ASGIApp]) -> ASGIApp:
         """Return the ASGI app for the server, and replace the loggers that the server has set up.
 
         With `REFLEX_MOUNT_FRONTEND_COMPILED_APP` this app serves the pages, too.
@@ -76,7 +76,7 @@ class App(rx.App):
         configure_logging(production=settings.app_env is AppEnv.PRODUCTION)
         if environment.REFLEX_MOUNT_FRONTEND_COMPILED_APP.get():  # this server has the pages
             words.learn(get_web_dir() / Dirs.STATIC)
-        app = ApiFirst(super().__call__(), api.build(settings))
+        app = ApiFirst(build(), api.build(settings))
         handlers = RegistrationContext.get().event_handlers
         return build_stack(app, settings, handlers, [words.script])
 
@@ -95,13 +95,8 @@ def _add(
     **props: Prop,
 ) -> None:
     component = page(settings.brand, **props)
-
-    def built() -> rx.Component:
-        return component
-
-    built.__module__ = page.__module__  # Reflex splits the code of the pages by module
     app.add_page(
-        built,
+        page_of_module(component, page.__module__),
         route=route,
         title=title.to(str) + f" – {settings.brand}",
         description=say("Confirm your phone number with {brand}", brand=settings.brand),

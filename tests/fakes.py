@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from otp_app.errors import NumberBusy, ProviderNotReached, ProviderTimedOut
 from otp_app.verification.budget import Call
 from otp_app.verification.limits import Action
-from otp_app.verification.models import Channel, CheckOutcome, Reference
+from otp_app.verification.models import Channel, CheckOutcome, Reference, SecondStart
 from otp_app.verification.outbox import WebhookOutcome, WebhookResult
 from otp_app.verification.risk import NumberInsight
 from tests.emulator.clock import Clock
@@ -34,8 +34,7 @@ class FakeProvider:
     name: str = "fake"
     code_length: int = 6
     max_attempts: int = 5
-    one_request_per_number: bool = False
-    shares_codes: bool = False
+    second_start: SecondStart = SecondStart.OWN_CODE
     sent: list[tuple[PhoneNumber, Channel]] = field(default_factory=list)
     languages: list[str] = field(default_factory=list)
     """The languages of the messages in `sent`, in the same order."""
@@ -104,7 +103,7 @@ class SharingProvider(FakeProvider):
     A sixth guess ends the verification, and the number gets no new verification.
     """
 
-    shares_codes: bool = True
+    second_start: SecondStart = SecondStart.SAME_CODE
     pending: dict[str, Reference] = field(default_factory=dict)
     guesses: Counter[Reference] = field(default_factory=Counter)
     held_back: set[str] = field(default_factory=set)
@@ -268,6 +267,11 @@ class SharingOracle(Oracle):
 
     over: set[Reference] = field(default_factory=set)
     """References that were approved or canceled."""
+
+    @property
+    def shares_codes(self) -> bool:
+        """Whether all flows of a number get one code at present."""
+        return self.second_start is SecondStart.SAME_CODE
 
     async def start(self, to: PhoneNumber, channel: Channel, language: str = "") -> Reference:
         """Send the code of a pending verification again if codes are shared."""

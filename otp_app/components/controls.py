@@ -8,10 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 import reflex as rx
-from reflex.utils.imports import ImportVar
-from reflex.vars import VarData
-from reflex_components_core.el.element import Element
-from reflex_components_core.el.elements.inline import A
+
+from otp_app.reflex_compat import A, Element, ImportVar, VarData
 
 if TYPE_CHECKING:
     from otp_app.i18n.languages import Sentence as English

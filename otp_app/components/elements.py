@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 import reflex as rx
-from reflex_components_core.core.banner import has_connection_errors
-from reflex_components_core.el.element import Element
 
 from otp_app.components.controls import say
+from otp_app.reflex_compat import Element, has_connection_errors
 
 
 def connection_status() -> rx.Component:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import reflex as rx
-from reflex_components_core.el.elements.inline import A
 from rjsmin import jsmin
 
 from otp_app import routes
@@ -15,6 +14,7 @@ from otp_app.components.elements import FocusHeading, Pending
 from otp_app.config import settings_or_exit
 from otp_app.i18n.en import _
 from otp_app.i18n.languages import languages
+from otp_app.reflex_compat import A
 
 if TYPE_CHECKING:
     from otp_app.components.controls import Prop, Text

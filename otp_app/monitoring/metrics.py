@@ -1,12 +1,18 @@
-"""The Prometheus metrics of this process. No label holds a phone number, an id or an address.
+"""The Prometheus metrics of this process, and the endpoints for monitoring.
 
-Names and units follow https://prometheus.io/docs/practices/naming/. Every label has a bounded set
-of values: existing providers and channels, countries of the numbering plan, limits of `POLICY`, and
-languages in the lists of the adapters.
+No label holds a phone number, an id or an address. Names and units follow
+https://prometheus.io/docs/practices/naming/. Every label has a bounded set of values: existing
+providers and channels, countries of the numbering plan, limits of `POLICY`, and languages in the
+lists of the adapters.
+
+The endpoints are `/ready` and `/metrics`. Load balancers and scrapers connect by IP address, so the
+endpoints accept any Host header.
 """
 
 from __future__ import annotations
 
+import asyncio
+from hmac import compare_digest
 from typing import TYPE_CHECKING
 
 from prometheus_client import (
@@ -18,13 +24,25 @@ from prometheus_client import (
     disable_created_metrics,
 )
 from prometheus_client.exposition import choose_encoder
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route, Router
 
+from otp_app import routes, services
+from otp_app.config import AppEnv
+from otp_app.errors import StoreUnavailable
+from otp_app.identity.requests import is_from_this_machine
+from otp_app.storage.engine import DatabaseState
 from otp_app.verification.audit import Outcome
-from otp_app.verification.limits import POLICY, Action
+from otp_app.verification.limits import POLICY, Action, global_limit_uses
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Set
 
+    from starlette.requests import Request
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from otp_app.config import Settings
+    from otp_app.services import Services
     from otp_app.storage.limits import LimitUsage
     from otp_app.verification.audit import CallResult, ProviderCall
     from otp_app.verification.models import Channel
@@ -134,3 +152,76 @@ def exposition(accept: str) -> tuple[bytes, str]:
     """
     encode, media_type = choose_encoder(accept)
     return encode(REGISTRY), media_type
+
+
+PATIENCE = 1.0  # seconds that a scrape waits for the database; Prometheus gives up after 10
+
+
+class MonitoringEndpoints:
+    """Answers `/ready` and `/metrics` in front of *app*."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self.app = app
+        is_development = settings.app_env is AppEnv.DEVELOPMENT
+        self._is_open_here = is_development and not settings.is_behind_proxy
+        self._token = settings.metrics_token.get_secret_value() if settings.metrics_token else ""
+        self._routes = Router(
+            [Route(routes.READY, _ready), Route(routes.METRICS, self._metrics)],
+            redirect_slashes=False,
+        )
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
+        is_ours = scope["type"] == "http" and scope["path"] in {routes.READY, routes.METRICS}
+        await (self._routes if is_ours else self.app)(scope, receive, send)
+
+    async def _metrics(self, request: Request) -> Response:
+        """Return the metrics of this process, or 401."""
+        if not self._is_authorized(request):
+            challenge = {"WWW-Authenticate": "Bearer"}  # RFC 6750 section 3
+            return PlainTextResponse("METRICS_TOKEN is needed", 401, challenge)
+        await _update_gauges(services.current())
+        text, media_type = exposition(request.headers.get("accept", ""))
+        return Response(text, media_type=media_type)
+
+    def _is_authorized(self, request: Request) -> bool:
+        """Return True if *request* has the bearer token.
+
+        Without a token in the settings, a request has to come from this machine, in development
+        and without a proxy.
+        """
+        if self._token:
+            scheme, _, given = request.headers.get("authorization", "").partition(" ")
+            is_right = compare_digest(given.encode(), self._token.encode())
+            return scheme.lower() == "bearer" and is_right
+        return self._is_open_here and is_from_this_machine(request.scope)
+
+
+async def _ready(request: Request) -> Response:  # noqa: ARG001 - Starlette's signature
+    """Return 200 if a load balancer may send traffic here, else 503.
+
+    A busy database keeps the server ready, as another server would only add to the load. A failing
+    provider keeps it ready too, as every server uses the same provider.
+    """
+    here = services.current()
+    database = await here.database.check()
+    draining = here.draining.is_set()
+    is_ready = database in {DatabaseState.OK, DatabaseState.BUSY} and not draining
+    body = {
+        "status": "draining" if draining else "ready" if is_ready else "not_ready",
+        "database": database,
+        "provider": "failing" if here.verifications.is_failing else "ok",
+    }
+    return JSONResponse(body, 200 if is_ready else 503)
+
+
+async def _update_gauges(here: Services) -> None:
+    """Update the gauges that are read on demand: failing providers, and the budgets used."""
+    verifications = here.verifications
+    set_failing(verifications.providers, verifications.failing)
+    uses = global_limit_uses(verifications.limits)
+    try:
+        async with asyncio.timeout(PATIENCE):
+            set_budget(await here.limiter.usages(uses, verifications.now()))
+    except (StoreUnavailable, TimeoutError):
+        set_budget(())  # no figures are better than old ones

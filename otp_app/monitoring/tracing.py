@@ -22,9 +22,9 @@ from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from opentelemetry.trace import SpanKind, Status, StatusCode
-from reflex_base import otel as reflex_otel
 
 from otp_app import routes, services
+from otp_app.reflex_compat import otel as reflex_otel
 from otp_app.verification.audit import Outcome
 
 if TYPE_CHECKING:

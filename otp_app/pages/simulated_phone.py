@@ -10,9 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import reflex as rx
-from reflex_base.event import no_args_event_spec
-from reflex_base.utils.imports import ImportVar
-from reflex_components_core.base.fragment import Fragment
 
 from otp_app import routes
 from otp_app.components.controls import text_if
@@ -20,6 +17,7 @@ from otp_app.components.layout import heading, page
 from otp_app.errors import CodeMismatch, OtpError, ProviderRejected, Refusal, VerificationExpired
 from otp_app.presentation import message
 from otp_app.providers.simulated_phone import DELAYS, Trouble, failure_of
+from otp_app.reflex_compat import Fragment, ImportVar, no_args_event_spec
 from otp_app.state.simulated_phone import SimulatedPhoneState
 from otp_app.verification.models import Channel
 

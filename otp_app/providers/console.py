@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, TextIO
 from otp_app import routes
 from otp_app.errors import ProviderNotReached
 from otp_app.providers.simulated_phone import SimulatedPhone, Trouble
-from otp_app.verification.models import Channel, CheckOutcome, Reference
+from otp_app.verification.models import Channel, CheckOutcome, Reference, SecondStart
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,8 +57,7 @@ class ConsoleProvider:
     name = "console"
     code_length = 6
     max_attempts = 5
-    one_request_per_number = False
-    shares_codes = False
+    second_start = SecondStart.OWN_CODE
 
     def __init__(
         self,

@@ -5,23 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, TypedDict
 
 import reflex as rx
-from reflex.event import EventSpec  # noqa: TC002 - Reflex evaluates annotations
 
 from otp_app import presentation, services
 from otp_app.errors import InputError
 from otp_app.i18n.en import CHANNEL_TEXTS
 from otp_app.phone import PhoneNumber, named_country
 from otp_app.presentation import Preferences
+from otp_app.reflex_compat import EventSpec  # noqa: TC001 - Reflex evaluates annotations
 from otp_app.verification.channels import parse_channel
 from otp_app.verification.client import address_key
 
 if TYPE_CHECKING:
     from datetime import datetime, tzinfo
 
-    from reflex.istate.data import RouterData
-
     from otp_app.errors import OtpError
     from otp_app.i18n.languages import Language
+    from otp_app.reflex_compat import RouterData
     from otp_app.verification.client import Client
     from otp_app.verification.models import Channel, Flow
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import structlog
-from reflex.middleware.middleware import Middleware
-from reflex.state import BaseState, StateUpdate
 
 from otp_app.monitoring.logging import bind_log_context, session_context
+from otp_app.reflex_compat import BaseState, Middleware, StateUpdate
 from otp_app.state.verify import VerifyState
 from otp_app.verification.client import client_keys
 from otp_app.web.bounds import ONE_PER_MINUTE, Buckets, ClientBuckets, Rate
@@ -16,8 +15,7 @@ from otp_app.web.bounds import ONE_PER_MINUTE, Buckets, ClientBuckets, Rate
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from reflex.app import App
-    from reflex.event import Event
+    from otp_app.reflex_compat import App, Event
 
 MAX_PAYLOAD = 4 * 1024  # characters; the phone form has under 200
 BROWSER_ERRORS = Rate(20 / 60, burst=20)  # for each address; every report is a line in our log

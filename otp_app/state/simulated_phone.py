@@ -9,25 +9,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import reflex as rx
-from reflex.middleware.middleware import Middleware
-from reflex.state import StateUpdate
 
 from otp_app import presentation, services
 from otp_app.config import settings_or_exit
 from otp_app.i18n.languages import english, negotiate
 from otp_app.presentation import Preferences, code_message, text_message
 from otp_app.providers.simulated_phone import DELAYS, SimulatedPhone, Trouble
+from otp_app.reflex_compat import Middleware, StateUpdate
 from otp_app.verification.client import is_direct_loopback
 from otp_app.verification.models import Channel
 
 if TYPE_CHECKING:
     from datetime import tzinfo
 
-    from reflex.app import App
-    from reflex.event import Event
-    from reflex.state import BaseState
-
     from otp_app.providers.simulated_phone import Message
+    from otp_app.reflex_compat import App, BaseState, Event
 
 _DIGITS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import reflex as rx
 import structlog
-from reflex.event import EventSpec  # noqa: TC002 - Reflex evaluates annotations
 
 from otp_app import routes, services
 from otp_app.errors import (
@@ -18,6 +17,7 @@ from otp_app.errors import (
     StoreUnavailable,
 )
 from otp_app.presentation.code_page import CodePage, Step
+from otp_app.reflex_compat import EventSpec  # noqa: TC001 - Reflex evaluates annotations
 from otp_app.state import (
     CODE_ID,
     PHONE_ID,

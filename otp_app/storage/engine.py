@@ -15,12 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import URL, delete, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import (
-    ArgumentError,
-    DBAPIError,
-    DisconnectionError,
-    IntegrityError,
-)
+from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, IntegrityError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import false, func, insert, select
 from sqlalchemy.exc import IntegrityError
 
-from otp_app.storage import verification_queries, verification_statements
+from otp_app.storage import verification_queries as queries
+from otp_app.storage import verification_statements as statements
 from otp_app.storage.audit import SqlAuditStore
 from otp_app.storage.engine import execute, insert_into, rows, transact
 from otp_app.storage.tables import COLUMNS, sha256_hex, users, verifications
@@ -78,9 +79,9 @@ class SqlStore:
         row = to_row(verification, self.encryption)
 
         async def work(connection: AsyncConnection) -> None:
-            over = verification_statements.expire_over(verification.flow, verification.sent_at)
+            over = statements.expire_over(verification.flow, verification.sent_at)
             await self._end(connection, over, Status.EXPIRED)
-            others = verification_statements.cancel_others(verification.flow, row["phone_key"])
+            others = statements.cancel_others(verification.flow, row["phone_key"])
             await connection.execute(others)
             await connection.execute(insert(verifications).values(row))
             question = first_send_call(verification)
@@ -96,30 +97,24 @@ class SqlStore:
 
     async def latest(self, flow: Flow) -> Verification | None:
         """Return the flow's open verification, else the one that was recorded last."""
-        return await self._first(verification_queries.newest(flow), flow)
+        return await self._first(queries.newest(flow), flow)
 
     async def locked(self, flow: Flow, phone: PhoneNumber, now: datetime) -> Verification | None:
         """Return the flow's locked verification of *phone* whose lock ends last, if any."""
-        return await self._first(
-            verification_queries.locked(flow, self.encryption.search_key(phone), now), flow
-        )
+        return await self._first(queries.locked(flow, self.encryption.search_key(phone), now), flow)
 
     async def of_number(self, phone: PhoneNumber, most: int) -> Sequence[Verification]:
         """Return the last *most* verifications of *phone*, for the operator, the newest first.
 
         Their `flow` is its SHA-256, because the database does not contain the flow.
         """
-        return await self._all(
-            verification_queries.of_number(self.encryption.search_key(phone), most)
-        )
+        return await self._all(queries.of_number(self.encryption.search_key(phone), most))
 
     async def is_verifying(
         self, phone: PhoneNumber, provider: str, flow: Flow, now: datetime
     ) -> bool:
         """Return whether *provider* runs a verification of *phone* for a flow other than *flow*."""
-        query = verification_queries.running_elsewhere(
-            self.encryption.search_key(phone), provider, flow, now
-        )
+        query = queries.running_elsewhere(self.encryption.search_key(phone), provider, flow, now)
         return bool(await rows(self.engine, query))
 
     async def record_send(self, verification: Verification, send: Send, source: str = "") -> bool:
@@ -127,7 +122,7 @@ class SqlStore:
         question = send_call(verification, send)
 
         async def work(connection: AsyncConnection) -> bool:
-            recorded = await connection.execute(verification_statements.record(verification, send))
+            recorded = await connection.execute(statements.record(verification, send))
             if recorded.rowcount != 1:
                 return False
             await connection.execute(self.audit_store.insert_call(question, send.at, source))
@@ -137,20 +132,18 @@ class SqlStore:
 
     async def settle_send(self, id_: str, send: Send, reference: Reference) -> bool:
         """Store the reference of a sent message and return whether it is `PENDING` now."""
-        return await self._makes_pending(
-            verification_statements.settle(id_, send, reference), reference
-        )
+        return await self._makes_pending(statements.settle(id_, send, reference), reference)
 
     async def adopt(self, verification: Verification, send: Send, reference: Reference) -> bool:
         """Take over a running reference of this flow and return whether it is `PENDING` now."""
-        adopting = verification_statements.adopt(verification, send, reference)
+        adopting = statements.adopt(verification, send, reference)
         return await self._makes_pending(adopting, reference)
 
     async def running(
         self, phone: PhoneNumber, provider: str, flow: Flow, now: datetime
     ) -> Sequence[Running]:
         """Return the verifications that *provider* runs for *phone*, one for each reference."""
-        query = verification_queries.shared(self.encryption.search_key(phone), provider, flow, now)
+        query = queries.shared(self.encryption.search_key(phone), provider, flow, now)
         by_reference = {row["reference"]: row for row in await rows(self.engine, query)}
         return [
             Running(from_row(row, self.encryption), row["room"], row["kept"])
@@ -159,15 +152,15 @@ class SqlStore:
 
     async def fail_send(self, id_: str, send: Send, status: Status) -> bool:
         """Record that *send* was not confirmed: an open verification takes *status*."""
-        return await self._ends(verification_statements.fail(id_, send, status), status)
+        return await self._ends(statements.fail(id_, send, status), status)
 
     async def lose_reference(self, id_: str, send: Send) -> bool:
         """Clear the reference until a later message brings a new one."""
-        return await self._changes(verification_statements.lose_reference(id_, send))
+        return await self._changes(statements.lose_reference(id_, send))
 
     async def release_send(self, before: Verification, send: Send) -> bool:
         """Restore the state before *send*, which was not sent."""
-        return await self._changes(verification_statements.release(before, send))
+        return await self._changes(statements.release(before, send))
 
     async def take_attempt(self, id_: str, flow: Flow, now: datetime) -> Verification | None:
         """Spend one guess and record its call in the audit, in one transaction.
@@ -176,8 +169,8 @@ class SqlStore:
         """
 
         async def work(connection: AsyncConnection) -> Verification | None:
-            await _one_at_a_time(connection, verification_queries.reference_of(id_))
-            taken = await connection.execute(verification_statements.take_attempt(id_, flow, now))
+            await _one_at_a_time(connection, queries.reference_of(id_))
+            taken = await connection.execute(statements.take_attempt(id_, flow, now))
             row = taken.mappings().one_or_none()
             if row is None:
                 return None
@@ -189,15 +182,13 @@ class SqlStore:
 
     async def is_confirmed(self, phone: PhoneNumber) -> bool:
         """Return whether *phone* is the number of a user."""
-        return bool(
-            await rows(self.engine, verification_queries.user(self.encryption.search_key(phone)))
-        )
+        return bool(await rows(self.engine, queries.user(self.encryption.search_key(phone))))
 
     async def approve(self, id_: str, now: datetime) -> bool:
         """Approve the verification, upsert the user and write the event, in one transaction."""
 
         async def work(connection: AsyncConnection) -> bool:
-            approved = await connection.execute(verification_statements.approve(id_, now))
+            approved = await connection.execute(statements.approve(id_, now))
             stored = approved.scalar_one_or_none()
             if stored is None:
                 return False
@@ -209,34 +200,34 @@ class SqlStore:
 
     async def close(self, id_: str, status: Status, reference: Reference | None) -> bool:
         """End an open verification with *status*, if it still has *reference*."""
-        return await self._ends(verification_statements.close(id_, status, reference), status)
+        return await self._ends(statements.close(id_, status, reference), status)
 
     async def close_used_up(self, id_: str, now: datetime) -> bool:
         """End an open verification as `EXPIRED` if its reference has no guess left for any flow."""
-        return await self._ends(verification_statements.close_used_up(id_, now), Status.EXPIRED)
+        return await self._ends(statements.close_used_up(id_, now), Status.EXPIRED)
 
     async def use_up(self, id_: str, reference: Reference) -> bool:
         """End an open verification as `EXPIRED` and count all guesses of its reference as made."""
-        return await self._ends(verification_statements.use_up(id_, reference), Status.EXPIRED)
+        return await self._ends(statements.use_up(id_, reference), Status.EXPIRED)
 
     async def expire(self, since: datetime, until: datetime) -> None:
         """End the open verifications of all flows that expired between *since* and *until*."""
-        await self._ends(verification_statements.expire_left(since, until), Status.EXPIRED)
+        await self._ends(statements.expire_left(since, until), Status.EXPIRED)
 
     async def ended(self, now: datetime) -> Sequence[Verification]:
         """Return the verifications that the sweeper has to end, the oldest first.
 
         Their `flow` is its SHA-256, because the database does not contain the flow.
         """
-        return await self._all(verification_queries.ended(now))
+        return await self._all(queries.ended(now))
 
     async def take_cancel(self, over: Verification, again_at: datetime) -> bool:
         """Count a cancel. Only one of several servers succeeds."""
-        return await self._changes(verification_statements.take_cancel(over, again_at))
+        return await self._changes(statements.take_cancel(over, again_at))
 
     async def mark_canceled(self, id_: str, reference: Reference | None) -> None:
         """Record that the provider has nothing more to send or check under *reference*."""
-        await self._changes(verification_statements.mark_canceled(id_, reference))
+        await self._changes(statements.mark_canceled(id_, reference))
 
     async def forget(self, before: datetime) -> None:
         """Delete verifications that expired before *before*, a bounded number in each call.
@@ -244,7 +235,7 @@ class SqlStore:
         A verification with an undelivered or recently dead event is kept.
         """
         kept = self.outbox.keeps(before) if self.outbox else false()
-        await self._changes(verification_statements.forget(before, ~kept))
+        await self._changes(statements.forget(before, ~kept))
 
     async def _first(self, statement: Executable, flow: Flow) -> Verification | None:
         found = await rows(self.engine, statement)

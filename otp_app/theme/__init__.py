@@ -9,17 +9,21 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 from urllib.parse import urlsplit
 
+import imagesize
 from pydantic import AfterValidator, Field
 from pydantic_settings import BaseSettings
 
-from otp_app.theme.palette import palette, parse
-
 if TYPE_CHECKING:
     from otp_app.theme.palette import Palette
+
+AA = 4.5
+"""The contrast that text needs: https://www.w3.org/TR/WCAG22/#contrast-minimum. Borders and icons
+need 3."""
 
 _SMALL = 2 / 3  # of the radius, for elements inside a card
 
@@ -83,8 +87,8 @@ HEAVIEST = 20_000  # bytes; a first visit loads 150 kB in all
 SHARP = 2  # pixels of a PNG for one CSS pixel, for the screens of phones
 
 _PNG = b"\x89PNG\r\n\x1a\n"
-_NUMBER = r"\s*([\d.]+)(?:px)?\s*"
-_VIEW_BOX = re.compile(r"""\sviewBox\s*=\s*["'][\d.\s,-]*?[\s,]+([\d.]+)[\s,]+([\d.]+)\s*["']""")
+_SVG = re.compile(rb"<svg\b[^>]*>")
+_VIEW_BOX = re.compile(rb"""\sviewBox\s*=\s*["'][\d.\s,-]*?[\s,]+([\d.]+)[\s,]+([\d.]+)\s*["']""")
 
 
 @dataclass(frozen=True)
@@ -117,26 +121,26 @@ def read_logo(name: str) -> Logo:
 
 
 def _png(content: bytes) -> tuple[float, float]:
-    """Return width and height from the header: https://www.w3.org/TR/png-3/#11IHDR."""
-    if not content.startswith(_PNG) or content[12:16] != b"IHDR" or len(content) < 24:
+    """Return width and height. imagesize would read a JPEG or GIF of this name, too."""
+    width, height = imagesize.get(BytesIO(content))
+    if not content.startswith(_PNG) or height < 0:
         raise ValueError("is not a PNG, despite its name")
-    width, height = int.from_bytes(content[16:20]), int.from_bytes(content[20:24])
     if height < SHARP * HEIGHT:
         raise ValueError(f"is less than {SHARP * HEIGHT} pixels high, so not sharp on phones")
     return width, height
 
 
 def _svg(content: bytes) -> tuple[float, float]:
-    """Return width and height from the root's `viewBox`, else from its `width` and `height`."""
-    root = re.search(r"<svg\b[^>]*>", content.decode("utf-8", "replace"))
+    """Return width and height from the root's `viewBox`, else from its `width` and `height`.
+
+    imagesize reads no `viewBox`, the only size that most logos have.
+    """
+    root = _SVG.search(content)
     if not root:
         raise ValueError("is not an SVG, despite its name")
     found = _VIEW_BOX.search(root[0])
-    sizes = (
-        found.groups() if found else (_attribute("width", root[0]), _attribute("height", root[0]))
-    )
     try:
-        width, height = map(float, sizes)
+        width, height = map(float, found.groups() if found else imagesize.get(BytesIO(root[0])))
     except ValueError:
         width = height = 0.0
     if not (width > 0 and height > 0):
@@ -144,16 +148,21 @@ def _svg(content: bytes) -> tuple[float, float]:
     return width, height
 
 
-def _attribute(name: str, root: str) -> str:
-    found = re.search(rf"""\s{name}\s*=\s*["']{_NUMBER}["']""", root)
-    return found[1] if found else ""
-
-
 SHEET = "theme.css"  # in assets/, if the team has one
 
 
 def _color(text: str) -> str:
+    from otp_app.theme.palette import parse  # only with a colour: coloraide takes 0.2 s
+
     return str(parse(text))
+
+
+def _palette(color: str | None) -> Palette | None:
+    if not color:
+        return None
+    from otp_app.theme.palette import palette, parse
+
+    return palette(parse(color))
 
 
 def _logo(name: str) -> str:
@@ -219,9 +228,8 @@ class ThemeSettings(BaseSettings):
     @cached_property
     def theme(self) -> Theme:
         """The theme made from these settings."""
-        colours = palette(parse(self.brand_color)) if self.brand_color else None
         return Theme(
-            style=Style(colours, self.brand_radius),
+            style=Style(_palette(self.brand_color), self.brand_radius),
             logo=read_logo(self.brand_logo) if self.brand_logo else None,
             logo_has_name=self.brand_logo_has_name,
             help_url=self.help_url,

@@ -1,41 +1,21 @@
 """All shades that the pages need, made from one brand colour so that all text is legible.
 
-The shades have the names of the custom properties in `assets/app.css`.
+The shades have the names of the custom properties in `assets/app.css`. coloraide calculates
+luminance, lightness and mixtures. Its import takes 0.2 s, so the app imports this module only where
+`BRAND_COLOR` is set.
 """
 
 from __future__ import annotations
 
 import re
+from bisect import bisect_left
 from dataclasses import dataclass
-from math import cbrt
-from typing import TYPE_CHECKING, NamedTuple
+from functools import lru_cache
+from typing import NamedTuple
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from coloraide import Color
 
-Vector = tuple[float, float, float]
-
-_LINEAR_TO_LMS = (
-    (0.4122214708, 0.5363325363, 0.0514459929),
-    (0.2119034982, 0.6806995451, 0.1073969566),
-    (0.0883024619, 0.2817188376, 0.6299787005),
-)
-_LMS_TO_LAB = (
-    (0.2104542553, 0.7936177850, -0.0040720468),
-    (1.9779984951, -2.4285922050, 0.4505937099),
-    (0.0259040371, 0.7827717662, -0.8086757660),
-)
-_LAB_TO_LMS = (
-    (1.0, 0.3963377774, 0.2158037573),
-    (1.0, -0.1055613458, -0.0638541728),
-    (1.0, -0.0894841775, -1.2914855480),
-)
-_LMS_TO_LINEAR = (
-    (4.0767416621, -3.3077115913, 0.2309699292),
-    (-1.2684380046, 2.6097574011, -0.3413193965),
-    (-0.0041960863, -0.7034186147, 1.7076147010),
-)
-_FADES = 32  # steps of chroma, from full to none, to find a colour that sRGB has
+from otp_app.theme import AA
 
 
 class Colour(NamedTuple):
@@ -68,72 +48,45 @@ def contrast(one: Colour, other: Colour) -> float:
     return (lighter + 0.05) / (darker + 0.05)
 
 
+@lru_cache
 def luminance(colour: Colour) -> float:
     """Return the relative luminance, from 0 for black to 1 for white.
 
     https://www.w3.org/TR/WCAG22/#dfn-relative-luminance
     """
-    red, green, blue = map(_linear, colour)
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    return _color(colour).luminance()
 
 
 def mixed(colour: Colour, other: Colour, share: float) -> Colour:
     """Mix *colour* with a *share*, 0 to 1, of *other*, as `color-mix(in srgb, …)` does."""
-    pairs = zip(colour, other, strict=True)
-    return Colour(*(round(part + share * (theirs - part)) for part, theirs in pairs))
+    return _rounded(_color(colour).mix(_color(other), share, space="srgb"))
 
 
 def lightness(colour: Colour) -> float:
     """Return the perceived lightness, the L of Oklab: from 0 for black to 1 for white."""
-    return _lab(colour)[0]
+    return _color(colour).convert("oklch")["lightness"]
 
 
 def at_lightness(colour: Colour, wanted: float) -> Colour:
     """Return the hue of *colour* in the *wanted* lightness, with as much chroma as sRGB has there.
 
-    The calculation is in Oklab: https://bottosson.github.io/posts/oklab/. Chroma is reduced and
-    lightness kept, as in CSS: https://www.w3.org/TR/css-color-4/#gamut-mapping.
+    Chroma is reduced and lightness kept: https://www.w3.org/TR/css-color-4/#gamut-mapping.
     """
-    _, a, b = _lab(colour)
-    for fade in range(_FADES, -1, -1):
-        linear = _from_lab((wanted, a * fade / _FADES, b * fade / _FADES))
-        if all(-1e-4 <= part <= 1 + 1e-4 for part in linear):
-            break
-    return Colour(*(round(255 * _encoded(min(max(part, 0.0), 1.0))) for part in linear))
+    color = _color(colour).convert("oklch").set("lightness", wanted)
+    return _rounded(color.convert("srgb").fit(method=_FIT))
 
 
-def _lab(colour: Colour) -> Vector:
-    red, green, blue = map(_linear, colour)
-    long, medium, short = _times(_LINEAR_TO_LMS, (red, green, blue))
-    return _times(_LMS_TO_LAB, (cbrt(long), cbrt(medium), cbrt(short)))
+def _color(colour: Colour) -> Color:
+    return Color("srgb", [part / 255 for part in colour])
 
 
-def _from_lab(lab: Vector) -> Vector:
-    long, medium, short = _times(_LAB_TO_LMS, lab)
-    return _times(_LMS_TO_LINEAR, (long**3, medium**3, short**3))
+def _rounded(color: Color) -> Colour:
+    red, green, blue = (round(255 * part) for part in color.coords(nans=False))
+    return Colour(red, green, blue)
 
-
-def _times(matrix: tuple[Vector, Vector, Vector], vector: Vector) -> Vector:
-    x, y, z = vector
-    first, second, third = (a * x + b * y + c * z for a, b, c in matrix)
-    return first, second, third
-
-
-def _linear(part: int) -> float:
-    """Return the linear light, 0 to 1, of a part of sRGB: IEC 61966-2-1, as WCAG applies it."""
-    value = part / 255
-    return float(value / 12.92 if value <= 0.04045 else ((value + 0.055) / 1.055) ** 2.4)
-
-
-def _encoded(light: float) -> float:
-    return float(12.92 * light if light <= 0.0031308 else 1.055 * light ** (1 / 2.4) - 0.055)
-
-
-AA = 4.5
-"""The contrast that text needs: https://www.w3.org/TR/WCAG22/#contrast-minimum. Borders and icons
-need 3."""
 
 WHITE, BLACK = Colour(255, 255, 255), Colour(0, 0, 0)
+_FIT = "raytrace"  # coloraide's method that reduces chroma the least, and keeps lightness and hue
 _STEP = 0.005  # of lightness: a difference that nobody sees
 _TINT = 0.08  # share of the brand in the background of a note
 _EDGE = 0.3  # share of the brand in the border of a note
@@ -225,24 +178,24 @@ def text_on(fill: Colour) -> Colour:
 
 
 def _readable(given: Colour, scheme: Scheme) -> Colour:
-    """Return *given*, or its hue in the nearest lightness that has AA."""
-    return next(shade for shade in _tried(given, scheme) if worst(shade, scheme) >= AA)
-
-
-def _tried(given: Colour, scheme: Scheme) -> Iterator[Colour]:
-    """Yield *given*, and its hue step by step towards the pole.
+    """Return *given*, or its hue in the nearest lightness towards the pole that has AA.
 
     In dark mode a dark colour starts from the opposite lightness: black becomes white, not grey.
     """
-    yield given
+    if worst(given, scheme) >= AA:
+        return given
     start = lightness(given)
     if scheme.is_dark:
         start = max(start, 1 - start)
     end = 1.0 if scheme.is_dark else 0.0
     steps = round(abs(end - start) / _STEP)
-    for step in range(steps):
-        yield at_lightness(given, start + (end - start) * step / steps)
-    yield scheme.pole
+
+    def shade(step: int) -> Colour:
+        return at_lightness(given, start + (end - start) * step / steps)
+
+    # Each step has more contrast than the one before.
+    first = bisect_left(range(steps), AA, key=lambda step: worst(shade(step), scheme))
+    return shade(first) if first < steps else scheme.pole
 
 
 def _shades(brand: Colour, fill: Colour, scheme: Scheme) -> Shades:

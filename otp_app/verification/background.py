@@ -34,8 +34,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 
     from otp_app.verification.audit import AuditStore
+    from otp_app.verification.budget import Limiter
     from otp_app.verification.limits import Limit
-    from otp_app.verification.ports import Limiter, Provider, VerificationStore
+    from otp_app.verification.ports import Provider, VerificationStore
 
 INTERVAL = 5.0  # seconds between two runs; each job is one or two indexed queries
 

@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from otp_app.verification.limits import (
     MIN_MESSAGE_AGE,
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from otp_app.verification.client import Client
     from otp_app.verification.limits import Limit, LimitUse
     from otp_app.verification.models import Verification
-    from otp_app.verification.ports import Limiter, VerificationStore
+    from otp_app.verification.ports import VerificationStore
 
 ASKING = frozenset(
     {
@@ -124,6 +124,61 @@ class Allowance:
     def give_back(self, call: Call) -> None:
         """Restore the right to *call*, which certainly was not sent."""
         self._made[call] -= 1
+
+
+class Limiter(Protocol):
+    """A counter of the uses of limits, which counts each use before it is made.
+
+    All methods that wait raise `StoreUnavailable` if the database does not respond.
+    """
+
+    async def spend(self, spendings: Sequence[LimitUse], now: datetime) -> str:
+        """Count all of *spendings* or none, and return a batch id for `refund`.
+
+        Raises:
+            RateLimited: with the time from which all limits have room.
+        """
+        ...
+
+    async def require(self, spendings: Sequence[LimitUse], now: datetime) -> None:
+        """Check without counting that the limits of all *spendings* have room.
+
+        Raises:
+            RateLimited: with the time from which all limits have room.
+        """
+        ...
+
+    def recall(self, spendings: Sequence[LimitUse], now: datetime) -> None:
+        """Check *spendings* against recent refusals in memory, without the database.
+
+        Raises:
+            RateLimited: with the latest time that is in memory for them.
+        """
+        ...
+
+    async def has_room(self, spending: LimitUse, now: datetime) -> bool:
+        """Return whether a limit has room. Nothing is counted, logged or measured."""
+        ...
+
+    async def exhaust(self, spending: LimitUse, now: datetime) -> bool:
+        """Use up the rest of a limit.
+
+        Returns:
+            False if the limit was used up before.
+        """
+        ...
+
+    async def refund(self, batch: str, spendings: Sequence[LimitUse]) -> None:
+        """Give back those of *spendings* that `spend` has counted under *batch*."""
+        ...
+
+    async def forgive(self, spendings: Sequence[LimitUse]) -> None:
+        """Reset the limits of *spendings*, after a success."""
+        ...
+
+    async def prune(self, now: datetime) -> None:
+        """Delete uses that are older than the window of their limit."""
+        ...
 
 
 @dataclass(frozen=True)

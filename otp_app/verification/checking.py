@@ -20,7 +20,7 @@ from otp_app.errors import (
 from otp_app.phone import in_ascii_digits
 from otp_app.verification.audit import check_call
 from otp_app.verification.limits import Action
-from otp_app.verification.models import CheckOutcome, Status
+from otp_app.verification.models import CheckOutcome, SecondStart, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -100,7 +100,8 @@ class Checker:
             outcome = await self.audit.record_call(check_call(attempt), checking)
         except ProviderError as exc:
             raise await self._error_after_failure(attempt, exc) from exc
-        if outcome is CheckOutcome.EXHAUSTED and provider.shares_codes and attempt.attempts_left:
+        is_shared = provider.second_start is SecondStart.SAME_CODE
+        if outcome is CheckOutcome.EXHAUSTED and is_shared and attempt.attempts_left:
             await self.store.use_up(attempt.id, attempt.reference)
             raise CodeUsedUp  # by other flows: this one has guesses left
         approved = await self._settle(attempt, outcome)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
     from otp_app.phone import PhoneNumber
     from otp_app.verification.budget import Allowance
-    from otp_app.verification.models import Channel, CheckOutcome, Reference
+    from otp_app.verification.models import Channel, CheckOutcome, Reference, SecondStart
     from otp_app.verification.ports import Provider
 
 _T = TypeVar("_T")
@@ -149,14 +149,9 @@ class CircuitBreakerProvider:
         return self._provider.max_attempts
 
     @property
-    def one_request_per_number(self) -> bool:
-        """Whether the provider refuses a second verification of a number while one is running."""
-        return self._provider.one_request_per_number
-
-    @property
-    def shares_codes(self) -> bool:
-        """Whether all flows that verify one number at the same time get one reference."""
-        return self._provider.shares_codes
+    def second_start(self) -> SecondStart:
+        """The effect of a start for a number that the provider is already verifying."""
+        return self._provider.second_start
 
     @property
     def failing(self) -> frozenset[Action]:

@@ -52,6 +52,14 @@ class CheckOutcome(StrEnum):
     EXPIRED = "expired"  # the provider has no such verification: expired, used or never started
 
 
+class SecondStart(StrEnum):
+    """The effect of a start for a number that the provider is already verifying."""
+
+    OWN_CODE = "own_code"  # another verification, with a code of its own
+    REFUSED = "refused"  # `NumberBusy`
+    SAME_CODE = "same_code"  # the running one: one reference, one code and one count of guesses
+
+
 JOINED_ATTEMPTS = 2
 """Guesses of a browser that requests a code while another browser waits for one to the same number.
 Twilio gives both the same code, and five guesses together. Two guesses allow one typing mistake and

@@ -1,4 +1,4 @@
-"""The ports of the domain: interfaces of the providers, the limiter and the stores."""
+"""The ports of the domain: interfaces of the providers and of the store of verifications."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ if TYPE_CHECKING:
 
     from otp_app.phone import PhoneNumber
     from otp_app.verification.audit import AuditStore
-    from otp_app.verification.limits import LimitUse
     from otp_app.verification.models import (
         Channel,
         CheckOutcome,
         Flow,
         Reference,
         Running,
+        SecondStart,
         Send,
         Status,
         Verification,
@@ -40,12 +40,8 @@ class Provider(Protocol):
     max_attempts: int
     """Number of guesses at one verification, by the provider's documentation."""
 
-    one_request_per_number: bool
-    """True if the provider refuses a second verification of a number while one is running."""
-
-    shares_codes: bool
-    """True if all flows that verify one number at the same time get one reference, with one code
-    and one count of guesses."""
+    second_start: SecondStart
+    """The effect of a start for a number that the provider is already verifying."""
 
     async def open(self) -> None:
         """Acquire connections and threads on the running event loop, and check the account.
@@ -93,61 +89,6 @@ class Provider(Protocol):
 
     async def cancel(self, reference: Reference) -> None:
         """Invalidate the codes of *reference* and stop its pending messages, if supported."""
-        ...
-
-
-class Limiter(Protocol):
-    """A counter of the uses of limits, which counts each use before it is made.
-
-    All methods that wait raise `StoreUnavailable` if the database does not respond.
-    """
-
-    async def spend(self, spendings: Sequence[LimitUse], now: datetime) -> str:
-        """Count all of *spendings* or none, and return a batch id for `refund`.
-
-        Raises:
-            RateLimited: with the time from which all limits have room.
-        """
-        ...
-
-    async def require(self, spendings: Sequence[LimitUse], now: datetime) -> None:
-        """Check without counting that the limits of all *spendings* have room.
-
-        Raises:
-            RateLimited: with the time from which all limits have room.
-        """
-        ...
-
-    def recall(self, spendings: Sequence[LimitUse], now: datetime) -> None:
-        """Check *spendings* against recent refusals in memory, without the database.
-
-        Raises:
-            RateLimited: with the latest time that is in memory for them.
-        """
-        ...
-
-    async def has_room(self, spending: LimitUse, now: datetime) -> bool:
-        """Return whether a limit has room. Nothing is counted, logged or measured."""
-        ...
-
-    async def exhaust(self, spending: LimitUse, now: datetime) -> bool:
-        """Use up the rest of a limit.
-
-        Returns:
-            False if the limit was used up before.
-        """
-        ...
-
-    async def refund(self, batch: str, spendings: Sequence[LimitUse]) -> None:
-        """Give back those of *spendings* that `spend` has counted under *batch*."""
-        ...
-
-    async def forgive(self, spendings: Sequence[LimitUse]) -> None:
-        """Reset the limits of *spendings*, after a success."""
-        ...
-
-    async def prune(self, now: datetime) -> None:
-        """Delete uses that are older than the window of their limit."""
         ...
 
 

@@ -26,7 +26,7 @@ from otp_app.errors import (
 from otp_app.verification.audit import send_call
 from otp_app.verification.budget import Call
 from otp_app.verification.limits import Action
-from otp_app.verification.models import Reference, Send, Status, Verification
+from otp_app.verification.models import Reference, SecondStart, Send, Status, Verification
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -127,7 +127,7 @@ class Sender:
             NumberBusy: the provider allows one verification per number, and another flow has it.
             RateLimited: a limit of the client is reached.
         """
-        if not self.providers[name].one_request_per_number:
+        if self.providers[name].second_start is not SecondStart.REFUSED:
             return
         if await self.store.is_verifying(phone, name, client.flow, self.now()):
             await self.budget.spend_refusal(client, phone)
@@ -158,7 +158,7 @@ class Sender:
         Raises:
             NumberBusy: other flows have reserved all guesses that are left.
         """
-        if not self.providers[self.provider].shares_codes:
+        if self.providers[self.provider].second_start is not SecondStart.SAME_CODE:
             return None
         running = await self.store.running(phone, self.provider, client.flow, self.now())
         full = [one for one in running if one.room <= 0]

@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 
     from otp_app.phone import PhoneNumber
     from otp_app.verification.audit import Observer
+    from otp_app.verification.budget import Limiter
     from otp_app.verification.client import Client
     from otp_app.verification.limits import Action, Limit
     from otp_app.verification.models import Flow, Verification
-    from otp_app.verification.ports import Limiter, Provider, VerificationStore
+    from otp_app.verification.ports import Provider, VerificationStore
 
 log = structlog.get_logger(__name__)
 

@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 import structlog
-from reflex.constants import Dirs
-from reflex.utils.prerequisites import get_web_dir
 from starlette.datastructures import Headers
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse, Response
@@ -17,10 +15,10 @@ from otp_app import routes
 from otp_app.config import LOCAL, AppEnv, Settings
 from otp_app.identity.cookies import with_one_cookie_header
 from otp_app.identity.requests import TrustedProxies
-from otp_app.monitoring.health import MonitoringEndpoints
 from otp_app.monitoring.logging import LogContext
-from otp_app.theme import ASSETS
-from otp_app.theme.palette import AA
+from otp_app.monitoring.metrics import MonitoringEndpoints
+from otp_app.reflex_compat import Dirs, get_web_dir
+from otp_app.theme import AA, ASSETS
 from otp_app.web import headers
 from otp_app.web.bounds import BodyLimit, RequestRates, too_fast
 from otp_app.web.headers import SecurityHeaders

@@ -45,7 +45,7 @@ from otp_app.verification.background import Sweeper
 from otp_app.verification.budget import CANCELS, PAID_BY_GUESS, PAID_BY_MESSAGE, Call
 from otp_app.verification.client import Client
 from otp_app.verification.limits import POLICY, UNCONFIRMED, Action, Scope, limit_uses
-from otp_app.verification.models import JOINED_ATTEMPTS, OPEN, Channel, Policy
+from otp_app.verification.models import JOINED_ATTEMPTS, OPEN, Channel, Policy, SecondStart
 from otp_app.verification.risk import RiskScreening
 from otp_app.verification.service import VerificationService
 from otp_app.verification.sessions import Sessions
@@ -236,7 +236,10 @@ class AnyOrder(RuleBasedStateMachine):
     ) -> None:
         """With *says_so* our store knows that the number is busy, otherwise only the provider."""
         self.oracle.is_busy = is_busy
-        self.oracle.one_request_per_number = is_busy and says_so
+        if is_busy and says_so:
+            self.oracle.second_start = SecondStart.REFUSED
+        elif self.oracle.second_start is SecondStart.REFUSED:
+            self.oracle.second_start = SecondStart.OWN_CODE
         if is_busy:
             self.ask(first, number, Channel.SMS, "form")
             self.clock.tick(31)
@@ -244,7 +247,7 @@ class AnyOrder(RuleBasedStateMachine):
 
     @rule(shares=st.booleans())
     def provider_shares_codes(self, shares: bool) -> None:
-        self.oracle.shares_codes = shares
+        self.oracle.second_start = SecondStart.SAME_CODE if shares else SecondStart.OWN_CODE
 
     @rule(first=people, second=people, number=numbers, times=st.integers(1, 6))
     def guess_at_a_shared_code(

@@ -10,7 +10,7 @@ import pytest
 from reflex_base.registry import RegistrationContext
 
 from otp_app import services
-from otp_app.verification.models import CheckOutcome
+from otp_app.verification.models import CheckOutcome, SecondStart
 from tests.backend.client import HYDRATE, SIMULATED, STATE
 from tests.fakes import RIGHT, WRONG
 
@@ -278,7 +278,8 @@ def test_the_time_is_told_and_nothing_else(tab: Socket, provider: FakeProvider) 
 def test_a_code_that_is_used_up_elsewhere_is_told_and_a_new_one_comes_at_once(
     tab: Socket, provider: FakeProvider
 ) -> None:
-    provider.shares_codes, provider.answers = True, [CheckOutcome.EXHAUSTED]
+    provider.second_start = SecondStart.SAME_CODE
+    provider.answers = [CheckOutcome.EXHAUSTED]
     tab.send(f"{STATE}.request_code", {"form": PHONE})
 
     told = tab.state(tab.send(f"{STATE}.check_code", {"form": {"code": RIGHT}}, "/code"))

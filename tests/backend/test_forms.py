@@ -11,7 +11,7 @@ import pytest
 from otp_app import services
 from otp_app.errors import ProviderUnavailable
 from otp_app.verification.limits import POLICY
-from otp_app.verification.models import Channel, CheckOutcome
+from otp_app.verification.models import Channel, CheckOutcome, SecondStart
 from otp_app.verification.risk import NumberInsight, RiskScreening, RiskSignal
 from tests.backend.client import STATE
 from tests.emulator import Clock
@@ -405,7 +405,8 @@ def test_an_expired_code_is_told_with_a_button_for_a_new_one(
 def test_a_code_that_is_used_up_elsewhere_is_told_with_a_button_for_a_new_one(
     browser: Browser, provider: FakeProvider
 ) -> None:
-    provider.shares_codes, provider.answers = True, [CheckOutcome.EXHAUSTED]
+    provider.second_start = SecondStart.SAME_CODE
+    provider.answers = [CheckOutcome.EXHAUSTED]
     post(browser, "/request-otp", NUMBER)
 
     answer = post(browser, "/verify-otp", {"code": RIGHT})

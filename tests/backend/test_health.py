@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from otp_app import services
 from otp_app.config import AppEnv, Settings
 from otp_app.errors import ProviderMisconfigured, ProviderRejected, ProviderTimedOut
-from otp_app.monitoring.health import MonitoringEndpoints
+from otp_app.monitoring.metrics import MonitoringEndpoints
 from otp_app.storage import engine
 from otp_app.verification.limits import POLICY
 from tests.fakes import RIGHT, WRONG

@@ -71,6 +71,7 @@ def test_a_page_has_the_style_behind_the_sheets(tmp_path: Path) -> None:
     assert '<meta name="theme-color" content="#ffdd00">' in html
 
 
+@pytest.mark.usefixtures("backend")
 def test_a_plain_page_has_it_too() -> None:
     assert style_of(plain(served(YELLOW.theme))) == YELLOW.theme.style.css
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from otp_app.theme.palette import AA, Colour, contrast, palette, parse
+from otp_app.theme import AA
+from otp_app.theme.palette import Colour, contrast, palette, parse
 from tests.browser.journey import PATIENCE
 from tests.browser.server import Server, Site, copy_app
 from tests.browser.tab import LIVE

@@ -37,7 +37,7 @@ from otp_app.verification.budget import (
 from otp_app.verification.circuit_breaker import CircuitBreakerProvider
 from otp_app.verification.client import Client
 from otp_app.verification.limits import POLICY, Action
-from otp_app.verification.models import Channel, CheckOutcome, Flow, Reference, Status
+from otp_app.verification.models import Channel, CheckOutcome, Flow, Reference, SecondStart, Status
 from otp_app.verification.risk import RiskScreening
 from tests.browser.server import ROOT
 from tests.fakes import RIGHT, WRONG, FakeLook, FakeProvider
@@ -72,7 +72,7 @@ def service(verifications: VerificationService) -> VerificationService:
 @pytest.fixture
 def single(service: VerificationService, provider: FakeProvider) -> VerificationService:
     """The same, with a provider that runs one request per number."""
-    provider.one_request_per_number = True
+    provider.second_start = SecondStart.REFUSED
     return service
 
 
@@ -302,7 +302,7 @@ async def test_another_number_and_another_provider_are_free(
     clock.tick(31)
     assert await outcome(start(single, phone=OTHER_PHONE)) is None
 
-    other = FakeProvider(name="other", one_request_per_number=True)
+    other = FakeProvider(name="other", second_start=SecondStart.REFUSED)
     both = replace(single, providers={"fake": provider, "other": other}, provider="other")
     assert await outcome(start(both, client(2))) is None
 

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+from otp_app.theme import AA
 from otp_app.theme.palette import (
-    AA,
     DARK,
     LIGHT,
     Colour,

@@ -235,7 +235,7 @@ def test_it_says_whether_delivery_reports_are_taken(doctor: Doctor) -> None:
     ("color", "verdict", "what"),
     [
         ("", "ok", "is not set"),
-        ("#1f4fd8", "ok", "has 5.85:1 at least; in the dark it is #5b8cfc"),
+        ("#1f4fd8", "ok", "has 5.85:1 at least; in the dark it is #5789ff"),
         ("#ffdd00", "warn", "has 1.19:1 and text needs 4.5:1, so text has the colour #7e6d00"),
     ],
 )

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -109,6 +111,21 @@ def test_a_colour_is_a_property_for_light_and_dark_each(assets: Path) -> None:
     assert "--on-fill:light-dark(#000000,#000000);" in style.css
     assert '<meta name="theme-color" content="#ffdd00">' in style.markup
     assert f"<style>{style.css}</style>" in style.markup
+
+
+def test_coloraide_is_imported_only_for_a_brand_colour() -> None:
+    """The import of coloraide takes 0.2 s."""
+    code = (
+        "import sys\n"
+        "import otp_app.cli.checks.configuration, otp_app.web.pipeline\n"
+        "from otp_app.theme import ThemeSettings\n"
+        "for color in (None, '#fd0'):\n"
+        "    ThemeSettings(brand_color=color).theme\n"
+        "    print('coloraide' in sys.modules)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == ["False", "True"]
 
 
 def test_every_property_is_one_of_the_style_sheet() -> None:

@@ -32,7 +32,7 @@ from otp_app.providers.twilio.client import (
     TwilioTransport,
     make_client,
 )
-from otp_app.verification.models import Channel, CheckOutcome, Reference
+from otp_app.verification.models import Channel, CheckOutcome, Reference, SecondStart
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -71,9 +71,8 @@ class TwilioProvider:
     """
 
     name = "twilio"
-    one_request_per_number = False  # a second flow gets the pending verification
     max_attempts = 5  # https://www.twilio.com/docs/verify/api/rate-limits-and-timeouts
-    shares_codes = True  # a start returns the number's pending verification, even another client's
+    second_start = SecondStart.SAME_CODE  # the pending verification, even another client's
 
     def __init__(
         self,

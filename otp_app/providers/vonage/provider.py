@@ -40,7 +40,7 @@ from otp_app.providers.vonage.requests import (
     request_template,
     require_request_id,
 )
-from otp_app.verification.models import Channel, CheckOutcome, Reference
+from otp_app.verification.models import Channel, CheckOutcome, Reference, SecondStart
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -94,9 +94,8 @@ class VonageProvider:
 
     name = "vonage"
     code_length = CODE_LENGTH
-    one_request_per_number = True  # a second start gets a 409, "concurrent"
+    second_start = SecondStart.REFUSED  # with a 409, "concurrent"
     max_attempts = 3  # "The PIN code can be retried a maximum of three times", says the API's page
-    shares_codes = False  # a second start gets a 409, not the first one's code
 
     def __init__(
         self,
