@@ -19,13 +19,11 @@ from otp_app.errors import (
     ApiKeyRefused,
     CallerUnknown,
     FlowMissing,
-    NotJson,
-    OriginRefused,
     VerificationNotFound,
 )
 from otp_app.i18n.languages import best_for
 from otp_app.identity import tokens
-from otp_app.identity.requests import client_key
+from otp_app.identity.requests import api_policy, client_key, require_same_origin
 from otp_app.verification.client import Client
 from otp_app.verification.models import Flow
 from otp_app.web.bounds import ONE_PER_MINUTE, Buckets
@@ -70,7 +68,6 @@ class SetCookie:
 log = structlog.get_logger(__name__)
 _lines = Buckets(ONE_PER_MINUTE)  # log lines about rejected keys, for each address
 _SAFE = ("GET", "HEAD")  # RFC 9110 section 9.2.1
-_SAME_SITE = ("same-origin", "none", None)  # Sec-Fetch-Site; programs do not send the header
 
 
 @dataclass(frozen=True)
@@ -137,7 +134,7 @@ async def optional_caller(request: Request) -> Caller:
     settings: Settings = request.app.state.settings
     address = client_key(request.scope)
     if request.method not in _SAFE:
-        _require_same_origin(request, settings.api_origins)
+        require_same_origin(request, api_policy(settings.api_origins))
     language = _language(request)
     if authorization := request.headers.get("authorization"):
         return Caller(address, key=_key(authorization, settings, address), language=language)
@@ -191,24 +188,6 @@ def _key(authorization: str, settings: Settings, address: str) -> str:
         if _lines.take(address):
             log.warning("api.key_rejected", address=address)
         raise
-
-
-def _require_same_origin(request: Request, origins: tuple[str, ...]) -> None:
-    """Prevent cross-site request forgery.
-
-    Browsers send the origin of the page, and an HTML form cannot send JSON.
-
-    Raises:
-        OriginRefused: the origin is not in *origins*.
-        NotJson: the body of a POST request is not JSON.
-    """
-    origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
-    is_ours = site in _SAME_SITE if origin is None else origin in origins
-    if not is_ours:
-        raise OriginRefused
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if request.method == "POST" and kind != "application/json":
-        raise NotJson
 
 
 OptionalCaller = Annotated[Caller, Depends(optional_caller)]

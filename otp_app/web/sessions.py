@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from otp_app import routes, services
-from otp_app.identity.requests import own_form, require_same_origin
+from otp_app.identity.requests import own_form, require_own_page
 from otp_app.verification.models import Status
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ async def _finish(request: Request) -> Response:
 
 async def _start_again(request: Request) -> Response:
     """Set a new flow cookie. An approval of the old flow can no longer become a session."""
-    require_same_origin(request)
+    require_own_page(request)
     answer = see_other(request, routes.PHONE)
     _renew_flow(answer)
     return answer
@@ -121,7 +121,7 @@ async def _start_again(request: Request) -> Response:
 
 async def _sign_out(request: Request) -> Response:
     """End the session everywhere. The device cookie stays: it affects message limits only."""
-    require_same_origin(request)
+    require_own_page(request)
     here = services.current()
     await here.sessions.end(here.session_cookies.read(request.headers.get("cookie", "")))
     answer = see_other(request, routes.PHONE)
