@@ -18,8 +18,9 @@ from otp_app.config import (
     SettingsError,
 )
 from otp_app.errors import PhoneDecryptionFailed, ProviderMisconfigured, StoreUnavailable
+from otp_app.identity.callers import Proofs, VerificationTokens
 from otp_app.identity.cookies import DeviceCookies, FlowCookies, SessionCookies
-from otp_app.identity.tokens import Proofs, VerificationTokens, secret_key
+from otp_app.identity.keyring import secret_key
 from otp_app.monitoring import metrics
 from otp_app.providers.languages import RefusedLanguages
 from otp_app.storage.deliveries import SqlDeliveryReports

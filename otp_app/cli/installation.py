@@ -9,7 +9,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from otp_app.errors import StoreUnavailable
-from otp_app.identity.tokens import SECRET_FILE
+from otp_app.identity.keyring import SECRET_FILE
 from otp_app.storage.engine import open_engine
 from otp_app.storage.phone_encryption import PhoneEncryption
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 def run(parser: ArgumentParser, name: str) -> int:
     """Print a new API key and its setting; the exit code."""
-    from otp_app.identity.tokens import new_key
+    from otp_app.identity.callers import new_key
 
     try:
         key, setting = new_key(name)

@@ -62,6 +62,11 @@ def log_id(flow: Flow) -> str:
     return sha256(flow.encode()).hexdigest()[:12]
 
 
+def new_flow() -> Flow:
+    """Return a random flow of 256 bits."""
+    return Flow(secrets.token_urlsafe(32))
+
+
 class FlowCookies:
     """Creates and reads the flow cookie.
 
@@ -78,7 +83,7 @@ class FlowCookies:
 
     def mint(self) -> str:
         """Return the cookie of a new flow, as `name=value`."""
-        return self._sign(secrets.token_urlsafe(32))
+        return self._sign(new_flow())
 
     def read(self, header: str) -> Flow | None:
         """Return the flow in a `Cookie` header, if the signature is valid and not too old."""

@@ -217,4 +217,4 @@ def _redirect_to_code() -> Response:
 
 async def _client(request: Request) -> Client:
     cookies, language = request.headers.get("cookie", ""), language_of(request.headers).tag
-    return await services.current().client(cookies, client_key(request.scope), language)
+    return await services.current().callers.client(cookies, client_key(request.scope), language)

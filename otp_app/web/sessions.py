@@ -85,7 +85,7 @@ def see_other(request: Request, path: str) -> Response:
 async def has_finished(request: Request) -> bool:
     """Return True if the browser has a session and no approval for another number."""
     here, cookies = services.current(), request.headers.get("cookie", "")
-    session, flow = await here.session(cookies), here.flows.read(cookies)
+    session, flow = await here.callers.session(cookies), here.flows.read(cookies)
     current = await here.verifications.current(flow) if flow else None
     if session is None or current is None or current.status is not Status.APPROVED:
         return session is not None
@@ -165,7 +165,7 @@ def _need_of(path: str) -> _Need | None:
 
 
 async def _has_session(cookie_header: str) -> bool:
-    return await services.current().session(cookie_header) is not None
+    return await services.current().callers.session(cookie_header) is not None
 
 
 async def _has_verification(cookie_header: str) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from otp_app.identity.tokens import Proofs, VerificationTokens
+from otp_app.identity.callers import Proofs, VerificationTokens
 from otp_app.verification.models import Flow
 
 SECRET = "s" * 48
@@ -40,6 +40,6 @@ def test_what_we_did_not_issue_is_no_proof(forged: str) -> None:
     assert Proofs(SECRET).open(forged, FLOW) is None
 
 
-def test_a_proof_is_no_handle_and_does_not_hold_the_flow() -> None:
+def test_a_proof_is_no_token_and_does_not_hold_the_flow() -> None:
     assert VerificationTokens(SECRET).read(PROOF) is None
     assert FLOW not in PROOF
