@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 
 
 class VerificationTokens:
-    """Issues and reads verification tokens, signed with *secret*.
+    """Issues and reads verification tokens, signed with *key*.
 
     A token holds the flow of the call, the id of the verification, and a signature over both and
     the name of the caller's API key. Its holder may check and resend this one verification, and no
     other. A token that was issued to an API key is worth nothing without that key.
     """
 
-    def __init__(self, secret: str) -> None:
-        self._secret = secret
+    def __init__(self, key: bytes) -> None:
+        self._key = key
 
     def issue(self, flow: Flow, id_: str, caller: str = "") -> str:
         """Return the token for *id_* in *flow*, bound to *caller*.
@@ -55,14 +55,14 @@ class VerificationTokens:
         return Flow(flow), id_
 
     def _signer(self, caller: str) -> Signer:
-        return Signer(self._secret, salt=f"otp_app.handle.{caller}")
+        return Signer(self._key, salt=f"caller {caller}")
 
 
 class Proofs:
-    """Issues and opens proofs, signed with *secret*."""
+    """Issues and opens proofs, signed with *key*."""
 
-    def __init__(self, secret: str) -> None:
-        self._signer = Signer(secret, salt="otp_app.proof")
+    def __init__(self, key: bytes) -> None:
+        self._signer = Signer(key)
 
     def issue(self, flow: Flow, id_: str) -> str:
         """Return the proof for the page that entered the right code of *id_* in *flow*."""

@@ -9,15 +9,16 @@ import pytest
 from otp_app.api.schemas import MAX_TOKEN
 from otp_app.identity.callers import VerificationTokens
 from otp_app.identity.cookies import FlowCookies
+from otp_app.identity.keyring import Keyring, Purpose
 from otp_app.verification.models import Flow
 
-SECRET = "s" * 48
+KEYS = Keyring(b"s" * 48)
 FLOW, ID = Flow("f" * 43), "i" * 22
 
 
 @pytest.fixture
 def tokens() -> VerificationTokens:
-    return VerificationTokens(SECRET)
+    return VerificationTokens(KEYS.subkey(Purpose.VERIFICATION))
 
 
 def test_a_token_opens_what_it_was_issued_for(tokens: VerificationTokens) -> None:
@@ -48,12 +49,12 @@ def test_no_part_of_it_can_be_changed(tokens: VerificationTokens) -> None:
 
     assert tokens.read(f"{flow}.{'j' * 22}.{signature}") is None
     assert tokens.read(f"{'g' * 43}.{id_}.{signature}") is None
-    assert VerificationTokens("t" * 48).read(f"{flow}.{id_}.{signature}") is None
+    assert VerificationTokens(b"t" * 32).read(f"{flow}.{id_}.{signature}") is None
 
 
 def test_a_token_is_no_cookie_and_a_cookie_no_token(tokens: VerificationTokens) -> None:
     """Or a script that reads the one would have the other."""
-    flows = FlowCookies(SECRET, secure=False)
+    flows = FlowCookies(KEYS.subkey(Purpose.FLOW_COOKIE), secure=False)
     cookie = flows.mint()
 
     assert tokens.read(cookie.partition("=")[2]) is None
