@@ -80,7 +80,7 @@ def _why(parser: ArgumentParser, number: str, country: str) -> int:
 
 def _new_key(parser: ArgumentParser, name: str) -> int:
     """Print a new API key and the setting that holds its hash. Return the exit code."""
-    from otp_app.identity.tokens import new_key
+    from otp_app.identity.callers import new_key
 
     try:
         key, setting = new_key(name)

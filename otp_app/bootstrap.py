@@ -18,8 +18,9 @@ from otp_app.config import (
     SettingsError,
 )
 from otp_app.errors import PhoneDecryptionFailed, ProviderMisconfigured, StoreUnavailable
+from otp_app.identity.callers import Proofs, VerificationTokens
 from otp_app.identity.cookies import DeviceCookies, FlowCookies, SessionCookies
-from otp_app.identity.tokens import Proofs, VerificationTokens, secret_key
+from otp_app.identity.keyring import Keyring, Purpose, open_keyring
 from otp_app.monitoring import metrics
 from otp_app.providers.languages import RefusedLanguages
 from otp_app.storage.deliveries import SqlDeliveryReports
@@ -85,14 +86,15 @@ async def running(settings: Settings) -> AsyncIterator[None]:
         url = settings.database_url.get_secret_value()
         engine = await _database(url)
         stack.push_async_callback(engine.dispose)
-        secret = secret_key(settings)
-        numbers = PhoneEncryption(secret.encode(), settings.phone_encryption_key_list)
+        keyring = open_keyring(settings)
+        key, secure = keyring.subkey, settings.is_https
+        numbers = PhoneEncryption(key(Purpose.STORED_NUMBER), settings.phone_encryption_key_list)
         await _prepare_numbers(engine, numbers)
         outbox = SqlOutbox(engine, numbers, _now) if settings.webhook_url else None
         store = SqlStore(engine, numbers, outbox)
         phone = _simulated_phone(settings)
         providers = {
-            str(name): _provider(name, settings, secret, phone)
+            str(name): _provider(name, settings, keyring, phone)
             for name in _providers_needed(settings)
         }
         for provider in providers.values():
@@ -100,7 +102,7 @@ async def running(settings: Settings) -> AsyncIterator[None]:
             stack.push_async_callback(provider.aclose)
         tracer = await _tracer(settings, stack)
         refusals = Refusals(keep=timedelta(seconds=settings.refusal_memory_seconds))
-        limiter = SqlLimiter(engine, secret.encode(), metrics.count_refusal, refusals)
+        limiter = SqlLimiter(engine, key(Purpose.LIMIT), metrics.count_refusal, refusals)
         verifications = VerificationService(
             store,
             limiter,
@@ -115,18 +117,20 @@ async def running(settings: Settings) -> AsyncIterator[None]:
         )
         here = services.Services(
             verifications,
-            FlowCookies(secret, secure=settings.is_https),
+            FlowCookies(key(Purpose.FLOW_COOKIE), secure=secure),
             Sessions(SqlSessions(engine, numbers), _now, settings.session_policy),
-            SessionCookies(secure=settings.is_https),
-            VerificationTokens(secret),
-            Proofs(secret),
-            SqlIdempotencyStore(engine, secret.encode()),
+            SessionCookies(secure=secure),
+            VerificationTokens(key(Purpose.VERIFICATION)),
+            Proofs(key(Purpose.PROOF)),
+            SqlIdempotencyStore(engine, key(Purpose.IDEMPOTENCY)),
             DeliveryReports(
                 SqlDeliveryReports(engine), _now, frozenset(map(str, settings.reporters))
             ),
             limiter=limiter,
             database=DatabaseProbe(engine),
-            devices=DeviceCookies(secret, secure=settings.is_https),
+            devices=DeviceCookies(
+                key(Purpose.DEVICE_COOKIE), key(Purpose.DEVICE_NUMBER), secure=secure
+            ),
             tracer=tracer,
             simulated_phone=phone,
         )
@@ -284,7 +288,7 @@ def _simulated_phone(settings: Settings) -> SimulatedPhone | None:
 
 
 def _provider(
-    name: ProviderName, settings: Settings, secret: str, phone: SimulatedPhone | None
+    name: ProviderName, settings: Settings, keyring: Keyring, phone: SimulatedPhone | None
 ) -> Provider:
     """Return the adapter of provider *name*.
 
@@ -302,7 +306,7 @@ def _provider(
         case ProviderName.CONSOLE:
             from otp_app.providers.console import ConsoleProvider
 
-            return ConsoleProvider(secret.encode(), _now, sys.stdout, phone)
+            return ConsoleProvider(keyring.subkey(Purpose.CONSOLE_CODE), _now, sys.stdout, phone)
 
 
 def _refused_languages(provider: str, fallback: str) -> RefusedLanguages:

@@ -6,21 +6,20 @@ import asyncio
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from otp_app.errors import FlowMissing
-from otp_app.verification.client import Client
+from otp_app.identity.callers import Callers
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Tracer
 
+    from otp_app.identity.callers import Proofs, VerificationTokens
     from otp_app.identity.cookies import DeviceCookies, FlowCookies, SessionCookies
-    from otp_app.identity.tokens import Proofs, VerificationTokens
     from otp_app.providers.simulated_phone import SimulatedPhone
     from otp_app.storage.engine import DatabaseProbe
     from otp_app.storage.idempotency import SqlIdempotencyStore
     from otp_app.storage.limits import SqlLimiter
     from otp_app.verification.deliveries import DeliveryReports
     from otp_app.verification.service import VerificationService
-    from otp_app.verification.sessions import Session, Sessions
+    from otp_app.verification.sessions import Sessions
 
 
 @dataclass(frozen=True)
@@ -44,27 +43,12 @@ class Services:
     simulated_phone: SimulatedPhone | None = None
     """Receives the messages of the console provider in development; None otherwise."""
 
-    async def client(self, cookies: str, address: str, language: str) -> Client:
-        """Return the client with these properties.
-
-        Args:
-            cookies: the `Cookie` header of the request.
-            address: the key under which limits count the client's address.
-            language: BCP 47 tag of the language for messages.
-
-        Raises:
-            FlowMissing: the browser blocks cookies, or the cookie expired while a tab was open.
-        """
-        flow = self.flows.read(cookies)
-        if flow is None:
-            raise FlowMissing
-        session = await self.session(cookies)
-        proved = session.phone.e164 if session else ""
-        return Client(flow, address, proved, language=language, device=self.devices.read(cookies))
-
-    async def session(self, cookies: str) -> Session | None:
-        """Return the valid session in a `Cookie` header, or None."""
-        return await self.sessions.find(self.session_cookies.read(cookies))
+    @property
+    def callers(self) -> Callers:
+        """The part that tells who is calling."""
+        return Callers(
+            self.flows, self.session_cookies, self.sessions, self.devices, self.verification_tokens
+        )
 
 
 _installed: list[Services] = []

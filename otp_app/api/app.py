@@ -15,8 +15,7 @@ from starlette.routing import Match
 
 from otp_app import routes
 from otp_app.api import guides, openapi, verifications
-from otp_app.api.callers import SetCookie
-from otp_app.api.idempotency import REPLAYED
+from otp_app.api.dependencies import REPLAYED, SetCookie
 from otp_app.api.schemas import Health
 from otp_app.errors import FieldsUnusable, MethodNotAllowed, OtpError, PathUnknown, Unexpected
 from otp_app.i18n.en import _

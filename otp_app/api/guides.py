@@ -11,12 +11,14 @@ from fastapi import APIRouter, Request
 
 from otp_app import routes, services
 from otp_app.api import openapi
-from otp_app.api.callers import Caller, OptionalCaller, new_browser_flow, new_flow
+from otp_app.api.dependencies import OptionalCaller, new_browser_flow
 from otp_app.api.schemas import GuideCheck, GuideRequest, GuideRequested, GuideVerified
 from otp_app.api.verifications import check_for_caller
+from otp_app.identity.cookies import new_flow
 from otp_app.phone import PhoneNumber
 
 if TYPE_CHECKING:
+    from otp_app.identity.callers import Caller
     from otp_app.verification.models import Flow
 
 router = APIRouter(tags=["guides"], responses=openapi.guide_error_responses())

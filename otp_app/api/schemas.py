@@ -17,7 +17,7 @@ from otp_app.verification.models import Channel, Status
 if TYPE_CHECKING:
     from otp_app.verification.models import Verification
 
-MAX_TOKEN = 200  # characters; a token has 101
+MAX_TOKEN = 200  # characters; a token has 101 today
 
 Number = Annotated[
     str,

@@ -9,46 +9,45 @@ from fastapi import APIRouter, Path, Request, Response
 
 from otp_app import routes, services
 from otp_app.api import openapi
-from otp_app.api.callers import (
+from otp_app.api.dependencies import (
+    CREATED,
     AuthenticatedCaller,
-    Caller,
+    IdempotentRequest,
     OptionalCaller,
     keep_cookie,
     new_browser_flow,
-    new_flow,
 )
-from otp_app.api.idempotency import CREATED, IdempotentRequest
 from otp_app.api.schemas import MAX_TOKEN, Guess, NewVerification, Resend, VerificationView
 from otp_app.errors import AlreadyVerified, VerificationExpired, VerificationNotFound
+from otp_app.identity.cookies import new_flow
 from otp_app.phone import PhoneNumber
 from otp_app.verification.models import Status
 
 if TYPE_CHECKING:
+    from otp_app.identity.callers import Caller
     from otp_app.verification.client import Client
     from otp_app.verification.models import Verification
 
 
-async def check_for_caller(
-    caller: Caller, handle: str, code: str, request: Request
-) -> Verification:
-    """Check *code* and return the approved verification that *handle* refers to.
+async def check_for_caller(caller: Caller, token: str, code: str, request: Request) -> Verification:
+    """Check *code* and return the approved verification that *token* refers to.
 
     Every approval of the API passes through this function. It opens a session for the browser only
     with the response to the check that approved, and only if the verification belongs to the flow
-    of the browser's cookie: a handle proves nothing about the browser that sends it.
+    of the browser's cookie: a token proves nothing about the browser that sends it.
 
     Raises:
         OtpError: the errors of `VerificationService.check` and `Caller.find`.
     """
     here = services.current()
-    client, id_ = caller.find(handle)
+    client, id_ = caller.find(token)
     if not id_:
         current = await here.verifications.current(client.flow)
         id_ = current.id if current else ""
     approved = await here.verifications.check(client, id_, code)
     is_of_the_browser = client.flow == caller.flow
-    if is_of_the_browser and (token := await here.sessions.open(client.flow, approved.id)):
-        keep_cookie(request, here.session_cookies.set_cookie(token))
+    if is_of_the_browser and (session := await here.sessions.open(client.flow, approved.id)):
+        keep_cookie(request, here.session_cookies.set_cookie(session))
         cookies = request.headers.get("cookie", "")
         keep_cookie(request, here.devices.set_cookie(cookies, approved.phone))
     return approved

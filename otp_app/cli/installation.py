@@ -9,7 +9,7 @@ from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from otp_app.errors import StoreUnavailable
-from otp_app.identity.tokens import SECRET_FILE
+from otp_app.identity.keyring import SECRET_FILE, Purpose, find_keyring
 from otp_app.storage.engine import open_engine
 from otp_app.storage.phone_encryption import PhoneEncryption
 
@@ -51,14 +51,10 @@ def sqlite_file(url: str) -> Path | None:
     return Path(parsed.database) if is_sqlite and parsed.database else None
 
 
-def find_secret(settings: Settings) -> bytes | None:
-    """Return SECRET_KEY, else the secret in the file that the app created, else None."""
-    if settings.secret_key:
-        return settings.secret_key.get_secret_value().encode()
-    return SECRET_FILE.read_bytes() if SECRET_FILE.exists() else None
-
-
 def find_encryption(settings: Settings) -> PhoneEncryption | None:
     """Return the encryption of stored numbers, or None if the app's secret is not found."""
-    secret = find_secret(settings)
-    return PhoneEncryption(secret, settings.phone_encryption_key_list) if secret else None
+    keyring = find_keyring(settings)
+    if keyring is None:
+        return None
+    hash_key = keyring.subkey(Purpose.STORED_NUMBER)
+    return PhoneEncryption(hash_key, settings.phone_encryption_key_list)

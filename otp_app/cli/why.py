@@ -17,11 +17,11 @@ from otp_app.cli.installation import (
     NO_DATABASE,
     NO_SECRET,
     find_encryption,
-    find_secret,
     open_existing,
 )
 from otp_app.config import Settings, SettingsError, load_settings
 from otp_app.errors import PhoneDecryptionFailed, StoreUnavailable
+from otp_app.identity.keyring import Purpose, find_keyring
 from otp_app.providers.responses import ErrorFactory
 from otp_app.providers.twilio.client import START
 from otp_app.storage.limits import LimitUsage, SqlLimiter
@@ -164,11 +164,12 @@ def _say(text: str, *, code: int) -> int:
 async def _look(settings: Settings, phone: PhoneNumber, now: datetime) -> NumberHistory | None:
     """Return the rows about *phone*, or None if the secret that they are found by is missing."""
     engine = open_existing(settings)
-    secret, numbers = find_secret(settings), find_encryption(settings)
+    keyring, numbers = find_keyring(settings), find_encryption(settings)
     try:
-        if not (secret and numbers):
+        if not (keyring and numbers):
             return None
-        store, limiter = SqlStore(engine, numbers), SqlLimiter(engine, secret)
+        store = SqlStore(engine, numbers)
+        limiter = SqlLimiter(engine, keyring.subkey(Purpose.LIMIT))
         return NumberHistory(
             await store.of_number(phone, MOST),
             await store.audit_store.of_number(phone, MOST),

@@ -62,23 +62,28 @@ def log_id(flow: Flow) -> str:
     return sha256(flow.encode()).hexdigest()[:12]
 
 
+def new_flow() -> Flow:
+    """Return a random flow of 256 bits."""
+    return Flow(secrets.token_urlsafe(32))
+
+
 class FlowCookies:
     """Creates and reads the flow cookie.
 
     Args:
-        secret: the key of the signature.
+        key: the key of the signature.
         secure: True if the site uses https. The cookie then has the prefix `__Host-` and is
             `Secure`.
     """
 
-    def __init__(self, secret: str, *, secure: bool) -> None:
+    def __init__(self, key: bytes, *, secure: bool) -> None:
         self.name = "__Host-flow" if secure else "flow"
         self._attributes = "Path=/; HttpOnly; SameSite=Lax" + ("; Secure" if secure else "")
-        self._signer = TimestampSigner(secret, salt="otp_app.flow")
+        self._signer = TimestampSigner(key)
 
     def mint(self) -> str:
         """Return the cookie of a new flow, as `name=value`."""
-        return self._sign(secrets.token_urlsafe(32))
+        return self._sign(new_flow())
 
     def read(self, header: str) -> Flow | None:
         """Return the flow in a `Cookie` header, if the signature is valid and not too old."""
@@ -175,8 +180,8 @@ class KnownDevice:
 
     def _mark(self, phone: PhoneNumber) -> str:
         """Return the keyed hash of *phone*, which is different for each device."""
-        labelled = f"otp_app.device mark\0{self.id}\0{phone.e164}".encode()
-        digest = hmac.digest(self.key, labelled, "sha256")[:_MARK]
+        text = f"{self.id}\0{phone.e164}".encode()
+        digest = hmac.digest(self.key, text, "sha256")[:_MARK]
         return urlsafe_b64encode(digest).decode().rstrip("=")
 
 
@@ -184,16 +189,17 @@ class DeviceCookies:
     """Writes and reads the device cookie.
 
     Args:
-        secret: the key of the signature and of the hashes.
+        key: the key of the signature.
+        number_key: the key of the hashes of numbers.
         secure: True if the site uses https. The cookie then has the prefix `__Host-` and is
             `Secure`.
     """
 
-    def __init__(self, secret: str, *, secure: bool) -> None:
+    def __init__(self, key: bytes, number_key: bytes, *, secure: bool) -> None:
         self.name = "__Host-device" if secure else "device"
         self._attributes = "Path=/; HttpOnly; SameSite=Lax" + ("; Secure" if secure else "")
-        self._signer = TimestampSigner(secret, salt="otp_app.device")
-        self._key = secret.encode()
+        self._signer = TimestampSigner(key)
+        self._number_key = number_key
 
     def read(self, header: str) -> KnownDevice | None:
         """Return the device in a `Cookie` header, if it was signed by us within `MAX_AGE`."""
@@ -204,14 +210,14 @@ class DeviceCookies:
         except BadSignature:
             return None
         id_, *marks = value.split(".")
-        return KnownDevice(id_, tuple(marks), self._key)
+        return KnownDevice(id_, tuple(marks), self._number_key)
 
     def set_cookie(self, header: str, phone: PhoneNumber) -> str:
         """Return the `Set-Cookie` header after a success with *phone*.
 
         *header* is the `Cookie` header of the browser, with its earlier numbers.
         """
-        device = self.read(header) or KnownDevice(secrets.token_urlsafe(16), (), self._key)
+        device = self.read(header) or KnownDevice(secrets.token_urlsafe(16), (), self._number_key)
         known = device.remembering(phone)
         value = self._signer.sign(".".join((known.id, *known.marks))).decode()
         return f"{self.name}={value}; Max-Age={DEVICE_MAX_AGE}; {self._attributes}"

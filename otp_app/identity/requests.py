@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl
 
 from starlette.datastructures import Headers
-from starlette.exceptions import HTTPException
 
+from otp_app.errors import NotJson, OriginRefused
 from otp_app.verification.client import address_key, client_address, client_keys, is_direct_loopback
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from starlette.requests import Request
     from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -72,33 +75,85 @@ def _peer(scope: Scope) -> str:
     return str(host)
 
 
-_SAME_SITE = {"same-origin", "none", None}  # values of Sec-Fetch-Site; old browsers send none
+_SAME_SITE = ("same-origin", "none", None)  # values of Sec-Fetch-Site; programs send none
+_JSON = "application/json"
 
 
-def require_same_origin(request: Request) -> None:
-    """Refuse a request that a page of another site sent with the person's cookies.
+@dataclass(frozen=True)
+class OriginPolicy:
+    """The pages whose requests an endpoint accepts, to prevent cross-site request forgery.
+
+    A request without `Origin` is always accepted, unless its `Sec-Fetch-Site` names another site:
+    it comes from a program or an old browser.
+
+    Attributes:
+        origins: the origins of the pages.
+        cross_site: whether a page of *origins* may be on another site, as for the API. Without it,
+            the page may at most be on another port: another port is another origin of the same
+            site, and `reflex run` serves pages and backend on two ports.
+        hidden_origin: whether a page of our own origin may send `Origin: null`, as a page without
+            a referrer does (Fetch, "append a request `Origin` header").
+        json_only: whether the body of a POST must be JSON, which an HTML form cannot send.
+    """
+
+    origins: Collection[str]
+    cross_site: bool = False
+    hidden_origin: bool = False
+    json_only: bool = False
+
+    def allows(self, origin: str | None, site: str | None) -> bool:
+        """Return whether a request with these values of `Origin` and `Sec-Fetch-Site` is accepted.
+
+        None is the value of an absent header.
+        """
+        if origin is None:
+            return site in _SAME_SITE
+        if origin == "null":
+            return self.hidden_origin and site == "same-origin"
+        is_near = site in (*_SAME_SITE, "same-site")
+        return origin in self.origins and (self.cross_site or is_near)
+
+
+def form_policy(origins: Collection[str]) -> OriginPolicy:
+    """Return the policy for the forms of our own pages, which are served from *origins*."""
+    return OriginPolicy(origins, hidden_origin=True)
+
+
+def api_policy(origins: Collection[str]) -> OriginPolicy:
+    """Return the policy for the API, which the scripts of pages of *origins* call."""
+    return OriginPolicy(origins, cross_site=True, json_only=True)
+
+
+def require_same_origin(request: Request, policy: OriginPolicy) -> None:
+    """Refuse a request that a page of another site could send with the person's cookies.
 
     Raises:
-        HTTPException: 403, the request is from another site.
+        OriginRefused: *policy* does not allow the page that sent the request.
+        NotJson: the body of a POST request has to be JSON and is not.
     """
-    origin, site = request.headers.get("origin"), request.headers.get("sec-fetch-site")
-    # A page without a referrer sends `Origin: null` (Fetch, "append a request `Origin` header").
-    # Sec-Fetch-Site then has to be same-origin.
-    hidden = origin == "null" and site == "same-origin"
-    named = origin in request.app.state.allowed_origins
-    # Another port is another origin of the same site. `reflex run` serves pages and backend on two
-    # ports.
-    allowed = _SAME_SITE | ({"same-site"} if named else set())
-    if not (hidden or named or origin is None) or site not in allowed:
-        raise HTTPException(403)
+    headers = request.headers
+    if not policy.allows(headers.get("origin"), headers.get("sec-fetch-site")):
+        raise OriginRefused
+    kind = headers.get("content-type", "").partition(";")[0].strip().lower()
+    if policy.json_only and request.method == "POST" and kind != _JSON:
+        raise NotJson
+
+
+def require_own_page(request: Request) -> None:
+    """Refuse a request to the plain pages that no page of ours sent.
+
+    Raises:
+        OriginRefused: the request comes from another site.
+    """
+    require_same_origin(request, form_policy(request.app.state.allowed_origins))
 
 
 async def own_form(request: Request) -> dict[str, str]:
     """Return the fields of a urlencoded form that a page of ours sent.
 
     Raises:
-        HTTPException: 403, the form is from another site.
+        OriginRefused: the form is from another site.
     """
-    require_same_origin(request)
+    require_own_page(request)
     body = await request.body()
     return dict(parse_qsl(body.decode("utf-8", "replace"), keep_blank_values=True))

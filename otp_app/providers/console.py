@@ -48,7 +48,7 @@ class ConsoleProvider:
     not.
 
     Args:
-        secret: the key of the seals.
+        key: the key of the seals.
         now: the clock.
         out: the terminal.
         phone: the simulated phone that also receives the codes and simulates failures.
@@ -61,12 +61,12 @@ class ConsoleProvider:
 
     def __init__(
         self,
-        secret: bytes,
+        key: bytes,
         now: Callable[[], datetime],
         out: TextIO,
         phone: SimulatedPhone | None = None,
     ) -> None:
-        self._secret = secret
+        self._key = key
         self._now = now
         self._out = out
         self._phone = phone or SimulatedPhone(now)
@@ -128,7 +128,7 @@ class ConsoleProvider:
 
     def _seal(self, prefix: str, to: PhoneNumber, code: str) -> str:
         text = f"{prefix}:{to.e164}:{code}"
-        return hmac.new(self._secret, text.encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
 
     def _seconds(self) -> int:
         return int(self._now().timestamp())

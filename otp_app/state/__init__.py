@@ -80,7 +80,7 @@ class RequestMixin:
 
     async def _client(self) -> Client:
         cookies, address = self.router.headers.cookie, address_key(self.router.session.client_ip)
-        return await services.current().client(cookies, address, self._language().tag)
+        return await services.current().callers.client(cookies, address, self._language().tag)
 
     def _known_flow(self) -> Flow | None:
         return services.current().flows.read(self.router.headers.cookie)

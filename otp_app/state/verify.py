@@ -222,7 +222,7 @@ class VerifyState(RequestMixin, rx.State):
         current = await here.verifications.current(flow) if flow else None
         self._mirror(current)
         await self._mirror_delivery(current)
-        session = await here.session(self.router.headers.cookie)
+        session = await here.callers.session(self.router.headers.cookie)
         self.proved = session.phone.ending if session else ""
 
     def _mirror(self, verification: Verification | None) -> None:

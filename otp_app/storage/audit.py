@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import and_, case, distinct, func, insert, literal, null, select
+from sqlalchemy import and_, case, distinct, func, insert, literal, null, or_, select
 
 from otp_app.storage.engine import execute, insert_into, rows
-from otp_app.storage.tables import Stage, audit, sha256_hex
+from otp_app.storage.tables import Stage, audit, sha256_hex, verifications
 from otp_app.verification.audit import AuditEntry, CallResult, Conversion, Outcome
 from otp_app.verification.limits import Action, block_of
 
@@ -115,13 +115,18 @@ class SqlAuditStore:
         return Conversion(row["sent"], row["approved"])
 
     async def of_number(self, phone: PhoneNumber, most: int) -> Sequence[AuditEntry]:
-        """Return the last *most* calls for *phone*, for the operator, the newest first."""
-        answered = audit.alias("answered")
+        """Return the last *most* calls for *phone*, for the operator, the newest first.
+
+        Rows from before a change of the hash's key are found by the verifications of *phone*.
+        """
+        answered, hashed = audit.alias("answered"), self.pseudonym(phone)
+        its_own = select(verifications.c.id).where(verifications.c.phone_key == hashed)
+        of_number = or_(_a.number == hashed, _a.verification.in_(its_own))
         same = and_(answered.c.attempt == _a.attempt, answered.c.stage == Stage.ANSWERED)
         query = (
             select(audit, *(answered.c[name].label(f"its_{name}") for name in _SAID))
             .outerjoin(answered, same)
-            .where(_a.number == self.pseudonym(phone), _a.stage == Stage.ASKED)
+            .where(of_number, _a.stage == Stage.ASKED)
             .order_by(_a.at.desc(), _a.id.desc())
             .limit(most)
         )

@@ -45,13 +45,13 @@ class RequestKey:
 
 @dataclass(frozen=True)
 class SqlIdempotencyStore:
-    """The idempotency keys in the database of *engine*.
+    """The idempotency keys in the database of *engine*, hashed with *hash_key*.
 
     All methods that wait raise `StoreUnavailable`.
     """
 
     engine: AsyncEngine
-    secret: bytes
+    hash_key: bytes
 
     def request_key(self, caller: str, key: str, request: bytes) -> RequestKey:
         """Return the ticket of *request*. Keys are scoped to *caller*."""
@@ -92,7 +92,7 @@ class SqlIdempotencyStore:
         return StoredResponse(earlier["status"], earlier["body"])
 
     def _hmac(self, text: bytes) -> str:
-        return hmac.new(self.secret, b"idempotency\0" + text, hashlib.sha256).hexdigest()
+        return hmac.new(self.hash_key, text, hashlib.sha256).hexdigest()
 
 
 async def _claim(connection: AsyncConnection, ticket: RequestKey, now: datetime) -> None:

@@ -106,11 +106,11 @@ class LimitUsage:
 class SqlLimiter:
     """A limiter that counts in the database of *engine*.
 
-    Keys are HMACs with *secret*, so the table contains no phone number or address.
+    Keys are HMACs with *hash_key*, so the table contains no phone number or address.
     """
 
     engine: AsyncEngine
-    secret: bytes
+    hash_key: bytes
     on_refusal: Callable[[str], None] | None = None
     """Callback for each refusal, with the name of the limit."""
 
@@ -247,7 +247,7 @@ class SqlLimiter:
 
     def _hash(self, spending: LimitUse, *more: str) -> str:
         named = "\0".join((spending.limit.name, spending.subject, *more))
-        return hmac.new(self.secret, named.encode(), hashlib.sha256).hexdigest()
+        return hmac.new(self.hash_key, named.encode(), hashlib.sha256).hexdigest()
 
 
 def _alarm(uses: Sequence[CountedUse], before: Sequence[WindowState]) -> None:

@@ -41,7 +41,7 @@ class EncryptionState(StrEnum):
     CURRENT = "good"  # stored with the current keys
     PLAINTEXT = "clear"  # plaintext, although there is a key
     OLD_KEY = "old"  # encrypted with a key that is not the first
-    WRONG_HASH_KEY = "foreign"  # its hash is missing, or was made with another SECRET_KEY
+    WRONG_HASH_KEY = "foreign"  # its hash is missing, or was made with another key
     UNREADABLE = "lost"  # encrypted with none of the keys
 
 
@@ -49,13 +49,13 @@ class PhoneEncryption:
     """Encrypts, decrypts and hashes phone numbers.
 
     Args:
-        secret: the key of the hash. A plain hash could be reversed by trying all phone numbers.
+        hash_key: the key of the hash. A plain hash could be reversed by trying all phone numbers.
         keys: Fernet keys (https://github.com/fernet/spec). The first encrypts, all decrypt. Without
             keys, numbers are stored in plaintext.
     """
 
-    def __init__(self, secret: bytes, keys: Sequence[str] = ()) -> None:
-        self._secret = secret
+    def __init__(self, hash_key: bytes, keys: Sequence[str] = ()) -> None:
+        self._hash_key = hash_key
         self._fernets = [Fernet(key) for key in keys]
 
     def search_key(self, phone: PhoneNumber) -> str:
@@ -64,8 +64,8 @@ class PhoneEncryption:
 
     def keyed_hash(self, kind: str, text: str) -> str:
         """Return the HMAC-SHA256 of *text*, in hexadecimal. Each *kind* has separate hashes."""
-        labelled = f"otp_app {kind}\0{text}".encode()  # no other use of the secret has this prefix
-        return hmac.new(self._secret, labelled, hashlib.sha256).hexdigest()
+        labelled = f"{kind}\0{text}".encode()
+        return hmac.new(self._hash_key, labelled, hashlib.sha256).hexdigest()
 
     def encrypt(self, phone: PhoneNumber) -> str:
         """Return *phone* as it is stored: at most 120 characters, different in each call.

@@ -18,6 +18,7 @@ from otp_app import routes, services
 from otp_app.errors import (
     AlreadyVerified,
     CodeUsedUp,
+    OriginRefused,
     OtpError,
     StoreUnavailable,
 )
@@ -34,7 +35,6 @@ from otp_app.verification.models import Status
 from otp_app.web import sessions
 from otp_app.web.localized_pages import language_of
 from otp_app.web.plain_pages import (
-    FORBIDDEN,
     code_page,
     code_page_with_error,
     crash_page,
@@ -80,7 +80,7 @@ def build(
         ],
         exception_handlers={
             StoreUnavailable: store_unavailable_page,
-            FORBIDDEN: forbidden_page,
+            OriginRefused: forbidden_page,
             NOT_FINISHED: _not_finished,
             Exception: crash_page,
         },
@@ -217,4 +217,4 @@ def _redirect_to_code() -> Response:
 
 async def _client(request: Request) -> Client:
     cookies, language = request.headers.get("cookie", ""), language_of(request.headers).tag
-    return await services.current().client(cookies, client_key(request.scope), language)
+    return await services.current().callers.client(cookies, client_key(request.scope), language)

@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from otp_app import routes, services
-from otp_app.identity.requests import own_form, require_same_origin
+from otp_app.identity.requests import own_form, require_own_page
 from otp_app.verification.models import Status
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def see_other(request: Request, path: str) -> Response:
 async def has_finished(request: Request) -> bool:
     """Return True if the browser has a session and no approval for another number."""
     here, cookies = services.current(), request.headers.get("cookie", "")
-    session, flow = await here.session(cookies), here.flows.read(cookies)
+    session, flow = await here.callers.session(cookies), here.flows.read(cookies)
     current = await here.verifications.current(flow) if flow else None
     if session is None or current is None or current.status is not Status.APPROVED:
         return session is not None
@@ -113,7 +113,7 @@ async def _finish(request: Request) -> Response:
 
 async def _start_again(request: Request) -> Response:
     """Set a new flow cookie. An approval of the old flow can no longer become a session."""
-    require_same_origin(request)
+    require_own_page(request)
     answer = see_other(request, routes.PHONE)
     _renew_flow(answer)
     return answer
@@ -121,7 +121,7 @@ async def _start_again(request: Request) -> Response:
 
 async def _sign_out(request: Request) -> Response:
     """End the session everywhere. The device cookie stays: it affects message limits only."""
-    require_same_origin(request)
+    require_own_page(request)
     here = services.current()
     await here.sessions.end(here.session_cookies.read(request.headers.get("cookie", "")))
     answer = see_other(request, routes.PHONE)
@@ -165,7 +165,7 @@ def _need_of(path: str) -> _Need | None:
 
 
 async def _has_session(cookie_header: str) -> bool:
-    return await services.current().session(cookie_header) is not None
+    return await services.current().callers.session(cookie_header) is not None
 
 
 async def _has_verification(cookie_header: str) -> bool:

@@ -322,7 +322,7 @@ def test_the_device_is_known_after_the_session_and_opens_nothing(
     assert portal is not None
 
     after = verified.after(verified.post("/sign-out"))
-    client = portal.call(here.client, after.cookie, "192.0.2.1", "en")
+    client = portal.call(here.callers.client, after.cookie, "192.0.2.1", "en")
 
     assert re.search(r"\bdevice=", after.cookie)
     assert client.has_proved(PhoneNumber("+447400123456"))
@@ -336,7 +336,7 @@ def test_a_second_success_is_remembered_beside_the_first(verified: Browser) -> N
     portal, here = verified.client.portal, services.current()
     assert portal is not None
     again, _ = finish(verified, verify(verified, phone="07400 123457"))
-    client = portal.call(here.client, again.cookie, "192.0.2.1", "en")
+    client = portal.call(here.callers.client, again.cookie, "192.0.2.1", "en")
 
     numbers = ("+447400123456", "+447400123457")
     assert all(client.has_proved(PhoneNumber(number)) for number in numbers)
@@ -396,8 +396,8 @@ def test_the_rules_are_told_which_number_the_session_has_proved(
     assert portal is not None
     here = services.current()
 
-    owner = portal.call(here.client, verified.cookie, "192.0.2.1", "en")
-    unproved = portal.call(here.client, browser.cookie, "192.0.2.1", "en")
+    owner = portal.call(here.callers.client, verified.cookie, "192.0.2.1", "en")
+    unproved = portal.call(here.callers.client, browser.cookie, "192.0.2.1", "en")
 
     assert (owner.proved, unproved.proved) == ("+447400123456", "")
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import pytest_asyncio
 
+from otp_app.identity.keyring import Keyring, Purpose
 from otp_app.storage import engine as engine_module
 from otp_app.storage.engine import migrate, open_engine
 from otp_app.storage.limits import SqlLimiter
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 SECRET = b"canary-secret-canary-secret-canary-secret"
+NUMBER_KEY = Keyring(SECRET).subkey(Purpose.STORED_NUMBER)
+LIMIT_KEY = Keyring(SECRET).subkey(Purpose.LIMIT)
 
 
 @pytest.fixture
@@ -55,13 +58,13 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
 async def sql_store(migrated: Path, tmp_path: Path, patient: None) -> AsyncIterator[SqlStore]:
     del patient
     engine = open_engine(f"sqlite:///{shutil.copy(migrated, tmp_path)}")
-    yield SqlStore(engine, PhoneEncryption(SECRET))
+    yield SqlStore(engine, PhoneEncryption(NUMBER_KEY))
     await engine.dispose()
 
 
 @pytest.fixture
 def verifications(sql_store: SqlStore, provider: FakeProvider, clock: Clock) -> VerificationService:
     """The service without limits; the tests of limits put their own."""
-    limiter = SqlLimiter(sql_store.engine, SECRET)
+    limiter = SqlLimiter(sql_store.engine, LIMIT_KEY)
     providers = {provider.name: provider}
     return VerificationService(sql_store, limiter, providers, provider.name, clock.now, limits=())

@@ -9,14 +9,14 @@ import pytest
 from otp_app.__main__ import main
 from otp_app.config import Settings
 from otp_app.errors import ApiKeyRefused
-from otp_app.identity.tokens import name_of, new_key
+from otp_app.identity.callers import key_name, new_key
 
 
 def test_a_new_key_is_known_by_its_setting() -> None:
     key, setting = new_key("web-shop2")
     hashes = Settings(api_keys=setting).api_key_hashes
 
-    assert name_of(f"Bearer {key}", hashes) == "web-shop2"
+    assert key_name(f"Bearer {key}", hashes) == "web-shop2"
     assert len(key.removeprefix("otp_web-shop2_")) == 43  # 256 bits
     assert key not in setting
     assert new_key("web-shop2")[0] != key
@@ -27,9 +27,9 @@ def test_a_key_of_one_name_is_none_of_another() -> None:
     hashes = {"bank": setting.partition(":")[2]}
 
     with pytest.raises(ApiKeyRefused):
-        name_of(f"Bearer {key}", hashes)
+        key_name(f"Bearer {key}", hashes)
     with pytest.raises(ApiKeyRefused):
-        name_of(f"Bearer {key.replace('shop', 'bank')}", hashes)
+        key_name(f"Bearer {key.replace('shop', 'bank')}", hashes)
 
 
 @pytest.mark.parametrize("name", ["", "Shop", "a b", "a_b", "a:b", "x" * 33, "é"])

@@ -67,7 +67,7 @@ def test_a_value_keeps_what_is_in_it() -> None:
 
 
 def test_all_our_cookies_are_read_by_their_exact_names() -> None:
-    flows, sessions = FlowCookies("s" * 48, secure=True), SessionCookies(secure=True)
+    flows, sessions = FlowCookies(b"s" * 32, secure=True), SessionCookies(secure=True)
     flow, session = flows.mint(), sessions.set_cookie(Token("x" * 43)).partition(";")[0]
     language = f"{LANGUAGE_COOKIE}=de"
 

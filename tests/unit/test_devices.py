@@ -10,14 +10,14 @@ from itsdangerous import TimestampSigner
 from otp_app.identity.cookies import DEVICE_MAX_AGE, MOST_NUMBERS, DeviceCookies
 from otp_app.phone import PhoneNumber
 
-SECRET = "s" * 48
+KEY, NUMBER_KEY = b"s" * 32, b"n" * 32
 PHONE, OTHER = PhoneNumber("+447400123456"), PhoneNumber("+447400123457")
 NUMBERS = [PhoneNumber(f"+44740012345{digit}") for digit in range(MOST_NUMBERS + 1)]
 
 
 @pytest.fixture
 def cookies() -> DeviceCookies:
-    return DeviceCookies(SECRET, secure=False)
+    return DeviceCookies(KEY, NUMBER_KEY, secure=False)
 
 
 def cookie_of(cookies: DeviceCookies, *numbers: PhoneNumber, cookie: str = "") -> str:
@@ -65,13 +65,10 @@ def test_what_we_did_not_sign_is_no_device(cookies: DeviceCookies, value: str) -
     assert cookies.read(f"device={value}") is None
 
 
-def test_a_signature_of_another_cookie_or_secret_makes_no_device(cookies: DeviceCookies) -> None:
+def test_a_signature_by_another_key_makes_no_device(cookies: DeviceCookies) -> None:
     value = cookie_of(cookies, PHONE).partition("=")[2].rsplit(".", 2)[0]
 
-    for signer in (
-        TimestampSigner(SECRET, salt="otp_app.flow"),
-        TimestampSigner("t" * 48, salt="otp_app.device"),
-    ):
+    for signer in (TimestampSigner(NUMBER_KEY), TimestampSigner(b"t" * 32)):
         assert cookies.read(f"device={signer.sign(value).decode()}") is None
 
 
@@ -79,7 +76,7 @@ def test_marks_of_one_device_are_worth_nothing_on_another(cookies: DeviceCookies
     (id_, *_), (_, mark, *_) = (
         cookie_of(cookies, PHONE).partition("=")[2].split(".") for _ in range(2)
     )
-    mixed = TimestampSigner(SECRET, salt="otp_app.device").sign(f"{id_}.{mark}").decode()
+    mixed = TimestampSigner(KEY).sign(f"{id_}.{mark}").decode()
 
     assert not knows(cookies, f"device={mixed}", PHONE)
 
@@ -100,7 +97,8 @@ def test_a_year_after_the_last_success_it_is_over(
 
 @pytest.mark.parametrize("secure", [True, False])
 def test_scripts_and_other_sites_cannot_have_it(secure: bool) -> None:
-    cookie, *attributes = DeviceCookies(SECRET, secure=secure).set_cookie("", PHONE).split("; ")
+    header = DeviceCookies(KEY, NUMBER_KEY, secure=secure).set_cookie("", PHONE)
+    cookie, *attributes = header.split("; ")
 
     assert {"Path=/", "HttpOnly", "SameSite=Lax", f"Max-Age={DEVICE_MAX_AGE}"} <= set(attributes)
     assert ("Secure" in attributes, cookie.startswith("__Host-device=")) == (secure, secure)

@@ -18,6 +18,7 @@ from cryptography.fernet import Fernet
 from otp_app.__main__ import main
 from otp_app.cli.checks import accounts
 from otp_app.config import Settings
+from otp_app.identity.keyring import Keyring, Purpose
 from otp_app.phone import PhoneNumber
 from otp_app.storage.phone_encryption import PhoneEncryption
 from otp_app.verification.limits import POLICY
@@ -47,7 +48,7 @@ PRODUCTION = TWILIO | {
 }
 OLD_KEY, NEW_KEY = (Fernet.generate_key().decode() for _ in range(2))
 BOTH_KEYS = f"{NEW_KEY},{OLD_KEY}"
-KEYED = SECRET["SECRET_KEY"].encode()
+KEYED = Keyring(SECRET["SECRET_KEY"].encode()).subkey(Purpose.STORED_NUMBER)
 ROOT = Path(__file__).parents[2]
 SERVICE = {"code_length": 6}
 

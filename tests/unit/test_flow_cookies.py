@@ -8,12 +8,12 @@ import pytest
 
 from otp_app.identity.cookies import FLOW_MAX_AGE, RENEW_AFTER, FlowCookies
 
-SECRET = "s" * 48
+KEY = b"s" * 32
 
 
 @pytest.fixture
 def flows() -> FlowCookies:
-    return FlowCookies(SECRET, secure=False)
+    return FlowCookies(KEY, secure=False)
 
 
 def at(monkeypatch: pytest.MonkeyPatch, seconds_from_now: float) -> None:
@@ -60,7 +60,7 @@ def test_what_we_did_not_mint_is_nobody(flows: FlowCookies, header: str) -> None
 
 
 def test_another_servers_cookie_is_nobody(flows: FlowCookies) -> None:
-    assert flows.read(FlowCookies("t" * 48, secure=False).mint()) is None
+    assert flows.read(FlowCookies(b"t" * 32, secure=False).mint()) is None
 
 
 def test_a_changed_cookie_is_nobody(flows: FlowCookies) -> None:
@@ -100,7 +100,7 @@ def test_scripts_and_other_sites_cannot_have_it(flows: FlowCookies) -> None:
 
 
 def test_behind_https_it_is_bound_to_the_host() -> None:
-    flows = FlowCookies(SECRET, secure=True)
+    flows = FlowCookies(KEY, secure=True)
 
     header = flows.set_cookie(flows.mint())
 

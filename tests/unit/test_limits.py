@@ -26,7 +26,7 @@ from otp_app.verification.client import Client
 from otp_app.verification.limits import POLICY, Action, Limit, LimitUse, Scope, adjusted, limit_uses
 from otp_app.verification.models import Channel, Flow
 from tests.fakes import RIGHT, WRONG
-from tests.unit.conftest import SECRET
+from tests.unit.conftest import LIMIT_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -325,7 +325,7 @@ async def test_limits_outlive_the_process(
     for index in range(5):
         await service.start(ME, number(index), Channel.SMS)
 
-    reborn = replace(service, limiter=SqlLimiter(sql_store.engine, SECRET))
+    reborn = replace(service, limiter=SqlLimiter(sql_store.engine, LIMIT_KEY))
 
     assert not await sends(reborn, ME, number(6))
 
@@ -358,7 +358,7 @@ async def test_no_number_stands_in_a_key(limited: VerificationService, sql_store
 
 
 async def test_old_uses_are_swept_away(sql_store: SqlStore, clock: Clock) -> None:
-    limiter = SqlLimiter(sql_store.engine, SECRET)
+    limiter = SqlLimiter(sql_store.engine, LIMIT_KEY)
     await limiter.spend([ONE], clock.now())
 
     await limiter.prune(clock.now() + ONE.limit.window - timedelta(seconds=1))
@@ -416,11 +416,11 @@ async def test_a_refused_use_reads_once_and_writes_nothing(
     """S3: the whole policy for messages, with the last of its limits reached."""
     uses = limit_uses(POLICY, Action.SEND, ME, number(1))
     now = verifications.now()
-    await SqlLimiter(sql_store.engine, SECRET).spend(uses, now)
+    await SqlLimiter(sql_store.engine, LIMIT_KEY).spend(uses, now)
     before = await all_hits(sql_store)
 
     with statements(sql_store.engine) as found:
-        await refused_until(SqlLimiter(sql_store.engine, SECRET), now, *uses)
+        await refused_until(SqlLimiter(sql_store.engine, LIMIT_KEY), now, *uses)
 
     assert len(found) <= 2
     assert all(statement.startswith("SELECT") for statement in found)
@@ -429,11 +429,11 @@ async def test_a_refused_use_reads_once_and_writes_nothing(
 
 async def test_a_refused_use_does_not_wait_for_a_writer(sql_store: SqlStore, clock: Clock) -> None:
     """S3: another connection has SQLite's only lock for writing."""
-    await SqlLimiter(sql_store.engine, SECRET).spend([ONE], clock.now())
+    await SqlLimiter(sql_store.engine, LIMIT_KEY).spend([ONE], clock.now())
 
     async with sql_store.engine.begin() as other:
         await other.execute(text("BEGIN IMMEDIATE"))
-        until = await refused_until(SqlLimiter(sql_store.engine, SECRET), clock.now(), ONE)
+        until = await refused_until(SqlLimiter(sql_store.engine, LIMIT_KEY), clock.now(), ONE)
 
     assert until == clock.now() + ONE.limit.window
 
@@ -442,7 +442,7 @@ async def test_a_requirement_is_checked_by_one_select(
     verifications: VerificationService, sql_store: SqlStore
 ) -> None:
     """S3."""
-    limiter = SqlLimiter(sql_store.engine, SECRET)
+    limiter = SqlLimiter(sql_store.engine, LIMIT_KEY)
     uses = limit_uses(POLICY, Action.PAUSE, ME, number(1))
     with statements(sql_store.engine) as found:
         await limiter.require(uses, verifications.now())
@@ -459,7 +459,7 @@ async def test_a_remembered_refusal_runs_no_statement_and_names_the_same_time(
     sql_store: SqlStore, clock: Clock
 ) -> None:
     """S3."""
-    limiter = SqlLimiter(sql_store.engine, SECRET)
+    limiter = SqlLimiter(sql_store.engine, LIMIT_KEY)
     await limiter.spend([ONE], clock.now())
     until = await refused_until(limiter, clock.now(), ONE, OTHER)
 
@@ -495,7 +495,7 @@ async def test_a_start_that_is_refused_from_memory_reads_the_browsers_own_rows_o
 async def test_of_two_remembered_refusals_the_later_time_is_named(
     sql_store: SqlStore, clock: Clock
 ) -> None:
-    limiter = SqlLimiter(sql_store.engine, SECRET)
+    limiter = SqlLimiter(sql_store.engine, LIMIT_KEY)
     await limiter.spend([ONE], clock.now())
     clock.tick(60)
     other = replace(OTHER, limit=replace(OTHER.limit, amount=1))
@@ -512,7 +512,7 @@ async def test_a_refusal_is_remembered_for_a_minute_and_no_longer_than_it_holds(
     sql_store: SqlStore, clock: Clock
 ) -> None:
     """Another process may have given the use back meanwhile."""
-    limiter, elsewhere = (SqlLimiter(sql_store.engine, SECRET) for _ in range(2))
+    limiter, elsewhere = (SqlLimiter(sql_store.engine, LIMIT_KEY) for _ in range(2))
     batch = await elsewhere.spend([ONE], clock.now())
     await refused_until(limiter, clock.now(), ONE)
     await elsewhere.refund(batch, [ONE])
@@ -533,7 +533,7 @@ async def test_a_refund_or_success_in_this_process_makes_room_at_once(
     sql_store: SqlStore, clock: Clock
 ) -> None:
     """S3."""
-    limiter = SqlLimiter(sql_store.engine, SECRET)
+    limiter = SqlLimiter(sql_store.engine, LIMIT_KEY)
     batch = await limiter.spend([ONE], clock.now())
     await refused_until(limiter, clock.now(), ONE)
 
@@ -549,7 +549,7 @@ async def test_a_remembered_refusal_of_one_number_is_none_of_another(
     sql_store: SqlStore, clock: Clock
 ) -> None:
     """A number that was counted before is free, whoever has been refused meanwhile."""
-    limiter = SqlLimiter(sql_store.engine, SECRET)
+    limiter = SqlLimiter(sql_store.engine, LIMIT_KEY)
     first, second = replace(ONE, distinct="+447400123456"), replace(ONE, distinct="+447400123457")
     await limiter.spend([first], clock.now())
     await refused_until(limiter, clock.now(), second)

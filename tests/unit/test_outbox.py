@@ -34,7 +34,7 @@ from otp_app.verification.client import Client
 from otp_app.verification.models import Channel, CheckOutcome, Flow, Status
 from otp_app.verification.outbox import DeliveryClaim, FailureReason, WebhookEvent, WebhookEventType
 from tests.fakes import RIGHT, WRONG
-from tests.unit.conftest import SECRET
+from tests.unit.conftest import NUMBER_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -335,7 +335,7 @@ async def test_a_look_that_failed_is_made_again(
 async def test_the_rows_have_no_number_and_the_event_has_it(
     service: VerificationService, store: SqlStore, outbox: SqlOutbox
 ) -> None:
-    numbers = PhoneEncryption(SECRET, [Fernet.generate_key().decode()])
+    numbers = PhoneEncryption(NUMBER_KEY, [Fernet.generate_key().decode()])
     sealing = replace(store, encryption=numbers)
     await approve(replace(service, store=sealing))
 

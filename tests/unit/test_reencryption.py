@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import pytest
+import structlog.testing
 from alembic import command
 from cryptography.fernet import Fernet
 from sqlalchemy import select, text, update
@@ -19,6 +20,7 @@ from otp_app.config import SettingsError
 from otp_app.errors import PhoneDecryptionFailed
 from otp_app.phone import PhoneNumber
 from otp_app.storage import migrations
+from otp_app.storage.audit import SqlAuditStore
 from otp_app.storage.engine import migrate, open_engine
 from otp_app.storage.phone_encryption import (
     EncryptionState,
@@ -341,6 +343,64 @@ async def test_an_older_version_leaves_no_number_in_the_files(
 
     assert AFTER.search_key(PHONE).encode() in files(tmp_path / "old")
     assert b"4155552671" not in files(tmp_path / "old")
+
+
+@pytest.fixture
+async def older_engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+    """A database before 0011, whose hashes were made in another way."""
+    engine = open_engine(f"sqlite:///{tmp_path}/older/otp.db")
+    async with engine.begin() as connection:
+        await connection.run_sync(lambda bound: command.upgrade(migrations.config(bound), "0010"))
+    yield engine
+    await engine.dispose()
+
+
+@pytest.mark.parametrize("keys", [[], [NEW]])
+async def test_the_start_hashes_the_numbers_of_an_older_version_anew(
+    older_engine: AsyncEngine, tmp_path: Path, keys: list[str]
+) -> None:
+    before, after = PhoneEncryption(OTHER_SECRET, keys), PhoneEncryption(SECRET, keys)
+    for number in range(150):  # more than one batch
+        await prove(SqlStore(older_engine, before), number)
+    await prove(SqlStore(older_engine, before), 150, OTHER_PHONE)
+
+    with structlog.testing.capture_logs() as logged:
+        await migrate(f"sqlite:///{tmp_path}/older/otp.db")
+    await prepare_numbers(older_engine, after)
+
+    assert logged == []
+    assert await count_states(older_engine, after) == Counter({EncryptionState.CURRENT: 153})
+    assert len(await SqlStore(older_engine, after).of_number(PHONE, 1000)) == 150
+    await prove(SqlStore(older_engine, after), 151)
+    assert len(await all_users(older_engine)) == 2
+
+
+async def test_an_upgrade_that_forgets_the_uses_of_limits_says_so(
+    older_engine: AsyncEngine, tmp_path: Path
+) -> None:
+    now = datetime.now(UTC).timestamp()
+    hit = "INSERT INTO limit_hits (key, at, ends, batch) VALUES ('key', 0, :ends, 'batch')"
+    async with older_engine.begin() as connection:
+        for ends in (now - 60, now + 3600, now + 86400):
+            await connection.execute(text(hit), {"ends": ends})
+
+    with structlog.testing.capture_logs() as logged:
+        await migrate(f"sqlite:///{tmp_path}/older/otp.db")
+
+    assert logged == [{"event": "limit.uses_forgotten", "log_level": "warning", "uses": 2}]
+
+
+async def test_the_calls_for_a_number_are_found_after_a_change_of_the_key(
+    engine: AsyncEngine,
+) -> None:
+    before, after = (PhoneEncryption(key, [NEW]) for key in (OTHER_SECRET, SECRET))
+    for number, phone in enumerate((PHONE, OTHER_PHONE)):
+        await SqlStore(engine, before).reserve(verification(number, phone))
+
+    await reencrypt(engine, after)
+
+    assert len(await SqlAuditStore(engine, after).of_number(PHONE, 5)) == 1
+    assert await SqlAuditStore(engine, PhoneEncryption(b"other")).of_number(PHONE, 5) == []
 
 
 async def test_the_migration_can_be_taken_back(migrated_engine: AsyncEngine) -> None:

@@ -16,7 +16,7 @@ from otp_app.storage.phone_encryption import PhoneEncryption, count_states
 from otp_app.verification.client import Client
 from otp_app.verification.models import Channel, Flow
 from tests.fakes import RIGHT
-from tests.unit.conftest import SECRET
+from tests.unit.conftest import NUMBER_KEY, SECRET
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -54,7 +54,7 @@ def rotate(
 @pytest.fixture
 async def proved(verifications: VerificationService, sql_store: SqlStore) -> VerificationService:
     """A number that was verified, under the old key."""
-    store = replace(sql_store, encryption=PhoneEncryption(SECRET, [OLD]))
+    store = replace(sql_store, encryption=PhoneEncryption(NUMBER_KEY, [OLD]))
     service = replace(verifications, store=store)
     started = await service.start(ME, PHONE, Channel.SMS)
     await service.check(ME, started.id, RIGHT)
@@ -73,7 +73,8 @@ async def test_it_tells_how_many_were_renewed(rotate: Rotate, sql_store: SqlStor
     said = "Numbers, encrypted with the first of PHONE_ENCRYPTION_KEYS: "
     assert first == (0, f"{said}2 renewed, 0 unchanged, 0 cannot be decrypted\n")
     assert second == (0, f"{said}0 renewed, 2 unchanged, 0 cannot be decrypted\n")
-    assert (await count_states(sql_store.engine, PhoneEncryption(SECRET, [NEW]))).keys() == {"good"}
+    now = PhoneEncryption(NUMBER_KEY, [NEW])
+    assert (await count_states(sql_store.engine, now)).keys() == {"good"}
 
 
 @pytest.mark.usefixtures("proved")

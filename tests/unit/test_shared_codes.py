@@ -25,7 +25,7 @@ from otp_app.verification.background import Sweeper
 from otp_app.verification.client import Client
 from otp_app.verification.models import Channel, CheckOutcome, Flow, Status
 from tests.fakes import RIGHT, WRONG, SharingProvider
-from tests.unit.conftest import SECRET
+from tests.unit.conftest import NUMBER_KEY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -273,7 +273,7 @@ async def test_guesses_of_two_browsers_at_once_are_five_in_all_and_each_has_its_
 ) -> None:
     first, later = [(await start(verifications, who)).id for who in (VICTIM, OTHER)]
     second = open_engine(f"sqlite:///{sql_store.engine.url.database}")
-    stores = [sql_store, SqlStore(second, PhoneEncryption(SECRET))]  # two processes
+    stores = [sql_store, SqlStore(second, PhoneEncryption(NUMBER_KEY))]  # two processes
     taken: list[str] = []
 
     async def take(turn: int) -> None:

@@ -26,7 +26,7 @@ PHONE = PhoneNumber("+447400123456")
 NAMES = {"LIMIT_SEND_NUMBER", "LIMIT_SEND_NUMBER_UNPROVED"}
 OF_THE_NUMBER = {Scope.NUMBER, Scope.UNPROVED_CLIENTS}
 OWNER = Client(Flow("owner"), "203.0.113.7", proved=PHONE.e164)
-DEVICES = DeviceCookies("s" * 48, secure=False)
+DEVICES = DeviceCookies(b"s" * 32, b"n" * 32, secure=False)
 DEVICE = DEVICES.read(DEVICES.set_cookie("", PHONE).partition(";")[0])
 OWNER_BY_DEVICE = replace(OWNER, proved="", device=DEVICE)
 

@@ -23,7 +23,7 @@ from otp_app.verification.limits import POLICY
 from otp_app.verification.models import Channel, Flow
 from tests.emulator import Clock
 from tests.fakes import RIGHT, WRONG, FakeProvider
-from tests.unit.conftest import SECRET
+from tests.unit.conftest import LIMIT_KEY, SECRET
 
 if TYPE_CHECKING:
     from otp_app.storage.verifications import SqlStore
@@ -43,7 +43,7 @@ def clock() -> Clock:
 @pytest.fixture
 def limited(verifications: VerificationService, sql_store: SqlStore) -> VerificationService:
     """The service under the whole policy, with the secret of the settings."""
-    return replace(verifications, limits=POLICY, limiter=SqlLimiter(sql_store.engine, SECRET))
+    return replace(verifications, limits=POLICY, limiter=SqlLimiter(sql_store.engine, LIMIT_KEY))
 
 
 @pytest.fixture(autouse=True)

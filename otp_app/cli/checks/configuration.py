@@ -22,7 +22,7 @@ from otp_app.config import (
 from otp_app.config.values import is_open_to_others
 from otp_app.i18n.languages import own_texts
 from otp_app.i18n.texts import TEXTS, TextsUnusable
-from otp_app.identity.tokens import SECRET_FILE
+from otp_app.identity.keyring import SECRET_FILE
 from otp_app.phone import regions
 from otp_app.theme import AA
 from otp_app.verification.limits import POLICY, Limit

@@ -37,12 +37,12 @@ def test_the_guides_route_gives_it_too(page: Caller, number: str) -> None:
     assert [cookie.partition("=")[0] for cookie in cookies] == ["session", "device"]
 
 
-def test_a_handle_proves_nothing_about_the_browser_that_sends_it(
+def test_a_token_proves_nothing_about_the_browser_that_sends_it(
     nobody: Caller, page: Caller, shop: Caller, number: str
 ) -> None:
-    handle = nobody.post(routes.TWILIO_REQUEST, {"phoneNumber": number}).json()["requestId"]
+    token = nobody.post(routes.TWILIO_REQUEST, {"phoneNumber": number}).json()["requestId"]
 
-    by_page = page.post(routes.TWILIO_CHECK, {"requestId": handle, "code": RIGHT})
+    by_page = page.post(routes.TWILIO_CHECK, {"requestId": token, "code": RIGHT})
     by_key = shop.check(shop.created("+447400123499"), RIGHT)
 
     for answer in (by_page, by_key):
@@ -58,7 +58,7 @@ def test_the_limits_are_told_whose_number_the_browser_has_proved(
     here = services.current()
     assert browser.client.portal is not None
 
-    client = browser.client.portal.call(here.client, owner.cookie, "192.0.2.1", "en")
+    client = browser.client.portal.call(here.callers.client, owner.cookie, "192.0.2.1", "en")
 
     assert client.proved == number
     assert client.device
@@ -86,10 +86,10 @@ def test_what_a_handle_got_approved_is_exchanged_by_no_browser(
 ) -> None:
     asked = nobody.post(routes.TWILIO_REQUEST, {"phoneNumber": number})
     with_the_cookie = browser.after(asked)
-    handle = asked.json()["requestId"]
-    assert nobody.post(routes.TWILIO_CHECK, {"requestId": handle, "code": RIGHT}).is_success
+    token = asked.json()["requestId"]
+    assert nobody.post(routes.TWILIO_CHECK, {"requestId": token, "code": RIGHT}).is_success
 
-    for path, form in (("/finish", {}), ("/finish", {"proof": handle}), ("/verify-otp", {})):
+    for path, form in (("/finish", {}), ("/finish", {"proof": token}), ("/verify-otp", {})):
         assert "set-cookie" not in with_the_cookie.post(path, form).headers
 
 
