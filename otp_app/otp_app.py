@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import TYPE_CHECKING
 
 import reflex as rx
@@ -15,11 +14,9 @@ from reflex.utils.exec import is_prod_mode
 from reflex.utils.prerequisites import get_web_dir
 from reflex_base.environment import environment
 from reflex_base.registry import RegistrationContext
-from starlette.middleware.gzip import GZipMiddleware
 
 from otp_app import routes
 from otp_app.api import app as api
-from otp_app.api.app import ApiFirst
 from otp_app.bootstrap import running
 from otp_app.components.controls import PAGE_MESSAGES, say
 from otp_app.components.elements import connection_status
@@ -29,11 +26,8 @@ from otp_app.monitoring.logging import configure_logging, log_reference
 from otp_app.pages import code, phone, problem, verified
 from otp_app.state.middleware import EventFilter, FlowBinding
 from otp_app.state.verify import VerifyState
-from otp_app.web import delivery_webhooks as webhooks
-from otp_app.web import plain_routes
-from otp_app.web.localized_pages import LocalizedPages, PageTranslations
-from otp_app.web.pipeline import BrandIcon, build_stack
-from otp_app.web.sessions import FlowCookieMiddleware, PageGate
+from otp_app.web.localized_pages import PageTranslations
+from otp_app.web.pipeline import build_stack
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -62,10 +56,10 @@ async def lifespan() -> AsyncIterator[None]:
 
 
 class App(rx.App):
-    """Reflex's app, wrapped in our API and middleware.
+    """Reflex's app inside the layers of `otp_app/web/pipeline.py`.
 
-    An `api_transformer` runs inside the handlers that Reflex adds for CORS and for exceptions. The
-    API and the outer middleware must run outside of them.
+    An `api_transformer` would run inside the layers that Reflex adds for CORS and for exceptions.
+    Our layers must run outside of these.
     """
 
     def __call__(self) -> ASGIApp:
@@ -76,9 +70,9 @@ class App(rx.App):
         configure_logging(production=settings.app_env is AppEnv.PRODUCTION)
         if environment.REFLEX_MOUNT_FRONTEND_COMPILED_APP.get():  # this server has the pages
             words.learn(get_web_dir() / Dirs.STATIC)
-        app = ApiFirst(super().__call__(), api.build(settings))
+        reflex = super().__call__()
         handlers = RegistrationContext.get().event_handlers
-        return build_stack(app, settings, handlers, [words.script])
+        return build_stack(reflex, settings, api.build(settings), words, handlers)
 
 
 def on_backend_error(exception: Exception) -> EventSpec:
@@ -122,15 +116,6 @@ app = App(
     app_wraps={(1, "Connection"): lambda stateful: connection_status() if stateful else None},
     toaster=None,
     backend_exception_handler=on_backend_error,
-    api_transformer=[
-        partial(LocalizedPages, words=words),
-        PageGate,
-        plain_routes.build(settings.brand, theme, settings.own_origins, words),
-        *([partial(BrandIcon, palette=theme.style.palette)] if theme.style.palette else []),
-        GZipMiddleware,
-        webhooks.build(settings),
-        FlowCookieMiddleware,
-    ],
 )
 app.add_middleware(EventFilter())
 app.add_middleware(FlowBinding())

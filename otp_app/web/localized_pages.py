@@ -264,7 +264,7 @@ def _rewritten(start: Message, size: int, coding: ContentEncoding) -> Message:
     for name in _VALIDATORS:
         del headers[name]
     headers["content-length"] = str(size)
-    headers["vary"] = "Accept-Encoding, Accept-Language, Cookie"
+    headers.add_vary_header("Accept-Encoding, Accept-Language, Cookie")
     if coding is not ContentEncoding.IDENTITY:
         headers["content-encoding"] = coding
     return {**start, "headers": headers.raw}
