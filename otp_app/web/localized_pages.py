@@ -85,13 +85,6 @@ def _is_accepted(part: str) -> bool:
 
 _ROOT, _HEAD_ENDS = '<html dir="ltr" lang="en"', "</head>"
 _LIST = "index.html"  # the page with the list of countries
-# The script removes its own element, which would break the hydration by React.
-_DEV_SCRIPT = """globalThis.WORDS = %s;
-Object.assign(document.documentElement, { lang: "%s", dir: "%s" });
-document.currentScript.remove();"""
-_DEV_STYLE = """
-document.adoptedStyleSheets = [new CSSStyleSheet()];
-document.adoptedStyleSheets[0].replaceSync(%s);"""
 
 _MARK = re.compile("\u27e6(.*?)\u27e7")
 _COUNTRIES = re.compile('<option value="\u27e6&quot;countries&quot;\u27e7">.*?</option>')
@@ -112,6 +105,7 @@ class PageTranslations:
 
     Attributes:
         script: the inline script that every page runs before it is shown.
+        style: the CSS of the theme.
     """
 
     def __init__(
@@ -124,7 +118,7 @@ class PageTranslations:
     ) -> None:
         self.script = script
         self._said, self._served, self._default_country = said, served, default_country
-        self._style = style or Style()
+        self.style = style or Style()
         self._built: dict[bytes, str] = {}
         self._kept: dict[tuple[bytes, str, ContentEncoding], bytes] = {}
         self._turn = asyncio.Lock()
@@ -166,24 +160,15 @@ class PageTranslations:
 
     async def serve_countries(self, request: Request) -> Response:
         """Return the countries as JSON, for pages without them. See `assets/countries.js`."""
-        return JSONResponse(self._countries(language_of(request.headers)))
-
-    def dev_script(self, headers: Headers) -> str:
-        """Return the script with the translations for a page of the JavaScript dev server.
-
-        `components.layout.head` loads the script.
-        """
-        language = language_of(headers)
-        data = _json(self._data(language) | self._countries(language))
-        script = _DEV_SCRIPT % (data, language.tag, language.direction)
-        return script + (_DEV_STYLE % json.dumps(css) if (css := self._style.css) else "")
+        return JSONResponse(self.country_data(language_of(request.headers)))
 
     def country(self, headers: Headers) -> str:
         """Return the code of the person's likely country, for a page without scripts."""
         accept = headers.get("accept-language", "")
         return likely_country(accept, self._served, self._default_country)
 
-    def _countries(self, language: Language) -> dict[str, object]:
+    def country_data(self, language: Language) -> dict[str, object]:
+        """Return the data that `countries.js` reads: the countries, and the default country."""
         return {"countries": self.countries(language), "country": self._default_country}
 
     def countries(self, language: Language) -> list[tuple[str, str]]:
@@ -195,14 +180,14 @@ class PageTranslations:
         html = _COUNTRIES.sub(lambda _: options, html)
         html = _MARK.sub(lambda mark: escape(_say(unescape(mark[1]), language)), html)
         root = f'<html dir="{language.direction}" lang="{language.tag}"'
-        data = _json(self._data(language))
+        data = as_json(self.data(language))
         head = (
-            f'{self._style.markup}<script id="words" type="application/json">{data}</script>'
+            f'{self.style.markup}<script id="words" type="application/json">{data}</script>'
             f"<script>{self.script}</script>{_HEAD_ENDS}"
         )
         return html.replace(_ROOT, root, 1).replace(_HEAD_ENDS, head, 1)
 
-    def _data(self, language: Language) -> dict[str, object]:
+    def data(self, language: Language) -> dict[str, object]:
         """Return the data that `say.js` reads: the language and its translations."""
         words = {key: words for key, words in language.words.items() if key in self._said}
         return {"language": language.tag, "words": words}
@@ -288,7 +273,7 @@ def _require_marks(name: str, html: str) -> None:
         )
 
 
-def _json(data: dict[str, object]) -> str:
+def as_json(data: dict[str, object]) -> str:
     """Return *data* as JSON that is safe inside a script element."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")

@@ -24,8 +24,9 @@ from otp_app.monitoring import health
 from otp_app.monitoring.logging import LogContext
 from otp_app.theme import ASSETS
 from otp_app.theme.palette import AA
-from otp_app.web import delivery_webhooks, headers, plain_routes, sessions
+from otp_app.web import delivery_webhooks, dev_server, headers, plain_routes, sessions
 from otp_app.web.bounds import BodyLimit, RequestRates, too_fast
+from otp_app.web.dev_server import SimulatedPhoneGate
 from otp_app.web.headers import SecurityHeaders
 from otp_app.web.localized_pages import LocalizedPages
 from otp_app.web.sessions import FlowCookieMiddleware, PageGate
@@ -97,7 +98,7 @@ def _layers(
         # 400 for other hosts. Probes and metrics accept any host.
         partial(SingleHost, allowed_hosts=allowed_hosts(settings), www_redirect=False),
         # 403 for other machines without the token, on the page of the simulated phone.
-        *_simulated_phone_gate(settings),
+        *([partial(SimulatedPhoneGate, settings=settings)] if settings.has_simulated_phone else []),
         # Reads the body: 413 if it is too long, 408 if it is too slow.
         BodyLimit,
         # Refuses the handshake if too many sockets are open.
@@ -128,6 +129,7 @@ def own_routes(settings: Settings, words: PageTranslations) -> Starlette:
         routes=[
             *plain_routes.ROUTES,
             *sessions.ROUTES,
+            *dev_server.ROUTES,
             Route(routes.COUNTRIES, words.serve_countries, methods=["GET"]),
             *delivery_webhooks.build_routes(settings),
             *health.build_routes(settings),
@@ -163,10 +165,9 @@ def _is_api(path: str) -> bool:
 
 
 class OwnRoutes:
-    """Passes requests for which *own* has a route to it, and all others to the app inside.
+    """Passes a request to *own* if it has a route for the path and method, else to the app inside.
 
-    A request for such a path with another method goes to the app inside, too. The exception
-    handlers of *own* also handle the exceptions of the app inside.
+    The exception handlers of *own* also handle the exceptions of the app inside.
     """
 
     def __init__(self, app: ASGIApp, own: Starlette) -> None:
@@ -235,14 +236,6 @@ def _request_spans(settings: Settings) -> Iterator[Layer]:
         from otp_app.monitoring.tracing import RequestSpans
 
         yield RequestSpans
-
-
-def _simulated_phone_gate(settings: Settings) -> Iterator[Layer]:
-    """Yield the layer of the simulated phone. Without the phone, its modules are not imported."""
-    if settings.has_simulated_phone:
-        from otp_app.web.simulated_phone import SimulatedPhoneGate
-
-        yield partial(SimulatedPhoneGate, settings=settings)
 
 
 _OURS, _WHITE = "#1f4fd8", "#fff"  # the colours in the SVG file

@@ -153,15 +153,6 @@ async def _choose_language(request: Request) -> Response:
     return answer
 
 
-async def _dev_cookie(request: Request) -> Response:
-    """Return the script that gives a page of the JavaScript dev server its translations.
-
-    The response also sets the flow cookie.
-    """
-    script = request.app.state.words.dev_script(request.headers)
-    return Response(script, media_type="text/javascript", headers={"Cache-Control": "no-store"})
-
-
 async def _verify(request: Request, code: str) -> Token | None:
     """Check *code* for this browser's open verification, and open a session.
 
@@ -196,7 +187,6 @@ ROUTES = [
     Route(routes.VERIFY_OTP, _verify_otp, methods=["POST"]),
     Route(routes.RESEND_OTP, _resend_otp, methods=["POST"]),
     Route(routes.LANGUAGE, _choose_language, methods=["POST"]),
-    Route(routes.DEV_COOKIE, _dev_cookie, methods=["GET"]),
 ]
 
 EXCEPTION_HANDLERS: Mapping[int | type[Exception], ExceptionHandler] = {

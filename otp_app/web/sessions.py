@@ -26,8 +26,7 @@ if TYPE_CHECKING:
 class FlowCookieMiddleware:
     """Sets the cookie with every page, so that the socket that the page opens carries it.
 
-    Under `reflex run` the JavaScript dev server serves the pages, without this middleware. There
-    the page's head first loads `routes.DEV_COOKIE` from the backend.
+    Under `reflex run` the cookie comes with `routes.DEV_COOKIE`: see `otp_app/web/dev_server.py`.
     """
 
     def __init__(self, app: ASGIApp) -> None:
