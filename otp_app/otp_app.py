@@ -69,7 +69,7 @@ class App(rx.App):
         """
         configure_logging(production=settings.app_env is AppEnv.PRODUCTION)
         if environment.REFLEX_MOUNT_FRONTEND_COMPILED_APP.get():  # this server has the pages
-            words.learn(get_web_dir() / Dirs.STATIC)
+            words.translate_build(get_web_dir() / Dirs.STATIC)
         reflex = super().__call__()
         handlers = RegistrationContext.get().event_handlers
         return build_stack(reflex, settings, api.build(settings), words, handlers)

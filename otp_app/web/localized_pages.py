@@ -15,6 +15,7 @@ import re
 from enum import StrEnum
 from hashlib import sha256
 from html import escape, unescape
+from itertools import product
 from typing import TYPE_CHECKING
 
 import brotli
@@ -22,7 +23,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 
 from otp_app.i18n import Preferences
-from otp_app.i18n.languages import likely_country
+from otp_app.i18n.languages import languages, likely_country
 from otp_app.theme import Style
 from otp_app.web.headers import is_file
 
@@ -100,8 +101,9 @@ def language_of(headers: Headers) -> Language:
 class PageTranslations:
     """The translated pages, by the language cookie or `Accept-Language` of the browser.
 
-    Each page is translated and compressed once for each language and coding, at the first request.
-    The cache holds at most pages x languages x codings: no request header can make it larger.
+    Each page is translated once for each language, at the start, and compressed once for each
+    coding, at the first request. At most pages x languages x codings are kept: no request header
+    can make this more.
 
     Attributes:
         script: the inline script that every page runs before it is shown.
@@ -119,20 +121,23 @@ class PageTranslations:
         self.script = script
         self._said, self._served, self._default_country = said, served, default_country
         self.style = style or Style()
-        self._built: dict[bytes, str] = {}
         self._kept: dict[tuple[bytes, str, ContentEncoding], bytes] = {}
         self._turn = asyncio.Lock()
 
-    def learn(self, built: Path) -> None:
-        """Read the pages in the folder *built*. No other HTML is translated.
+    def translate_build(self, built: Path) -> None:
+        """Translate the pages in the folder *built*. No other HTML is translated later.
 
         Raises:
             RuntimeError: a page has too few or too many of the places that are replaced.
         """
+        pages: dict[bytes, str] = {}  # the build has each page at two paths
         for path in sorted(built.rglob("*.html")):
             html = path.read_text()
             _require_marks(path.relative_to(built).as_posix(), html)
-            self._built[sha256(html.encode()).digest()] = html
+            pages[sha256(html.encode()).digest()] = html
+        for (digest, html), language in product(pages.items(), languages().values()):
+            translated = self._translate(html, language).encode()
+            self._kept[digest, language.tag, ContentEncoding.IDENTITY] = translated
 
     async def page(self, body: bytes, headers: Headers) -> tuple[bytes, ContentEncoding] | None:
         """Return the prerendered page *body* in the person's language, with its coding.
@@ -140,23 +145,17 @@ class PageTranslations:
         The coding is the best that the browser accepts. The result is None if *body* is not a page
         of the build.
         """
-        digest, coding = (
-            sha256(body).digest(),
-            negotiate_encoding(headers.get("accept-encoding", "")),
-        )
-        if digest not in self._built:
+        digest, tag = sha256(body).digest(), language_of(headers).tag
+        coding = negotiate_encoding(headers.get("accept-encoding", ""))
+        whole = self._kept.get((digest, tag, ContentEncoding.IDENTITY))
+        if whole is None:
             return None
-        language = language_of(headers)
-        key = (digest, language.tag, coding)
+        key = (digest, tag, coding)
         if key not in self._kept:
-            async with self._turn:  # another request may have filled the cache meanwhile
+            async with self._turn:  # another request may have compressed the page meanwhile
                 if key not in self._kept:
-                    await asyncio.to_thread(self._keep, digest, language, coding)
+                    self._kept[key] = await asyncio.to_thread(compress, whole, coding)
         return self._kept[key], coding
-
-    def _keep(self, digest: bytes, language: Language, coding: ContentEncoding) -> None:
-        whole = compress(self._translate(self._built[digest], language).encode(), coding)
-        self._kept[digest, language.tag, coding] = whole
 
     async def serve_countries(self, request: Request) -> Response:
         """Return the countries as JSON, for pages without them. See `assets/countries.js`."""
@@ -176,8 +175,7 @@ class PageTranslations:
         return language.countries(self._served)
 
     def _translate(self, html: str, language: Language) -> str:
-        options = _options(self.countries(language), self._default_country)
-        html = _COUNTRIES.sub(lambda _: options, html)
+        html = _COUNTRIES.sub(lambda _: self._options(language), html)
         html = _MARK.sub(lambda mark: escape(_say(unescape(mark[1]), language)), html)
         root = f'<html dir="{language.direction}" lang="{language.tag}"'
         data = as_json(self.data(language))
@@ -186,6 +184,14 @@ class PageTranslations:
             f"<script>{self.script}</script>{_HEAD_ENDS}"
         )
         return html.replace(_ROOT, root, 1).replace(_HEAD_ENDS, head, 1)
+
+    def _options(self, language: Language) -> str:
+        """Return the countries as `option` elements, with the default country selected."""
+        chosen = self._default_country
+        return "".join(
+            f'<option value="{code}"{" selected" * (code == chosen)}>{escape(name)}</option>'
+            for code, name in self.countries(language)
+        )
 
     def data(self, language: Language) -> dict[str, object]:
         """Return the data that `say.js` reads: the language and its translations."""
@@ -282,10 +288,3 @@ def as_json(data: dict[str, object]) -> str:
 def _say(mark: str, language: Language) -> str:
     english, values = json.loads(mark)
     return language.say(english, **values)
-
-
-def _options(countries: list[tuple[str, str]], chosen: str) -> str:
-    return "".join(
-        f'<option value="{code}"{" selected" * (code == chosen)}>{escape(name)}</option>'
-        for code, name in countries
-    )
