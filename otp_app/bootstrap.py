@@ -16,6 +16,7 @@ from otp_app.config import (
     RiskReaction,
     Settings,
     SettingsError,
+    values,
 )
 from otp_app.errors import PhoneDecryptionFailed, ProviderMisconfigured, StoreUnavailable
 from otp_app.identity.callers import Proofs, VerificationTokens
@@ -56,24 +57,6 @@ if TYPE_CHECKING:
     from otp_app.verification.ports import Provider
     from otp_app.verification.risk import NumberLookup
 
-_MISCONFIGURED = {
-    ProviderName.TWILIO: (
-        "TWILIO_VERIFY_SERVICE_SID: the Service cannot be used. Check that it is there, that "
-        "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN may use it, that its code length is 6 or more, "
-        "and that it has a WhatsApp sender if CHANNELS has whatsapp (Twilio Console, Verify, "
-        "Services)"
-    ),
-    ProviderName.VONAGE: (
-        "VONAGE_PRIVATE_KEY, VONAGE_BRAND_NAME, OTP_LOCALE: one of them cannot be used. The key "
-        "must be PEM text or the path of a file, the locale a language that Vonage supports"
-    ),
-}
-_NO_ANSWER = "the database does not answer, or its folder cannot be written"
-NO_DECRYPTION_KEY = (
-    "PHONE_ENCRYPTION_KEYS: none of them decrypts the numbers in the database. Add their "
-    "key behind the first: PHONE_ENCRYPTION_KEYS=new,old"
-)
-
 
 @asynccontextmanager
 async def running(settings: Settings) -> AsyncIterator[None]:
@@ -100,7 +83,7 @@ async def running(settings: Settings) -> AsyncIterator[None]:
         for provider in providers.values():
             await _open(provider)
             stack.push_async_callback(provider.aclose)
-        tracer = await _tracer(settings, stack)
+        tracer, observers = await _tracing(settings, stack)
         refusals = Refusals(keep=timedelta(seconds=settings.refusal_memory_seconds))
         limiter = SqlLimiter(engine, key(Purpose.LIMIT), metrics.count_refusal, refusals)
         verifications = VerificationService(
@@ -113,7 +96,7 @@ async def running(settings: Settings) -> AsyncIterator[None]:
             countries=settings.countries,
             channels=settings.channel_list,
             screening=await _risk_screening(settings, stack),
-            observers=_observers(tracer),
+            observers=observers,
         )
         here = services.Services(
             verifications,
@@ -166,25 +149,20 @@ async def _dispatch_webhooks(
     await stack.enter_async_context(run_in_background(rounds, _stop))
 
 
-async def _tracer(settings: Settings, stack: AsyncExitStack) -> Tracer | None:
-    """Return the tracer, open until *stack* closes, or None if tracing is off.
+async def _tracing(
+    settings: Settings, stack: AsyncExitStack
+) -> tuple[Tracer | None, list[Observer]]:
+    """Return the tracer, open until *stack* closes, and the observers of provider calls.
 
-    OpenTelemetry takes a third of a second to import, so it is imported only when needed.
+    Without traces there is no tracer. OpenTelemetry takes a third of a second to import, so it is
+    imported only when needed.
     """
     if settings.otel_exporter_otlp_endpoint is None:
-        return None
-    from otp_app.monitoring.tracing import tracing
+        return None, [metrics.ProviderMetrics()]
+    from otp_app.monitoring.tracing import ProviderSpans, tracing
 
-    return await stack.enter_async_context(tracing())
-
-
-def _observers(tracer: Tracer | None) -> list[Observer]:
-    """Return the callbacks for every provider call that ends: metrics and, if enabled, traces."""
-    if tracer is None:
-        return [metrics.ProviderMetrics()]
-    from otp_app.monitoring.tracing import ProviderSpans
-
-    return [metrics.ProviderMetrics(), ProviderSpans(tracer)]
+    tracer = await stack.enter_async_context(tracing())
+    return tracer, [metrics.ProviderMetrics(), ProviderSpans(tracer)]
 
 
 def _stop() -> None:
@@ -202,7 +180,7 @@ async def _database(url: str) -> AsyncEngine:
         await migrate(url)
         return open_engine(url)
     except StoreUnavailable:
-        why = _NO_ANSWER
+        why = values.DATABASE_SILENT
     except ValueError as exc:
         why = str(exc)
     raise SettingsError(f"DATABASE_URL: {why}. Check it, for example {DATABASE_EXAMPLE}")
@@ -212,16 +190,16 @@ async def _prepare_numbers(engine: AsyncEngine, numbers: PhoneEncryption) -> Non
     try:
         await prepare_numbers(engine, numbers)
     except PhoneDecryptionFailed:
-        raise SettingsError(NO_DECRYPTION_KEY) from None
+        raise SettingsError(values.NO_DECRYPTION_KEY) from None
     except StoreUnavailable:
-        raise SettingsError(f"DATABASE_URL: {_NO_ANSWER}") from None
+        raise SettingsError(f"DATABASE_URL: {values.DATABASE_SILENT}") from None
 
 
 async def _open(provider: Provider) -> None:
     try:
         await provider.open()
     except ProviderMisconfigured:
-        raise SettingsError(_MISCONFIGURED[ProviderName(provider.name)]) from None
+        raise SettingsError(values.PROVIDER_UNUSABLE[provider.name]) from None
 
 
 async def _risk_screening(settings: Settings, stack: AsyncExitStack) -> RiskScreening:
@@ -236,11 +214,7 @@ async def _risk_screening(settings: Settings, stack: AsyncExitStack) -> RiskScre
     try:
         await look.open()
     except ProviderMisconfigured:
-        raise SettingsError(
-            "VONAGE_PRIVATE_KEY: cannot be used, and NUMBER_LOOKUP=vonage needs it. It must be "
-            "PEM text or "
-            "the path of a file"
-        ) from None
+        raise SettingsError(values.LOOKUP_UNUSABLE) from None
     stack.push_async_callback(look.aclose)
     return RiskScreening(
         look,

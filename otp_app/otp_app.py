@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import TYPE_CHECKING
 
 import reflex as rx
 import structlog
-from starlette.middleware.gzip import GZipMiddleware
 
 from otp_app import routes
 from otp_app.api import app as api
-from otp_app.api.app import ApiFirst
 from otp_app.bootstrap import running
 from otp_app.components.controls import PAGE_MESSAGES, say
 from otp_app.components.elements import connection_status
@@ -33,11 +30,8 @@ from otp_app.reflex_compat import (
 )
 from otp_app.state.middleware import EventFilter, FlowBinding
 from otp_app.state.verify import VerifyState
-from otp_app.web import delivery_webhooks as webhooks
-from otp_app.web import plain_routes
-from otp_app.web.localized_pages import LocalizedPages, PageTranslations
-from otp_app.web.pipeline import BrandIcon, build_stack
-from otp_app.web.sessions import FlowCookieMiddleware, PageGate
+from otp_app.web.localized_pages import PageTranslations
+from otp_app.web.pipeline import build_stack
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
@@ -66,7 +60,7 @@ async def lifespan() -> AsyncIterator[None]:
 
 
 class App(WrappedApp, rx.App):
-    """Reflex's app, wrapped in our API and middleware."""
+    """Reflex's app inside the layers of `otp_app/web/pipeline.py`."""
 
     def wrap(self, build: Callable[[], ASGIApp]) -> ASGIApp:
         """Return the ASGI app for the server, and replace the loggers that the server has set up.
@@ -75,10 +69,10 @@ class App(WrappedApp, rx.App):
         """
         configure_logging(production=settings.app_env is AppEnv.PRODUCTION)
         if environment.REFLEX_MOUNT_FRONTEND_COMPILED_APP.get():  # this server has the pages
-            words.learn(get_web_dir() / Dirs.STATIC)
-        app = ApiFirst(build(), api.build(settings))
+            words.translate_build(get_web_dir() / Dirs.STATIC)
+        reflex = build()
         handlers = RegistrationContext.get().event_handlers
-        return build_stack(app, settings, handlers, [words.script])
+        return build_stack(reflex, settings, api.build(settings), words, handlers)
 
 
 def on_backend_error(exception: Exception) -> EventSpec:
@@ -117,15 +111,6 @@ app = App(
     app_wraps={(1, "Connection"): lambda stateful: connection_status() if stateful else None},
     toaster=None,
     backend_exception_handler=on_backend_error,
-    api_transformer=[
-        partial(LocalizedPages, words=words),
-        PageGate,
-        plain_routes.build(settings.brand, theme, settings.own_origins, words),
-        *([partial(BrandIcon, palette=theme.style.palette)] if theme.style.palette else []),
-        GZipMiddleware,
-        webhooks.build(settings),
-        FlowCookieMiddleware,
-    ],
 )
 app.add_middleware(EventFilter())
 app.add_middleware(FlowBinding())

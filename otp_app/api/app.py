@@ -1,4 +1,4 @@
-"""The API, assembled, with its exception handlers and its place in front of the pages."""
+"""The API, assembled, with its exception handlers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
     from fastapi import Request
     from starlette.responses import Response
-    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from otp_app.config import Settings
 
@@ -111,24 +110,6 @@ EXCEPTION_HANDLERS: dict[
 health = APIRouter(tags=["health"])
 
 
-class ApiFirst:
-    """Routes requests for paths of the API to the API, and all others to the pages.
-
-    Reflex's `api_transformer` would put the API behind the CORS middleware of the pages, which
-    rejects origins that may call the API. These origins cannot be added there, because Reflex uses
-    the same list for the origins that may open the websocket.
-    """
-
-    def __init__(self, pages: ASGIApp, api: ASGIApp) -> None:
-        self._pages = pages
-        self._api = api
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
-        is_api = scope["type"] == "http" and _is_api(scope["path"])
-        await (self._api if is_api else self._pages)(scope, receive, send)
-
-
 def build(settings: Settings) -> FastAPI:
     """Return the API without the pages. Its routes use the services of `services.current`."""
     app = FastAPI(
@@ -163,7 +144,3 @@ def build(settings: Settings) -> FastAPI:
 async def alive() -> Health:
     """Return 200 without a request to the database or a provider."""
     return Health()
-
-
-def _is_api(path: str) -> bool:
-    return f"{path}/".startswith(routes.API) or path == routes.HEALTH

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from otp_app.bootstrap import NO_DECRYPTION_KEY
 from otp_app.cli.checks.configuration import rate
 from otp_app.cli.installation import (
     NO_DATABASE,
@@ -20,6 +19,7 @@ from otp_app.cli.installation import (
     open_existing,
 )
 from otp_app.config import Settings, SettingsError, load_settings
+from otp_app.config.values import NO_DECRYPTION_KEY
 from otp_app.errors import PhoneDecryptionFailed, StoreUnavailable
 from otp_app.identity.keyring import Purpose, find_keyring
 from otp_app.providers.responses import ErrorFactory

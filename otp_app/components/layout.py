@@ -15,6 +15,7 @@ from otp_app.config import settings_or_exit
 from otp_app.i18n.en import _
 from otp_app.i18n.languages import languages
 from otp_app.reflex_compat import A
+from otp_app.web.dev_server import head_scripts
 
 if TYPE_CHECKING:
     from otp_app.components.controls import Prop, Text
@@ -56,16 +57,6 @@ def team_links() -> rx.Component:
 
 
 MAIN = "main"
-# "script" is split to avoid a hydration mismatch: React escapes the word on the server.
-_DEV_COOKIE = (
-    "document.write(`<${{'script'}} src='//${{location.hostname}}:{port}"
-    + routes.DEV_COOKIE
-    + "'></${{'script'}}>`)"
-)
-_DEV_FORMS = """addEventListener("submit", (event) => {{
-  const form = event.target, path = form.getAttribute("action");
-  if (path?.startsWith("/")) form.action = `//${{location.hostname}}:{port}${{path}}`;
-}}, true);"""
 _SCRIPTS = Path(__file__).with_name("scripts")
 
 PLAIN_FORMS = say("JavaScript is off. You can still get a code and enter it")
@@ -146,14 +137,13 @@ def head(dev_backend: int | None = None) -> list[rx.Component]:
     """Return the head of every page, without the parts that `web/localized_pages.py` adds.
 
     In development another server serves the pages, and our backend listens on the port
-    *dev_backend*. The page then gets the cookie from the backend (see `web`), posts plain forms to
-    it, and has the page script in its head. In production `web/localized_pages.py` adds that
-    script, because a script in this head would also be in the bundle.
+    *dev_backend*. The page then has the scripts of `web/dev_server.py` and the page script in its
+    head. In production `web/localized_pages.py` adds the page script, because a script in this head
+    would also be in the bundle.
     """
-    scripts = (_DEV_COOKIE, _DEV_FORMS) if dev_backend else ()
+    scripts = [*head_scripts(dev_backend), page_script()] if dev_backend else []
     return [
-        *(rx.el.script(script.format(port=dev_backend)) for script in scripts),
-        *([rx.el.script(page_script())] if dev_backend else []),
+        *map(rx.el.script, scripts),
         rx.el.meta(name="color-scheme", content="light dark"),
         rx.el.link(rel="icon", href=routes.ICON, type="image/svg+xml"),
     ]

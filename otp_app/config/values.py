@@ -23,6 +23,30 @@ if TYPE_CHECKING:
     from pydantic.fields import FieldInfo
 
 
+PROVIDER_UNUSABLE = {
+    "twilio": (
+        "TWILIO_VERIFY_SERVICE_SID: the Service cannot be used. Check that it is there, that "
+        "TWILIO_ACCOUNT_SID and TWILIO_AUTH_TOKEN may use it, that its code length is 6 or more, "
+        "and that it has a WhatsApp sender if CHANNELS has whatsapp (Twilio Console, Verify, "
+        "Services)"
+    ),
+    "vonage": (
+        "VONAGE_PRIVATE_KEY, VONAGE_BRAND_NAME, OTP_LOCALE: one of them cannot be used. The key "
+        "must be PEM text or the path of a file, the locale a language that Vonage supports"
+    ),
+}
+"""The messages for values that pass all checks of the settings, and that the provider refuses."""
+
+LOOKUP_UNUSABLE = (
+    "VONAGE_PRIVATE_KEY: cannot be used, and NUMBER_LOOKUP=vonage needs it. It must be PEM text or "
+    "the path of a file"
+)
+NO_DECRYPTION_KEY = (
+    "PHONE_ENCRYPTION_KEYS: none of them opens the numbers in the database. Add the key that "
+    "sealed them behind the first: PHONE_ENCRYPTION_KEYS=new,old"
+)
+DATABASE_SILENT = "the database does not answer, or its folder cannot be written"
+
 MIN_SECRET = 32  # characters: RFC 2104 asks for an HMAC key of at least the hash's 32 bytes
 _PORTS = {"https": 443, "http": 80}
 

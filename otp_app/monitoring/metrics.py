@@ -5,8 +5,7 @@ https://prometheus.io/docs/practices/naming/. Every label has a bounded set of v
 providers and channels, countries of the numbering plan, limits of `POLICY`, and languages in the
 lists of the adapters.
 
-The endpoints are `/ready` and `/metrics`. Load balancers and scrapers connect by IP address, so the
-endpoints accept any Host header.
+The endpoints are `/ready` and `/metrics`.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from prometheus_client import (
 )
 from prometheus_client.exposition import choose_encoder
 from starlette.responses import JSONResponse, PlainTextResponse, Response
-from starlette.routing import Route, Router
+from starlette.routing import Route
 
 from otp_app import routes, services
 from otp_app.config import AppEnv
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Set
 
     from starlette.requests import Request
-    from starlette.types import ASGIApp, Receive, Scope, Send
+    from starlette.types import Scope
 
     from otp_app.config import Settings
     from otp_app.services import Services
@@ -157,25 +156,33 @@ def exposition(accept: str) -> tuple[bytes, str]:
 PATIENCE = 1.0  # seconds that a scrape waits for the database; Prometheus gives up after 10
 
 
-class MonitoringEndpoints:
-    """Answers `/ready` and `/metrics` in front of *app*."""
+_PATHS = {routes.READY, routes.METRICS}
+_METHODS = {"GET", "HEAD"}
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self.app = app
+
+def build_routes(settings: Settings) -> list[Route]:
+    """Return the routes of `/ready` and `/metrics`."""
+    return [
+        Route(routes.READY, _ready),
+        Route(routes.METRICS, MetricsEndpoint(settings).respond),
+    ]
+
+
+def is_for_monitoring(scope: Scope) -> bool:
+    """Return True if a route of `build_routes` responds to the request in *scope*."""
+    is_ours = scope["type"] == "http" and scope["path"] in _PATHS
+    return is_ours and scope["method"] in _METHODS
+
+
+class MetricsEndpoint:
+    """Endpoint for the metrics, which checks the access to them."""
+
+    def __init__(self, settings: Settings) -> None:
         is_development = settings.app_env is AppEnv.DEVELOPMENT
         self._is_open_here = is_development and not settings.is_behind_proxy
         self._token = settings.metrics_token.get_secret_value() if settings.metrics_token else ""
-        self._routes = Router(
-            [Route(routes.READY, _ready), Route(routes.METRICS, self._metrics)],
-            redirect_slashes=False,
-        )
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handle one ASGI connection."""
-        is_ours = scope["type"] == "http" and scope["path"] in {routes.READY, routes.METRICS}
-        await (self._routes if is_ours else self.app)(scope, receive, send)
-
-    async def _metrics(self, request: Request) -> Response:
+    async def respond(self, request: Request) -> Response:
         """Return the metrics of this process, or 401."""
         if not self._is_authorized(request):
             challenge = {"WWW-Authenticate": "Bearer"}  # RFC 6750 section 3

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import structlog
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
@@ -31,23 +30,17 @@ def _utc() -> datetime:
     return datetime.now(UTC)
 
 
-def build(settings: Settings, now: Clock = _utc) -> Starlette:
-    """Return the app with the routes. Other paths go on to the app that is mounted in it."""
-    receivers = {
-        routes.VONAGE_WEBHOOK: DeliveryWebhookRoute(
-            "vonage", vonage_webhook.from_settings(settings, now)
-        ),
-        routes.TWILIO_WEBHOOK: DeliveryWebhookRoute(
-            "twilio", twilio_webhook.from_settings(settings, now)
-        ),
-    }
-    return Starlette(
-        routes=[Route(path, one.receive, methods=["POST"]) for path, one in receivers.items()],
-        exception_handlers={StoreUnavailable: _later},
-    )
+def build_routes(settings: Settings, now: Clock = _utc) -> list[Route]:
+    """Return the routes of both vendors' webhooks."""
+    vonage = DeliveryWebhookEndpoint("vonage", vonage_webhook.from_settings(settings, now))
+    twilio = DeliveryWebhookEndpoint("twilio", twilio_webhook.from_settings(settings, now))
+    return [
+        Route(routes.VONAGE_WEBHOOK, vonage.receive, methods=["POST"]),
+        Route(routes.TWILIO_WEBHOOK, twilio.receive, methods=["POST"]),
+    ]
 
 
-class DeliveryWebhookRoute:
+class DeliveryWebhookEndpoint:
     """Endpoint for the webhooks of *provider*. Without *webhook* every request gets a 404."""
 
     def __init__(self, provider: str, webhook: IncomingWebhook | None) -> None:
@@ -60,7 +53,7 @@ class DeliveryWebhookRoute:
         """Store the new delivery reports of a signed request.
 
         Every signed request gets a 204, even without a report, because the provider repeats a
-        request that fails.
+        request that fails. After a 503 Twilio retries for 4 h.
         """
         if self._webhook is None:
             raise HTTPException(404)
@@ -71,7 +64,10 @@ class DeliveryWebhookRoute:
         except InvalidSignature:
             self._count_refused()
             return Response(status_code=401)
-        await services.current().deliveries.record(deliveries)
+        try:
+            await services.current().deliveries.record(deliveries)
+        except StoreUnavailable:
+            return Response(status_code=503)
         return Response(status_code=204)
 
     def _count_refused(self) -> None:
@@ -80,8 +76,3 @@ class DeliveryWebhookRoute:
         if self._log_rate.take(self._provider):
             log.warning("delivery_webhook.rejected", provider=self._provider, times=self._refused)
             self._refused = 0
-
-
-async def _later(_request: Request, _error: Exception) -> Response:
-    """Return a 503, after which the provider posts the report again. Twilio retries for 4 h."""
-    return Response(status_code=503)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from starlette.datastructures import MutableHeaders
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -112,6 +112,20 @@ _HSTS = "Strict-Transport-Security"  # RFC 6797
 _A_YEAR = "max-age=31536000"  # seconds
 
 
+def on_response_start(send: Send, edit: Callable[[MutableHeaders, int], None]) -> Send:
+    """Return a `send` that first lets *edit* change the headers of the response.
+
+    *edit* also gets the status. The refusal of a websocket is a response, too.
+    """
+
+    async def send_edited(message: Message) -> None:
+        if message["type"].endswith("http.response.start"):
+            edit(MutableHeaders(scope=message), message["status"])
+        await send(message)
+
+    return send_edited
+
+
 class SecurityHeaders:
     """Adds the headers to every response, those of other middleware included.
 
@@ -135,12 +149,10 @@ class SecurityHeaders:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one ASGI connection."""
 
-        async def send_with_headers(message: Message) -> None:
-            if message["type"].endswith("http.response.start"):
-                self._add(MutableHeaders(scope=message), scope["path"], message["status"])
-            await send(message)
+        def add(headers: MutableHeaders, status: int) -> None:
+            self._add(headers, scope["path"], status)
 
-        await self.app(scope, receive, send_with_headers)
+        await self.app(scope, receive, on_response_start(send, add))
 
     def _add(self, headers: MutableHeaders, path: str, status: int) -> None:
         headers.update(self._always)
@@ -160,7 +172,7 @@ class SecurityHeaders:
 
 def _shorten(headers: MutableHeaders, path: str) -> None:
     """Remove redundant headers, which would add 1 kB to a visit of a dozen files."""
-    if vary := headers.get("vary"):  # each CORS layer of Reflex adds an `Origin`
+    if vary := headers.get("vary"):  # Reflex has two CORS layers, and each adds an `Origin`
         headers["vary"] = ", ".join(dict.fromkeys(vary.split(", ")))
     if path.startswith(_BUILT):  # the content at a path never changes, and there is an ETag
         del headers["last-modified"], headers["accept-ranges"]

@@ -15,13 +15,14 @@ import re
 from enum import StrEnum
 from hashlib import sha256
 from html import escape, unescape
+from itertools import product
 from typing import TYPE_CHECKING
 
 import brotli
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 
-from otp_app.i18n.languages import likely_country
+from otp_app.i18n.languages import languages, likely_country
 from otp_app.presentation import Preferences
 from otp_app.theme import Style
 from otp_app.web.headers import is_file
@@ -85,13 +86,6 @@ def _is_accepted(part: str) -> bool:
 
 _ROOT, _HEAD_ENDS = '<html dir="ltr" lang="en"', "</head>"
 _LIST = "index.html"  # the page with the list of countries
-# The script removes its own element, which would break the hydration by React.
-_DEV_SCRIPT = """globalThis.WORDS = %s;
-Object.assign(document.documentElement, { lang: "%s", dir: "%s" });
-document.currentScript.remove();"""
-_DEV_STYLE = """
-document.adoptedStyleSheets = [new CSSStyleSheet()];
-document.adoptedStyleSheets[0].replaceSync(%s);"""
 
 _MARK = re.compile("\u27e6(.*?)\u27e7")
 _COUNTRIES = re.compile('<option value="\u27e6&quot;countries&quot;\u27e7">.*?</option>')
@@ -107,11 +101,13 @@ def language_of(headers: Headers) -> Language:
 class PageTranslations:
     """The translated pages, by the language cookie or `Accept-Language` of the browser.
 
-    Each page is translated and compressed once for each language and coding, at the first request.
-    The cache holds at most pages x languages x codings: no request header can make it larger.
+    Each page is translated once for each language, at the start, and compressed once for each
+    coding, at the first request. At most pages x languages x codings are kept: no request header
+    can make this more.
 
     Attributes:
         script: the inline script that every page runs before it is shown.
+        style: the CSS of the theme.
     """
 
     def __init__(
@@ -124,21 +120,24 @@ class PageTranslations:
     ) -> None:
         self.script = script
         self._said, self._served, self._default_country = said, served, default_country
-        self._style = style or Style()
-        self._built: dict[bytes, str] = {}
+        self.style = style or Style()
         self._kept: dict[tuple[bytes, str, ContentEncoding], bytes] = {}
         self._turn = asyncio.Lock()
 
-    def learn(self, built: Path) -> None:
-        """Read the pages in the folder *built*. No other HTML is translated.
+    def translate_build(self, built: Path) -> None:
+        """Translate the pages in the folder *built*. No other HTML is translated later.
 
         Raises:
             RuntimeError: a page has too few or too many of the places that are replaced.
         """
+        pages: dict[bytes, str] = {}  # the build has each page at two paths
         for path in sorted(built.rglob("*.html")):
             html = path.read_text()
             _require_marks(path.relative_to(built).as_posix(), html)
-            self._built[sha256(html.encode()).digest()] = html
+            pages[sha256(html.encode()).digest()] = html
+        for (digest, html), language in product(pages.items(), languages().values()):
+            translated = self._translate(html, language).encode()
+            self._kept[digest, language.tag, ContentEncoding.IDENTITY] = translated
 
     async def page(self, body: bytes, headers: Headers) -> tuple[bytes, ContentEncoding] | None:
         """Return the prerendered page *body* in the person's language, with its coding.
@@ -146,44 +145,29 @@ class PageTranslations:
         The coding is the best that the browser accepts. The result is None if *body* is not a page
         of the build.
         """
-        digest, coding = (
-            sha256(body).digest(),
-            negotiate_encoding(headers.get("accept-encoding", "")),
-        )
-        if digest not in self._built:
+        digest, tag = sha256(body).digest(), language_of(headers).tag
+        coding = negotiate_encoding(headers.get("accept-encoding", ""))
+        whole = self._kept.get((digest, tag, ContentEncoding.IDENTITY))
+        if whole is None:
             return None
-        language = language_of(headers)
-        key = (digest, language.tag, coding)
+        key = (digest, tag, coding)
         if key not in self._kept:
-            async with self._turn:  # another request may have filled the cache meanwhile
+            async with self._turn:  # another request may have compressed the page meanwhile
                 if key not in self._kept:
-                    await asyncio.to_thread(self._keep, digest, language, coding)
+                    self._kept[key] = await asyncio.to_thread(compress, whole, coding)
         return self._kept[key], coding
-
-    def _keep(self, digest: bytes, language: Language, coding: ContentEncoding) -> None:
-        whole = compress(self._translate(self._built[digest], language).encode(), coding)
-        self._kept[digest, language.tag, coding] = whole
 
     async def serve_countries(self, request: Request) -> Response:
         """Return the countries as JSON, for pages without them. See `assets/countries.js`."""
-        return JSONResponse(self._countries(language_of(request.headers)))
-
-    def dev_script(self, headers: Headers) -> str:
-        """Return the script with the translations for a page of the JavaScript dev server.
-
-        `components.layout.head` loads the script.
-        """
-        language = language_of(headers)
-        data = _json(self._data(language) | self._countries(language))
-        script = _DEV_SCRIPT % (data, language.tag, language.direction)
-        return script + (_DEV_STYLE % json.dumps(css) if (css := self._style.css) else "")
+        return JSONResponse(self.country_data(language_of(request.headers)))
 
     def country(self, headers: Headers) -> str:
         """Return the code of the person's likely country, for a page without scripts."""
         accept = headers.get("accept-language", "")
         return likely_country(accept, self._served, self._default_country)
 
-    def _countries(self, language: Language) -> dict[str, object]:
+    def country_data(self, language: Language) -> dict[str, object]:
+        """Return the data that `countries.js` reads: the countries, and the default country."""
         return {"countries": self.countries(language), "country": self._default_country}
 
     def countries(self, language: Language) -> list[tuple[str, str]]:
@@ -191,18 +175,25 @@ class PageTranslations:
         return language.countries(self._served)
 
     def _translate(self, html: str, language: Language) -> str:
-        options = _options(self.countries(language), self._default_country)
-        html = _COUNTRIES.sub(lambda _: options, html)
+        html = _COUNTRIES.sub(lambda _: self._options(language), html)
         html = _MARK.sub(lambda mark: escape(_say(unescape(mark[1]), language)), html)
         root = f'<html dir="{language.direction}" lang="{language.tag}"'
-        data = _json(self._data(language))
+        data = as_json(self.data(language))
         head = (
-            f'{self._style.markup}<script id="words" type="application/json">{data}</script>'
+            f'{self.style.markup}<script id="words" type="application/json">{data}</script>'
             f"<script>{self.script}</script>{_HEAD_ENDS}"
         )
         return html.replace(_ROOT, root, 1).replace(_HEAD_ENDS, head, 1)
 
-    def _data(self, language: Language) -> dict[str, object]:
+    def _options(self, language: Language) -> str:
+        """Return the countries as `option` elements, with the default country selected."""
+        chosen = self._default_country
+        return "".join(
+            f'<option value="{code}"{" selected" * (code == chosen)}>{escape(name)}</option>'
+            for code, name in self.countries(language)
+        )
+
+    def data(self, language: Language) -> dict[str, object]:
         """Return the data that `say.js` reads: the language and its translations."""
         words = {key: words for key, words in language.words.items() if key in self._said}
         return {"language": language.tag, "words": words}
@@ -264,7 +255,7 @@ def _rewritten(start: Message, size: int, coding: ContentEncoding) -> Message:
     for name in _VALIDATORS:
         del headers[name]
     headers["content-length"] = str(size)
-    headers["vary"] = "Accept-Encoding, Accept-Language, Cookie"
+    headers.add_vary_header("Accept-Encoding, Accept-Language, Cookie")
     if coding is not ContentEncoding.IDENTITY:
         headers["content-encoding"] = coding
     return {**start, "headers": headers.raw}
@@ -288,7 +279,7 @@ def _require_marks(name: str, html: str) -> None:
         )
 
 
-def _json(data: dict[str, object]) -> str:
+def as_json(data: dict[str, object]) -> str:
     """Return *data* as JSON that is safe inside a script element."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"))
     return text.replace("<", "\\u003c")
@@ -297,10 +288,3 @@ def _json(data: dict[str, object]) -> str:
 def _say(mark: str, language: Language) -> str:
     english, values = json.loads(mark)
     return language.say(english, **values)
-
-
-def _options(countries: list[tuple[str, str]], chosen: str) -> str:
-    return "".join(
-        f'<option value="{code}"{" selected" * (code == chosen)}>{escape(name)}</option>'
-        for code, name in countries
-    )

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from markupsafe import Markup
-from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -32,7 +31,6 @@ from otp_app.identity.requests import client_key, own_form
 from otp_app.phone import PhoneNumber
 from otp_app.verification.channels import parse_channel
 from otp_app.verification.models import Status
-from otp_app.web import sessions
 from otp_app.web.localized_pages import language_of
 from otp_app.web.plain_pages import (
     code_page,
@@ -50,44 +48,16 @@ from otp_app.web.plain_pages import (
 from otp_app.web.sessions import NOT_FINISHED, has_finished, see_other, set_session
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping
 
     from starlette.requests import Request
+    from starlette.types import ExceptionHandler
 
-    from otp_app.theme import Theme
     from otp_app.verification.client import Client
     from otp_app.verification.sessions import Token
-    from otp_app.web.localized_pages import PageTranslations
 
 _RETURN_PAGES = {routes.PHONE, routes.CODE, routes.VERIFIED, routes.VERIFY_OTP}
 _A_YEAR = 365 * 24 * 3600  # seconds
-
-
-def build(
-    brand: str, theme: Theme, allowed_origins: Sequence[str], words: PageTranslations
-) -> Starlette:
-    """Build the app of the plain forms. Paths without a route fall through to Reflex."""
-    app = Starlette(
-        routes=[
-            Route(routes.REQUEST_OTP, _request_otp, methods=["POST"]),
-            Route(routes.VERIFY_OTP, _code, methods=["GET"]),
-            Route(routes.VERIFY_OTP, _verify_otp, methods=["POST"]),
-            Route(routes.RESEND_OTP, _resend_otp, methods=["POST"]),
-            Route(routes.LANGUAGE, _choose_language, methods=["POST"]),
-            Route(routes.COUNTRIES, words.serve_countries, methods=["GET"]),
-            Route(routes.DEV_COOKIE, _dev_cookie, methods=["GET"]),
-            *sessions.ROUTES,
-        ],
-        exception_handlers={
-            StoreUnavailable: store_unavailable_page,
-            OriginRefused: forbidden_page,
-            NOT_FINISHED: _not_finished,
-            Exception: crash_page,
-        },
-    )
-    app.state.brand, app.state.allowed_origins = brand, allowed_origins
-    app.state.words, app.state.theme = words, theme
-    return app
 
 
 async def _request_otp(request: Request) -> Response:
@@ -183,15 +153,6 @@ async def _choose_language(request: Request) -> Response:
     return answer
 
 
-async def _dev_cookie(request: Request) -> Response:
-    """Return the script that gives a page of the JavaScript dev server its translations.
-
-    The response also sets the flow cookie.
-    """
-    script = request.app.state.words.dev_script(request.headers)
-    return Response(script, media_type="text/javascript", headers={"Cache-Control": "no-store"})
-
-
 async def _verify(request: Request, code: str) -> Token | None:
     """Check *code* for this browser's open verification, and open a session.
 
@@ -218,3 +179,20 @@ def _redirect_to_code() -> Response:
 async def _client(request: Request) -> Client:
     cookies, language = request.headers.get("cookie", ""), language_of(request.headers).tag
     return await services.current().callers.client(cookies, client_key(request.scope), language)
+
+
+ROUTES = [
+    Route(routes.REQUEST_OTP, _request_otp, methods=["POST"]),
+    Route(routes.VERIFY_OTP, _code, methods=["GET"]),
+    Route(routes.VERIFY_OTP, _verify_otp, methods=["POST"]),
+    Route(routes.RESEND_OTP, _resend_otp, methods=["POST"]),
+    Route(routes.LANGUAGE, _choose_language, methods=["POST"]),
+]
+
+EXCEPTION_HANDLERS: Mapping[int | type[Exception], ExceptionHandler] = {
+    StoreUnavailable: store_unavailable_page,
+    OriginRefused: forbidden_page,
+    NOT_FINISHED: _not_finished,
+    Exception: crash_page,
+}
+"""Error pages, by the status or type of the exception."""

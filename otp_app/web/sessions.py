@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
@@ -13,10 +13,12 @@ from starlette.routing import Route
 from otp_app import routes, services
 from otp_app.identity.requests import own_form, require_own_page
 from otp_app.verification.models import Status
+from otp_app.web.headers import on_response_start
 
 if TYPE_CHECKING:
+    from starlette.datastructures import MutableHeaders
     from starlette.requests import Request
-    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+    from starlette.types import ASGIApp, Receive, Scope, Send
 
     from otp_app.verification.sessions import Token
 
@@ -24,8 +26,7 @@ if TYPE_CHECKING:
 class FlowCookieMiddleware:
     """Sets the cookie with every page, so that the socket that the page opens carries it.
 
-    Under `reflex run` the JavaScript dev server serves the pages, without this middleware. There
-    the page's head first loads `routes.DEV_COOKIE` from the backend.
+    Under `reflex run` the cookie comes with `routes.DEV_COOKIE`: see `otp_app/web/dev_server.py`.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -42,17 +43,12 @@ def _setting_cookie(scope: Scope, send: Send) -> Send:
     flows = services.current().flows
     cookie = flows.renewed(Headers(scope=scope).get("cookie", ""))
 
-    async def send_with_cookie(message: Message) -> None:
-        if cookie and message["type"] == "http.response.start" and _carries(scope, message):
-            MutableHeaders(scope=message).append("set-cookie", flows.set_cookie(cookie))
-        await send(message)
+    def set_cookie(headers: MutableHeaders, _status: int) -> None:
+        is_page = headers.get("content-type", "").startswith("text/html")
+        if cookie and (is_page or scope["path"] == routes.DEV_COOKIE):
+            headers.append("set-cookie", flows.set_cookie(cookie))
 
-    return send_with_cookie
-
-
-def _carries(scope: Scope, message: Message) -> bool:
-    kind = Headers(scope=message).get("content-type", "")
-    return kind.startswith("text/html") or scope["path"] == routes.DEV_COOKIE
+    return on_response_start(send, set_cookie)
 
 
 NOT_FINISHED = 409

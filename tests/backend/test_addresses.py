@@ -20,9 +20,9 @@ from otp_app.verification.client import (
     is_direct_loopback,
 )
 from otp_app.verification.models import Flow
-from otp_app.web.pipeline import build_stack
 from tests.backend.client import Socket
 from tests.backend.conftest import ORIGIN, SOCKET
+from tests.backend.stack import in_stack
 
 if TYPE_CHECKING:
     from starlette.types import Receive, Scope, Send
@@ -152,7 +152,7 @@ def test_an_operator_hears_of_a_proxy_that_is_not_trusted(
     """D10: all visitors behind the proxy would share 20 sockets."""
     settings = Settings(public_url="https://verify.example", trusted_proxy_hops=hops)
 
-    build_stack(probe, settings, handlers=())
+    in_stack(probe, settings)
 
     assert capfd.readouterr().out.count("TRUSTED_PROXY_HOPS") == lines
 

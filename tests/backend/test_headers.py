@@ -20,8 +20,9 @@ from otp_app.web import bounds
 from otp_app.web import headers as csp
 from otp_app.web.bounds import MAX_BODY, BodyLimit
 from otp_app.web.headers import SecurityHeaders
-from otp_app.web.pipeline import SingleHost, allowed_hosts, build_stack
+from otp_app.web.pipeline import SingleHost, allowed_hosts
 from tests.backend.conftest import ORIGIN, SOCKET
+from tests.backend.stack import in_stack
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,6 +43,7 @@ ANSWERS = {
     "a health check": ("GET", "/ping", {}, 200),
     "a probe": ("GET", "/ready", {}, 200),
     "a probe by address": ("GET", "/ready", {"host": "10.0.0.7"}, 200),
+    "a probe's path without a probe": ("POST", "/ready", {"host": "10.0.0.7"}, 400),
     "somebody else's scrape": ("GET", "/metrics", {}, 401),
     "no such page": ("GET", "/nowhere", {}, 404),
     "a form with an error": ("POST", "/request-otp", {}, 422),
@@ -219,7 +221,7 @@ def test_s1_https_is_insisted_on_for_subdomains_where_the_operator_says_so(
 ) -> None:
     url = "https://verify.example"
     settings = Settings(public_url=url, hsts_subdomains=is_set, trusted_proxy_hops=1)
-    client = TestClient(build_stack(browser.client.app, settings, handlers=()), base_url=url)
+    client = TestClient(in_stack(browser.client.app, settings), base_url=url)
 
     assert client.get("/ping").headers["strict-transport-security"] == sent
 

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from pydantic import SecretStr
+from starlette.applications import Starlette
 
 from otp_app import services
 from otp_app.config import AppEnv, Settings
 from otp_app.errors import ProviderMisconfigured, ProviderRejected, ProviderTimedOut
-from otp_app.monitoring.metrics import MonitoringEndpoints
+from otp_app.monitoring import metrics
 from otp_app.storage import engine
 from otp_app.verification.limits import POLICY
 from tests.fakes import RIGHT, WRONG
@@ -319,8 +320,9 @@ def test_this_machine_has_several_addresses(
 
 def put_in_front(browser: Browser, monkeypatch: pytest.MonkeyPatch, settings: Settings) -> None:
     """Put the monitoring endpoints with *settings* in front of the app."""
-    operators = MonitoringEndpoints(browser.client.app, settings)
-    monkeypatch.setattr(browser.client._transport, "app", operators)
+    endpoints = Starlette(routes=metrics.build_routes(settings))
+    endpoints.mount("", browser.client.app)
+    monkeypatch.setattr(browser.client._transport, "app", endpoints)
 
 
 @pytest.fixture

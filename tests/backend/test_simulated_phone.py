@@ -18,7 +18,7 @@ from otp_app.phone import PhoneNumber
 from otp_app.providers.simulated_phone import DELAYS, SimulatedPhone, Trouble
 from otp_app.verification.client import is_direct_loopback
 from otp_app.verification.models import Channel
-from otp_app.web.simulated_phone import SimulatedPhoneGate
+from otp_app.web.dev_server import SimulatedPhoneGate
 from tests.backend.client import SIMULATED, Socket
 from tests.backend.conftest import ORIGIN, SOCKET
 from tests.backend.test_events import JSON

@@ -15,22 +15,23 @@ from starlette.testclient import TestClient
 
 from otp_app.api import app as api
 from otp_app.config import Settings
-from otp_app.theme import ThemeSettings
-from otp_app.web import pipeline, plain_routes
+from otp_app.web import pipeline
 from otp_app.web.localized_pages import LocalizedPages, PageTranslations
-from otp_app.web.pipeline import BrandIcon
+from tests.backend.stack import in_stack
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from starlette.requests import Request
 
-    from otp_app.theme import Theme
     from tests.logs import Lines
 
 PAGE = '<html dir="ltr" lang="en"><head><link rel="stylesheet"></head><body></body></html>'
-YELLOW = ThemeSettings(
-    brand_color="#ffdd00", brand_radius=3, help_url="mailto:help@a.example?subject=Code&x=1"
+YELLOW = Settings(
+    brand_name="Acme",
+    brand_color="#ffdd00",
+    brand_radius=3,
+    help_url="mailto:help@a.example?subject=Code&x=1",
 )
 LINKS = re.compile(r'<p class="links">(.*?)</p>', re.DOTALL)
 
@@ -39,20 +40,18 @@ async def page(_request: Request) -> HTMLResponse:
     return HTMLResponse(PAGE)
 
 
-def served(theme: Theme, built: Path | None = None) -> TestClient:
-    """Return a client of a plain page and the icon with *theme*.
+def served(settings: Settings, built: Path | None = None) -> TestClient:
+    """Return a client of a prerendered page, and of our own routes under `/plain`.
 
-    A prerendered page is written into *built*, if that is given.
+    The prerendered page is written into *built*, if that is given, and then translated.
     """
-    words = PageTranslations(set(), frozenset(), "GB", style=theme.style)
+    words = PageTranslations(set(), frozenset(), "GB", style=settings.theme.style)
     if built:
         (built / "code.html").write_text(PAGE)
-        words.learn(built)
+        words.translate_build(built)
     app = Starlette(routes=[Route("/", page)])
-    app.mount("/plain", plain_routes.build("Acme", theme, ["http://testserver"], words))
-    colours = theme.style.palette
-    whole = LocalizedPages(app, words)
-    return TestClient(BrandIcon(whole, colours) if colours else whole)
+    app.mount("/plain", pipeline.own_routes(settings, words))
+    return TestClient(LocalizedPages(app, words))
 
 
 def style_of(html: str) -> str:
@@ -64,7 +63,7 @@ def plain(client: TestClient) -> str:
 
 
 def test_a_page_has_the_style_behind_the_sheets(tmp_path: Path) -> None:
-    html = served(YELLOW.theme, tmp_path).get("/").text
+    html = served(YELLOW, tmp_path).get("/").text
 
     assert style_of(html) == YELLOW.theme.style.css
     assert html.index("stylesheet") < html.index("<style>") < html.index("</head>")
@@ -73,7 +72,7 @@ def test_a_page_has_the_style_behind_the_sheets(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("backend")
 def test_a_plain_page_has_it_too() -> None:
-    assert style_of(plain(served(YELLOW.theme))) == YELLOW.theme.style.css
+    assert style_of(plain(served(YELLOW))) == YELLOW.theme.style.css
 
 
 @pytest.mark.usefixtures("backend")
@@ -86,7 +85,7 @@ def test_the_apis_page_has_it_too() -> None:
 
 
 def test_a_page_without_a_brand_has_no_style(tmp_path: Path) -> None:
-    client = served(ThemeSettings().theme, tmp_path)
+    client = served(Settings(), tmp_path)
 
     assert "<style>" not in client.get("/").text + plain(client)
 
@@ -100,7 +99,7 @@ def test_the_policy_knows_the_style_by_its_hash(
     settings = Settings(brand_color="#ffdd00")
     hashed = hashlib.sha256(settings.theme.style.css.encode()).digest()
 
-    app = pipeline.build_stack(Starlette(routes=[Route("/", page)]), settings, [])
+    app = in_stack(Starlette(routes=[Route("/", page)]), settings)
     policy = TestClient(app, "http://localhost").get("/").headers["content-security-policy"]
 
     assert f"'sha256-{base64.b64encode(hashed).decode()}'" in policy
@@ -111,12 +110,12 @@ def test_the_policy_knows_the_style_by_its_hash(
 
 
 def test_under_reflex_run_the_script_that_brings_the_words_brings_it() -> None:
-    assert "replaceSync(" in served(YELLOW.theme).get("/plain/_flow.js").text
-    assert "replaceSync(" not in served(ThemeSettings().theme).get("/plain/_flow.js").text
+    assert "replaceSync(" in served(YELLOW).get("/plain/_flow.js").text
+    assert "replaceSync(" not in served(Settings()).get("/plain/_flow.js").text
 
 
 def test_the_icon_is_in_the_brands_colour() -> None:
-    answer = served(YELLOW.theme).get("/favicon.svg")
+    answer = served(YELLOW).get("/plain/favicon.svg")
 
     assert answer.headers["content-type"].startswith("image/svg+xml")
     assert set(re.findall("#[0-9a-f]+", answer.text)) == {"#ffdd00", "#000000"}
@@ -124,12 +123,12 @@ def test_the_icon_is_in_the_brands_colour() -> None:
 
 def test_help_is_at_the_foot_of_a_plain_page() -> None:
     """D8: a link that is not set is left out."""
-    [links] = LINKS.findall(plain(served(YELLOW.theme)))
+    [links] = LINKS.findall(plain(served(YELLOW)))
 
     assert re.findall('href="(.*?)">(.*?)<', links) == [
         ("mailto:help@a.example?subject=Code&amp;x=1", "Help")
     ]
-    assert not LINKS.findall(plain(served(ThemeSettings().theme)))
+    assert not LINKS.findall(plain(served(Settings())))
 
 
 def test_the_name_of_a_logo_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,8 +138,9 @@ def test_the_name_of_a_logo_is_told_once(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     image = '<img src="/logo.svg" alt="{}" width="64" height="32">'
 
-    beside = plain(served(ThemeSettings(brand_logo="logo.svg").theme))
-    instead = plain(served(ThemeSettings(brand_logo="logo.svg", brand_logo_has_name=True).theme))
+    beside = plain(served(Settings(brand_logo="logo.svg", brand_name="Acme")))
+    has_name = Settings(brand_logo="logo.svg", brand_logo_has_name=True, brand_name="Acme")
+    instead = plain(served(has_name))
 
     assert f"{image.format('')}Acme</a>" in re.sub(r"\s+</a>", "</a>", beside)
     assert f"{image.format('Acme')}</a>" in re.sub(r"\s+</a>", "</a>", instead)
@@ -150,9 +150,9 @@ def test_a_sheet_of_the_teams_own_goes_before_the_settings(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Plain pages do not contain the style sheet of the build."""
-    assert "/theme.css" not in plain(served(YELLOW.theme))
+    assert "/theme.css" not in plain(served(YELLOW))
     (tmp_path / "assets").mkdir()
     (tmp_path / "assets/theme.css").touch()
     monkeypatch.chdir(tmp_path)
 
-    assert 'href="/theme.css"' in plain(served(ThemeSettings().theme))
+    assert 'href="/theme.css"' in plain(served(Settings()))

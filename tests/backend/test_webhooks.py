@@ -12,6 +12,7 @@ from uuid import uuid4
 import pytest
 from httpx2 import ASGITransport, AsyncClient
 from sqlalchemy import delete, select
+from starlette.applications import Starlette
 
 from otp_app import services
 from otp_app.config import Settings
@@ -20,8 +21,7 @@ from otp_app.storage.deliveries import SqlDeliveryReports
 from otp_app.storage.tables import deliveries as table
 from otp_app.verification.deliveries import DeliveryStatus
 from otp_app.verification.models import Reference
-from otp_app.web import bounds
-from otp_app.web import delivery_webhooks as webhooks
+from otp_app.web import bounds, delivery_webhooks
 from tests import emulator as known
 from tests.backend.client import STATE
 from tests.emulator import Clock
@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
     from httpx2 import Response
     from sqlalchemy import Executable
-    from starlette.applications import Starlette
     from starlette.testclient import TestClient
 
     from otp_app.phone import PhoneNumber
@@ -164,7 +163,8 @@ def provider(request: pytest.FixtureRequest, backend: TestClient) -> Iterator[Pr
 @pytest.fixture
 def inlet(backend: TestClient, provider: Provider) -> Iterator[Inlet]:
     clock = Clock()
-    inlet = Inlet(backend, provider, webhooks.build(SETTINGS, clock.now), clock)
+    app = Starlette(routes=delivery_webhooks.build_routes(SETTINGS, clock.now))
+    inlet = Inlet(backend, provider, app, clock)
     yield inlet
     inlet.do(delete(table))
 

@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 from starlette.applications import Starlette
 
 from otp_app import services
-from otp_app.api.app import ApiFirst, build
 from otp_app.bootstrap import running
 from otp_app.config import settings_or_exit
 from otp_app.verification.models import Policy
-from otp_app.web.pipeline import build_stack
+from tests.backend.stack import in_stack
 from tests.fakes import FakeProvider
 
 if TYPE_CHECKING:
@@ -42,5 +41,4 @@ async def lifespan(_: Starlette) -> AsyncIterator[None]:
 
 def app() -> ASGIApp:
     """Return the ASGI app for granian."""
-    api = ApiFirst(Starlette(lifespan=lifespan), build(settings))
-    return build_stack(api, settings, handlers=())
+    return in_stack(Starlette(lifespan=lifespan), settings)
