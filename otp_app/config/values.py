@@ -42,8 +42,8 @@ LOOKUP_UNUSABLE = (
     "the path of a file"
 )
 NO_DECRYPTION_KEY = (
-    "PHONE_ENCRYPTION_KEYS: none of them opens the numbers in the database. Add the key that "
-    "sealed them behind the first: PHONE_ENCRYPTION_KEYS=new,old"
+    "PHONE_ENCRYPTION_KEYS: none of them decrypts the numbers in the database. Add their "
+    "key behind the first: PHONE_ENCRYPTION_KEYS=new,old"
 )
 DATABASE_SILENT = "the database does not answer, or its folder cannot be written"
 
