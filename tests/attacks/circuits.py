@@ -15,15 +15,17 @@ _FAILED = re.compile(r"verification\.(send|check)\w* .*\boutcome=(?:failed|unkno
 _OPENED = "provider.circuit_opened"
 
 
-def close_before_one_failure(server: Server) -> None:
-    """Restart *server* if a circuit is open, or would be after one more failure."""
-    log = server.log.text(server.log_start)
-    failures = Counter(_FAILED.findall(log))
-    if _OPENED in log or max(failures.values(), default=0) >= FAILURES - 1:
+def close_circuits(server: Server) -> None:
+    """Restart *server* if a circuit is open."""
+    if _OPENED in server.log.text(server.log_start):
         server.restart()
 
 
-def forget_failures(server: Server) -> None:
-    """Restart *server* if it has counted a failure."""
-    if _FAILED.search(server.log.text(server.log_start)):
+def allow_failures(server: Server, action: str, count: int = 1) -> None:
+    """Restart *server* if *count* more failures of *action*, "send" or "check", may open a circuit.
+
+    All failures since the last restart are counted, although the app forgets them sooner.
+    """
+    failures = Counter(_FAILED.findall(server.log.text(server.log_start)))
+    if failures[action] and failures[action] + count >= FAILURES:
         server.restart()

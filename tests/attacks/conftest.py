@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from otp_app.verification.limits import POLICY
-from tests.attacks.circuits import close_before_one_failure
+from tests.attacks.circuits import close_circuits
 from tests.attacks.world import MONTH, World, addresses, scattered_numbers
 from tests.browser.providers import settings_of
 from tests.browser.server import Server
@@ -76,10 +76,9 @@ def world(
 ) -> Iterator[World]:
     """Yield the world a month after the last test, when no limit counts that test any more.
 
-    All circuits are closed, and one more failure opens none. At the end the log and the responses
-    are swept for leaks.
+    All circuits are closed. At the end the log and the responses are swept for leaks.
     """
-    close_before_one_failure(server)
+    close_circuits(server)
     world = World(server, emulator, numbers, all_addresses)
     yield world
     emulator.heal()

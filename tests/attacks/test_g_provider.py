@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.attacks.circuits import forget_failures
+from otp_app.verification.circuit_breaker import FAILURES
+from tests.attacks.circuits import allow_failures
 from tests.emulator import (
     Answer,
     Drop,
@@ -45,6 +46,7 @@ NO_YES = [
 @pytest.mark.parametrize("fault", [Drop(), Reset(), Truncated(), Empty(200)], ids=repr)
 def test_a_start_without_an_answer_is_made_once(world: World, fault: Fault) -> None:
     """G1: nothing that the person does before the end of the wait repeats the start."""
+    allow_failures(world.server, "send")
     me, number = world.attacker(), world.number()
     world.emulator.fail("twilio.start", fault)
 
@@ -58,6 +60,7 @@ def test_a_start_without_an_answer_is_made_once(world: World, fault: Fault) -> N
 @pytest.mark.parametrize("fault", NO_YES, ids=repr)
 def test_only_the_exact_yes_is_one(world: World, fault: Fault) -> None:
     """G2: any other response to a right code verifies nobody."""
+    allow_failures(world.server, "check")
     me, number = world.attacker(), world.number()
     me.ask(number.e164)
     world.emulator.fail("twilio.check", fault)
@@ -81,6 +84,7 @@ def test_only_the_exact_yes_is_one(world: World, fault: Fault) -> None:
 )
 def test_what_the_provider_says_is_neither_shown_nor_logged(world: World, fault: Fault) -> None:
     """G3, G5: our credentials are not shown either, and the sweep searches for the number."""
+    allow_failures(world.server, "send")
     me, number = world.attacker(), world.number()
     world.emulator.fail("twilio.start", fault)
 
@@ -95,7 +99,7 @@ def test_what_the_provider_says_is_neither_shown_nor_logged(world: World, fault:
 
 def test_a_provider_that_fails_is_left_alone_and_nothing_is_lost_by_it(world: World) -> None:
     """Five of nine guesses without a response reach the provider; the others use no attempt."""
-    forget_failures(world.server)
+    allow_failures(world.server, "check", FAILURES)
     people = [(world.attacker(), world.number()) for _ in range(9)]
     for me, number in people:
         me.ask(number.e164)
