@@ -22,12 +22,18 @@ ROOT = Path(__file__).parents[1]
 CACHE = ROOT / ".pytest_cache"
 LAST_FAILED = "v/cache/lastfailed"  # in the cache directory; `pytest --lf` reads the file
 
+_PAGES = [
+    f"tests/browser/test_{name}.py"
+    for name in ("axe", "code_page", "csp", "every_page", "for_everybody", "phone_page", "secrets")
+]
+
 PROCESSES = {
     "services": ["tests/attacks", "tests/browser", "-m", "not console"],
-    "console": ["tests/browser", "-m", "console"],
+    "pages": [*_PAGES, "-m", "console"],
+    "console": ["tests/browser", "-m", "console", *(f"--ignore={path}" for path in _PAGES)],
     "python": ["tests/unit", "tests/contract", "tests/backend"],
 }
-"""The tests of each process. The first two processes build the pages and use a browser."""
+"""The tests of each process. The first three processes build the pages and use a browser."""
 
 TESTS_FAILED = 1  # pytest's exit code
 

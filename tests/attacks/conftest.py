@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from otp_app.verification.limits import POLICY
+from tests.attacks.circuits import close_circuits
 from tests.attacks.world import MONTH, World, addresses, scattered_numbers
 from tests.browser.providers import settings_of
 from tests.browser.server import Server
@@ -75,8 +76,9 @@ def world(
 ) -> Iterator[World]:
     """Yield the world a month after the last test, when no limit counts that test any more.
 
-    At the end the log and the responses are swept for leaks.
+    All circuits are closed. At the end the log and the responses are swept for leaks.
     """
+    close_circuits(server)
     world = World(server, emulator, numbers, all_addresses)
     yield world
     emulator.heal()

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from otp_app.verification.circuit_breaker import FAILURES
+from tests.attacks.circuits import allow_failures
 from tests.emulator import (
     Answer,
     Drop,
@@ -23,10 +24,7 @@ from tests.emulator import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from tests.attacks.world import World
-    from tests.browser.server import Server
     from tests.emulator import Fault
 
 NO_YES = [
@@ -45,49 +43,10 @@ NO_YES = [
 ]
 
 
-class Circuits:
-    """The circuit breakers of the server's process. A restart closes them but takes seconds."""
-
-    def __init__(self, server: Server) -> None:
-        self._server = server
-        self._failures = 0
-
-    def before(self) -> None:
-        """Note that a test begins, in which one more provider call may fail."""
-        if self._failures == FAILURES - 1:
-            self.close()
-        self._failures += 1
-
-    def after(self, log: str) -> None:
-        """Note that a test has ended. *log* is the server's log of this test."""
-        if "provider.circuit_opened" in log:
-            self.close()
-
-    def close(self) -> None:
-        """Restart the server, which closes the circuit breakers."""
-        self._server.restart()
-        self._failures = 0
-
-
-@pytest.fixture(scope="module")
-def circuits(server: Server) -> Iterator[Circuits]:
-    """Yield the circuit breakers. They are closed at the end for the tests of other files."""
-    circuits = Circuits(server)
-    yield circuits
-    circuits.close()
-
-
-@pytest.fixture(autouse=True)
-def _closed_circuits(world: World, circuits: Circuits) -> Iterator[None]:
-    """Close the circuit breakers that failures in other tests may have opened."""
-    circuits.before()
-    yield
-    circuits.after(world.log())
-
-
 @pytest.mark.parametrize("fault", [Drop(), Reset(), Truncated(), Empty(200)], ids=repr)
 def test_a_start_without_an_answer_is_made_once(world: World, fault: Fault) -> None:
     """G1: nothing that the person does before the end of the wait repeats the start."""
+    allow_failures(world.server, "send")
     me, number = world.attacker(), world.number()
     world.emulator.fail("twilio.start", fault)
 
@@ -101,6 +60,7 @@ def test_a_start_without_an_answer_is_made_once(world: World, fault: Fault) -> N
 @pytest.mark.parametrize("fault", NO_YES, ids=repr)
 def test_only_the_exact_yes_is_one(world: World, fault: Fault) -> None:
     """G2: any other response to a right code verifies nobody."""
+    allow_failures(world.server, "check")
     me, number = world.attacker(), world.number()
     me.ask(number.e164)
     world.emulator.fail("twilio.check", fault)
@@ -124,6 +84,7 @@ def test_only_the_exact_yes_is_one(world: World, fault: Fault) -> None:
 )
 def test_what_the_provider_says_is_neither_shown_nor_logged(world: World, fault: Fault) -> None:
     """G3, G5: our credentials are not shown either, and the sweep searches for the number."""
+    allow_failures(world.server, "send")
     me, number = world.attacker(), world.number()
     world.emulator.fail("twilio.start", fault)
 
@@ -136,11 +97,9 @@ def test_what_the_provider_says_is_neither_shown_nor_logged(world: World, fault:
     assert world.sent() == 0
 
 
-def test_a_provider_that_fails_is_left_alone_and_nothing_is_lost_by_it(
-    world: World, circuits: Circuits
-) -> None:
+def test_a_provider_that_fails_is_left_alone_and_nothing_is_lost_by_it(world: World) -> None:
     """Five of nine guesses without a response reach the provider; the others use no attempt."""
-    circuits.close()
+    allow_failures(world.server, "check", FAILURES)
     people = [(world.attacker(), world.number()) for _ in range(9)]
     for me, number in people:
         me.ask(number.e164)

@@ -11,7 +11,7 @@ from playwright.sync_api import sync_playwright
 
 from tests.attacks.sites import https_in_front_of, site_that_sets
 from tests.backend.client import STATE
-from tests.browser.install import find_browser
+from tests.browser.install import find_browser_of_tests
 from tests.browser.tab import Step, Tab
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ def chromium(ours: int, theirs: int) -> Iterator[BrowserContext]:
     flags = ["--disable-gpu", f"--host-resolver-rules={rules}"]
     with (
         sync_playwright() as playwright,
-        playwright.chromium.launch(executable_path=find_browser(), args=flags) as browser,
+        playwright.chromium.launch(executable_path=find_browser_of_tests(), args=flags) as browser,
         browser.new_context(ignore_https_errors=True) as context,
     ):
         yield context

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tests.emulator import Emulator, Request
 
 MONTH = timedelta(days=31)  # longer than any window of any limit
+_CRASH = re.compile(r"Traceback|handler\.failed")
 _TYPED = re.compile(r' value="[^"]*"')  # the form repeats the person's own input
 
 
@@ -114,7 +115,7 @@ class World:
         leaks = chain(
             everywhere.found_in([*heard, log]), Secrets((), (), words=cookies).found_in([log])
         )
-        lines = re.findall(r".*(?:Traceback|handler\.failed).*", log.text)
+        lines = [line for line in log.text.splitlines() if _CRASH.search(line)]
         crashes = [line for line in lines if not re.search(self._expected, line)]
         violations = [r.problems for r in self.emulator.requests[self._requests :] if r.problems]
         return [*map(str, leaks), *crashes, *map(str, violations)]

@@ -11,7 +11,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from tests.browser.front_end import front_end
 from tests.browser.inbox import ConsoleInbox, EmulatorInbox
-from tests.browser.install import find_browser
+from tests.browser.install import find_browser_of_tests
 from tests.browser.journey import PATIENCE, TIME_ZONE, Journey
 from tests.browser.numbers import Number, new_numbers
 from tests.browser.providers import PROVIDERS, settings_of
@@ -92,7 +92,7 @@ def _parameter(item: pytest.Item, name: str) -> str:
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     """Chromium, without a window."""
-    path = find_browser()
+    path = find_browser_of_tests()
     expect.set_options(timeout=PATIENCE * 1000)
     with (
         sync_playwright() as playwright,

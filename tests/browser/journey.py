@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tests.emulator import Emulator
 
 PATIENCE = 15.0  # seconds
+_CRASH = re.compile(r"Traceback|(?:handler|page)\.failed")
 TIME_ZONE = ZoneInfo("Asia/Kolkata")  # few machines' own: times shown must be the browser's
 
 
@@ -41,7 +42,7 @@ class Journey:
         self.context = context
         self.server = server
         self.emulator = emulator
-        self.recorder = Recorder(context)
+        self.recorder = Recorder(context, server.known_files)
         self.number = next(numbers)
         self.other_number = next(numbers)
         self._inbox = inbox
@@ -130,7 +131,7 @@ class Journey:
         complaints = recorder.complaints + recorder.failures
         unexpected = [text for text in complaints if not any(map(text.count, self._expected))]
         log = self.server.log.text(self._log_start)
-        crashes = re.findall(r".*(?:Traceback|(?:handler|page)\.failed).*", log)
+        crashes = [line for line in log.splitlines() if _CRASH.search(line)]
         leaks = self._secrets().found_in([*recorder.everything(), self._log()])
         violations = self.emulator.violations[self._earlier_violations :]
         return [*unexpected, *crashes, *violations, *map(str, leaks)]

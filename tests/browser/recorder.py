@@ -56,9 +56,12 @@ class Text(NamedTuple):
 
 
 class Recorder:
-    """Listens to a browser context from its beginning."""
+    """Listens to a browser context from its beginning.
 
-    def __init__(self, context: BrowserContext) -> None:
+    *known_files* has the URLs of built files whose headers an earlier recorder has read in full.
+    """
+
+    def __init__(self, context: BrowserContext, known_files: set[str] | None = None) -> None:
         self.texts: list[Text] = []
         self.frames: list[str] = []
         """The frames that the server sent over WebSockets."""
@@ -67,6 +70,7 @@ class Recorder:
         self.complaints: list[str] = []
         self.failures: list[str] = []
         self._context = context
+        self._known_files = set[str]() if known_files is None else known_files
         self._responses: list[Response] = []
         context.on("page", self._page)
         context.on("request", self._request)
@@ -79,10 +83,29 @@ class Recorder:
         """Yield all texts so far, all headers, and the present content of the open pages."""
         yield from self.texts
         for response in self._responses:
-            yield Text(f"headers of {response.url}", _written(response.all_headers()))
-            yield Text(f"headers to {response.url}", _written(response.request.all_headers()))
+            of, to = self._headers(response)
+            yield Text(f"headers of {response.url}", _written(of))
+            yield Text(f"headers to {response.url}", _written(to))
         for page in self._context.pages:
             yield from (_untyped(where, text) for where, text in page.evaluate(_PAGE))
+
+    def events_sent(self, handler: str) -> int:
+        """Return the number of events for *handler* that the browser has sent."""
+        sent = [text for where, text in self.texts if where == "frame sent"]
+        return sum(f'.{handler}"' in text for text in sent)
+
+    def _headers(self, response: Response) -> tuple[dict[str, str], dict[str, str]]:
+        """Return the headers of *response* and of its request.
+
+        All headers, cookies included, take two calls of the browser. Every page loads the same
+        built files, so all headers of a file are read once, and later those without cookies.
+        """
+        request, url = response.request, response.url
+        if url in self._known_files:
+            return response.headers, request.headers
+        if request.resource_type in _MADE_BY_BUILD:
+            self._known_files.add(url)
+        return response.all_headers(), request.all_headers()
 
     def _note(self, where: str, text: str) -> None:
         self.texts.append(_untyped(where, text))

@@ -114,7 +114,9 @@ class Log:
 
     def text(self, since: int = 0) -> str:
         """Return the log from byte *since* on."""
-        return self.path.read_bytes()[since:].decode(errors="replace")
+        with self.path.open("rb") as file:
+            file.seek(since)
+            return file.read().decode(errors="replace")
 
 
 class Server:
@@ -135,8 +137,16 @@ class Server:
         self.site = site
         self.log = Log(folder / "server.log")
         self.store = Store(database)
+        self.known_files: set[str] = set()
+        """The URLs of built files whose headers were swept in full."""
+        self.log_start = 0
+        """The offset in the log at which the running process began."""
         self._environment = environment({**settings, **own}, site.folder)
         self._process: subprocess.Popen[bytes] | None = None
+
+    def setting(self, name: str) -> str:
+        """Return the setting *name* of the server, such as BRAND_COLOR."""
+        return self._environment[name]
 
     def start(self) -> None:
         """Build the pages and serve them, as `make run` does, or serve those that are there."""
@@ -168,6 +178,7 @@ class Server:
         self._process = None
 
     def _run(self, command: Sequence[str], environment: Mapping[str, str]) -> None:
+        self.log_start = self.log.size
         with self.log.path.open("ab") as log:
             self._process = subprocess.Popen(
                 [str(BIN / command[0]), *command[1:]],

@@ -17,7 +17,9 @@ if TYPE_CHECKING:
 _SEPARATORS = re.compile(r"[\s().-]")
 _TIMESTAMP = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")  # ends in what may be a code
 _CODE = re.compile(r"\d{6,}")
+_WORD = re.compile(r"[0-9A-Za-z_-]{8,}")
 _ENOUGH = 7  # digits that only a phone number has, characters that only an id has
+_DIGITS = re.compile(rf"\d(?:[\s().-]*\d){{{_ENOUGH - 1},}}")  # with separators between them
 
 
 class Leak(NamedTuple):
@@ -44,17 +46,25 @@ class Secrets:
 
     def found_in(self, texts: Iterable[Text]) -> list[Leak]:
         """Return one leak for each secret that a text contains."""
+        texts = list(texts)
         numbers = {form for phone in self.phones for form in _forms(phone)}
-        parts = {part for word in self.words for part in word.split(":") if _is_telling(part)}
+        telling = {part for word in self.words for part in word.split(":") if _is_telling(part)}
+        parts = _possible(telling, texts)
         code = _any_of(code for code in self.codes if _CODE.fullmatch(code))
         leaks: dict[Leak, None] = {}
         for where, text in texts:
             plain = _TIMESTAMP.sub("", text)
-            digits = _SEPARATORS.sub("", plain)
+            digits = " ".join(_SEPARATORS.sub("", run) for run in _DIGITS.findall(plain))
             hits = [part for part in parts if part in text] + code.findall(plain)
             hits += [number for number in numbers if number in digits]
             leaks |= dict.fromkeys(Leak(hit, where, text[:2000]) for hit in hits)
         return list(leaks)
+
+
+def _possible(parts: Iterable[str], texts: Iterable[Text]) -> list[str]:
+    """Return those of *parts* that may be in *texts*: a quick look at the distinct words of all."""
+    words = "\n".join({word for _, text in texts for word in _WORD.findall(text)})
+    return [part for part in parts if max(_WORD.findall(part), key=len, default="") in words]
 
 
 def _is_telling(part: str) -> bool:

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from tests.browser.numbers import Number
 
 CODE_LENGTH = 6
+# A new page takes the focus in its first frame, and would take it from a field in use.
+_NEXT_FRAME = "() => new Promise((drawn) => requestAnimationFrame(() => drawn()))"
+
 LIVE = "form[data-live=true]:not(.actions *)"
 
 
@@ -105,6 +108,7 @@ class Tab:
         self.heading.filter(has_text=heading).wait_for()
         if has_form:
             self.page.locator(LIVE).wait_for()
+            self.page.evaluate(_NEXT_FRAME)
 
     def wait_for_problem(self, text: str) -> None:
         """Wait until the error summary of the page contains *text*."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from threading import Event
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,7 +11,7 @@ from playwright.sync_api import Route, expect
 
 from tests.browser.providers import console_only, every_provider, twilio_only
 from tests.browser.tab import Step, Tab
-from tests.emulator import Hang
+from tests.emulator import Hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -248,13 +249,15 @@ def test_what_is_being_composed_waits(journey: Journey) -> None:
 def test_a_digit_mended_while_a_code_is_checked_is_sent_after_the_answer(
     journey: Journey,
 ) -> None:
-    journey.emulator.fail("twilio.check", Hang(1.0))  # time to see the mistake
+    mended = Event()
+    journey.emulator.fail("twilio.check", Hold(mended))
     tab = journey.at_the_code_page()
     code = journey.sent_code()
 
     tab.code.press_sequentially(code[:5] + str((int(code[5]) + 1) % 10))
     tab.code.press("Backspace")
     tab.code.press(code[5])
+    mended.set()
 
     tab.wait_for(Step.VERIFIED)
 

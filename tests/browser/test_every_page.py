@@ -203,7 +203,7 @@ def test_the_link_of_an_error_leads_to_its_field(journey: Journey, name: str, fi
 
     page.locator(f"{ALERT} a").click()
 
-    expect(page.locator(field)).to_be_focused(timeout=2000)
+    expect(page.locator(field)).to_be_focused()
 
 
 @pytest.mark.row("A12")
@@ -259,7 +259,7 @@ def test_being_offline_is_said_and_what_was_entered_stays(journey: Journey) -> N
 
     journey.context.set_offline(offline=True)
     said = "You are offline. What you entered is still here"
-    expect(tab.connection).to_have_text(said, timeout=5000)
+    expect(tab.connection).to_have_text(said)
     expect(tab.code).to_have_value("12")
     journey.context.set_offline(offline=False)
 

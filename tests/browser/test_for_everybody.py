@@ -109,7 +109,7 @@ def test_without_scripts_the_plain_forms_do(start_journey: Callable[..., Journey
 
 def test_a_new_page_takes_the_focus_to_its_heading(journey: Journey) -> None:
     tab = journey.at_the_code_page()
-    expect(tab.heading).to_be_focused(timeout=2000)
+    expect(tab.heading).to_be_focused()
 
 
 def assert_it_fits(tab: Tab) -> None:

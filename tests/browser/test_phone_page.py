@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from threading import Event
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +12,7 @@ from playwright.sync_api import expect
 from tests.browser.providers import console_only, services_only, twilio_only
 from tests.browser.tab import Step, Tab
 from tests.browser.test_sent_once import slow_down
-from tests.emulator import Hang
+from tests.emulator import Hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -221,11 +222,11 @@ def test_the_number_is_shown_once_the_fingers_rest(journey: Journey) -> None:
     tab.phone.fill("+44 7400 123456")
     tab.page.clock.run_for(299)
     expect(tab.preview).to_have_text("")
-    assert events(journey, "preview_number") == 0
+    assert journey.recorder.events_sent("preview_number") == 0
     tab.page.clock.run_for(1)
 
     expect(tab.preview).to_have_text(BRITISH)
-    assert events(journey, "preview_number") == 1
+    assert journey.recorder.events_sent("preview_number") == 1
 
 
 @pytest.mark.row("B9")
@@ -254,7 +255,7 @@ def test_what_cannot_be_used_is_not_shown(journey: Journey, typed: str) -> None:
 
     tab.phone.fill(typed)
 
-    journey.wait_until(lambda: events(journey, "preview_number") == 2)
+    journey.wait_until(lambda: journey.recorder.events_sent("preview_number") == 2)
     expect(tab.preview).to_have_text("")
 
 
@@ -332,7 +333,7 @@ def test_nothing_is_wrong_before_the_form_is_sent(journey: Journey) -> None:
     tab.phone.press_sequentially("no number")
     tab.page.keyboard.press("Tab")
 
-    journey.wait_until(lambda: events(journey, "preview_number"))
+    journey.wait_until(lambda: journey.recorder.events_sent("preview_number"))
     expect(tab.problem).to_have_count(0)
     expect(tab.phone).to_have_attribute("aria-invalid", "false")
 
@@ -405,24 +406,27 @@ def test_a_number_of_fiction_gives_an_ordinary_error(journey: Journey) -> None:
 @pytest.mark.row("B12")
 @services_only
 def test_enter_held_down_while_pending_sends_one_message(journey: Journey) -> None:
-    journey.emulator.fail(f"{journey.server.name}.start", Hang(2.0))
+    let_go = Event()
+    journey.emulator.fail(f"{journey.server.name}.start", Hold(let_go))
     tab = live(journey)
     tab.phone.fill(journey.number.typed)
 
     for _ in range(20):  # a key that is held down
         tab.phone.press("Enter")
+    let_go.set()
 
     tab.wait_for(Step.CODE)
     tab.page.reload()  # a tab's events are handled in turn: after this one all are
     tab.wait_for(Step.CODE)
     assert len(journey.deliveries()) == 1
-    assert events(journey, "request_code") == 1
+    assert journey.recorder.events_sent("request_code") == 1
 
 
 @pytest.mark.row("B13")
 @twilio_only
 def test_the_pending_button_stays_focusable_and_named(journey: Journey) -> None:
-    journey.emulator.fail("twilio.start", Hang(2.0))
+    seen = Event()
+    journey.emulator.fail("twilio.start", Hold(seen))
     tab = live(journey)
     tab.phone.fill(journey.number.typed)
 
@@ -433,6 +437,7 @@ def test_the_pending_button_stays_focusable_and_named(journey: Journey) -> None:
     expect(tab.send).to_be_focused()
     expect(tab.send).to_have_attribute("aria-disabled", "true")
     assert not tab.send.evaluate("button => button.disabled")
+    seen.set()
     tab.wait_for(Step.CODE)
 
 
@@ -536,9 +541,3 @@ def live(journey: Journey) -> Tab:
     tab = journey.open()
     tab.wait_for(Step.PHONE)
     return tab
-
-
-def events(journey: Journey, handler: str) -> int:
-    """Return the number of events of that name that the browser has sent."""
-    sent = [text for where, text in journey.recorder.texts if where == "frame sent"]
-    return sum(f'.{handler}"' in text for text in sent)

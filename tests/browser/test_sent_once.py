@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Event
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,7 +10,7 @@ from playwright.sync_api import expect
 
 from tests.browser.providers import services_only
 from tests.browser.tab import Step, Tab
-from tests.emulator import Hang
+from tests.emulator import Hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,11 +59,14 @@ def test_two_tabs_that_send_the_same_number_send_one_message(journey: Journey) -
 
 @services_only
 def test_while_one_tab_is_sending_another_waits_for_it(journey: Journey) -> None:
-    journey.emulator.fail(f"{journey.server.name}.start", Hang(2.0))  # time for the other tab
+    both = Event()
+    journey.emulator.fail(f"{journey.server.name}.start", Hold(both))
     first, second = two_tabs(journey)
 
     first.request_code(journey.number)
     second.request_code(journey.number)
+    journey.wait_until(lambda: journey.recorder.events_sent("request_code") == 2)
+    both.set()
 
     for tab in (second, first):
         tab.wait_for(Step.CODE)

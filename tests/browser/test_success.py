@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from threading import Event
 from typing import TYPE_CHECKING
 
 from playwright.sync_api import expect
 
 from tests.browser.providers import console_only, twilio_only
 from tests.browser.tab import Step
-from tests.emulator import Hang
+from tests.emulator import Hold
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -139,7 +140,8 @@ def test_a_second_click_on_the_plain_form_is_told_what_happened(
     tab = journey.open()
     tab.request_code(journey.number)
     tab.code.fill(journey.sent_code())
-    journey.emulator.fail("twilio.check", Hang(1.0))  # time for the second click
+    second_click = Event()
+    journey.emulator.fail("twilio.check", Hold(second_click))
 
     place = tab.go_on.bounding_box()
     assert place is not None
@@ -147,6 +149,7 @@ def test_a_second_click_on_the_plain_form_is_told_what_happened(
     for _ in range(2):  # by the mouse: a click of Playwright's waits for the page to come
         with tab.page.expect_request("**/verify-otp"):
             tab.page.mouse.click(place["x"] + 9, place["y"] + 9)
+    second_click.set()
 
     expect(tab.heading).to_have_text("We could not finish confirming your number")
     tab.start_again.click()

@@ -39,8 +39,8 @@ SETTINGS = {
 }
 
 
-@pytest.fixture(scope="module")
-def kestrel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+@pytest.fixture(scope="module", name="team")
+def build_team(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     """The app of a team that has set all it can, built once."""
     copy = tmp_path_factory.mktemp("kestrel")
     copy_app(copy)
@@ -53,6 +53,15 @@ def kestrel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     server.start()
     yield server
     server.stop()
+
+
+@pytest.fixture
+def kestrel(team: Server, request: pytest.FixtureRequest) -> Server:
+    """Return the team's app with its own colour, or with the colour that the test asks for."""
+    brand: str = getattr(request, "param", YELLOW)
+    if team.setting("BRAND_COLOR") != brand:
+        team.restart(BRAND_COLOR=brand)
+    return team
 
 
 @pytest.fixture
@@ -117,26 +126,6 @@ def test_the_brands_colours_are_on_the_page_and_can_be_read(
     ground = colour(page.locator("html"), "backgroundColor")
     assert contrast(colour(link, "color"), ground) >= AA
     assert contrast(colour(button, "color"), colour(button, "backgroundColor")) >= AA
-
-
-@pytest.fixture(params=[BLACK, PINK])
-def repainted(kestrel: Server, request: pytest.FixtureRequest) -> Iterator[str]:
-    """Another colour, until no page is open any more."""
-    brand: str = request.param
-    kestrel.restart(BRAND_COLOR=brand)
-    yield brand
-    kestrel.restart(BRAND_COLOR=YELLOW)
-
-
-def test_another_colour_takes_a_restart_and_no_build(
-    repainted: str, visit: Callable[..., Page], kestrel: Server
-) -> None:
-    page = visit(scheme="dark")
-
-    button = page.locator("button.primary")
-    assert colour(button, "backgroundColor") == palette(parse(repainted)).dark.fill
-    assert repainted in page.request.get(f"{kestrel.site.url}/favicon.svg").text()
-    expect(page.locator("meta[name=theme-color]")).to_have_attribute("content", repainted)
 
 
 @pytest.mark.parametrize("plain", [False, True], ids=["live", "plain"])
@@ -222,3 +211,18 @@ def test_more_contrast_goes_before_the_settings(browser: Browser, kestrel: Serve
 
         hint = page.locator(".hint").first
         assert colour(hint, "color") == colour(page.locator("html"), "color")
+
+
+@pytest.mark.parametrize(
+    "kestrel", [BLACK, pytest.param(PINK, marks=pytest.mark.nightly)], indirect=True
+)
+def test_another_colour_takes_a_restart_and_no_build(
+    visit: Callable[..., Page], kestrel: Server
+) -> None:
+    brand = kestrel.setting("BRAND_COLOR")
+    page = visit(scheme="dark")
+
+    button = page.locator("button.primary")
+    assert colour(button, "backgroundColor") == palette(parse(brand)).dark.fill
+    assert brand in page.request.get(f"{kestrel.site.url}/favicon.svg").text()
+    expect(page.locator("meta[name=theme-color]")).to_have_attribute("content", brand)

@@ -6,8 +6,11 @@ been sent that nobody was told about, without it nothing has happened.
 
 from dataclasses import dataclass
 from http.client import responses
+from threading import Event
 
 from tests.emulator.wire import Answer, Fault, Wire
+
+_GLANCE = 0.01  # seconds between two looks at an event of a test
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,21 @@ class Hang:
             wire.hang_up()
         else:
             answer.play(wire, answer)
+
+
+@dataclass(frozen=True)
+class Hold:
+    """Silence until the test sets `released`; then the right answer, as `Hang` gives it."""
+
+    released: Event
+    applied: bool = True
+
+    def play(self, wire: Wire, answer: Answer, /) -> None:
+        while not self.released.is_set():
+            if wire.wait(_GLANCE):
+                wire.hang_up()
+                return
+        answer.play(wire, answer)
 
 
 @dataclass(frozen=True)
