@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import hashlib
 import os
 import random
@@ -71,6 +73,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--shuffle", type=int, metavar="SEED", help="folders, files, tests at random")
 
 
+def pytest_collection_finish() -> None:
+    """Keep all imported objects out of garbage collections, which would visit them each time."""
+    gc.collect()
+    gc.freeze()
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out nightly tests unless they are wanted, and shuffle the rest by option."""
     if not config.getoption("nightly") and not any("::" in name for name in config.args):
@@ -104,6 +112,16 @@ def sites() -> Iterator[dict[str, Site]]:
         services = Site.new(Path(folder, "services"))
         console = Site.new(Path(folder, "console"))
         yield {"console": console, "twilio": services, "vonage": services}
+
+
+@pytest.fixture(scope="session")
+def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return an empty database to copy: to migrate takes longer than most tests."""
+    from otp_app.storage.engine import migrate  # it imports the app
+
+    path = tmp_path_factory.mktemp("migrated") / "otp.db"
+    asyncio.run(migrate(f"sqlite:///{path}"))
+    return path
 
 
 @pytest.fixture

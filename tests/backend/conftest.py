@@ -16,6 +16,7 @@ from otp_app import services
 from otp_app.storage import engine
 from otp_app.web import bounds
 from tests.backend.client import Socket
+from tests.backend.starts import PRODUCTION, Start, start
 from tests.emulator import Clock
 from tests.fakes import FakeProvider
 
@@ -58,6 +59,12 @@ def backend() -> Iterator[TestClient]:
     asgi: ASGIApp = app()
     with TestClient(asgi, base_url=ORIGIN) as client:
         yield client
+
+
+@pytest.fixture(scope="session")
+def production_start(tmp_path_factory: pytest.TempPathFactory) -> Start:
+    """Start the app with the settings of production, once for all tests."""
+    return start(PRODUCTION, tmp_path_factory.mktemp("production"))
 
 
 @pytest.fixture

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -16,18 +13,11 @@ from tests.fakes import RIGHT, WRONG
 
 if TYPE_CHECKING:
     from tests.backend.conftest import Browser
+    from tests.backend.starts import Start
     from tests.fakes import FakeProvider
     from tests.logs import Lines
 
 PHONE = {"phone": "07400 123456", "country": "GB", "channel": "sms"}
-PRODUCTION = {
-    "APP_ENV": "production",
-    "PUBLIC_URL": "https://verify.example.com",
-    "ALLOWED_COUNTRIES": "GB",
-    "OTP_PROVIDER": "vonage",
-    "VONAGE_API_KEY": "abcd1234",
-    "VONAGE_API_SECRET": "canary",
-}
 TOKEN = "3f2a9c04-77aa-4c1e-9f0e-0123456789ab"  # a token in the format of Reflex's pages
 
 
@@ -80,22 +70,12 @@ def test_two_tabs_of_two_browsers_are_kept_apart(browser: Browser, production_lo
     assert ["session" in answer for answer in answers] == [True, False, True]
 
 
-def test_the_first_lines_of_production_are_json_already() -> None:
-    reflex_says = "import logging; logging.getLogger('reflex.x').warning('two\\nlines')"
-    start = f"import rxconfig; {reflex_says}; from otp_app.otp_app import app; app(); {reflex_says}"
+def test_the_first_lines_of_production_are_json_already(production_start: Start) -> None:
+    lines = [json.loads(line) for line in production_start.stdout.splitlines()]
 
-    run = subprocess.run(
-        [sys.executable, "-c", start],
-        env=os.environ | PRODUCTION,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-
-    lines = [json.loads(line) for line in run.stdout.splitlines()]
     said = [line["message"] for line in lines]
     assert said == ["two\\nlines", "proxy.untrusted", "two\\nlines"]
-    assert run.stderr == ""
+    assert production_start.stderr == ""
 
 
 def test_with_every_logger_at_debug_no_secret_is_told(

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -21,14 +18,17 @@ from otp_app.verification.models import Channel
 from otp_app.web.dev_server import SimulatedPhoneGate
 from tests.backend.client import SIMULATED, Socket
 from tests.backend.conftest import ORIGIN, SOCKET
+from tests.backend.starts import PRODUCTION, start
 from tests.backend.test_events import JSON
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from starlette.types import Receive, Scope, Send
 
     from tests.backend.conftest import Browser
+    from tests.backend.starts import Start
 
 PHONE = PhoneNumber("+447400123456")
 BROWSER = {"host": "localhost:3000", "cookie": "a=b", "accept": "*/*", "user-agent": "Mozilla/5.0"}
@@ -57,21 +57,11 @@ SIGNS = [
     "X-Remote-Addr",
 ]
 PATHS = ["/phone", "/phone/", "//phone", "/phone/index.html", "/%2e/phone.html", "/x/%2e%2e/PHONE"]
-IMPORTS = """
-import sys
-from reflex_base.registry import RegistrationContext
-from otp_app.otp_app import app
-print(*sys.modules, *RegistrationContext.get().event_handlers, *app._unevaluated_pages, sep="\\n")
-"""
-PRODUCTION = {
-    "APP_ENV": "production",
-    "OTP_PROVIDER": "twilio",
-    "TWILIO_ACCOUNT_SID": f"AC{'0' * 32}",
-    "TWILIO_AUTH_TOKEN": "not-a-real-token",
-    "TWILIO_VERIFY_SERVICE_SID": f"VA{'0' * 32}",
-    "PUBLIC_URL": "https://verify.example",
-    "ALLOWED_COUNTRIES": "US",
+WITHOUT = {
+    "real provider": PRODUCTION | {"APP_ENV": "development"},
+    "other machines": {"PUBLIC_URL": "http://192.168.1.2:3000"},
 }
+"""Settings in development that leave out the simulated phone."""
 
 
 @pytest.fixture
@@ -348,28 +338,33 @@ def test_a_token_stolen_from_this_machine_shows_nothing(
     assert "493027" not in "".join(thief.frames)
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        pytest.param(PRODUCTION, id="production", marks=pytest.mark.nightly),
-        pytest.param(PRODUCTION | {"APP_ENV": "development"}, id="real provider"),
-        pytest.param(
-            {"PUBLIC_URL": "http://192.168.1.2:3000"},
-            id="other machines",
-            marks=pytest.mark.nightly,
-        ),
-    ],
-)
-def test_elsewhere_there_is_no_trace_of_it(settings: dict[str, str]) -> None:
-    answer = subprocess.run(
-        [sys.executable, "-c", IMPORTS],
-        env={**os.environ, **settings},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-
-    names = answer.stdout.split()
+def traces(names: list[str]) -> list[str]:
+    """Return those of *names* that belong to the simulated phone."""
     assert "otp_app.state.verify" in names
     assert "code" in names
-    assert [name for name in names if "simulated" in name or name == "phone"] == []
+    return [name for name in names if "simulated" in name or name == "phone"]
+
+
+def test_in_production_there_is_no_trace_of_it(production_start: Start) -> None:
+    assert traces(production_start.names) == []
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("settings", WITHOUT.values(), ids=list(WITHOUT))
+def test_elsewhere_there_is_no_trace_of_it(settings: dict[str, str], tmp_path: Path) -> None:
+    assert traces(start(settings, tmp_path).names) == []
+
+
+@pytest.mark.parametrize(
+    ("settings", "has_one"),
+    [
+        ({}, True),
+        (PRODUCTION, False),
+        *((settings, False) for settings in WITHOUT.values()),
+    ],
+    ids=["local", "production", *WITHOUT],
+)
+def test_the_settings_say_whether_there_is_one(settings: dict[str, str], *, has_one: bool) -> None:
+    values: dict[str, Any] = {name.lower(): value for name, value in settings.items()}
+
+    assert Settings(**values).has_simulated_phone is has_one

@@ -274,7 +274,8 @@ def test_a_stolen_token_of_the_success_page_shows_nothing(verified: Browser) -> 
     with thief.socket("/verified", token="stolen") as tab:
         tab.send(f"{STATE}.show_verified", {}, "/verified")
 
-    assert '"456"' not in "".join(tab.frames)
+    assert ending_in(tab.frames) == ""
+    assert '"456"' not in "".join(tab.frames)  # without quotes a random id might contain it
 
 
 def test_another_number_is_confirmed_beside_it_and_then_takes_its_place(verified: Browser) -> None:
@@ -342,16 +343,14 @@ def test_a_second_success_is_remembered_beside_the_first(verified: Browser) -> N
     assert all(client.has_proved(PhoneNumber(number)) for number in numbers)
 
 
-@pytest.mark.parametrize("headers", EVIL)
 @pytest.mark.parametrize("path", ["/finish", "/start-again", "/sign-out"])
-def test_another_sites_page_can_neither_finish_nor_sign_out(
-    verified: Browser, path: str, headers: dict[str, str]
-) -> None:
-    answer = verified.post(path, None, **headers)
+def test_another_sites_page_can_neither_finish_nor_sign_out(verified: Browser, path: str) -> None:
+    for headers in EVIL:
+        answer = verified.post(path, None, **headers)
 
-    assert answer.status_code == 403
-    assert "set-cookie" not in answer.headers
-    assert is_let_in(verified)
+        assert answer.status_code == 403, headers
+        assert "set-cookie" not in answer.headers, headers
+        assert is_let_in(verified), headers
 
 
 def test_get_neither_finishes_nor_signs_out(verified: Browser) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,7 +14,7 @@ from starlette.testclient import TestClient
 
 from otp_app import services
 from otp_app.phone import PhoneNumber
-from otp_app.storage.engine import migrate, open_engine
+from otp_app.storage.engine import open_engine
 from otp_app.storage.limits import SqlLimiter
 from otp_app.storage.outbox import SqlOutbox
 from otp_app.storage.phone_encryption import PhoneEncryption
@@ -29,7 +31,6 @@ from tests.emulator import Clock, Emulator, twilio_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from sqlalchemy import Table
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -73,15 +74,13 @@ class Site:
 
 
 @contextmanager
-def running(backend: TestClient, folder: Path, make: Callable[[str], Provider]) -> Iterator[Site]:
+def running(backend: TestClient, file: Path, make: Callable[[str], Provider]) -> Iterator[Site]:
     clock = Clock()
     with ExitStack() as stack:
         emulator = stack.enter_context(Emulator(clock))
-        url = f"sqlite:///{folder}/otp.db"
-        engine = open_engine(url)
+        engine = open_engine(f"sqlite:///{file}")
         site = Site(backend, emulator, engine, make(emulator.url))
         stack.callback(site.call, engine.dispose)
-        site.call(migrate, url)
         site.call(site.provider.open)
         stack.callback(site.call, site.provider.aclose)
         real = services.current()
@@ -102,23 +101,29 @@ def running(backend: TestClient, folder: Path, make: Callable[[str], Provider]) 
 
 
 @pytest.fixture
-def vonage(backend: TestClient, tmp_path: Path) -> Iterator[Site]:
-    with running(backend, tmp_path, make_vonage) as site:
+def database(migrated: Path, tmp_path: Path) -> Path:
+    """Return a database for one test, without rows."""
+    return Path(shutil.copy(migrated, tmp_path))
+
+
+@pytest.fixture
+def vonage(backend: TestClient, database: Path) -> Iterator[Site]:
+    with running(backend, database, make_vonage) as site:
         yield site
 
 
 @pytest.fixture
-def twilio(backend: TestClient, tmp_path: Path) -> Iterator[Site]:
-    with running(backend, tmp_path, make_twilio) as site:
+def twilio(backend: TestClient, database: Path) -> Iterator[Site]:
+    with running(backend, database, make_twilio) as site:
         yield site
 
 
-def post_on(me: Browser, clock: Clock, times: int = 60) -> set[int]:
-    """Request a code to `PHONE` every two seconds, and return the statuses."""
+def post_on(me: Browser, clock: Clock, times: int = 40) -> set[int]:
+    """Request a code to `PHONE` every three seconds, and return the statuses."""
     found = set()
     for _ in range(times):
         found.add(me.post("/request-otp", {"number": PHONE.e164}).status_code)
-        clock.tick(2)
+        clock.tick(3)
     return found
 
 

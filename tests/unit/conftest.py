@@ -2,31 +2,50 @@
 
 from __future__ import annotations
 
-import asyncio
 import shutil
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import pytest
 import pytest_asyncio
+from hypothesis import settings
 
 from otp_app.identity.keyring import Keyring, Purpose
 from otp_app.storage import engine as engine_module
-from otp_app.storage.engine import migrate, open_engine
+from otp_app.storage.engine import open_engine
 from otp_app.storage.limits import SqlLimiter
 from otp_app.storage.phone_encryption import PhoneEncryption
 from otp_app.storage.verifications import SqlStore
 from otp_app.verification.service import VerificationService
 from tests.emulator import Clock
 from tests.fakes import FakeProvider
+from tests.unit import commands as commands_module
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
     from pathlib import Path
+
+    from tests.unit.commands import Commands
 
 SECRET = b"canary-secret-canary-secret-canary-secret"
 NUMBER_KEY = Keyring(SECRET).subkey(Purpose.STORED_NUMBER)
 LIMIT_KEY = Keyring(SECRET).subkey(Purpose.LIMIT)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Set how hypothesis makes examples: the same ones in each run, so that no run is luckier."""
+    examples = 300 if config.getoption("nightly") else 60
+    settings.register_profile(
+        "unit", derandomize=True, deadline=None, database=None, max_examples=examples
+    )
+    settings.load_profile("unit")
+
+
+@pytest.fixture(scope="session")
+def commands() -> Iterator[Commands]:
+    """Yield a process that runs command lines of the app."""
+    with commands_module.commands() as process:
+        yield process
 
 
 @pytest.fixture
@@ -37,14 +56,6 @@ def clock() -> Clock:
 @pytest.fixture
 def provider() -> FakeProvider:
     return FakeProvider()
-
-
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An empty database, migrated once for all tests."""
-    path = tmp_path_factory.mktemp("template") / "otp.db"
-    asyncio.run(migrate(f"sqlite:///{path}"))
-    return path
 
 
 @pytest.fixture

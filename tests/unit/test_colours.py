@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from otp_app.theme import AA
@@ -29,7 +29,6 @@ from otp_app.theme.palette import (
 COLOURS = st.builds(Colour, *[st.integers(0, 255)] * 3)
 WHITE, BLACK = Colour(255, 255, 255), Colour(0, 0, 0)
 YELLOW, BLUE, PINK = parse("#ffdd00"), parse("#1f4fd8"), parse("#f4a7c0")
-many = settings(derandomize=True, deadline=None, max_examples=300)  # by colour, not by luck
 ON_BRAND = {LIGHT: WHITE, DARK: parse("#0d1628")}
 
 
@@ -64,7 +63,6 @@ def test_what_is_no_colour_is_refused(text: str) -> None:
         parse(text)
 
 
-@many
 @given(COLOURS)
 def test_a_colour_in_its_own_lightness_is_itself(colour: Colour) -> None:
     """There and back, by both matrices; a step of 255 is lost in between at most."""
@@ -78,7 +76,6 @@ def test_a_colour_of_the_screen_comes_back_exactly(colour: Colour) -> None:
     assert at_lightness(colour, lightness(colour)) == colour
 
 
-@many
 @given(COLOURS, st.floats(0, 1), st.floats(0, 1))
 def test_more_lightness_is_more_light(colour: Colour, one: float, other: float) -> None:
     """But for the steps of 255, and the chroma that is given up."""
@@ -89,7 +86,6 @@ def test_more_lightness_is_more_light(colour: Colour, one: float, other: float) 
     )
 
 
-@many
 @given(COLOURS)
 def test_a_grey_has_no_hue_in_any_lightness(colour: Colour) -> None:
     grey = Colour(*[colour.red] * 3)
@@ -97,7 +93,6 @@ def test_a_grey_has_no_hue_in_any_lightness(colour: Colour) -> None:
     assert len(set(at_lightness(grey, colour.green / 255))) == 1
 
 
-@many
 @given(COLOURS)
 @example(YELLOW)
 @example(BLACK)
@@ -122,7 +117,6 @@ def assert_readable(shades: Shades, scheme: Scheme) -> None:
     assert contrast(scheme.text, shades.note) >= 7
 
 
-@many
 @given(COLOURS)
 def test_the_main_button_is_of_the_very_colour_and_changes_when_pointed_at(colour: Colour) -> None:
     made = palette(colour)
@@ -132,7 +126,6 @@ def test_the_main_button_is_of_the_very_colour_and_changes_when_pointed_at(colou
     assert contrast(made.dark.fill, made.dark.fill_strong) >= 1.1
 
 
-@many
 @given(COLOURS)
 def test_a_colour_that_can_be_read_is_left_alone(colour: Colour) -> None:
     made = palette(colour)
@@ -141,7 +134,6 @@ def test_a_colour_that_can_be_read_is_left_alone(colour: Colour) -> None:
     assert (made.dark.brand == colour) == (worst(colour, DARK) >= AA)
 
 
-@many
 @given(COLOURS)
 def test_a_corrected_colour_is_as_near_as_can_be(colour: Colour) -> None:
     """The colour gets no more contrast than it needs, except for one step of the search."""

@@ -97,10 +97,10 @@ async def test_a_48_gets_forty_messages_in_fifteen_minutes_over_all_its_64s(
     limited: VerificationService, provider: FakeProvider, clock: Clock
 ) -> None:
     """S8."""
-    clients = [Client(Flow(f"flow-{i}"), f"2001:db8:1:{i:x}::/64") for i in range(100)]
+    clients = [Client(Flow(f"flow-{i}"), f"2001:db8:1:{i:x}::/64") for i in range(45)]
 
     sent = [await sends(limited, who, number(i)) for i, who in enumerate(clients)]
-    assert sent == [True] * 40 + [False] * 60
+    assert sent == [True] * 40 + [False] * 5
 
     clock.tick(15 * 60)
     assert await sends(limited, clients[0], number(200))
@@ -112,7 +112,7 @@ async def test_a_48_gets_eighty_guesses_in_five_minutes_over_all_its_64s(
 ) -> None:
     """S8."""
     service = replace(verifications, limits=only("LIMIT_CHECK_NETWORK"))
-    clients = [Client(Flow(f"flow-{i}"), f"2001:db8:1:{i:x}::/64") for i in range(100)]
+    clients = [Client(Flow(f"flow-{i}"), f"2001:db8:1:{i:x}::/64") for i in range(84)]
 
     for index, who in enumerate(clients):
         started = await service.start(who, number(index), Channel.SMS)
@@ -126,7 +126,7 @@ async def test_ipv4_addresses_share_no_network(verifications: VerificationServic
     """S8."""
     service = replace(verifications, limits=only("LIMIT_SEND_NETWORK"))
 
-    assert all([await sends(service, client(i), number(i)) for i in range(50)])
+    assert all([await sends(service, client(i), number(i)) for i in range(42)])
 
 
 def test_a_program_with_a_key_is_not_counted_by_its_network() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import logging
+import re
 import sys
 import traceback
 import warnings
@@ -144,7 +145,7 @@ def test_our_own_lines_are_held_to_it_too(
     assert len(written) < 9999
     assert written.count("[redacted]") == 2
     assert "abcDEF-x" in written
-    assert "7400" not in written
+    assert "7400" not in re.sub(r"\d\d:\d\d:\d\d\.\d+", "", written)  # any time may contain it
     assert "\x1b" not in written
 
 

@@ -19,7 +19,7 @@ from otp_app import bootstrap
 from otp_app.config import SettingsError
 from otp_app.errors import PhoneDecryptionFailed
 from otp_app.phone import PhoneNumber
-from otp_app.storage import migrations
+from otp_app.storage import migrations, phone_encryption
 from otp_app.storage.audit import SqlAuditStore
 from otp_app.storage.engine import migrate, open_engine
 from otp_app.storage.phone_encryption import (
@@ -54,6 +54,12 @@ PHONE, OTHER_PHONE = PhoneNumber("+14155552671"), PhoneNumber("+447400123456")
 @pytest.fixture
 def engine(sql_store: SqlStore) -> AsyncEngine:
     return sql_store.engine
+
+
+@pytest.fixture
+def small_batches(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Read and write 20 numbers at once, so that few numbers make several batches."""
+    monkeypatch.setattr(phone_encryption, "AT_ONCE", 20)
 
 
 def verification(number: int = 0, phone: PhoneNumber = PHONE) -> Verification:
@@ -134,39 +140,41 @@ async def test_what_no_key_opens_is_left_and_does_not_stop_the_rest(engine: Asyn
     )
 
 
+@pytest.mark.usefixtures("small_batches")
 async def test_what_was_cut_short_is_gone_on_with(engine: AsyncEngine) -> None:
     store = SqlStore(engine, CLEAR)
-    for number in range(250):
+    for number in range(50):
         await store.reserve(verification(number))
-    refuse = "CREATE TRIGGER refuse BEFORE UPDATE ON verifications WHEN NEW.id = 'id-0150'"
+    refuse = "CREATE TRIGGER refuse BEFORE UPDATE ON verifications WHEN NEW.id = 'id-0030'"
     await execute(engine, text(f"{refuse} BEGIN SELECT RAISE(ABORT, 'cut short'); END"))
 
     with pytest.raises(IntegrityError):
         await reencrypt(engine, BOTH)
     assert await count_states(engine, BOTH) == Counter(
-        {EncryptionState.CURRENT: 100, EncryptionState.PLAINTEXT: 150}
+        {EncryptionState.CURRENT: 20, EncryptionState.PLAINTEXT: 30}
     )
     await execute(engine, text("DROP TRIGGER refuse"))
 
     assert await reencrypt(engine, BOTH) == Counter(
-        {EncryptionState.CURRENT: 100, EncryptionState.PLAINTEXT: 150}
+        {EncryptionState.CURRENT: 20, EncryptionState.PLAINTEXT: 30}
     )
-    assert await count_states(engine, BOTH) == Counter({EncryptionState.CURRENT: 250})
+    assert await count_states(engine, BOTH) == Counter({EncryptionState.CURRENT: 50})
 
 
+@pytest.mark.usefixtures("small_batches")
 async def test_the_app_works_while_numbers_are_rotated(engine: AsyncEngine, tmp_path: Path) -> None:
-    for number in range(250):
+    for number in range(60):
         await SqlStore(engine, BEFORE).reserve(verification(number))
     command_line = open_engine(f"sqlite:///{tmp_path}/otp.db")
     store = SqlStore(engine, BOTH)
 
     rotation = asyncio.create_task(reencrypt(command_line, BOTH))
-    for number in range(250, 300):
+    for number in range(60, 75):
         await prove(store, number)
-        assert await store.take_attempt(f"id-{number - 100:04}", Flow(f"flow-{number - 100}"), NOW)
+        assert await store.take_attempt(f"id-{number - 30:04}", Flow(f"flow-{number - 30}"), NOW)
     await rotation
 
-    assert await count_states(engine, AFTER) == Counter({EncryptionState.CURRENT: 301})
+    assert await count_states(engine, AFTER) == Counter({EncryptionState.CURRENT: 76})
     assert len(await all_users(engine)) == 1
     await command_line.dispose()
 
@@ -183,14 +191,15 @@ async def test_no_file_of_a_sealed_database_has_a_number(
     assert b"4155552671" not in stored
 
 
+@pytest.mark.usefixtures("small_batches")
 async def test_what_stood_in_the_clear_is_in_no_file_after_a_rotation(
     engine: AsyncEngine, tmp_path: Path
 ) -> None:
-    for number in range(250):
+    for number in range(50):
         await prove(SqlStore(engine, CLEAR), number)
     assert b"4155552671" in files(tmp_path)
 
-    assert await reencrypt(engine, AFTER) == Counter({EncryptionState.PLAINTEXT: 251})
+    assert await reencrypt(engine, AFTER) == Counter({EncryptionState.PLAINTEXT: 51})
 
     assert b"4155552671" not in files(tmp_path)
 

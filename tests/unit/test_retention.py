@@ -81,8 +81,13 @@ async def test_what_is_open_stays_and_what_was_left_open_does_not(
 
 
 async def test_many_are_deleted_a_bounded_number_at_a_time_the_oldest_first(
-    verifications: VerificationService, sql_store: SqlStore, sweeper: Sweeper, clock: Clock
+    verifications: VerificationService,
+    sql_store: SqlStore,
+    sweeper: Sweeper,
+    clock: Clock,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(verification_statements, "DELETED_AT_ONCE", 20)
     started = []
     for number in range(verification_statements.DELETED_AT_ONCE + 5):
         clock.tick(1)

@@ -7,6 +7,7 @@ import random
 import resource
 import shutil
 import sqlite3
+import subprocess
 import sys
 import time
 from contextlib import closing
@@ -23,7 +24,8 @@ from sqlalchemy.exc import StatementError
 
 from otp_app.errors import StoreUnavailable
 from otp_app.phone import PhoneNumber
-from otp_app.storage.engine import PATIENCE, migrate, open_engine
+from otp_app.storage import engine as engine_module
+from otp_app.storage.engine import migrate, open_engine
 from otp_app.storage.phone_encryption import PhoneEncryption
 from otp_app.storage.tables import metadata, sha256_hex, users, verifications
 from otp_app.storage.verifications import SqlStore
@@ -78,14 +80,6 @@ SENT_TWICE = replace(
 )
 OTHER_NUMBER = replace(VERIFICATION, id="second", phone=PhoneNumber("+447400123456"))
 OTHER_FLOW = replace(VERIFICATION, id="third", flow=Flow("flow-of-another-browser"))
-
-
-@pytest.fixture(scope="session")
-def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database to copy: migrating takes longer than most tests."""
-    path = tmp_path_factory.mktemp("migrated") / "otp.db"
-    asyncio.run(migrate(f"sqlite:///{path}"))
-    return path
 
 
 @pytest.fixture
@@ -866,9 +860,9 @@ async def test_many_who_wait_for_a_locked_database_all_hear_of_it(
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
 
-        async with asyncio.timeout(5):  # four connections, one after the other, would take eight
+        async with asyncio.timeout(15):  # 100 calls on four connections would take 25 seconds
             heard = await asyncio.gather(
-                *(store.reserve(replace(VERIFICATION, id=f"{n}")) for n in range(30)),
+                *(store.reserve(replace(VERIFICATION, id=f"{n}")) for n in range(100)),
                 return_exceptions=True,
             )
 
@@ -876,14 +870,25 @@ async def test_many_who_wait_for_a_locked_database_all_hear_of_it(
     assert await store.reserve(VERIFICATION)
 
 
-async def test_a_short_lock_is_waited_for(store: SqlStore, path: Path) -> None:
+async def test_a_short_lock_is_waited_for(
+    store: SqlStore, path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine_module, "PATIENCE", 0.1)
+    hasty = SqlStore(open_engine(url), NUMBERS)
+    monkeypatch.setattr(engine_module, "PATIENCE", 20.0)
+    patient = SqlStore(open_engine(url), NUMBERS)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
-        waiting = asyncio.create_task(store.reserve(VERIFICATION))
-        await asyncio.sleep(PATIENCE / 5)  # nothing shows that a lock is waited for
+        waiting = asyncio.create_task(patient.reserve(VERIFICATION))
+        with pytest.raises(StoreUnavailable):
+            await hasty.reserve(VERIFICATION)
+        assert not waiting.done()
         other.execute("COMMIT")
 
         assert await waiting
+    assert await store.latest(FLOW) == VERIFICATION
+    await hasty.engine.dispose()
+    await patient.engine.dispose()
 
 
 async def test_the_error_tells_neither_number_nor_flow(store: SqlStore, path: Path) -> None:
@@ -974,15 +979,22 @@ async def test_migrating_twice_keeps_what_is_there(store: SqlStore, url: str) ->
     assert await store.latest(FLOW) == VERIFICATION
 
 
-async def test_processes_that_start_together_all_find_the_tables(path: Path) -> None:
-    code = "import asyncio, sys; from otp_app.storage.engine import migrate; "
-    code += "asyncio.run(migrate(sys.argv[1]))"
-    processes = [
-        await asyncio.create_subprocess_exec(sys.executable, "-c", code, f"sqlite:///{path}")
-        for _ in range(3)
-    ]
+def test_processes_that_start_together_all_find_the_tables(path: Path) -> None:
+    """The modules are imported once, before the processes part."""
+    code = """
+import asyncio, os, sys
+from otp_app.storage.engine import migrate
+for _ in range(3):
+    if os.fork() == 0:
+        asyncio.run(migrate(sys.argv[1]))
+        sys.exit()
+print([os.wait()[1] for _ in range(3)])
+"""
+    command = [sys.executable, "-c", code, f"sqlite:///{path}"]
 
-    assert [await process.wait() for process in processes] == [0, 0, 0]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+
+    assert (done.stdout, done.stderr) == ("[0, 0, 0]\n", "")
 
 
 async def test_the_migrated_schema_is_that_of_the_tables(engine: AsyncEngine) -> None:

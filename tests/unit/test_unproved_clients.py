@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -13,12 +14,19 @@ from otp_app import presentation
 from otp_app.errors import RateLimited
 from otp_app.identity.cookies import DeviceCookies
 from otp_app.phone import PhoneNumber
+from otp_app.storage.engine import open_engine
+from otp_app.storage.limits import SqlLimiter
+from otp_app.storage.verifications import SqlStore
 from otp_app.verification.client import Client
 from otp_app.verification.limits import POLICY, Scope
 from otp_app.verification.models import Channel, Flow
 from tests.fakes import RIGHT
+from tests.unit.conftest import SECRET
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+    from pathlib import Path
+
     from otp_app.verification.service import VerificationService
     from tests.emulator import Clock
 
@@ -109,36 +117,62 @@ async def test_after_the_hour_unproved_clients_have_three_again(
     assert await sent(confirmed, *map(unproved_client, range(10, 14))) == 3
 
 
-async def attack_at_full_speed(service: VerificationService, clock: Clock, until: datetime) -> int:
-    """Ask from new browsers as often as the limits allow; gives the number of messages."""
-    count = 0
-    for index in itertools.count():
-        if clock.now() >= until:
-            return count
-        try:
-            await service.start(unproved_client(index), PHONE, Channel.SMS)
-        except RateLimited as refused:
-            moment = refused.params["until"]
-            assert isinstance(moment, datetime)
-            clock.tick(min((moment - clock.now()).total_seconds(), 3600))
-        else:
-            count += 1
-    return count
+class Attack:
+    """An attack by new browsers, which ask as often as the limits allow."""
+
+    def __init__(self, service: VerificationService, clock: Clock) -> None:
+        self.sent = 0
+        self._service = service
+        self._clock = clock
+        self._browsers = map(unproved_client, itertools.count())
+
+    async def go_on(self, until: datetime) -> None:
+        """Ask until the clock shows *until* or later. Add the messages to `sent`."""
+        while self._clock.now() < until:
+            try:
+                await self._service.start(next(self._browsers), PHONE, Channel.SMS)
+            except RateLimited as refused:
+                moment = refused.params["until"]
+                assert isinstance(moment, datetime)
+                self._clock.tick(min((moment - self._clock.now()).total_seconds(), 3600))
+            else:
+                self.sent += 1
 
 
-@pytest.mark.parametrize("owner", [OWNER, OWNER_BY_DEVICE], ids=["session", "device cookie only"])
-@pytest.mark.parametrize("hour", range(1, 25))
+@asynccontextmanager
+async def copy_of(
+    service: VerificationService, now: datetime, file: Path
+) -> AsyncIterator[VerificationService]:
+    """Yield the service on a copy of its database in *file*. Its clock stands still at *now*."""
+    assert isinstance(service.store, SqlStore)
+    async with service.store.engine.connect() as connection:
+        await connection.exec_driver_sql("VACUUM INTO ?", (str(file),))
+    engine = open_engine(f"sqlite:///{file}")
+    store, limiter = SqlStore(engine, service.store.encryption), SqlLimiter(engine, SECRET)
+    try:
+        yield replace(service, store=store, limiter=limiter, now=lambda: now)
+    finally:
+        await engine.dispose()
+
+
 async def test_at_every_hour_of_a_day_of_attack_the_owner_gets_a_message(
-    confirmed: VerificationService, clock: Clock, owner: Client, hour: int
+    confirmed: VerificationService, clock: Clock, tmp_path: Path
 ) -> None:
+    owners = {"session": OWNER, "device cookie only": OWNER_BY_DEVICE}
     limits = [limit for limit in POLICY if limit.scope in OF_THE_NUMBER]
     service, began = replace(confirmed, limits=limits), clock.now()
+    attack, found = Attack(service, clock), {}
 
-    count = await attack_at_full_speed(service, clock, began + timedelta(hours=hour))
-    clock.tick(31)  # one message at a time to a number
+    for hour in range(1, 25):
+        await attack.go_on(until=began + timedelta(hours=hour))
+        assert attack.sent >= min(3 * hour, 6), hour
+        then = clock.now() + timedelta(seconds=31)  # one message at a time to a number
+        for name, owner in owners.items():
+            async with copy_of(service, then, tmp_path / f"{hour} {name}.db") as copy:
+                back = replace(owner, flow=Flow("the owner is back"))
+                found[hour, name] = await sent(copy, back)
 
-    assert count >= min(3 * hour, 6)
-    assert await sent(service, replace(owner, flow=Flow("the owner is back"))) == 1
+    assert found == {(hour, name): 1 for hour in range(1, 25) for name in owners}
 
 
 async def test_an_attack_leaves_the_owner_four_of_the_ten_messages_of_a_day(
@@ -146,7 +180,8 @@ async def test_an_attack_leaves_the_owner_four_of_the_ten_messages_of_a_day(
 ) -> None:
     limits = [limit for limit in POLICY if limit.scope in OF_THE_NUMBER]
     service = replace(confirmed, limits=limits)
-    count = await attack_at_full_speed(service, clock, clock.now() + timedelta(hours=20))
+    attack = Attack(service, clock)
+    await attack.go_on(until=clock.now() + timedelta(hours=20))
 
     back = [replace(OWNER_BY_DEVICE, flow=Flow(f"back-{index}")) for index in range(5)]
     answers = []
@@ -154,7 +189,7 @@ async def test_an_attack_leaves_the_owner_four_of_the_ten_messages_of_a_day(
         clock.tick(31)
         answers.append(await sent(service, client))
 
-    assert (count, answers) == (6, [1, 1, 1, 1, 0])
+    assert (attack.sent, answers) == (6, [1, 1, 1, 1, 0])
 
 
 async def test_a_device_cookie_for_another_number_makes_nobody_the_owner(

@@ -365,6 +365,7 @@ def test_what_is_no_number_is_wrong_usage(
 
 
 async def test_it_runs_as_a_command(limited: VerificationService, tmp_path: Path) -> None:
+    """Unlike the other command lines in these tests, this one has a Python of its own."""
     await limited.start(ME, PHONE, Channel.SMS)
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "otp_app", "why", PHONE.e164]

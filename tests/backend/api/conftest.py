@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from httpx2 import Response
     from starlette.testclient import TestClient
 
+    from tests.backend.api.serving import Server
     from tests.backend.conftest import Browser
 
 NUMBER = "+447400123456"  # used without limits
@@ -117,11 +118,16 @@ def bank(browser: Browser) -> Caller:
 
 
 @pytest.fixture(scope="session")
-def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Yield the URL of a server that all tests share: a fake provider, no limits, no waits."""
-    port = unused_port()
-    with served(tmp_path_factory.mktemp("served"), port):
-        yield f"http://127.0.0.1:{port}"
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Yield a server that all tests share: a fake provider, no limits, no waits."""
+    with served(tmp_path_factory.mktemp("served"), unused_port()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def address(server: Server) -> str:
+    """Return the URL of the server that all tests share."""
+    return server.url
 
 
 @pytest.fixture

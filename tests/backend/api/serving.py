@@ -9,7 +9,7 @@ import time
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,8 +18,20 @@ BIN = Path(sys.executable).parent
 START = 60.0  # seconds
 
 
+class Server(NamedTuple):
+    """A running server.
+
+    Attributes:
+        url: its URL without a path.
+        folder: the folder of its database `otp.db` and of its log `server.log`.
+    """
+
+    url: str
+    folder: Path
+
+
 @contextmanager
-def served(folder: Path, port: int) -> Iterator[None]:
+def served(folder: Path, port: int) -> Iterator[Server]:
     """Run the app of `attacked` in a process of its own."""
     environment = os.environ | {
         "DATABASE_URL": f"sqlite:///{folder}/otp.db",
@@ -39,7 +51,7 @@ def served(folder: Path, port: int) -> Iterator[None]:
         )
         try:
             wait_for(port, process)
-            yield
+            yield Server(f"http://127.0.0.1:{port}", folder)
         finally:
             process.terminate()
             process.wait()
