@@ -17,7 +17,7 @@ globalThis.customElements?.define("otp-countdown", class extends HTMLElement {
   attributeChangedCallback(name) {
     if (name === "clock") {
       this.read = [Date.now(), performance.now()];
-      this.asks = false;
+      this.requested = false;
     }
     queueMicrotask(() => this.tick());
   }
@@ -37,9 +37,9 @@ globalThis.customElements?.define("otp-countdown", class extends HTMLElement {
   // other one stops while the device sleeps. If they disagree, the server's clock is read again.
   passed() {
     const wall = Date.now() - this.read[0], steady = performance.now() - this.read[1];
-    if (Math.abs(wall - steady) > APART && !this.asks) {
-      this.asks = true;
-      this.querySelector("button").click();
+    if (Math.abs(wall - steady) > APART && !this.requested) {
+      this.requested = true;
+      this.dispatchEvent(new CustomEvent("request"));
     }
     return Math.max(wall, steady);
   }

@@ -1,7 +1,7 @@
 /* Translates the texts of the pages into the person's language. The server puts the translations
    into every page as data. When a page is prerendered, the language is not known yet, so this module
    writes marks, which the server replaces when it serves the page: see otp_app/web/localized_pages.py. */
-import { Children } from "react";
+import { Children, createElement, useEffect, useImperativeHandle, useRef } from "react";
 
 const read = () => {
   const data = globalThis.document?.getElementById("words");
@@ -30,6 +30,21 @@ export const Sentence = ({ english, names, children }) => {
   return say(english)
     .split(placeholder)
     .map((part, index) => (index % 2 ? elements[names.indexOf(part)] : part));
+};
+
+// Renders a custom element whose event `request` goes to the server. React adds no listener for the
+// event of a custom element that was prerendered, so this component adds one. The response, if there
+// is one, comes by `rx.set_value`, which assigns to `value` of the component's handle. `Bridge` is in
+// this module, because a second one that pages share would be one more request.
+export const Bridge = ({ element: tag, onRequest, ref, ...props }) => {
+  const rendered = useRef(null);
+  useEffect(() => {
+    const { current } = rendered, request = ({ detail }) => onRequest(detail);
+    current.addEventListener("request", request);
+    return () => current.removeEventListener("request", request);
+  });
+  useImperativeHandle(ref, () => ({ set value(response) { rendered.current.show(response); } }));
+  return createElement(tag, { ...props, ref: rendered });
 };
 
 // The page script in the head is not a module and cannot import `say`.

@@ -1,10 +1,15 @@
-"""The custom elements of the pages. Their scripts are in `scripts/` and `assets/`."""
+"""The custom elements of the pages. Their scripts are in `scripts/` and `assets/`.
+
+React adds no listener for the event of a custom element that was prerendered. `Bridge` in
+`assets/say.js` therefore renders the elements that have an event trigger.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
 import reflex as rx
+from reflex_base.event import no_args_event_spec  # noqa: TC002 - Reflex evaluates annotations
 from reflex_components_core.core.banner import has_connection_errors
 from reflex_components_core.el.element import Element
 
@@ -75,17 +80,14 @@ class RestoreInput(Element):
     alias = "otp-keep"
 
 
-class Poll(Element):
-    """Presses the button inside it every `every` ms while the page is visible."""
+class Poll(rx.Component):
+    """Renders nothing, and calls `on_tick` every `every` ms while the page is visible."""
 
-    tag = "OtpWatch"
-    alias = "otp-watch"
+    library = "$/public/poll"
+    tag = "Poll"
 
     every: rx.Var[int]
-
-    def add_imports(self) -> Any:  # noqa: ANN401 - Reflex's own type is a page long
-        """Import the element's module, which only pages with the element load. Reflex calls it."""
-        return {"": "$/public/watch"}
+    on_tick: rx.EventHandler[no_args_event_spec]  # type: ignore[type-arg, valid-type]
 
 
 class Reference(Element):
@@ -112,24 +114,38 @@ class Pending(Element):
     slowly: rx.Var[str]
 
 
-class Preview(Element):
+def _detail(detail: rx.Var[Any]) -> tuple[rx.Var[Any]]:
+    """The spec of an event trigger that passes on the `detail` of the element's event."""
+    return (detail,)
+
+
+class Bridge(rx.Component):
+    """The custom element `element`, whose event `request` triggers `on_request`."""
+
+    library = "$/public/say"
+    tag = "Bridge"
+
+    element: rx.Var[str]
+    on_request: rx.EventHandler[_detail]  # type: ignore[type-arg, valid-type]
+
+
+class Preview(Bridge):
     """Shows the phone number as the server reads it from the form.
 
-    The element presses the button inside it, which sends the element's JavaScript property `typed`
-    to the server. The response is set as the property `value`: `text` to show, `country` to select,
-    and the `turn` of the request, by which stale responses are dropped.
+    After a pause in typing, `on_request` gets the fields of the form and a `turn`. The response
+    comes by `rx.set_value`: `text` to show, `country` to select, and the `turn` of the request, by
+    which stale responses are dropped.
     """
 
-    tag = "OtpPreview"
-    alias = "otp-preview"
+    element: rx.Var[str] = rx.Var.create("otp-preview")
 
 
-class Countdown(Element):
+class Countdown(Bridge):
     """Shows the time left until a moment.
 
     If `ready` is set, the time is announced to screen readers at milestones, and buttons with
-    `data-waits` are marked as disabled until then. The button inside the element reads the server's
-    clock again.
+    `data-waits` are marked as disabled until then. If the clocks of the browser disagree,
+    `on_request` is called, and has to read the server's clock again.
 
     Attributes:
         until: the moment, in ms by the server's clock.
@@ -139,8 +155,7 @@ class Countdown(Element):
         ready: the sentence for the end of the wait.
     """
 
-    tag = "OtpCountdown"
-    alias = "otp-countdown"
+    element: rx.Var[str] = rx.Var.create("otp-countdown")
 
     until: rx.Var[int]
     clock: rx.Var[int]

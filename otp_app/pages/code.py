@@ -70,7 +70,7 @@ _SENDING = {
 }
 _CHANNELS: Prop = VerifyState.channels
 _FIRST: Prop = _CHANNELS[0]
-WATCH_EVERY = 3000  # ms between polls; each is one of the ten events a second of a socket
+POLL_EVERY = 3000  # ms between polls; each is one of the ten events a second of a socket
 SECOND, MINUTE = 1000, 60_000  # ms
 
 
@@ -199,10 +199,14 @@ def _is_it_yours() -> rx.Component:
 
 def _what_became_of_it() -> rx.Component:
     """The delivery report, polled. The text is below the buttons, which must not move."""
-    ask = rx.el.button(hidden=True, type="button", on_click=VerifyState.show_delivery)
+    awaited = VerifyState.awaits_delivery
     return rx.fragment(
-        rx.el.div(status(VerifyState.delivery), class_name="delivery"),
-        rx.cond(VerifyState.awaits_delivery, Poll.create(ask, every=WATCH_EVERY)),
+        rx.el.div(
+            status(VerifyState.delivery),
+            class_name="delivery",
+            custom_attrs={"data-awaited": awaited},
+        ),
+        rx.cond(awaited, Poll.create(every=POLL_EVERY, on_tick=VerifyState.show_delivery)),
     )
 
 
@@ -294,8 +298,7 @@ def _minutes_left() -> rx.Component:
 
 
 def _countdown(**props: Prop) -> rx.Component:
-    ask = rx.el.button(hidden=True, type="button", on_click=VerifyState.sync_clock)
-    return Countdown.create(ask, clock=VerifyState.clock, **props)
+    return Countdown.create(clock=VerifyState.clock, on_request=VerifyState.sync_clock, **props)
 
 
 def _start_again(text: Text) -> rx.Component:

@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 HEADING = say("Enter your phone number")
 _ERROR = text_if(VerifyState.error_on == PHONE_ID, VerifyState.error)
 TITLE = titled(HEADING, _ERROR)
-_TYPED = f"document.getElementById('{PREVIEW_ID}').typed"
 
 
 def phone_page(
@@ -87,10 +86,9 @@ def phone_page(
 
 def _preview() -> rx.Component:
     """The preview of the number, below the field. The field itself is left as typed."""
-    ask: Handler = VerifyState.preview_number
-    typed: rx.Var[PreviewForm] = rx.Var(_TYPED, _var_type=PreviewForm)
+    preview: Handler = VerifyState.preview_number
     return Preview.create(
-        rx.el.button(hidden=True, type="button", on_click=ask(typed)),
+        on_request=lambda form: preview(form.to(PreviewForm)),
         id=PREVIEW_ID,
         custom_attrs={"data-live": rx.State.is_hydrated},
     )
