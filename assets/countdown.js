@@ -1,6 +1,6 @@
 /* Shows the time left until a moment of the server's clock. The text is in a shadow root, so that
    React does not overwrite it. */
-import { say } from "$/public/say";
+import { t } from "$/public/components";
 
 const HEARD = [0, 10, 30, 60]; // seconds left; screen readers announce these and the start
 const APART = 1000; // ms by which the browser's two clocks may differ
@@ -26,7 +26,7 @@ globalThis.customElements?.define("otp-countdown", class extends HTMLElement {
     const until = this.number("until"), unit = this.number("unit");
     if (!until || !this.isConnected) return;
     const left = Math.max(0, Math.ceil((until - this.number("clock") - this.passed()) / unit));
-    const text = left ? say(this.getAttribute("words"), { seconds: left, minutes: left }) : "";
+    const text = left ? t(this.getAttribute("words"), { seconds: left, minutes: left }) : "";
     const [shown, said] = this.shadowRoot.children;
     if (shown.textContent !== text) shown.textContent = text;
     if (!this.hasAttribute("ready")) return;

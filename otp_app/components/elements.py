@@ -1,7 +1,7 @@
 """The custom elements of the pages. Their scripts are in `scripts/` and `assets/`.
 
 React adds no listener for the event of a custom element that was prerendered. `Bridge` in
-`assets/say.js` therefore renders the elements that have an event trigger.
+`assets/components.js` therefore renders the elements that have an event trigger.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from reflex_base.event import no_args_event_spec  # noqa: TC002 - Reflex evaluat
 from reflex_components_core.core.banner import has_connection_errors
 from reflex_components_core.el.element import Element
 
-from otp_app.components.controls import say
+from otp_app.components.controls import MODULE, t
 
 
 def connection_status() -> rx.Component:
@@ -25,10 +25,10 @@ def connection_status() -> rx.Component:
         Connection.create(
             broken=has_connection_errors,
             live=rx.State.is_hydrated,
-            lost=say("The connection was lost. Trying again"),
-            offline=say("You are offline. What you entered is still here"),
-            back=say("You are connected again"),
-            slow=say("The connection is slow. You can go on all the same"),
+            lost=t("The connection was lost. Trying again"),
+            offline=t("You are offline. What you entered is still here"),
+            back=t("You are connected again"),
+            slow=t("The connection is slow. You can go on all the same"),
             custom_attrs={"role": "status"},
         )
     )
@@ -122,7 +122,7 @@ def _detail(detail: rx.Var[Any]) -> tuple[rx.Var[Any]]:
 class Bridge(rx.Component):
     """The custom element `element`, whose event `request` triggers `on_request`."""
 
-    library = "$/public/say"
+    library = MODULE
     tag = "Bridge"
 
     element: rx.Var[str]

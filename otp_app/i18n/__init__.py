@@ -56,7 +56,7 @@ def message(
         values["country"] = language.country(str(error.params["region"]))
     if isinstance(error, ResendTooSoon):
         values["seconds"] = _seconds_until(error.params, now)
-    return language.say(TEXTS[_key(error)], **values)
+    return language.t(TEXTS[_key(error)], **values)
 
 
 def delivery(
@@ -75,7 +75,7 @@ def delivery(
     others = [channel for channel in channels if channel is not report.channel]
     choices = _choices(others or [report.channel], language, OTHER_CHANNELS)
     at = clock(report.at, language, zone)
-    return language.say(words, at=at, choices=choices) if words else ""
+    return language.t(words, at=at, choices=choices) if words else ""
 
 
 def clock(moment: datetime, language: Language, zone: tzinfo, now: datetime | None = None) -> str:
@@ -111,8 +111,8 @@ def time_zone(name: str) -> tzinfo:
 
 def _choices(channels: Iterable[str], language: Language, labels: Mapping[Channel, str]) -> str:
     """Return the quoted labels of *channels* as a list, such as: “Text message” or “Call me”."""
-    names = (language.say(labels[Channel(channel)]) for channel in channels)
-    quoted = [language.say(CHOICE, choice=name) for name in names]
+    names = (language.t(labels[Channel(channel)]) for channel in channels)
+    quoted = [language.t(CHOICE, choice=name) for name in names]
     return format_list(quoted, "or", language.locale)
 
 
@@ -150,7 +150,7 @@ allows it. A message then has room for 160 letters, otherwise for 70.
 
 def code_message(code: str, brand: str, language: Language) -> str:
     """Return the text of a WhatsApp message, which is the sentence alone."""
-    return language.say(TEXT, code=code, brand=brand)
+    return language.t(TEXT, code=code, brand=brand)
 
 
 def text_message(code: str, brand: str, domain: str, language: Language) -> str:

@@ -14,11 +14,8 @@ from otp_app.components.controls import (
     error_summary,
     field,
     live_form,
-    say,
-    say_plural,
-    sentence,
     submit,
-    text_for_script,
+    t,
     text_if,
 )
 from otp_app.components.elements import AutoSubmit, CodeAutoSubmit, Countdown, Poll
@@ -30,7 +27,6 @@ from otp_app.i18n.en import (
     RESEND_TOO_SOON,
     SENT,
     _,
-    plural,
 )
 from otp_app.state.forms import CODE_ID, PHONE_ID, PROBLEM_ID, RESEND_ID, Step
 from otp_app.state.verify import VerifyState
@@ -39,10 +35,10 @@ from otp_app.verification.models import Channel
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-HEADING = say("Check your phone")
-EXPIRED = say("That code has expired")
-FINISHING = say("Your code is right")
-LOCKED = say("You cannot enter a code until {time}", time=VerifyState.expires)
+HEADING = t("Check your phone")
+EXPIRED = t("That code has expired")
+FINISHING = t("Your code is right")
+LOCKED = t("You cannot enter a code until {time}", time=VerifyState.expires)
 _SHOWN = text_if(VerifyState.error_on == PHONE_ID, "", VerifyState.error)
 TITLE = cast(
     "rx.Var[str]",
@@ -54,7 +50,7 @@ TITLE = cast(
         titled(HEADING, _SHOWN),
     ),
 )
-HINT = plural(
+HINT = _(
     "{length} number. We check the code as soon as you enter the last number.",
     "{length} numbers. We check the code as soon as you enter the last number.",
 )
@@ -105,7 +101,7 @@ def _waiting(channels: Sequence[Channel]) -> rx.Component:
         _other_ways(channels),
         rx.el.p(
             rx.el.a(
-                say("Change the number"),
+                t("Change the number"),
                 href=routes.PHONE,
                 on_click=VerifyState.change_number.prevent_default,
             ),
@@ -117,8 +113,8 @@ def _code_form() -> rx.Component:
     return live_form(
         field(
             CODE_ID,
-            say("Security code"),
-            hint=say_plural(HINT, length=VerifyState.code_length),
+            t("Security code"),
+            hint=t(HINT, length=VerifyState.code_length),
             error=text_if(VerifyState.error_on == CODE_ID, VerifyState.error),
             type="text",
             input_mode="numeric",
@@ -128,11 +124,11 @@ def _code_form() -> rx.Component:
             class_name="code",
         ),
         CodeAutoSubmit.create(length=VerifyState.code_length, answered=VerifyState.answered),
-        submit(say("Continue")),
+        submit(t("Continue")),
         pending(VerifyState.answered),
         action=routes.VERIFY_OTP,
         handler=VerifyState.check_code,
-        saying=say("Checking your code"),
+        saying=t("Checking your code"),
     )
 
 
@@ -141,7 +137,7 @@ def _what_was_sent() -> rx.Component:
     return rx.el.p(
         rx.match(
             VerifyState.channel,
-            *((by.value, sentence(SENT[by], ending=ending, time=time)) for by in Channel),
+            *((by.value, t.rich(SENT[by], ending=ending, time=time)) for by in Channel),
             rx.fragment(),
         ),
         " ",
@@ -163,8 +159,8 @@ def _again(channels: Sequence[Channel]) -> rx.Component:
             class_name=text_if(VerifyState.early, "early"),
             until=VerifyState.resend_at,
             unit=SECOND,
-            words=text_for_script(RESEND_TOO_SOON),
-            ready=say(RESEND_NOW),
+            words=t.key(RESEND_TOO_SOON),
+            ready=t(RESEND_NOW),
         ),
         _what_became_of_it(),
     )
@@ -178,13 +174,13 @@ def _other_ways(channels: Sequence[Channel]) -> rx.Component:
     emphasis = text_if(VerifyState.failed, "primary")
     others = (rx.cond(one.value != _FIRST, _by(one, class_name=emphasis)) for one in channels)
     return rx.el.details(
-        rx.el.summary(say("I did not get a code")),
+        rx.el.summary(t("I did not get a code")),
         rx.el.div(*others, class_name="actions"),
         rx.el.ul(
             rx.cond(VerifyState.ending, rx.el.li(_is_it_yours())),
-            rx.el.li(say("Wait a minute or two: messages can be slow")),
-            rx.el.li(say("Check that your phone has a signal")),
-            rx.el.li(say("Look among spam and blocked messages")),
+            rx.el.li(t("Wait a minute or two: messages can be slow")),
+            rx.el.li(t("Check that your phone has a signal")),
+            rx.el.li(t("Look among spam and blocked messages")),
         ),
         help_link(),
         open=VerifyState.failed,
@@ -192,7 +188,7 @@ def _other_ways(channels: Sequence[Channel]) -> rx.Component:
 
 
 def _is_it_yours() -> rx.Component:
-    return sentence(
+    return t.rich(
         "Check that {ending} is how your number ends", ending=rx.el.bdi(VerifyState.ending)
     )
 
@@ -215,7 +211,7 @@ def _expired(channels: Sequence[Channel]) -> rx.Component:
         heading(EXPIRED),
         error_summary(PROBLEM_ID, VerifyState.error, RESEND_ID),
         rx.el.p(
-            sentence(
+            t.rich(
                 "The number ending {ending} can get a new one.",
                 ending=rx.el.bdi(VerifyState.ending),
             )
@@ -223,7 +219,7 @@ def _expired(channels: Sequence[Channel]) -> rx.Component:
         rx.el.div(
             _get_new_code(class_name="primary"),
             *(rx.cond(VerifyState.channel != one.value, _by(one)) for one in channels),
-            _start_again(say("Start again")),
+            _start_again(t("Start again")),
             id=RESEND_ID,
             tab_index=-1,
             class_name="actions",
@@ -243,7 +239,7 @@ def _finishing() -> rx.Component:
         rx.el.form(
             rx.el.input(type="hidden", name="proof", value=VerifyState.proof),
             AutoSubmit.create(),
-            submit(say("Continue")),
+            submit(t("Continue")),
             method="post",
             action=routes.FINISH,
             on_submit=None,
@@ -255,11 +251,11 @@ def _finishing() -> rx.Component:
 def _locked() -> rx.Component:
     return rx.fragment(
         heading(LOCKED),
-        rx.el.p(say("A wrong code was entered too many times. After that, get a new code.")),
-        rx.el.p(say("Time zone: {zone}.", zone=VerifyState.zone), " ", _minutes_left()),
+        rx.el.p(t("A wrong code was entered too many times. After that, get a new code.")),
+        rx.el.p(t("Time zone: {zone}.", zone=VerifyState.zone), " ", _minutes_left()),
         rx.el.div(
             _get_new_code(),
-            _start_again(say("Use a different number")),
+            _start_again(t("Use a different number")),
             class_name="actions",
         ),
         status(VerifyState.notice),
@@ -271,9 +267,9 @@ def _locked() -> rx.Component:
 def _by(channel: Channel, **props: Prop) -> rx.Component:
     """The button that sends another code by *channel*, if *channel* reaches the number."""
     named = rx.el.input(type="hidden", name="channel", value=channel.value)
-    handler, saying = _SEND_BY[channel], say(_SENDING[channel])
+    handler, saying = _SEND_BY[channel], t(_SENDING[channel])
     button = rx.el.button(
-        say(OTHER_CHANNELS[channel]), type="submit", custom_attrs={"data-waits": ""}, **props
+        t(OTHER_CHANNELS[channel]), type="submit", custom_attrs={"data-waits": ""}, **props
     )
     form = live_form(named, button, action=routes.RESEND_OTP, handler=handler, saying=saying)
     return rx.cond(_CHANNELS.contains(channel.value), form)
@@ -281,10 +277,10 @@ def _by(channel: Channel, **props: Prop) -> rx.Component:
 
 def _get_new_code(**props: Prop) -> rx.Component:
     return live_form(
-        rx.el.button(say("Get a new code"), type="submit", **props),
+        rx.el.button(t("Get a new code"), type="submit", **props),
         action=routes.RESEND_OTP,
         handler=VerifyState.send_again,
-        saying=say("Sending a new code"),
+        saying=t("Sending a new code"),
     )
 
 
@@ -292,7 +288,7 @@ def _minutes_left() -> rx.Component:
     return _countdown(
         until=VerifyState.expires_at,
         unit=MINUTE,
-        words=text_for_script(MINUTES_LEFT),
+        words=t.key(MINUTES_LEFT),
         class_name="inline",
     )
 

@@ -105,7 +105,8 @@ class RequestMixin:
         channel = chosen or verifications.default_channel(phone)
         if not verifications.can_reach(phone, channel):
             return ""
-        return self._say(PROMISES[channel], number=self._language().left_to_right(phone.written))
+        language = self._language()
+        return language.t(PROMISES[channel], number=language.left_to_right(phone.written))
 
     async def _client(self) -> Client:
         cookies, address = self.router.headers.cookie, address_key(self.router.session.client_ip)
@@ -122,9 +123,6 @@ class RequestMixin:
         return i18n.message(
             error, language=self._language(), zone=self._zone(), now=server_time(), labels=labels
         )
-
-    def _say(self, english: str, **values: str) -> str:
-        return self._language().say(english, **values)
 
     def _language(self) -> Language:
         """Return the language of the page."""

@@ -205,7 +205,7 @@ class VerifyState(RequestMixin, rx.State):
     async def _resend(self, channel: Channel | None = None) -> Verification:
         client, id_ = await self._client_and_id()
         sent = await services.current().verifications.resend(client, id_, channel)
-        self.notice = self._language().say(SENT_AGAIN[sent.channel], ending=sent.phone.ending)
+        self.notice = self._language().t(SENT_AGAIN[sent.channel], ending=sent.phone.ending)
         return sent
 
     async def _show(self, action: Awaitable[Verification], field: str) -> EventSpec | None:

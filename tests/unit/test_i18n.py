@@ -151,7 +151,7 @@ def test_every_delivery_can_be_told_in_every_language(language: Language, channe
     assert told.pop(DeliveryStatus.ACCEPTED) == ""
     assert "45" in told[DeliveryStatus.DELIVERED]
     assert told[DeliveryStatus.FAILED] == told[DeliveryStatus.UNDELIVERED]
-    assert language.say(OTHER_CHANNELS[other]) in told[DeliveryStatus.FAILED]
+    assert language.t(OTHER_CHANNELS[other]) in told[DeliveryStatus.FAILED]
     assert not {"{", "}"} & set("".join(told.values()))
 
 
