@@ -1,6 +1,6 @@
 /* Shows the time left until a moment of the server's clock. The text is in a shadow root, so that
    React does not overwrite it. */
-import { say } from "$/public/say";
+import { t } from "$/public/components";
 
 const HEARD = [0, 10, 30, 60]; // seconds left; screen readers announce these and the start
 const APART = 1000; // ms by which the browser's two clocks may differ
@@ -17,7 +17,7 @@ globalThis.customElements?.define("otp-countdown", class extends HTMLElement {
   attributeChangedCallback(name) {
     if (name === "clock") {
       this.read = [Date.now(), performance.now()];
-      this.asks = false;
+      this.requested = false;
     }
     queueMicrotask(() => this.tick());
   }
@@ -26,7 +26,7 @@ globalThis.customElements?.define("otp-countdown", class extends HTMLElement {
     const until = this.number("until"), unit = this.number("unit");
     if (!until || !this.isConnected) return;
     const left = Math.max(0, Math.ceil((until - this.number("clock") - this.passed()) / unit));
-    const text = left ? say(this.getAttribute("words"), { seconds: left, minutes: left }) : "";
+    const text = left ? t(this.getAttribute("words"), { seconds: left, minutes: left }) : "";
     const [shown, said] = this.shadowRoot.children;
     if (shown.textContent !== text) shown.textContent = text;
     if (!this.hasAttribute("ready")) return;
@@ -37,9 +37,9 @@ globalThis.customElements?.define("otp-countdown", class extends HTMLElement {
   // other one stops while the device sleeps. If they disagree, the server's clock is read again.
   passed() {
     const wall = Date.now() - this.read[0], steady = performance.now() - this.read[1];
-    if (Math.abs(wall - steady) > APART && !this.asks) {
-      this.asks = true;
-      this.querySelector("button").click();
+    if (Math.abs(wall - steady) > APART && !this.requested) {
+      this.requested = true;
+      this.dispatchEvent(new CustomEvent("request"));
     }
     return Math.max(wall, steady);
   }

@@ -11,7 +11,7 @@ import structlog
 from otp_app import routes
 from otp_app.api import app as api
 from otp_app.bootstrap import running
-from otp_app.components.controls import PAGE_MESSAGES, say
+from otp_app.components.controls import t
 from otp_app.components.elements import connection_status
 from otp_app.components.layout import head, page_script
 from otp_app.config import AppEnv, SettingsError, settings_or_exit
@@ -93,14 +93,14 @@ def _add(
         page_of_module(component, page.__module__),
         route=route,
         title=title.to(str) + f" – {settings.brand}",
-        description=say("Confirm your phone number with {brand}", brand=settings.brand),
+        description=t("Confirm your phone number with {brand}", brand=settings.brand),
         on_load=on_load,
     )
 
 
 theme = settings.theme
 words = PageTranslations(
-    PAGE_MESSAGES, settings.countries, settings.default_country, page_script(), theme.style
+    t.sentences, settings.countries, settings.default_country, page_script(), theme.style
 )
 app = App(
     html_lang="en",

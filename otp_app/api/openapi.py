@@ -275,7 +275,7 @@ async def _page(request: Request) -> Response:
         "brand": request.app.state.settings.brand,
         "theme": request.app.state.settings.theme,
         "language": english(),
-        "say": english().say,
+        "t": english().t,
         "title": request.app.title,
         "document": request.app.openapi(),
         "resolve": lambda schema: _resolved(schema, request.app.openapi()),

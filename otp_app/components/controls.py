@@ -1,6 +1,6 @@
-"""Text in the person's language, and the pieces of a form. The work of `say` is in `assets/say.js`.
+"""The texts of the pages, and the parts of a form. `assets/components.js` does the work of `t`.
 
-Pages are built once and served in every language: what stands here is their English.
+Pages are built once and served in every language, so the texts in the code are English.
 """
 
 from __future__ import annotations
@@ -9,45 +9,53 @@ from typing import TYPE_CHECKING, Any, cast
 
 import reflex as rx
 
+from otp_app.i18n.languages import key_of
 from otp_app.reflex_compat import A, Element, ImportVar, VarData
 
 if TYPE_CHECKING:
-    from otp_app.i18n.languages import Sentence as English
+    from otp_app.i18n.languages import Sentence
 
-_MODULE = "$/public/say"
-
-PAGE_MESSAGES: set[str] = set()
-"""All English texts of the pages. The server sends their translations with each page."""
+MODULE = "$/public/components"
+"""The JavaScript module `assets/components.js`, as Reflex imports it."""
 
 
-def say(english: str, **values: Text) -> rx.vars.StringVar[str]:
-    """Translate *english* into the person's language, with *values* for its placeholders."""
-    PAGE_MESSAGES.add(english)
-    return cast("rx.vars.StringVar[str]", _SAY.call(english, values).to(str))
+class Translator:
+    """Translates the texts of the pages into the person's language, in the browser.
+
+    Attributes:
+        sentences: the English texts of all pages. The server sends their translations with each
+            page.
+    """
+
+    def __init__(self) -> None:
+        self.sentences: set[str] = set()
+
+    def __call__(self, sentence: Sentence, **values: Prop) -> rx.vars.StringVar[str]:
+        """Translate *sentence*, with *values* for its placeholders.
+
+        The first placeholder of a sentence with plural forms is the number.
+        """
+        return cast("rx.vars.StringVar[str]", _T.call(self.key(sentence), values).to(str))
+
+    def rich(self, sentence: Sentence, **elements: rx.Component) -> rx.Component:
+        """Translate *sentence* with *elements* for its placeholders, in the translation's order."""
+        return Rich.create(*elements.values(), english=self.key(sentence), names=list(elements))
+
+    def key(self, sentence: Sentence) -> str:
+        """Return the key by which a script translates *sentence*."""
+        key = key_of(sentence)
+        self.sentences.add(key)
+        return key
 
 
-def say_plural(english: English, **values: Prop) -> rx.Var[str]:
-    """Translate a sentence marked by `plural`. The value of its first placeholder is the number."""
-    return say(english[0], **values)
+t = Translator()
 
 
-def sentence(english: str, **elements: rx.Component) -> rx.Component:
-    """Translate *english* with *elements* for its placeholders, in the translation's order."""
-    PAGE_MESSAGES.add(english)
-    return Sentence.create(*elements.values(), english=english, names=list(elements))
+class Rich(rx.Component):
+    """The React component `Rich` of `components.js`: a translated sentence with elements in it."""
 
-
-def text_for_script(english: English) -> str:
-    """Return the key of a sentence marked by `plural` that a script translates in the browser."""
-    PAGE_MESSAGES.add(english[0])
-    return english[0]
-
-
-class Sentence(rx.Component):
-    """The React component `Sentence` of `say.js`: a translated sentence with elements in it."""
-
-    library = _MODULE
-    tag = "Sentence"
+    library = MODULE
+    tag = "Rich"
 
     english: rx.Var[str]
     names: rx.Var[list[str]]
@@ -58,8 +66,8 @@ def _of_countries(name: str, type_: Any) -> rx.Var[Any]:  # noqa: ANN401 - Refle
     return rx.Var(name, _var_type=type_, _var_data=imports)
 
 
-_SAY: Any = rx.vars.FunctionStringVar.create(
-    "say", _var_data=VarData(imports={_MODULE: [ImportVar("say")]})
+_T: Any = rx.vars.FunctionStringVar.create(
+    "t", _var_data=VarData(imports={MODULE: [ImportVar("t")]})
 )
 COUNTRIES = _of_countries("COUNTRIES", list[list[str]])
 """(ISO 3166-1 code, name with calling code) pairs of the served countries, from `countries.js`."""
@@ -94,7 +102,7 @@ def error_summary(id_: str, error: Text, field: Text) -> rx.Component:
         rx.cond(
             error,
             rx.el.div(
-                rx.el.h2(say("There is a problem")),
+                rx.el.h2(t("There is a problem")),
                 A.create(error, href=f"#{field}"),  # `rx.el.a` is the router's: no focus
                 role="alert",
                 class_name="summary",
@@ -183,7 +191,7 @@ def _choice(name: str, value: str, text: Text, *, chosen: bool) -> rx.Component:
 
 def _error_text(id_: str, error: Text) -> rx.Component:
     return rx.el.p(
-        rx.el.span(say("Error:"), " ", class_name="unseen"),
+        rx.el.span(t("Error:"), " ", class_name="unseen"),
         error,
         id=f"{id_}-error",
         class_name="error",

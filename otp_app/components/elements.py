@@ -1,4 +1,8 @@
-"""The custom elements of the pages. Their scripts are in `scripts/` and `assets/`."""
+"""The custom elements of the pages. Their scripts are in `scripts/` and `assets/`.
+
+React adds no listener for the event of a custom element that was prerendered. `Bridge` in
+`assets/components.js` therefore renders the elements that have an event trigger.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +10,12 @@ from typing import Any
 
 import reflex as rx
 
-from otp_app.components.controls import say
-from otp_app.reflex_compat import Element, has_connection_errors
+from otp_app.components.controls import MODULE, t
+from otp_app.reflex_compat import (
+    Element,
+    has_connection_errors,
+    no_args_event_spec,
+)
 
 
 def connection_status() -> rx.Component:
@@ -19,10 +27,10 @@ def connection_status() -> rx.Component:
         Connection.create(
             broken=has_connection_errors,
             live=rx.State.is_hydrated,
-            lost=say("The connection was lost. Trying again"),
-            offline=say("You are offline. What you entered is still here"),
-            back=say("You are connected again"),
-            slow=say("The connection is slow. You can go on all the same"),
+            lost=t("The connection was lost. Trying again"),
+            offline=t("You are offline. What you entered is still here"),
+            back=t("You are connected again"),
+            slow=t("The connection is slow. You can go on all the same"),
             custom_attrs={"role": "status"},
         )
     )
@@ -74,17 +82,14 @@ class RestoreInput(Element):
     alias = "otp-keep"
 
 
-class Poll(Element):
-    """Presses the button inside it every `every` ms while the page is visible."""
+class Poll(rx.Component):
+    """Renders nothing, and calls `on_tick` every `every` ms while the page is visible."""
 
-    tag = "OtpWatch"
-    alias = "otp-watch"
+    library = "$/public/poll"
+    tag = "Poll"
 
     every: rx.Var[int]
-
-    def add_imports(self) -> Any:  # noqa: ANN401 - Reflex's own type is a page long
-        """Import the element's module, which only pages with the element load. Reflex calls it."""
-        return {"": "$/public/watch"}
+    on_tick: rx.EventHandler[no_args_event_spec]  # type: ignore[type-arg, valid-type]
 
 
 class Reference(Element):
@@ -111,24 +116,38 @@ class Pending(Element):
     slowly: rx.Var[str]
 
 
-class Preview(Element):
+def _detail(detail: rx.Var[Any]) -> tuple[rx.Var[Any]]:
+    """The spec of an event trigger that passes on the `detail` of the element's event."""
+    return (detail,)
+
+
+class Bridge(rx.Component):
+    """The custom element `element`, whose event `request` triggers `on_request`."""
+
+    library = MODULE
+    tag = "Bridge"
+
+    element: rx.Var[str]
+    on_request: rx.EventHandler[_detail]  # type: ignore[type-arg, valid-type]
+
+
+class Preview(Bridge):
     """Shows the phone number as the server reads it from the form.
 
-    The element presses the button inside it, which sends the element's JavaScript property `typed`
-    to the server. The response is set as the property `value`: `text` to show, `country` to select,
-    and the `turn` of the request, by which stale responses are dropped.
+    After a pause in typing, `on_request` gets the fields of the form and a `turn`. The response
+    comes by `rx.set_value`: `text` to show, `country` to select, and the `turn` of the request, by
+    which stale responses are dropped.
     """
 
-    tag = "OtpPreview"
-    alias = "otp-preview"
+    element: rx.Var[str] = rx.Var.create("otp-preview")
 
 
-class Countdown(Element):
+class Countdown(Bridge):
     """Shows the time left until a moment.
 
     If `ready` is set, the time is announced to screen readers at milestones, and buttons with
-    `data-waits` are marked as disabled until then. The button inside the element reads the server's
-    clock again.
+    `data-waits` are marked as disabled until then. If the clocks of the browser disagree,
+    `on_request` is called, and has to read the server's clock again.
 
     Attributes:
         until: the moment, in ms by the server's clock.
@@ -138,8 +157,7 @@ class Countdown(Element):
         ready: the sentence for the end of the wait.
     """
 
-    tag = "OtpCountdown"
-    alias = "otp-countdown"
+    element: rx.Var[str] = rx.Var.create("otp-countdown")
 
     until: rx.Var[int]
     clock: rx.Var[int]

@@ -9,7 +9,7 @@ import reflex as rx
 from rjsmin import jsmin
 
 from otp_app import routes
-from otp_app.components.controls import say, text_if
+from otp_app.components.controls import t, text_if
 from otp_app.components.elements import FocusHeading, Pending
 from otp_app.config import settings_or_exit
 from otp_app.i18n.en import _
@@ -41,7 +41,7 @@ def home_link(brand: str) -> rx.Component:
 def help_link() -> rx.Component:
     """Return a link to help, for the text of a page; nothing if `HELP_URL` is not set."""
     url = settings_or_exit().theme.help_url
-    return rx.el.a(say("Help"), href=url) if url else rx.fragment()
+    return rx.el.a(t("Help"), href=url) if url else rx.fragment()
 
 
 def team_links() -> rx.Component:
@@ -52,14 +52,14 @@ def team_links() -> rx.Component:
         (_("Privacy"), theme.privacy_url),
         (_("Terms"), theme.terms_url),
     )
-    links = [rx.el.a(say(name), href=url) for name, url in named if url]
+    links = [rx.el.a(t(name), href=url) for name, url in named if url]
     return rx.el.p(*links, class_name="links") if links else rx.fragment()
 
 
 MAIN = "main"
 _SCRIPTS = Path(__file__).with_name("scripts")
 
-PLAIN_FORMS = say("JavaScript is off. You can still get a code and enter it")
+PLAIN_FORMS = t("JavaScript is off. You can still get a code and enter it")
 
 
 def page(
@@ -74,7 +74,7 @@ def page(
         no_script: a note for browsers without JavaScript, or None.
     """
     return rx.el.div(
-        A.create(say("Skip to main content"), href=f"#{MAIN}", class_name="skip"),
+        A.create(t("Skip to main content"), href=f"#{MAIN}", class_name="skip"),
         rx.el.header(home_link(brand), class_name="top"),
         rx.fragment() if no_script is None else _no_script(no_script),
         rx.el.main(*content, id=MAIN, tab_index=-1, class_name="card"),
@@ -103,14 +103,14 @@ def _language_menu(path: str) -> rx.Component:
         method="post",
         action=routes.LANGUAGE,
         on_submit=None,
-        aria_label=say("Language"),
+        aria_label=t("Language"),
         class_name="languages",
     )
 
 
 def titled(title: rx.vars.StringVar[str], error: Text) -> rx.Var[str]:
     """Return *title* for the browser's tab, after "Error:" while *error* is not empty."""
-    return text_if(error, say("Error:") + " " + title, title)
+    return text_if(error, t("Error:") + " " + title, title)
 
 
 def heading(*text: Text, at_load: bool = False) -> rx.Component:
@@ -129,7 +129,7 @@ def status(*texts: Text, class_name: Text = "status") -> rx.Component:
 
 def pending(answered: Prop) -> rx.Component:
     """Return the status of a request in flight. A change of *answered* ends it."""
-    slowly = say("This is taking longer than usual. Keep this page open")
+    slowly = t("This is taking longer than usual. Keep this page open")
     return Pending.create(role="status", answered=answered, slowly=slowly)
 
 

@@ -6,7 +6,7 @@ None of them has the words "please", "sorry" or "invalid".
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from otp_app.verification.models import Channel
 
@@ -14,14 +14,20 @@ if TYPE_CHECKING:
     from otp_app.i18n.languages import Sentence
 
 
-def _(text: str) -> str:
-    """Return *text*, unchanged, and mark it for translation."""
-    return text
+@overload
+def mark(text: str) -> str: ...
+@overload
+def mark(text: str, plural: str) -> tuple[str, str]: ...
+def mark(text: str, plural: str = "") -> Sentence:
+    """Mark a text for translation, and return it unchanged.
+
+    A text with a *plural* is returned as the pair of both. Its first placeholder is the number.
+    """
+    return (text, plural) if plural else text
 
 
-def plural(one: str, many: str) -> tuple[str, str]:
-    """Return both forms, and mark them for translation. The first placeholder is the number."""
-    return one, many
+_ = mark
+"""The name by which `pybabel extract` finds marked texts."""
 
 
 _LANDLINE = _("This number cannot get messages. Enter a mobile number, or choose {choices}")
@@ -40,16 +46,16 @@ CODE_USED_ELSEWHERE = _(
     "The code was entered in another tab, or sent twice, or this page was open for too long."
 )
 GO_ON_ELSEWHERE = _("If another tab is open, go on there. If not, start again to get a new code.")
-RESEND_TOO_SOON = plural(
+RESEND_TOO_SOON = _(
     "You can get another code in {seconds} second",
     "You can get another code in {seconds} seconds",
 )
 RESEND_NOW = _("You can get another code now")
-CODE_HINT = plural(
+CODE_HINT = _(
     "{length} number. Spaces do not matter.",
     "{length} numbers. Spaces do not matter.",
 )
-MINUTES_LEFT = plural("{minutes} minute left", "{minutes} minutes left")
+MINUTES_LEFT = _("{minutes} minute left", "{minutes} minutes left")
 
 CHOICE = _("“{choice}”")
 """The label of a button, quoted inside a sentence."""
@@ -163,20 +169,20 @@ TEXTS: dict[str, Sentence] = {
     ),
     "unexpected": _("There is a problem with this service. Try again in a few minutes"),
     "channel_not_offered": _("Choose {choices}"),
-    "code_missing": plural("Enter the {length} digit code", "Enter the {length} digit code"),
+    "code_missing": _("Enter the {length} digit code", "Enter the {length} digit code"),
     "code_not_digits": _("The code has only numbers"),
-    "code_too_short": plural(
+    "code_too_short": _(
         "The code has {length} number. You entered {count}",
         "The code has {length} numbers. You entered {count}",
     ),
-    "code_too_long": plural(
+    "code_too_long": _(
         "The code has {length} number. You entered {count}",
         "The code has {length} numbers. You entered {count}",
     ),
     "code_mismatch": _(
         "That code does not match. Check the newest message and enter the code again"
     ),
-    "code_mismatch_few": plural(
+    "code_mismatch_few": _(
         "That code does not match. Check the newest message. You can try {attempts_left} more time",
         "That code does not match. Check the newest message. "
         "You can try {attempts_left} more times",
@@ -204,7 +210,7 @@ TEXTS: dict[str, Sentence] = {
         "After that, get a new code and try again"
     ),
     "resend_too_soon": RESEND_TOO_SOON,
-    "sends_exhausted": plural(
+    "sends_exhausted": _(
         "You have asked for {sends} code. You can ask for another after {until}",
         "You have asked for {sends} codes. You can ask for another after {until}",
     ),
@@ -230,7 +236,7 @@ TEXTS: dict[str, Sentence] = {
     "provider_unavailable": _DOWN,
     "provider_not_reached": _DOWN,
     "provider_misconfigured": _DOWN,
-    "provider_throttled": plural(
+    "provider_throttled": _(
         "There are too many requests just now. Try again in {seconds} second",
         "There are too many requests just now. Try again in {seconds} seconds",
     ),

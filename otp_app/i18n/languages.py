@@ -1,9 +1,8 @@
 """The languages of the app: gettext catalogues, read by Babel, and the choice of one for a person.
 
 The keys of a catalogue are the English sentences. Values stand in a sentence as placeholders, such
-as `{name}`. In a sentence with plural forms the first placeholder decides the form. The forms are
-named by CLDR's plural categories, which browsers have too:
-https://cldr.unicode.org/index/cldr-spec/plural-rules
+as `{name}`. The first placeholder decides the plural form. Plural forms are named by CLDR's plural
+categories, as in browsers: https://cldr.unicode.org/index/cldr-spec/plural-rules
 """
 
 from __future__ import annotations
@@ -11,13 +10,16 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache
-from gettext import c2py
+from gettext import GNUTranslations
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 from unicodedata import combining, normalize
 
 from babel import Locale
 from babel.core import get_global, parse_locale
+from babel.messages.catalog import Catalog
+from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
 from otp_app.i18n import texts
@@ -26,7 +28,7 @@ from otp_app.phone import SATELLITE_AND_GLOBAL, dial_code, regions
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from babel.messages.catalog import Catalog, Message
+    from babel.messages.catalog import Message
 
 Sentence = str | tuple[str, str]
 """An English sentence, or the pair of its singular and its plural."""
@@ -69,18 +71,18 @@ class Language:
         name = self.locale.get_display_name() or self.tag
         return name[0].upper() + name[1:]
 
-    def say(self, english: Sentence, **values: object) -> str:
-        """Translate *english* and put *values* in place of its placeholders."""
-        key = english if isinstance(english, str) else english[0]
-        said = self.words.get(key, key)
-        if not isinstance(said, str):
-            said = said[self.locale.plural_form(int(str(values[plural_placeholder(key)])))]
-        return said.format_map(values)
+    def t(self, sentence: Sentence, **values: object) -> str:
+        """Translate *sentence*, with *values* for its placeholders, as `t` of the pages does."""
+        key = key_of(sentence)
+        text = self.words.get(key, key)
+        if not isinstance(text, str):
+            text = text[self.locale.plural_form(int(str(values[plural_placeholder(key)])))]
+        return text.format_map(values)
 
     def country(self, region: str) -> str:
         """Return the name of an ISO 3166-1 region, or "this country" for a number without one."""
         if region in ("", SATELLITE_AND_GLOBAL):
-            return self.say("this country")
+            return self.t("this country")
         return str(self.locale.territories.get(region, region))
 
     def countries(self, served: frozenset[str] = frozenset()) -> list[tuple[str, str]]:
@@ -101,6 +103,11 @@ class Language:
         The mark U+200E does this: https://www.unicode.org/reports/tr9/#Implicit_Directional_Marks
         """
         return number if self.direction == "ltr" else f"\u200e{number}"
+
+
+def key_of(sentence: Sentence) -> str:
+    """Return the key of *sentence* in the catalogues: its text, or its singular."""
+    return sentence if isinstance(sentence, str) else sentence[0]
 
 
 def plural_placeholder(english: str) -> str:
@@ -238,50 +245,54 @@ def _words(
     Sentences with plural forms are always included, with English for forms that are missing.
     """
     for message in filter(lambda message: message.id, template):
-        said, plural = _said(message, catalogues)
+        strings, catalogue = next(_translations(message, catalogues), ((), template))
         if isinstance(message.id, tuple):
-            yield message.id[0], _forms(message.id, said, plural, locale)
-        elif said:
-            yield str(message.id), said[0]
+            one, many = message.id
+            yield one, _forms((one, many), strings, catalogue, locale)
+        elif strings:
+            yield str(message.id), strings[0]
 
 
-def _said(message: Message, catalogues: Sequence[Catalog]) -> tuple[tuple[str, ...], str]:
-    """Return the texts of the first catalogue that translates *message*, and its plural rule.
-
-    The rule is the C expression that numbers the forms.
-    """
+def _translations(
+    message: Message, catalogues: Sequence[Catalog]
+) -> Iterator[tuple[tuple[str, ...], Catalog]]:
+    """Yield the strings of each catalogue that translates *message*, with the catalogue."""
     for catalogue in catalogues:
         found = catalogue.get(message.id)
-        if found and not found.fuzzy and any(said := _strings(found)):
-            return said, catalogue.plural_expr
-    return (), "0"
-
-
-def _strings(message: Message) -> tuple[str, ...]:
-    string = message.string or ()
-    return (string,) if isinstance(string, str) else tuple(string)
+        string = (found and not found.fuzzy and found.string) or ()
+        strings = (string,) if isinstance(string, str) else tuple(string)
+        if any(strings):
+            yield strings, catalogue
 
 
 def _forms(
-    english: tuple[str, ...], said: tuple[str, ...], plural: str, locale: Locale
+    english: tuple[str, str], strings: tuple[str, ...], catalogue: Catalog, locale: Locale
 ) -> dict[str, str]:
-    """Return the text for each plural category. Catalogues number their forms instead.
+    """Return the text for each plural category of *locale*, in *english* where a form is missing.
 
-    Args:
-        english: the singular and the plural in English, for forms that are missing.
-        said: the forms in the order of their numbers.
-        plural: the C expression that numbers the forms.
-        locale: the locale whose plural categories are returned.
+    *catalogue* numbers its forms, and *strings* has the forms in that order.
     """
-    index = c2py(plural)
+    numbers = _numbers_of_forms(english, catalogue)
     samples = {locale.plural_form(n): n for n in reversed(_SAMPLES)}
-    numbered = {category: index(n) for category, n in samples.items()}
+    numbered = {category: int(numbers.ngettext(*english, n)) for category, n in samples.items()}
+    known = dict(enumerate(strings))
     return {
-        category: said[number]
-        if number < len(said) and said[number]
-        else english[category != "one"]
+        category: known.get(number) or english[category != "one"]
         for category, number in numbered.items()
     }
+
+
+def _numbers_of_forms(english: tuple[str, str], catalogue: Catalog) -> GNUTranslations:
+    """Return translations that replace each form of *english* by its number in *catalogue*.
+
+    gettext has no public function that applies the plural rule of a catalogue to a number.
+    """
+    numbers = Catalog(locale=catalogue.locale)
+    numbers.mime_headers = [("Plural-Forms", catalogue.plural_forms)]
+    numbers.add(english, tuple("0123456789"))  # no language has more than six forms
+    file = BytesIO()
+    write_mo(file, numbers)
+    return GNUTranslations(BytesIO(file.getvalue()))
 
 
 def _sortable(name: str) -> str:

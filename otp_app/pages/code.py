@@ -13,16 +13,13 @@ from otp_app.components.controls import (
     error_summary,
     field,
     live_form,
-    say,
-    say_plural,
-    sentence,
     submit,
-    text_for_script,
+    t,
     text_if,
 )
 from otp_app.components.elements import AutoSubmit, CodeAutoSubmit, Countdown, Poll
 from otp_app.components.layout import PLAIN_FORMS, heading, help_link, page, pending, status, titled
-from otp_app.i18n.en import CHANNEL_TEXTS, MINUTES_LEFT, RESEND_NOW, RESEND_TOO_SOON, plural
+from otp_app.i18n.en import CHANNEL_TEXTS, MINUTES_LEFT, RESEND_NOW, RESEND_TOO_SOON, _
 from otp_app.presentation.code_page import Step
 from otp_app.state import CODE_ID, PHONE_ID, PROBLEM_ID, RESEND_ID
 from otp_app.state.verify import VerifyState
@@ -31,10 +28,10 @@ from otp_app.verification.models import Channel
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-HEADING = say("Check your phone")
-EXPIRED = say("That code has expired")
-FINISHING = say("Your code is right")
-LOCKED = say("You cannot enter a code until {time}", time=VerifyState.expires)
+HEADING = t("Check your phone")
+EXPIRED = t("That code has expired")
+FINISHING = t("Your code is right")
+LOCKED = t("You cannot enter a code until {time}", time=VerifyState.expires)
 _SHOWN = text_if(VerifyState.error_on == PHONE_ID, "", VerifyState.error)
 TITLE = cast(
     "rx.Var[str]",
@@ -46,13 +43,13 @@ TITLE = cast(
         titled(HEADING, _SHOWN),
     ),
 )
-HINT = plural(
+HINT = _(
     "{length} number. We check the code as soon as you enter the last number.",
     "{length} numbers. We check the code as soon as you enter the last number.",
 )
 _CHANNELS: Prop = VerifyState.channels
 _FIRST: Prop = _CHANNELS[0]
-WATCH_EVERY = 3000  # ms between polls; each is one of the ten events a second of a socket
+POLL_EVERY = 3000  # ms between polls; each is one of the ten events a second of a socket
 SECOND, MINUTE = 1000, 60_000  # ms
 
 
@@ -87,7 +84,7 @@ def _waiting(channels: Sequence[Channel]) -> rx.Component:
         _other_ways(channels),
         rx.el.p(
             rx.el.a(
-                say("Change the number"),
+                t("Change the number"),
                 href=routes.PHONE,
                 on_click=VerifyState.change_number.prevent_default,
             ),
@@ -99,8 +96,8 @@ def _code_form() -> rx.Component:
     return live_form(
         field(
             CODE_ID,
-            say("Security code"),
-            hint=say_plural(HINT, length=VerifyState.code_length),
+            t("Security code"),
+            hint=t(HINT, length=VerifyState.code_length),
             error=text_if(VerifyState.error_on == CODE_ID, VerifyState.error),
             type="text",
             input_mode="numeric",
@@ -110,11 +107,11 @@ def _code_form() -> rx.Component:
             class_name="code",
         ),
         CodeAutoSubmit.create(length=VerifyState.code_length, answered=VerifyState.answered),
-        submit(say("Continue")),
+        submit(t("Continue")),
         pending(VerifyState.answered),
         action=routes.VERIFY_OTP,
         handler=VerifyState.check_code,
-        saying=say("Checking your code"),
+        saying=t("Checking your code"),
     )
 
 
@@ -124,7 +121,7 @@ def _what_was_sent() -> rx.Component:
         rx.match(
             VerifyState.channel,
             *(
-                (by.value, sentence(CHANNEL_TEXTS[by].sent, ending=ending, time=time))
+                (by.value, t.rich(CHANNEL_TEXTS[by].sent, ending=ending, time=time))
                 for by in Channel
             ),
             rx.fragment(),
@@ -148,8 +145,8 @@ def _again(channels: Sequence[Channel]) -> rx.Component:
             class_name=text_if(VerifyState.early, "early"),
             until=VerifyState.resend_at,
             unit=SECOND,
-            words=text_for_script(RESEND_TOO_SOON),
-            ready=say(RESEND_NOW),
+            words=t.key(RESEND_TOO_SOON),
+            ready=t(RESEND_NOW),
         ),
         _what_became_of_it(),
     )
@@ -163,13 +160,13 @@ def _other_ways(channels: Sequence[Channel]) -> rx.Component:
     emphasis = text_if(VerifyState.failed, "primary")
     others = (rx.cond(one.value != _FIRST, _by(one, class_name=emphasis)) for one in channels)
     return rx.el.details(
-        rx.el.summary(say("I did not get a code")),
+        rx.el.summary(t("I did not get a code")),
         rx.el.div(*others, class_name="actions"),
         rx.el.ul(
             rx.cond(VerifyState.ending, rx.el.li(_is_it_yours())),
-            rx.el.li(say("Wait a minute or two: messages can be slow")),
-            rx.el.li(say("Check that your phone has a signal")),
-            rx.el.li(say("Look among spam and blocked messages")),
+            rx.el.li(t("Wait a minute or two: messages can be slow")),
+            rx.el.li(t("Check that your phone has a signal")),
+            rx.el.li(t("Look among spam and blocked messages")),
         ),
         help_link(),
         open=VerifyState.failed,
@@ -177,17 +174,21 @@ def _other_ways(channels: Sequence[Channel]) -> rx.Component:
 
 
 def _is_it_yours() -> rx.Component:
-    return sentence(
+    return t.rich(
         "Check that {ending} is how your number ends", ending=rx.el.bdi(VerifyState.ending)
     )
 
 
 def _what_became_of_it() -> rx.Component:
     """The delivery report, polled. The text is below the buttons, which must not move."""
-    ask = rx.el.button(hidden=True, type="button", on_click=VerifyState.show_delivery)
+    awaited = VerifyState.awaits_delivery
     return rx.fragment(
-        rx.el.div(status(VerifyState.delivery), class_name="delivery"),
-        rx.cond(VerifyState.awaits_delivery, Poll.create(ask, every=WATCH_EVERY)),
+        rx.el.div(
+            status(VerifyState.delivery),
+            class_name="delivery",
+            custom_attrs={"data-awaited": awaited},
+        ),
+        rx.cond(awaited, Poll.create(every=POLL_EVERY, on_tick=VerifyState.show_delivery)),
     )
 
 
@@ -196,7 +197,7 @@ def _expired(channels: Sequence[Channel]) -> rx.Component:
         heading(EXPIRED),
         error_summary(PROBLEM_ID, VerifyState.error, RESEND_ID),
         rx.el.p(
-            sentence(
+            t.rich(
                 "The number ending {ending} can get a new one.",
                 ending=rx.el.bdi(VerifyState.ending),
             )
@@ -204,7 +205,7 @@ def _expired(channels: Sequence[Channel]) -> rx.Component:
         rx.el.div(
             _get_new_code(class_name="primary"),
             *(rx.cond(VerifyState.channel != one.value, _by(one)) for one in channels),
-            _start_again(say("Start again")),
+            _start_again(t("Start again")),
             id=RESEND_ID,
             tab_index=-1,
             class_name="actions",
@@ -224,7 +225,7 @@ def _finishing() -> rx.Component:
         rx.el.form(
             rx.el.input(type="hidden", name="proof", value=VerifyState.proof),
             AutoSubmit.create(),
-            submit(say("Continue")),
+            submit(t("Continue")),
             method="post",
             action=routes.FINISH,
             on_submit=None,
@@ -236,11 +237,11 @@ def _finishing() -> rx.Component:
 def _locked() -> rx.Component:
     return rx.fragment(
         heading(LOCKED),
-        rx.el.p(say("A wrong code was entered too many times. After that, get a new code.")),
-        rx.el.p(say("Time zone: {zone}.", zone=VerifyState.zone), " ", _minutes_left()),
+        rx.el.p(t("A wrong code was entered too many times. After that, get a new code.")),
+        rx.el.p(t("Time zone: {zone}.", zone=VerifyState.zone), " ", _minutes_left()),
         rx.el.div(
             _get_new_code(),
-            _start_again(say("Use a different number")),
+            _start_again(t("Use a different number")),
             class_name="actions",
         ),
         status(VerifyState.notice),
@@ -254,20 +255,20 @@ def _by(channel: Channel, **props: Prop) -> rx.Component:
     text = CHANNEL_TEXTS[channel]
     form = live_form(
         rx.el.input(type="hidden", name="channel", value=channel.value),
-        rx.el.button(say(text.resend), type="submit", custom_attrs={"data-waits": ""}, **props),
+        rx.el.button(t(text.resend), type="submit", custom_attrs={"data-waits": ""}, **props),
         action=routes.RESEND_OTP,
         handler=VerifyState.resend,
-        saying=say(text.sending),
+        saying=t(text.sending),
     )
     return rx.cond(_CHANNELS.contains(channel.value), form)
 
 
 def _get_new_code(**props: Prop) -> rx.Component:
     return live_form(
-        rx.el.button(say("Get a new code"), type="submit", **props),
+        rx.el.button(t("Get a new code"), type="submit", **props),
         action=routes.RESEND_OTP,
         handler=VerifyState.resend,
-        saying=say("Sending a new code"),
+        saying=t("Sending a new code"),
     )
 
 
@@ -275,14 +276,13 @@ def _minutes_left() -> rx.Component:
     return _countdown(
         until=VerifyState.expires_at,
         unit=MINUTE,
-        words=text_for_script(MINUTES_LEFT),
+        words=t.key(MINUTES_LEFT),
         class_name="inline",
     )
 
 
 def _countdown(**props: Prop) -> rx.Component:
-    ask = rx.el.button(hidden=True, type="button", on_click=VerifyState.sync_clock)
-    return Countdown.create(ask, clock=VerifyState.clock, **props)
+    return Countdown.create(clock=VerifyState.clock, on_request=VerifyState.sync_clock, **props)
 
 
 def _start_again(text: Text) -> rx.Component:

@@ -13,9 +13,8 @@ from otp_app.components.controls import (
     country_select,
     error_summary,
     field,
-    say,
-    sentence,
     submit,
+    t,
     text_if,
 )
 from otp_app.components.elements import Preview, RestoreInput
@@ -31,10 +30,9 @@ if TYPE_CHECKING:
     from otp_app.components.controls import Text
     from otp_app.verification.models import Channel
 
-HEADING = say("Enter your phone number")
+HEADING = t("Enter your phone number")
 _ERROR = text_if(VerifyState.error_on == PHONE_ID, VerifyState.error)
 TITLE = titled(HEADING, _ERROR)
-_TYPED = f"document.getElementById('{PREVIEW_ID}').typed"
 
 
 def phone_page(
@@ -52,21 +50,21 @@ def phone_page(
         error_summary(PROBLEM_ID, _ERROR, PHONE_ID),
         heading(HEADING),
         _where_you_are(),
-        rx.el.p(say("{brand} will send you a code to prove that the phone is yours.", brand=brand)),
+        rx.el.p(t("{brand} will send you a code to prove that the phone is yours.", brand=brand)),
         rx.el.form(
-            country_select("country", say("Country code")),
+            country_select("country", t("Country code")),
             field(
                 PHONE_ID,
-                say("Mobile number"),
+                t("Mobile number"),
                 _preview(),
-                hint=say("Write it as you always do, or start with + for another country."),
+                hint=t("Write it as you always do, or start with + for another country."),
                 error=_ERROR,
                 type="tel",
                 auto_complete="tel",
                 dir="ltr",
             ),
             _channel_choices(channels),
-            submit(say("Send code")),
+            submit(t("Send code")),
             pending(VerifyState.answered),
             RestoreInput.create(),
             method="post",
@@ -75,7 +73,7 @@ def phone_page(
             no_validate=True,
             custom_attrs={
                 "data-live": rx.State.is_hydrated,
-                "data-pending": say("Sending your code"),
+                "data-pending": t("Sending your code"),
             },
         ),
         _how_safe(help_url),
@@ -88,10 +86,9 @@ def phone_page(
 
 def _preview() -> rx.Component:
     """The preview of the number, below the field. The field itself is left as typed."""
-    ask: Handler = VerifyState.preview_number
-    typed: rx.Var[PreviewForm] = rx.Var(_TYPED, _var_type=PreviewForm)
+    preview: Handler = VerifyState.preview_number
     return Preview.create(
-        rx.el.button(hidden=True, type="button", on_click=ask(typed)),
+        on_request=lambda form: preview(form.to(PreviewForm)),
         id=PREVIEW_ID,
         custom_attrs={"data-live": rx.State.is_hydrated},
     )
@@ -102,42 +99,42 @@ def _how_safe(help_url: str) -> rx.Component:
 
     See sections 3.1.3.3 and 3.2.9.
     """
-    other_ways = rx.el.p(rx.el.a(say("Other ways to confirm that it is you"), href=help_url))
+    other_ways = rx.el.p(rx.el.a(t("Other ways to confirm that it is you"), href=help_url))
     return rx.el.details(
-        rx.el.summary(say("How safe is a code by phone?")),
+        rx.el.summary(t("How safe is a code by phone?")),
         rx.el.p(
-            say(
+            t(
                 "Messages and calls can be intercepted or sent elsewhere, for example by somebody "
                 "who has your number moved to another SIM card."
             )
         ),
-        rx.el.p(say("Never tell anybody the code, whoever asks for it.")),
+        rx.el.p(t("Never tell anybody the code, whoever asks for it.")),
         *([other_ways] if help_url else []),
     )
 
 
 def _channel_choices(channels: Sequence[Channel]) -> rx.Component:
-    cost = say("Your phone company may charge for messages and calls.")
+    cost = t("Your phone company may charge for messages and calls.")
     if len(channels) == 1:
         return rx.el.p(cost, class_name="hint")
     options: list[tuple[str, Text]] = [
-        (one.value, say(CHANNEL_TEXTS[one].choice)) for one in channels
+        (one.value, t(CHANNEL_TEXTS[one].choice)) for one in channels
     ]
-    return choices("channel", say("How should the code come?"), options, hint=cost)
+    return choices("channel", t("How should the code come?"), options, hint=cost)
 
 
 def _where_you_are() -> rx.Component:
     """A link to the code page or success page, for a person who came back to this page."""
     ending = rx.el.bdi(VerifyState.ending)
-    enter = rx.el.a(say("Enter it"), href=routes.CODE)
-    go_on = rx.el.a(say("Continue"), href=routes.VERIFIED)
+    enter = rx.el.a(t("Enter it"), href=routes.CODE)
+    go_on = rx.el.a(t("Continue"), href=routes.VERIFIED)
     return rx.fragment(
         rx.match(
             VerifyState.step,
             (
                 Step.CODE.value,
                 rx.el.p(
-                    sentence(
+                    t.rich(
                         "A code was sent to the number ending {ending}. {link}",
                         ending=ending,
                         link=enter,
@@ -148,7 +145,7 @@ def _where_you_are() -> rx.Component:
             (
                 Step.VERIFIED.value,
                 rx.el.p(
-                    sentence(
+                    t.rich(
                         "The number ending {ending} is already confirmed. {link}",
                         ending=ending,
                         link=go_on,

@@ -8,21 +8,21 @@ from __future__ import annotations
 import reflex as rx
 
 from otp_app import routes
-from otp_app.components.controls import say
+from otp_app.components.controls import t
 from otp_app.components.elements import Reference
 from otp_app.components.layout import heading, page
 from otp_app.i18n.en import REFERENCE, SERVICE_PROBLEM, WENT_WRONG, WHAT_WAS_ENTERED
 
-NOT_FOUND_TITLE = say("Page not found")
-PROBLEM_TITLE = say(SERVICE_PROBLEM)
+NOT_FOUND_TITLE = t("Page not found")
+PROBLEM_TITLE = t(SERVICE_PROBLEM)
 
 
 def not_found_page(brand: str) -> rx.Component:
     """Return the page for a path without a page."""
     return page(
         heading(NOT_FOUND_TITLE),
-        rx.el.p(say("Check the address, or start again.")),
-        rx.el.p(rx.el.a(say("Start again"), href=routes.PHONE)),
+        rx.el.p(t("Check the address, or start again.")),
+        rx.el.p(rx.el.a(t("Start again"), href=routes.PHONE)),
         brand=brand,
         path=routes.PHONE,
     )
@@ -32,10 +32,10 @@ def problem_page(brand: str) -> rx.Component:
     """Return the page for unexpected errors. The URL may contain the reference to quote."""
     return page(
         heading(PROBLEM_TITLE),
-        rx.el.p(say(WENT_WRONG)),
-        rx.el.p(say(WHAT_WAS_ENTERED)),
-        Reference.create(words=say(REFERENCE, reference="{reference}")),  # the script fills it in
-        rx.el.p(rx.el.a(say("Start again"), href=routes.PHONE)),
+        rx.el.p(t(WENT_WRONG)),
+        rx.el.p(t(WHAT_WAS_ENTERED)),
+        Reference.create(words=t(REFERENCE, reference="{reference}")),  # the script fills it in
+        rx.el.p(rx.el.a(t("Start again"), href=routes.PHONE)),
         brand=brand,
         path=routes.PHONE,
     )

@@ -7,55 +7,24 @@ texts are for developers and in English, like those in the terminal.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import reflex as rx
 
 from otp_app import routes
 from otp_app.components.controls import text_if
+from otp_app.components.elements import Poll
 from otp_app.components.layout import heading, page
 from otp_app.errors import CodeMismatch, OtpError, ProviderRejected, Refusal, VerificationExpired
 from otp_app.presentation import message
 from otp_app.providers.simulated_phone import DELAYS, Trouble, failure_of
-from otp_app.reflex_compat import Fragment, ImportVar, no_args_event_spec
 from otp_app.state.simulated_phone import SimulatedPhoneState
 from otp_app.verification.models import Channel
 
 if TYPE_CHECKING:
     from otp_app.components.controls import Handler, Prop
 
-TICK_INTERVAL = 1000  # ms
-
-
-class Ticker(Fragment):
-    """Renders nothing, and calls `on_tick` every `TICK_INTERVAL` ms.
-
-    The implementation follows Reflex's own `WindowEventListener`.
-    """
-
-    @classmethod
-    def get_event_triggers(cls) -> dict[str, Any]:
-        """Return the events of every component and `on_tick`. Reflex calls this method."""
-        return {**super().get_event_triggers(), "on_tick": no_args_event_spec}
-
-    def add_imports(self) -> Any:  # noqa: ANN401 - Reflex's own type is a page long
-        """Import `useEffect` for the hook. Reflex calls this method."""
-        return {"react": ImportVar(tag="useEffect")}
-
-    def add_hooks(self) -> list[str | rx.Var[object]]:
-        """Return a hook with a timer that runs while the page is open. Reflex calls this method."""
-        on_tick = rx.Var.create(self.event_triggers["on_tick"])
-        return [
-            rx.Var(
-                f"""useEffect(() => {{
-  const timer = setInterval({on_tick}, {TICK_INTERVAL});
-  return () => clearInterval(timer);
-}}, []);"""
-            )
-        ]
-
-    def _exclude_props(self) -> list[str]:
-        return [*super()._exclude_props(), "on_tick"]
+POLL_EVERY = 1000  # ms
 
 
 TITLE = rx.vars.LiteralStringVar.create("Simulated phone")
@@ -91,7 +60,7 @@ def simulated_phone_page(brand: str) -> rx.Component:
     """Return the page with the phone, and with switches for things that can go wrong."""
     return page(
         rx.el.style(_STYLE.read_text()),
-        Ticker.create(on_tick=SimulatedPhoneState.refresh),
+        Poll.create(every=POLL_EVERY, on_tick=SimulatedPhoneState.refresh),
         rx.el.div(
             heading(TITLE),
             rx.el.p("What the app sends to any number arrives here."),

@@ -5,12 +5,12 @@ from __future__ import annotations
 import reflex as rx
 
 from otp_app import routes
-from otp_app.components.controls import say, sentence, text_if
+from otp_app.components.controls import t, text_if
 from otp_app.components.layout import heading, page
 from otp_app.state.verify import VerifyState
 
-HEADING = say("Your number is confirmed")
-_NOT_YET = say("One moment")
+HEADING = t("Your number is confirmed")
+_NOT_YET = t("One moment")
 TITLE = text_if(VerifyState.proved, HEADING, _NOT_YET)
 SIGN_OUT_ID = "sign-out"
 
@@ -32,19 +32,19 @@ def _confirmed() -> rx.Component:
         rx.el.div(class_name="tick", aria_hidden="true"),
         heading(HEADING),
         rx.el.p(
-            sentence(
+            t.rich(
                 "You have proved that the number ending {ending} is yours.",
                 ending=rx.el.bdi(VerifyState.proved),
             )
         ),
         rx.el.div(
             rx.el.button(
-                say("Confirm another number"),
+                t("Confirm another number"),
                 type="button",
                 on_click=VerifyState.start_again,
                 custom_attrs={"data-forget": ""},
             ),
-            rx.el.button(say("Sign out"), type="submit", form=SIGN_OUT_ID),
+            rx.el.button(t("Sign out"), type="submit", form=SIGN_OUT_ID),
             class_name="actions",
         ),
         rx.el.form(

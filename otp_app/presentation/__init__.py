@@ -62,7 +62,7 @@ def message(
         values["country"] = language.country(str(error.params["region"]))
     if isinstance(error, ResendTooSoon):
         values["seconds"] = _seconds_until(error.params, now)
-    return language.say(TEXTS[_key(error)], **values)
+    return language.t(TEXTS[_key(error)], **values)
 
 
 def delivery(
@@ -81,9 +81,9 @@ def delivery(
     if report.status.is_failure:
         others = [channel for channel in channels if channel is not report.channel]
         choices = _choices(others or [report.channel], language, on_code_page=True)
-        return language.say(texts.not_delivered, choices=choices)
+        return language.t(texts.not_delivered, choices=choices)
     if report.status is DeliveryStatus.DELIVERED:
-        return language.say(texts.delivered, at=clock(report.at, language, zone))
+        return language.t(texts.delivered, at=clock(report.at, language, zone))
     return ""
 
 
@@ -122,7 +122,7 @@ def _choices(channels: Iterable[str], language: Language, *, on_code_page: bool)
     """Return the quoted labels of *channels* as a list, such as: “Text message” or “Call me”."""
     texts = [CHANNEL_TEXTS[Channel(channel)] for channel in channels]
     labels = [text.resend if on_code_page else text.choice for text in texts]
-    quoted = [language.say(CHOICE, choice=language.say(label)) for label in labels]
+    quoted = [language.t(CHOICE, choice=language.t(label)) for label in labels]
     return format_list(quoted, "or", language.locale)
 
 
@@ -152,7 +152,7 @@ def _seconds_until(params: Mapping[str, object], now: datetime) -> int:
 
 def code_message(code: str, brand: str, language: Language) -> str:
     """Return the text of a WhatsApp message, which is the sentence alone."""
-    return language.say(TEXT, code=code, brand=brand)
+    return language.t(TEXT, code=code, brand=brand)
 
 
 def text_message(code: str, brand: str, domain: str, language: Language) -> str:

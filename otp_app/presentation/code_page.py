@@ -128,28 +128,28 @@ class CodePage:
     def minutes_left(self) -> str:
         """The text for the minutes until `expires`."""
         left = self.verification.expires_at - self.now
-        return self.language.say(MINUTES_LEFT, minutes=ceil(left / timedelta(minutes=1)))
+        return self.language.t(MINUTES_LEFT, minutes=ceil(left / timedelta(minutes=1)))
 
     @property
     def sent(self) -> str:
         """The notice about the last message. `{ending}` stands for the end of the number."""
         sent = CHANNEL_TEXTS[self.channel].sent
-        return self.language.say(sent, ending="{ending}", time=self.expires)
+        return self.language.t(sent, ending="{ending}", time=self.expires)
 
     @property
     def sent_again(self) -> str:
         """The notice after a resend."""
-        return self.language.say(CHANNEL_TEXTS[self.channel].sent_again, ending=self.ending)
+        return self.language.t(CHANNEL_TEXTS[self.channel].sent_again, ending=self.ending)
 
     @property
     def hint(self) -> str:
         """The hint for the field of the code."""
-        return self.language.say(CODE_HINT, length=self.code_length)
+        return self.language.t(CODE_HINT, length=self.code_length)
 
     @property
     def buttons(self) -> Sequence[tuple[Channel, str]]:
         """The channels with the labels of their buttons."""
-        return [(one, self.language.say(CHANNEL_TEXTS[one].resend)) for one in self.channels]
+        return [(one, self.language.t(CHANNEL_TEXTS[one].resend)) for one in self.channels]
 
     def delivery(self, report: DeliveryReport | None) -> str:
         """Return the text of the delivery *report*; empty if there is nothing to show."""

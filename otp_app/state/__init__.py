@@ -76,7 +76,7 @@ class RequestMixin:
             return ""
         language = self._language()
         number = language.left_to_right(phone.written)
-        return language.say(CHANNEL_TEXTS[channel].promise, number=number)
+        return language.t(CHANNEL_TEXTS[channel].promise, number=number)
 
     async def _client(self) -> Client:
         cookies, address = self.router.headers.cookie, address_key(self.router.session.client_ip)

@@ -1,9 +1,9 @@
 """Serves the pages in the person's language.
 
-Reflex prerenders each page once, for everybody. `assets/say.js` leaves placeholders in the HTML:
-`⟦…⟧` around JSON with the English text and its values. This module replaces the placeholders by
-translations. The page also gets the translations as data, so that the script renders the same text
-when React hydrates the page, and the brand's colours.
+Reflex prerenders each page once, for everybody. `assets/components.js` leaves placeholders in the
+HTML: `⟦…⟧` around JSON with the English text and its values. This module replaces the placeholders
+by translations. The page also gets the translations as data, so that the script renders the same
+text when React hydrates the page, and the brand's colours.
 """
 
 from __future__ import annotations
@@ -176,7 +176,7 @@ class PageTranslations:
 
     def _translate(self, html: str, language: Language) -> str:
         html = _COUNTRIES.sub(lambda _: self._options(language), html)
-        html = _MARK.sub(lambda mark: escape(_say(unescape(mark[1]), language)), html)
+        html = _MARK.sub(lambda mark: escape(_text(unescape(mark[1]), language)), html)
         root = f'<html dir="{language.direction}" lang="{language.tag}"'
         data = as_json(self.data(language))
         head = (
@@ -194,7 +194,7 @@ class PageTranslations:
         )
 
     def data(self, language: Language) -> dict[str, object]:
-        """Return the data that `say.js` reads: the language and its translations."""
+        """Return the data that `components.js` reads: the language and its translations."""
         words = {key: words for key, words in language.words.items() if key in self._said}
         return {"language": language.tag, "words": words}
 
@@ -285,6 +285,6 @@ def as_json(data: dict[str, object]) -> str:
     return text.replace("<", "\\u003c")
 
 
-def _say(mark: str, language: Language) -> str:
+def _text(mark: str, language: Language) -> str:
     english, values = json.loads(mark)
-    return language.say(english, **values)
+    return language.t(english, **values)

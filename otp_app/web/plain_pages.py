@@ -57,7 +57,7 @@ async def store_unavailable_page(request: Request, error: Any) -> Response:  # n
     person = Preferences.of(request.headers)
     language = person.language
     time = presentation.clock(_later(), language, person.zone)
-    sentences = [language.say(WENT_WRONG_UNTIL, time=time), *_what_to_quote(language)]
+    sentences = [language.t(WENT_WRONG_UNTIL, time=time), *_what_to_quote(language)]
     answer = problem(request, SERVICE_PROBLEM, sentences, error.status)
     answer.headers.update(_retry_after(error))
     return answer
@@ -71,19 +71,19 @@ async def crash_page(request: Request, error: Exception) -> Response:
     bind_contextvars(outcome=Unexpected.code)
     log.error("page.request_failed", error=type(error).__name__)
     language = language_of(request.headers)
-    sentences = [language.say(WENT_WRONG), *_what_to_quote(language)]
+    sentences = [language.t(WENT_WRONG), *_what_to_quote(language)]
     return problem(request, SERVICE_PROBLEM, sentences, 500)
 
 
 async def forbidden_page(request: Request, _error: Exception) -> Response:
     """Render the 403 page for a form that another origin sent, by the browser's headers."""
-    nothing_done = language_of(request.headers).say(NOTHING_DONE)
+    nothing_done = language_of(request.headers).t(NOTHING_DONE)
     return problem(request, PAGE_EXPIRED, [nothing_done], FORBIDDEN)
 
 
 def _what_to_quote(language: Language) -> list[str]:
-    quoted = language.say(REFERENCE, reference=log_reference())
-    return [language.say(WHAT_WAS_ENTERED), quoted]
+    quoted = language.t(REFERENCE, reference=log_reference())
+    return [language.t(WHAT_WAS_ENTERED), quoted]
 
 
 def problem(
@@ -94,7 +94,7 @@ def problem(
     "Start again" posts to *start_again*, if given, and is a link to the phone page otherwise.
     """
     frame = page_context(request)
-    own = {"what": language_of(request.headers).say(what), "page": routes.PHONE}
+    own = {"what": language_of(request.headers).t(what), "page": routes.PHONE}
     context = frame | own | {"sentences": sentences, "start_again": start_again}
     return pages.TemplateResponse(request, "problem.html", context, status)
 
@@ -206,7 +206,7 @@ def page_context(request: Request) -> dict[str, object]:
         "brand": request.app.state.brand,
         "theme": request.app.state.theme,
         "language": language,
-        "say": language.say,
+        "t": language.t,
         "languages": languages().values(),
         "choose_language": routes.LANGUAGE,
     }

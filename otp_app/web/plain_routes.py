@@ -135,8 +135,8 @@ async def _verify_otp(request: Request) -> Response:
 async def _not_finished(request: Request, _error: Exception) -> Response:
     """Render the 409 page: the code was right, but this browser did not get the session."""
     bind_contextvars(outcome="not_finished")
-    say = language_of(request.headers).say
-    sentences = [say(CODE_USED_ELSEWHERE), say(GO_ON_ELSEWHERE)]
+    language = language_of(request.headers)
+    sentences = [language.t(CODE_USED_ELSEWHERE), language.t(GO_ON_ELSEWHERE)]
     return problem(request, NOT_CONFIRMED_HERE, sentences, NOT_FINISHED, routes.START_AGAIN)
 
 

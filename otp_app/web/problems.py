@@ -123,7 +123,7 @@ def _known(error: OtpError, language: Language) -> dict[str, Any]:
         known["until"] = until.isoformat()
     if isinstance(error, FieldsUnusable):
         found = error.problems.items()
-        known["errors"] = [{"field": name, "problem": language.say(why)} for name, why in found]
+        known["errors"] = [{"field": name, "problem": language.t(why)} for name, why in found]
     return known
 
 

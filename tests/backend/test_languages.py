@@ -17,7 +17,7 @@ from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from otp_app.components.controls import PAGE_MESSAGES
+from otp_app.components.controls import t
 from otp_app.i18n.languages import languages
 from otp_app.web.localized_pages import ContentEncoding, LocalizedPages, PageTranslations, compress
 from tests.backend.client import STATE
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 
 def mark(what: object) -> str:
-    """Return the placeholder for *what*, as `say.js` creates it and React escapes it."""
+    """Return the placeholder for *what*, as `components.js` creates it and React escapes it."""
     return f"\u27e6{escape(json.dumps(what))}\u27e7"
 
 
@@ -244,8 +244,8 @@ def test_what_is_no_page_is_left_alone(pages: TestClient) -> None:
 def test_all_that_the_pages_say_is_in_the_catalogues(browser: Browser) -> None:
     del browser  # its fixture has to run first
 
-    assert {"Enter it", "Continue"} < PAGE_MESSAGES
-    assert set(languages()["pl"].words) > PAGE_MESSAGES
+    assert {"Enter it", "Continue"} < t.sentences
+    assert set(languages()["pl"].words) > t.sentences
 
 
 @pytest.mark.parametrize("page", ["/code", "/verify-otp"])
@@ -286,8 +286,8 @@ def test_a_plain_form_answers_in_the_language(browser: Browser, language: Langua
     answer = browser.post("/request-otp", {"number": ""}, **{"accept-language": language.tag})
 
     assert f'<html lang="{language.tag}" dir="{language.direction}">' in answer.text
-    assert language.say("Enter your mobile number") in answer.text
-    assert f"{language.say('Enter your phone number')} – " in answer.text
+    assert language.t("Enter your mobile number") in answer.text
+    assert f"{language.t('Enter your phone number')} – " in answer.text
 
 
 def test_a_tab_is_told_in_the_language_that_was_chosen(browser: Browser) -> None:

@@ -63,7 +63,7 @@ class Tab:
         self.status = page.locator(".actions + [role=status]")
         self.connection = page.locator("otp-connection")
         self.delivery = page.locator(".delivery [role=status]")
-        self.watch = page.locator("otp-watch")
+        self.awaited = page.locator(".delivery[data-awaited=true]")
         self.wait = page.locator("otp-countdown[ready]")
         self.minutes = page.locator("otp-countdown.inline")
 

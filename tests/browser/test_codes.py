@@ -50,7 +50,7 @@ def test_what_cannot_be_a_code_costs_no_attempt(journey: Journey) -> None:
         ("1234567", "code_too_long", 7),
     ] * 2:
         tab.enter_code(typed)
-        tab.wait_for_problem(english().say(TEXTS[key], length=6, count=count))
+        tab.wait_for_problem(english().t(TEXTS[key], length=6, count=count))
 
     tab.enter_code(f"{journey.sent_code()[:3]} {journey.sent_code()[3:]}")
     tab.wait_for(Step.VERIFIED)

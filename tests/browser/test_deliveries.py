@@ -28,7 +28,7 @@ def test_a_message_that_could_not_be_delivered_is_followed_by_a_call(journey: Jo
     expect(tab.delivery).to_have_text(NO_MESSAGE)
     assert tab.send_again.bounding_box() == before  # nobody presses what moved under their finger
     expect(tab.call_me).to_be_visible()  # without being asked for
-    expect(tab.watch).to_have_count(0)
+    expect(tab.awaited).to_have_count(0)
     expect(tab.code).to_have_value("12")  # nothing that was typed is lost
 
     journey.later(WAIT)
@@ -44,13 +44,13 @@ def test_a_message_that_could_not_be_delivered_is_followed_by_a_call(journey: Jo
 @twilio_only
 def test_a_message_that_was_delivered_is_said_to_be_and_since_when(journey: Journey) -> None:
     tab = journey.at_the_code_page()
-    expect(tab.watch).to_have_count(1)
+    expect(tab.awaited).to_have_count(1)
 
     journey.report("sent")
     journey.report("delivered")
 
     expect(tab.delivery).to_have_text(re.compile(r"^Delivered at \d?\d:\d\d\s[AP]M$"))
-    expect(tab.watch).to_have_count(0)
+    expect(tab.awaited).to_have_count(0)
     tab.page.reload()
     expect(tab.delivery).to_contain_text("Delivered at")
     assert len(journey.deliveries()) == 1
@@ -65,7 +65,7 @@ def test_a_tab_that_nobody_sees_does_not_ask(journey: Journey) -> None:
     tab.page.clock.install()
     tab.request_code(journey.number)
     tab.wait_for(Step.CODE)
-    expect(tab.watch).to_have_count(1)
+    expect(tab.awaited).to_have_count(1)
     tab.page.clock.pause_at(tab.page.evaluate("Date.now() / 1000 + 0.1"))
 
     tab.page.clock.run_for(6_500)  # ms; after 20 s the page would take its socket for lost
@@ -89,4 +89,4 @@ def test_where_nobody_reports_nobody_asks(journey: Journey) -> None:
     tab = journey.at_the_code_page()
 
     expect(tab.delivery).to_be_empty()
-    expect(tab.watch).to_have_count(0)
+    expect(tab.awaited).to_have_count(0)

@@ -60,7 +60,7 @@ READ = """() => {
 def test_a_page_is_in_the_language_before_and_after_its_script_takes_over(
     start_journey: Callable[..., Journey], language: Language
 ) -> None:
-    words = language.say("Enter your phone number")
+    words = language.t("Enter your phone number")
     journey = start_journey(locale=language.tag, viewport={"width": 320, "height": 640})
     tab = Tab(journey.context.new_page())
 
@@ -166,14 +166,14 @@ def test_a_chosen_language_keeps_the_step_and_stays(journey: Journey) -> None:
     tab.page.get_by_role("button", name="Polski").click()
 
     polish = languages()["pl"]
-    expect(tab.heading).to_have_text(polish.say("Check your phone"))
+    expect(tab.heading).to_have_text(polish.t("Check your phone"))
     tab.page.locator(LIVE).wait_for()
     tab.page.reload()
-    expect(tab.heading).to_have_text(polish.say("Check your phone"))
+    expect(tab.heading).to_have_text(polish.t("Check your phone"))
     tab.page.locator(LIVE).wait_for()
     tab.page.locator("#code").fill("letters")
-    tab.page.get_by_role("button", name=polish.say("Continue")).click()
-    tab.wait_for_problem(polish.say("The code has only numbers"))
+    tab.page.get_by_role("button", name=polish.t("Continue")).click()
+    tab.wait_for_problem(polish.t("The code has only numbers"))
     assert len(journey.deliveries()) == 1
 
 
@@ -185,10 +185,10 @@ def test_a_language_can_be_chosen_without_scripts(start_journey: Callable[..., J
     tab.page.get_by_role("button", name="العربية").click()
 
     arabic = languages()["ar"]
-    expect(tab.heading).to_have_text(arabic.say("Enter your phone number"))
+    expect(tab.heading).to_have_text(arabic.t("Enter your phone number"))
     expect(tab.page.locator("html")).to_have_attribute("dir", "rtl")
-    tab.page.get_by_role("button", name=arabic.say("Send code")).click()
-    expect(tab.problem).to_contain_text(arabic.say("Enter your mobile number"))
+    tab.page.get_by_role("button", name=arabic.t("Send code")).click()
+    expect(tab.problem).to_contain_text(arabic.t("Enter your mobile number"))
 
 
 def test_seconds_are_counted_with_their_plural(start_journey: Callable[..., Journey]) -> None:
@@ -198,12 +198,12 @@ def test_seconds_are_counted_with_their_plural(start_journey: Callable[..., Jour
 
     said = page.evaluate(
         "[1, 2, 3, 11, 100].map((seconds) => "
-        "say('You can get another code in {seconds} second', { seconds }))"
+        "t('You can get another code in {seconds} second', { seconds }))"
     )
 
     arabic = languages()["ar"]
     english = "You can get another code in {seconds} second"
-    assert said == [arabic.say(english, seconds=n) for n in (1, 2, 3, 11, 100)]
+    assert said == [arabic.t(english, seconds=n) for n in (1, 2, 3, 11, 100)]
 
 
 @pytest.fixture

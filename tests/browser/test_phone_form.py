@@ -44,7 +44,7 @@ def test_what_is_wrong_with_a_number_is_said(
     tab.send.click()
 
     values = {"country": names[country], "prefix": "+999", "choices": "“Call me”"}
-    tab.wait_for_problem(english().say(TEXTS[key], **values))
+    tab.wait_for_problem(english().t(TEXTS[key], **values))
     expect(tab.problem_place).to_be_focused()
     expect(tab.phone).to_have_attribute("aria-invalid", "true")
     expect(tab.phone).to_have_value(typed)
@@ -55,7 +55,7 @@ def test_a_number_is_sent_after_its_mistake_is_mended(journey: Journey) -> None:
     tab = journey.open()
     tab.phone.fill(journey.number.typed[:-1])
     tab.send.click()
-    tab.wait_for_problem(english().say(TEXTS["phone_too_short"], country="United States"))
+    tab.wait_for_problem(english().t(TEXTS["phone_too_short"], country="United States"))
 
     tab.request_code(journey.number)
 

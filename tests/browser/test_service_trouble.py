@@ -26,7 +26,7 @@ def test_a_service_that_is_down_sends_nothing_and_the_number_stays(journey: Jour
 
     with down(journey.emulator):
         tab.request_code(journey.number)
-        tab.wait_for_problem(english().say(TEXTS["provider_unavailable"]))
+        tab.wait_for_problem(english().t(TEXTS["provider_unavailable"]))
     tab.wait_for(Step.PHONE)
     expect(tab.phone).to_have_value(journey.number.typed)
 
@@ -40,7 +40,7 @@ def test_a_service_that_is_down_at_the_check_is_asked_again(journey: Journey) ->
 
     with down(journey.emulator):
         tab.enter_code(journey.sent_code())
-        tab.wait_for_problem(english().say(TEXTS["provider_unavailable"]))
+        tab.wait_for_problem(english().t(TEXTS["provider_unavailable"]))
 
     tab.enter_code(journey.sent_code())
     tab.wait_for(Step.VERIFIED)
@@ -53,7 +53,7 @@ def test_a_lost_answer_is_told_as_such_and_the_start_is_not_repeated(journey: Jo
     tab = journey.open()
 
     tab.request_code(journey.number)
-    tab.wait_for_problem(english().say(TEXTS["provider_timed_out"]))
+    tab.wait_for_problem(english().t(TEXTS["provider_timed_out"]))
 
     assert journey.emulator.count(start) == before + 1
 
@@ -63,7 +63,7 @@ def test_after_a_lost_answer_the_person_can_try_again_and_confirm(journey: Journ
     journey.emulator.fail(f"{journey.server.name}.start", Drop())
     tab = journey.open()
     tab.request_code(journey.number)
-    tab.wait_for_problem(english().say(TEXTS["provider_timed_out"]))
+    tab.wait_for_problem(english().t(TEXTS["provider_timed_out"]))
 
     journey.later(31)
     tab.send.click()

@@ -82,7 +82,7 @@ def test_who_comes_by_the_code_page_finds_the_countries(journey: Journey) -> Non
     tab.page.get_by_role("button", name="Deutsch").click()
     tab.page.locator(LIVE).wait_for()
 
-    tab.page.get_by_role("link", name=german.say("Change the number")).click()
+    tab.page.get_by_role("link", name=german.t("Change the number")).click()
 
     names = [name for _, name in german.countries()]
     expect(tab.page.locator("#country option")).to_have_text(names)

@@ -154,7 +154,7 @@ def test_every_delivery_can_be_told_in_every_language(language: Language, channe
     assert told.pop(DeliveryStatus.ACCEPTED) == ""
     assert "45" in told[DeliveryStatus.DELIVERED]
     assert told[DeliveryStatus.FAILED] == told[DeliveryStatus.UNDELIVERED]
-    assert language.say(CHANNEL_TEXTS[other].resend) in told[DeliveryStatus.FAILED]
+    assert language.t(CHANNEL_TEXTS[other].resend) in told[DeliveryStatus.FAILED]
     assert not {"{", "}"} & set("".join(told.values()))
 
 

@@ -41,9 +41,9 @@ def test_a_sentence_of_ours_is_said_in_their_words(folder: Path) -> None:
     english = entry("Continue", "Go on") + entry(PROMISE, "{brand} texts you.")
     said = spoken(folder, en=english, pt_BR=entry("Continue", "Vamos"))
 
-    assert said["en"].say("Continue") == "Go on"
-    assert said["en"].say(PROMISE, brand="Acme") == "Acme texts you."
-    assert said["pt-BR"].say("Continue") == "Vamos"
+    assert said["en"].t("Continue") == "Go on"
+    assert said["en"].t(PROMISE, brand="Acme") == "Acme texts you."
+    assert said["pt-BR"].t("Continue") == "Vamos"
 
 
 def test_what_they_leave_out_stays_ours(folder: Path) -> None:
@@ -62,15 +62,15 @@ def test_what_counts_has_their_forms(folder: Path) -> None:
     numbered = "\n".join(f'msgstr[{n}] "{form}"' for n, form in enumerate(forms))
     said = spoken(folder, en=f"{ids}\n{numbered}\n")
 
-    assert said["en"].say((ONE, MANY), length=1) == "1!"
-    assert said["en"].say((ONE, MANY), length=6) == "Type 6"
-    assert said["nl"].say((ONE, MANY), length=6) not in {"Type 6", MANY}
+    assert said["en"].t((ONE, MANY), length=1) == "1!"
+    assert said["en"].t((ONE, MANY), length=6) == "Type 6"
+    assert said["nl"].t((ONE, MANY), length=6) not in {"Type 6", MANY}
 
 
 def test_a_place_can_be_left_out(folder: Path) -> None:
     said = spoken(folder, en=entry(PROMISE, "We text you."))
 
-    assert said["en"].say(PROMISE, brand="Acme") == "We text you."
+    assert said["en"].t(PROMISE, brand="Acme") == "We text you."
 
 
 @pytest.mark.parametrize(

@@ -11,21 +11,23 @@
       this.form.addEventListener("input", (event) => {
         this.hasChosen = event.target.name === "country";
         this.text.textContent = this.turn = "";
-        this.ask();
+        this.schedule();
       });
       this.form.addEventListener("submit", () => { this.hasChosen = false; });
     }
     disconnectedCallback() { clearTimeout(this.timer); }
-    attributeChangedCallback() { this.ask(); }
-    ask() {
+    attributeChangedCallback() { this.schedule(); }
+    schedule() {
       clearTimeout(this.timer);
-      this.timer = setTimeout(() => {
-        this.turn = `${Date.now()}`;
-        if (this.form.elements.phone.value) this.querySelector("button").click();
-      }, REST);
+      this.timer = setTimeout(() => this.request(), REST);
     }
-    get typed() { return { ...Object.fromEntries(new FormData(this.form)), turn: this.turn }; }
-    set value({ country, text = this.text.textContent, turn = this.turn }) {
+    request() {
+      this.turn = `${Date.now()}`;
+      if (!this.form.elements.phone.value) return;
+      const detail = { ...Object.fromEntries(new FormData(this.form)), turn: this.turn };
+      this.dispatchEvent(new CustomEvent("request", { detail }));
+    }
+    show({ country, text = this.text.textContent, turn = this.turn }) {
       if (turn !== this.turn) return;
       this.text.textContent = text;
       const named = !this.hasChosen && this.form.querySelector(`option[value="${country}"]`);

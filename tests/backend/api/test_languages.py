@@ -27,7 +27,7 @@ def test_a_problem_is_told_in_the_language_of_the_caller(
     answer = nobody.request("GET", "/api/unknown", headers={"accept-language": language.tag})
 
     assert answer.headers["content-language"] == language.tag
-    said = language.say("There is nothing at this address. See /api/docs")
+    said = language.t("There is nothing at this address. See /api/docs")
     assert (answer.json()["code"], answer.json()["detail"]) == ("path_unknown", said)
 
 
