@@ -53,10 +53,6 @@ from reflex_base.event import no_args_event_spec
 # packages/reflex-base/…/registry.py.
 from reflex_base.registry import RegistrationContext
 
-# The base of a component whose only content are hooks, as in `WindowEventListener`:
-# packages/reflex-components-core/…/core/window_events.py.
-from reflex_components_core.base.fragment import Fragment
-
 # The var behind `rx.connection_banner`, whose texts are English and cannot be replaced:
 # packages/reflex-components-core/…/core/banner.py.
 from reflex_components_core.core.banner import has_connection_errors
@@ -85,7 +81,6 @@ __all__ = [
     "Element",
     "Event",
     "EventSpec",
-    "Fragment",
     "ImportVar",
     "Middleware",
     "NoDynamicComponents",

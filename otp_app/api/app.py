@@ -40,7 +40,7 @@ _WHY = {  # by pydantic's type of error, because pydantic's own texts may hold v
     "string_too_long": _("is too long"),
     "string_pattern_mismatch": _("does not have the right form"),
     "json_invalid": _("is not JSON"),
-    "enum": _("is not one of the known names"),
+    "enum": _("is none of the known names"),
     "model_attributes_type": _("must be an object"),
 }
 _OTHERWISE = _("cannot be used")

@@ -18,6 +18,7 @@ PUBLIC = {
     "App",
     "Component",
     "Config",
+    "EventHandler",
     "State",
     "Var",
     "cond",
