@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 _PROGRAM = """
 import json, os, runpy, sys
-import otp_app.bootstrap, otp_app.web.pipeline
 from otp_app.cli import doctor, rotate, why
-
+print(json.dumps([*sys.modules]))
+import otp_app.bootstrap, otp_app.web.pipeline
 print(json.dumps([*sys.modules]), flush=True)
 for line in sys.stdin:
     arguments, environment, folder, *files = json.loads(line)
@@ -50,12 +50,14 @@ class Commands(NamedTuple):
     """The process that is copied.
 
     Attributes:
-        modules: the names of the modules that it has imported: all commands, but no Reflex.
+        of_commands: the names of the modules that the commands import.
+        of_server: these and the modules that a server imports in front of Reflex.
         jobs: the pipe that takes the command lines.
         codes: the pipe that returns the exit codes.
     """
 
-    modules: list[str]
+    of_commands: list[str]
+    of_server: list[str]
     jobs: IO[str]
     codes: IO[str]
 
@@ -82,4 +84,5 @@ def commands() -> Iterator[Commands]:
     ) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        yield Commands(json.loads(process.stdout.readline()), process.stdin, process.stdout)
+        of_commands, of_server = (json.loads(process.stdout.readline()) for _ in range(2))
+        yield Commands(of_commands, of_server, process.stdin, process.stdout)

@@ -649,5 +649,5 @@ def test_the_command_line_tells_by_its_exit_code(commands: Commands, tmp_path: P
 
 def test_the_framework_is_not_loaded(commands: Commands) -> None:
     """Loading the framework takes longer than all of the commands' own work."""
-    assert "otp_app.cli.doctor" in commands.modules
-    assert "reflex" not in commands.modules
+    assert "otp_app.cli.doctor" in commands.of_commands
+    assert "reflex" not in commands.of_commands

@@ -124,5 +124,5 @@ async def test_without_an_endpoint_nothing_is_traced() -> None:
 
 
 def test_without_an_endpoint_nothing_is_even_imported(commands: Commands) -> None:
-    assert {"otp_app.bootstrap", "otp_app.web.pipeline"} <= set(commands.modules)
-    assert [name for name in commands.modules if name.startswith("opentelemetry")] == []
+    assert {"otp_app.bootstrap", "otp_app.web.pipeline"} <= set(commands.of_server)
+    assert [name for name in commands.of_server if name.startswith("opentelemetry")] == []
