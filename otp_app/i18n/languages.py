@@ -133,7 +133,8 @@ def languages() -> Mapping[str, Language]:
         own = own_texts()
     except texts.TextsUnusable as exc:
         raise SystemExit(str(exc)) from None
-    found = [_read(locale, own.get(name)) for name, locale in _locales().items()]
+    template = _catalogue(TEMPLATE, SOURCE)
+    found = (_read(template, locale, own.get(name)) for name, locale in _locales().items())
     return {language.tag: language for language in found}
 
 
@@ -223,8 +224,7 @@ def _likely(tag: str) -> tuple[str, str, str]:
     return language, script or likely_script or "", region or likely_region or ""
 
 
-def _read(locale: Locale, own: Catalog | None = None) -> Language:
-    template = _catalogue(TEMPLATE, SOURCE)
+def _read(template: Catalog, locale: Locale, own: Catalog | None) -> Language:
     catalogues = [own] if own else []
     if locale != SOURCE:
         path = LOCALES / str(locale) / "LC_MESSAGES" / "messages.po"
@@ -272,27 +272,27 @@ def _forms(
 
     *catalogue* numbers its forms, and *strings* has the forms in that order.
     """
-    numbers = _numbers_of_forms(english, catalogue)
-    samples = {locale.plural_form(n): n for n in reversed(_SAMPLES)}
-    numbered = {category: int(numbers.ngettext(*english, n)) for category, n in samples.items()}
     known = dict(enumerate(strings))
     return {
         category: known.get(number) or english[category != "one"]
-        for category, number in numbered.items()
+        for category, number in _numbers_of_forms(catalogue.plural_forms, locale).items()
     }
 
 
-def _numbers_of_forms(english: tuple[str, str], catalogue: Catalog) -> GNUTranslations:
-    """Return translations that replace each form of *english* by its number in *catalogue*.
+@cache
+def _numbers_of_forms(plural_forms: str, locale: Locale) -> Mapping[str, int]:
+    """Return the number of the form for each plural category of *locale*.
 
-    gettext has no public function that applies the plural rule of a catalogue to a number.
+    gettext has no public function that applies a `Plural-Forms` header to a number, so this
+    compiles a catalogue whose forms are their own numbers.
     """
-    numbers = Catalog(locale=catalogue.locale)
-    numbers.mime_headers = [("Plural-Forms", catalogue.plural_forms)]
-    numbers.add(english, tuple("0123456789"))  # no language has more than six forms
-    file = BytesIO()
-    write_mo(file, numbers)
-    return GNUTranslations(BytesIO(file.getvalue()))
+    numbers = Catalog(locale=locale)
+    numbers.mime_headers = [("Plural-Forms", plural_forms)]
+    numbers.add(("one", "many"), tuple("0123456789"))  # no language has more than six forms
+    write_mo(file := BytesIO(), numbers)
+    forms = GNUTranslations(BytesIO(file.getvalue()))
+    samples = {locale.plural_form(n): n for n in reversed(_SAMPLES)}
+    return {category: int(forms.ngettext("one", "many", n)) for category, n in samples.items()}
 
 
 def _sortable(name: str) -> str:

@@ -209,8 +209,9 @@ def test_what_nobody_has_translated_is_said_in_english(
     folder.mkdir(parents=True)
     (folder / "messages.po").write_text('msgid "Continue"\nmsgstr "Pokračovat"\n')
     monkeypatch.setattr(reading, "LOCALES", tmp_path)
+    template = reading._catalogue(reading.TEMPLATE, reading.SOURCE)
 
-    czech = reading._read(Locale("cs"))
+    czech = reading._read(template, Locale("cs"), None)
 
     assert czech.t("Continue") == "Pokračovat"
     assert czech.t("Send code") == "Send code"
