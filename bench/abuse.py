@@ -31,7 +31,7 @@ from otp_app.phone import PhoneNumber
 from otp_app.storage.engine import migrate, open_engine
 from otp_app.storage.limits import SqlLimiter
 from otp_app.storage.phone_encryption import PhoneEncryption
-from otp_app.storage.verifications import SqlStore
+from otp_app.storage.store import SqlStore
 from otp_app.verification.background import CountryPause
 from otp_app.verification.client import Client
 from otp_app.verification.limits import POLICY
@@ -148,7 +148,7 @@ async def day(bots: int, act: Act) -> FakeProvider:
         engine = open_engine(url)
         store, limiter = SqlStore(engine, PhoneEncryption(b"bench")), SqlLimiter(engine, b"bench")
         service = VerificationService(store, limiter, {"fake": provider}, "fake", clock.now)
-        breaker = CountryPause(store.audit_store, limiter, POLICY, clock.now)
+        breaker = CountryPause(store, limiter, POLICY, clock.now)
         world = World(service, breaker, provider, clock, clock.now(), clock.now() + DAY)
         await world.run(bots, act)
         await engine.dispose()

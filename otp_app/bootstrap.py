@@ -31,7 +31,7 @@ from otp_app.storage.limits import Refusals, SqlLimiter
 from otp_app.storage.outbox import SqlOutbox
 from otp_app.storage.phone_encryption import PhoneEncryption, prepare_numbers
 from otp_app.storage.sessions import SqlSessions
-from otp_app.storage.verifications import SqlStore
+from otp_app.storage.store import SqlStore
 from otp_app.verification.background import (
     AbandonedCalls,
     CountryPause,
@@ -50,9 +50,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from opentelemetry.trace import Tracer
-    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from otp_app.providers.simulated_phone import SimulatedPhone
+    from otp_app.storage.engine import Engine
     from otp_app.verification.audit import Observer
     from otp_app.verification.ports import Provider
     from otp_app.verification.risk import NumberLookup
@@ -67,7 +67,7 @@ async def running(settings: Settings) -> AsyncIterator[None]:
     """
     async with AsyncExitStack() as stack:
         url = settings.database_url.get_secret_value()
-        engine = await _database(url)
+        engine = await _database(url, settings.synchronous)
         stack.push_async_callback(engine.dispose)
         keyring = open_keyring(settings)
         key, secure = keyring.subkey, settings.is_https
@@ -123,7 +123,7 @@ async def running(settings: Settings) -> AsyncIterator[None]:
         rounds = run_periodically(
             Sweeper(store, limiter, providers, _now, keep).sweep,
             AbandonedCalls(store.audit_store, _now).sweep,
-            CountryPause(store.audit_store, limiter, settings.limits, _now).review,
+            CountryPause(store, limiter, settings.limits, _now).review,
         )
         await stack.enter_async_context(run_in_background(rounds, _stop))
         if outbox:
@@ -170,7 +170,7 @@ def _stop() -> None:
     signal.raise_signal(signal.SIGTERM)
 
 
-async def _database(url: str) -> AsyncEngine:
+async def _database(url: str, synchronous: str) -> Engine:
     """Migrate the database and return its engine.
 
     Raises:
@@ -178,7 +178,7 @@ async def _database(url: str) -> AsyncEngine:
     """
     try:
         await migrate(url)
-        return open_engine(url)
+        return open_engine(url, synchronous)
     except StoreUnavailable:
         why = values.DATABASE_SILENT
     except ValueError as exc:
@@ -186,7 +186,7 @@ async def _database(url: str) -> AsyncEngine:
     raise SettingsError(f"DATABASE_URL: {why}. Check it, for example {DATABASE_EXAMPLE}")
 
 
-async def _prepare_numbers(engine: AsyncEngine, numbers: PhoneEncryption) -> None:
+async def _prepare_numbers(engine: Engine, numbers: PhoneEncryption) -> None:
     try:
         await prepare_numbers(engine, numbers)
     except PhoneDecryptionFailed:

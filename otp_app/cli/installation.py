@@ -14,9 +14,8 @@ from otp_app.storage.engine import open_engine
 from otp_app.storage.phone_encryption import PhoneEncryption
 
 if TYPE_CHECKING:
-    from sqlalchemy.ext.asyncio import AsyncEngine
-
     from otp_app.config import Settings
+    from otp_app.storage.engine import Engine
 
 NO_DATABASE = (
     "DATABASE_URL: there is no migrated database. Run python -m otp_app doctor for details"
@@ -27,7 +26,7 @@ NO_SECRET = (
 )
 
 
-def open_existing(settings: Settings) -> AsyncEngine:
+def open_existing(settings: Settings) -> Engine:
     """Return an engine for the database.
 
     Raises:

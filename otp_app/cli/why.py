@@ -24,8 +24,8 @@ from otp_app.errors import PhoneDecryptionFailed, StoreUnavailable
 from otp_app.identity.keyring import Purpose, find_keyring
 from otp_app.providers.responses import ErrorFactory
 from otp_app.providers.twilio.client import START
-from otp_app.storage.limits import LimitUsage, SqlLimiter
-from otp_app.storage.verifications import SqlStore
+from otp_app.storage.limits import SqlLimiter
+from otp_app.storage.store import SqlStore
 from otp_app.verification.channels import channels_for
 from otp_app.verification.client import Client
 from otp_app.verification.limits import UNCONFIRMED, Action, Limit, LimitUse, Scope, limit_uses
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from otp_app.phone import PhoneNumber
+    from otp_app.storage.limit_counts import LimitUsage
     from otp_app.verification.audit import AuditEntry, CallResult
     from otp_app.verification.models import Verification
 

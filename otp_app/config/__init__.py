@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from dotenv import load_dotenv
 from pydantic import Field, SecretStr, ValidationError, model_validator
@@ -144,9 +144,10 @@ DATABASE_EXAMPLE = "sqlite:///.data/otp_app.db"
 
 
 class StorageSettings(BaseSettings):
-    """The address of the database, the encryption keys, and the days that rows are kept."""
+    """The database and its durability, the encryption keys, and the days that rows are kept."""
 
     database_url: SecretStr = Field(SecretStr(DATABASE_EXAMPLE), examples=[DATABASE_EXAMPLE])
+    sqlite_synchronous: Literal["FULL", "NORMAL"] | None = Field(None, examples=["NORMAL"])
     phone_encryption_keys: EncryptionKeys = Field(
         SecretStr(""), examples=["a key from the command in .env.example"]
     )
@@ -190,6 +191,12 @@ class Settings(
     """All settings. Each field has the name of its environment variable, in lower case."""
 
     model_config = SettingsConfigDict(env_ignore_empty=True, extra="ignore", frozen=True)
+
+    @property
+    def synchronous(self) -> str:
+        """SQLite's setting `synchronous`: in production, FULL unless it is set."""
+        is_production = self.app_env is AppEnv.PRODUCTION
+        return self.sqlite_synchronous or ("FULL" if is_production else "NORMAL")
 
     @property
     def brand(self) -> str:

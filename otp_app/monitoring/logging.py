@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_SDK_LOGGERS = ("vonage", "twilio", "urllib3", "aiohttp", "aiosqlite", "sqlalchemy", "alembic")
+_SDK_LOGGERS = ("vonage", "twilio", "urllib3", "aiohttp", "sqlalchemy", "alembic")
 """Loggers of dependencies that write at CRITICAL only.
 
 At INFO and WARNING some of them log phone numbers, ids and whole bodies."""

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from otp_app.config import Settings
     from otp_app.services import Services
-    from otp_app.storage.limits import LimitUsage
+    from otp_app.storage.limit_counts import LimitUsage
     from otp_app.verification.audit import CallResult, ProviderCall
     from otp_app.verification.models import Channel
 

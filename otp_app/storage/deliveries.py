@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import select
 
-from otp_app.storage.engine import insert_into, rows, transact
+from otp_app.storage.engine import INSERTS
 from otp_app.storage.tables import deliveries as table
 from otp_app.storage.tables import verifications
 from otp_app.verification.deliveries import DeliveryReport
@@ -15,9 +15,9 @@ from otp_app.verification.deliveries import DeliveryReport
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from sqlalchemy import Executable
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlalchemy import Connection, Executable
 
+    from otp_app.storage.engine import Engine
     from otp_app.verification.models import Verification
 
 _d, _v = table.c, verifications.c
@@ -29,7 +29,7 @@ _COLUMNS = [_d[name] for name in _FIELDS]
 class SqlDeliveryReports:
     """The delivery reports in the database of *engine*."""
 
-    engine: AsyncEngine
+    engine: Engine
 
     async def add(
         self, deliveries: Sequence[DeliveryReport]
@@ -41,8 +41,8 @@ class SqlDeliveryReports:
         if not deliveries:
             return []
 
-        async def work(connection: AsyncConnection) -> list[tuple[str, DeliveryReport]]:
-            known = (await connection.execute(_about(deliveries))).all()
+        def work(connection: Connection) -> list[tuple[str, DeliveryReport]]:
+            known = connection.execute(_about(deliveries)).all()
             theirs = {
                 (id_, delivery.event): delivery
                 for delivery in deliveries
@@ -52,20 +52,20 @@ class SqlDeliveryReports:
             if not theirs:
                 return []
             reports = [_to_row(id_, delivery) for (id_, _), delivery in theirs.items()]
-            added = await connection.execute(self._keep(), reports)
+            added = connection.execute(self._keep(), reports)
             return [(id_, theirs[id_, event]) for id_, event in added]
 
-        return await transact(self.engine, work)
+        return await self.engine.write(work)
 
     async def reports(self, verification: Verification) -> Sequence[DeliveryReport]:
         """Return the reports about the current reference of *verification*, in no order."""
         mine = (_d.verification == verification.id, _d.reference == verification.reference)
-        found = await rows(self.engine, select(*_COLUMNS).where(*mine))
+        found = await self.engine.rows(select(*_COLUMNS).where(*mine))
         return [DeliveryReport(provider=verification.provider, **row) for row in found]
 
     def _keep(self) -> Executable:
         """Return an INSERT that ignores known reports and returns the keys of the new ones."""
-        insertion = insert_into(self.engine, table).on_conflict_do_nothing()
+        insertion = INSERTS[self.engine.dialect.name](table).on_conflict_do_nothing()
         return insertion.returning(_d.verification, _d.event)
 
 

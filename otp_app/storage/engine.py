@@ -13,32 +13,37 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import URL, delete, event, make_url
+from sqlalchemy import URL, NullPool, create_engine, delete, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import ArgumentError, DBAPIError, DisconnectionError, IntegrityError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 
 from otp_app.errors import StoreUnavailable
 from otp_app.storage import migrations
-from otp_app.storage.tables import limit_hits
+from otp_app.storage.jobs import PostgresqlRunner
+from otp_app.storage.sqlite_jobs import WAL_SIZE, SqliteReader, SqliteWriter
+from otp_app.storage.tables import limits
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from sqlalchemy import Connection, Dialect, Executable, RowMapping, Table, UpdateBase
+    from sqlalchemy import Engine as SyncEngine
     from sqlalchemy.engine.interfaces import DBAPIConnection
-    from sqlalchemy.ext.asyncio import AsyncConnection
-    from sqlalchemy.pool import ConnectionPoolEntry, PoolProxiedConnection
+    from sqlalchemy.pool import ConnectionPoolEntry
+
+    from otp_app.storage.jobs import JobRunner
 
 _T = TypeVar("_T")
 
 PATIENCE = 1.0  # seconds to wait for a lock or a connection, while a person waits for a page
 
-_OPTIONS = {"hide_parameters": True, "pool_timeout": PATIENCE}  # no phone number in an error
+POSTGRESQL_THREADS = 8
+"""Threads for PostgreSQL, each with one connection. A transaction takes a few milliseconds."""
+
 _PRAGMAS = (
     "journal_mode=WAL",
-    "synchronous=NORMAL",
+    "wal_autocheckpoint=0",  # see `SqliteWriter`
+    f"journal_size_limit={WAL_SIZE // 2}",  # a log that begins anew is shortened to this
     "foreign_keys=ON",
     "secure_delete=ON",  # overwrite deleted and re-encrypted data in the file
 )
@@ -49,11 +54,6 @@ _ALONE = {  # makes a second process wait until the first one has migrated
     "postgresql": ("SET LOCAL lock_timeout='30s'", "SELECT pg_advisory_xact_lock(6073201)"),
 }
 
-_INSERTS: Mapping[str, Callable[[Table], sqlite.Insert | postgresql.Insert]] = {
-    "sqlite": sqlite.insert,
-    "postgresql": postgresql.insert,
-}
-
 
 @contextmanager
 def store_errors() -> Iterator[None]:
@@ -62,55 +62,74 @@ def store_errors() -> Iterator[None]:
         yield
     except IntegrityError:
         raise
-    except (DBAPIError, PoolTimeout, OSError) as exc:
+    except (DBAPIError, OSError) as exc:
         raise StoreUnavailable from exc
 
 
-async def transact(engine: AsyncEngine, work: Callable[[AsyncConnection], Awaitable[_T]]) -> _T:
-    """Run *work* in one transaction, which completes even if the caller is canceled.
+INSERTS: Mapping[str, Callable[[Table], sqlite.Insert | postgresql.Insert]] = {
+    "sqlite": sqlite.insert,
+    "postgresql": postgresql.insert,
+}
 
-    A canceled transaction would leave SQLite locked until its cursor is garbage-collected.
 
-    Raises:
-        IntegrityError: a constraint is violated.
-        StoreUnavailable: the database does not respond.
+@dataclass(frozen=True)
+class Engine:
+    """The database. It runs jobs, see `jobs`: functions of a connection, each in one transaction.
+
+    All methods raise `StoreUnavailable` if the database does not respond.
+
+    Attributes:
+        sync_engine: SQLAlchemy's engine, the source of all connections.
+        reader: the thread for jobs that only read. On SQLite they never wait for a writer.
+        writer: the thread or threads for all other jobs.
     """
 
-    async def transaction() -> _T:
-        with store_errors():
-            async with engine.begin() as connection:
-                return await work(connection)
+    sync_engine: SyncEngine
+    reader: JobRunner
+    writer: JobRunner
 
-    return await asyncio.shield(transaction())
+    async def read(self, job: Callable[[Connection], _T]) -> _T:
+        """Return the result of *job*, which writes nothing."""
+        return await self.reader.run(job)
+
+    async def write(self, job: Callable[[Connection], _T]) -> _T:
+        """Commit *job* and return its result. It completes even if the caller is canceled."""
+        return await self.writer.run(job)
+
+    async def rows(self, statement: Executable) -> Sequence[RowMapping]:
+        """Return the rows of *statement*, which writes nothing."""
+        return await self.read(lambda connection: connection.execute(statement).mappings().all())
+
+    async def execute(self, statement: UpdateBase) -> int:
+        """Run *statement* and return the number of changed rows."""
+        return await self.write(lambda connection: connection.execute(statement).rowcount)
+
+    async def dispose(self) -> None:
+        """End the threads and close their connections. A later job opens new ones."""
+        await self.writer.stop()
+        await self.reader.stop()
+        self.sync_engine.dispose()
+
+    @property
+    def dialect(self) -> Dialect:
+        """SQLAlchemy's dialect of the database."""
+        return self.sync_engine.dialect
+
+    @property
+    def url(self) -> URL:
+        """The address of the database."""
+        return self.sync_engine.url
 
 
-async def rows(engine: AsyncEngine, statement: Executable) -> Sequence[RowMapping]:
-    """Run *statement* in a separate transaction and return its rows."""
-
-    async def work(connection: AsyncConnection) -> Sequence[RowMapping]:
-        return (await connection.execute(statement)).mappings().all()
-
-    return await transact(engine, work)
-
-
-async def execute(engine: AsyncEngine, statement: UpdateBase) -> int:
-    """Run *statement* in a separate transaction and return the number of changed rows."""
-
-    async def work(connection: AsyncConnection) -> int:
-        return (await connection.execute(statement)).rowcount
-
-    return await transact(engine, work)
-
-
-def insert_into(engine: AsyncEngine, table: Table) -> sqlite.Insert | postgresql.Insert:
-    """Return an INSERT of the engine's dialect, which supports `ON CONFLICT`."""
-    return _INSERTS[engine.dialect.name](table)
-
-
-def open_engine(url: str) -> AsyncEngine:
-    """Return an engine for *url*, which is `sqlite:///path` or `postgresql://…`.
+def open_engine(url: str, synchronous: str = "NORMAL") -> Engine:
+    """Return the database at *url*, which is `sqlite:///path` or `postgresql://…`.
 
     A missing SQLite file is created, readable by its owner only.
+
+    Args:
+        url: the address of the database.
+        synchronous: SQLite's setting. With `FULL`, a committed transaction survives a power cut.
+            With `NORMAL` it survives the end of the process only.
 
     Raises:
         ValueError: *url* is neither of them, or a package is missing.
@@ -121,8 +140,8 @@ def open_engine(url: str) -> AsyncEngine:
     except (ArgumentError, ValueError):  # their text may contain a part of the password
         raise ValueError("it is not a database URL") from None
     match parsed.drivername:
-        case "sqlite" | "sqlite+aiosqlite":
-            return _open_sqlite(parsed.set(drivername="sqlite+aiosqlite"))
+        case "sqlite" | "sqlite+aiosqlite" | "sqlite+pysqlite":
+            return _open_sqlite(parsed.set(drivername="sqlite"), synchronous)
         case "postgres" | "postgresql" | "postgresql+psycopg":
             return _open_postgresql(parsed.set(drivername="postgresql+psycopg"))
         case _:
@@ -138,64 +157,54 @@ async def migrate(url: str) -> None:
     """
     engine = open_engine(url)
     try:
-        with store_errors():
-            async with engine.begin() as connection:
-                for statement in _ALONE[engine.dialect.name]:
-                    await connection.exec_driver_sql(statement)
-                await connection.run_sync(migrations.upgrade)
+        await asyncio.to_thread(_migrate, engine.sync_engine)
     finally:
         await engine.dispose()
 
 
-def _open_sqlite(url: URL) -> AsyncEngine:
+def _migrate(engine: SyncEngine) -> None:
+    with store_errors(), engine.begin() as connection:
+        for statement in _ALONE[engine.dialect.name]:
+            connection.exec_driver_sql(statement)
+        migrations.upgrade(connection)
+
+
+def _open_sqlite(url: URL, synchronous: str) -> Engine:
     if url.database in (None, "", ":memory:"):
         raise ValueError("the database needs a file: sqlite:///path")
     path = Path(url.database).resolve()
     with store_errors():
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)
-    # IMMEDIATE: a transaction takes the write lock before it reads the rows that it will change.
-    waiting = {"timeout": PATIENCE, "isolation_level": "IMMEDIATE"}
-    # SQLite allows one writer at a time. The queue of a small pool is fair, SQLite's lock is not.
+    # Without an isolation level, the driver begins no transaction: the threads begin their own.
+    waiting = {"timeout": PATIENCE, "isolation_level": None}
     url = url.set(database=str(path))
-    engine = create_async_engine(url, connect_args=waiting, pool_size=4, max_overflow=0, **_OPTIONS)
-    _watch(engine, path)
-    return engine
+    engine = create_engine(url, connect_args=waiting, poolclass=NullPool, hide_parameters=True)
+    pragmas = (*_PRAGMAS, f"synchronous={synchronous}")
 
-
-def _open_postgresql(url: URL) -> AsyncEngine:
-    url = url.set(query={**_LIBPQ, **url.query})
-    try:
-        return create_async_engine(url, pool_pre_ping=True, **_OPTIONS)
-    except ImportError as exc:
-        missing = "PostgreSQL needs the package psycopg: pip install 'psycopg[binary]'"
-        raise ValueError(missing) from exc
-
-
-def _watch(engine: AsyncEngine, path: Path) -> None:
-    """Add listeners that configure each connection and check that its file still exists.
-
-    No connection is made without a file, and a connection is dropped when *path* was replaced.
-    """
-
-    @event.listens_for(engine.sync_engine, "do_connect")
-    def _find(_dialect: Dialect, entry: ConnectionPoolEntry, *_arguments: object) -> None:
-        # `stat` fails without a file. SQLite would create an empty one, readable by everybody.
-        entry.info["file"] = path.stat().st_ino
-
-    @event.listens_for(engine.sync_engine, "connect")
+    @event.listens_for(engine, "connect")
     def _set_up(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
         cursor = connection.cursor()
-        for pragma in _PRAGMAS:
+        for pragma in pragmas:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
-    @event.listens_for(engine.sync_engine, "checkout")
-    def _find_again(
-        _connection: DBAPIConnection, entry: ConnectionPoolEntry, _proxy: PoolProxiedConnection
-    ) -> None:
-        if path.stat().st_ino != entry.info["file"]:
-            raise DisconnectionError("the database file was replaced")
+    reader, writer = (kind(engine, PATIENCE, path=path) for kind in (SqliteReader, SqliteWriter))
+    return Engine(engine, reader, writer)
+
+
+def _open_postgresql(url: URL) -> Engine:
+    url = url.set(query={**_LIBPQ, **url.query})
+    pool = {"pool_size": POSTGRESQL_THREADS, "max_overflow": 0, "pool_pre_ping": True}
+    # A pooler gives each transaction another connection, so no statement can be prepared.
+    unprepared = {"prepare_threshold": None}
+    try:
+        engine = create_engine(url, connect_args=unprepared, hide_parameters=True, **pool)
+    except ImportError as exc:
+        missing = "PostgreSQL needs the package psycopg: pip install 'psycopg[binary]'"
+        raise ValueError(missing) from exc
+    runner = PostgresqlRunner(engine, PATIENCE, POSTGRESQL_THREADS)
+    return Engine(engine, runner, runner)
 
 
 TURN = 0.02
@@ -232,7 +241,7 @@ class DatabaseState(StrEnum):
 class DatabaseProbe:
     """Probes the database of *engine*. Concurrent callers share one probe."""
 
-    engine: AsyncEngine
+    engine: Engine
     _checking: asyncio.Task[DatabaseState] | None = field(default=None, init=False)
     _found: DatabaseState = field(default=DatabaseState.OK, init=False)
     _ended: float = field(default=-FRESH, init=False)
@@ -265,13 +274,13 @@ class DatabaseProbe:
     async def _attempts(self) -> DatabaseState:
         while True:
             with suppress(StoreUnavailable):
-                return await transact(self.engine, self._attempt)
+                return await self.engine.write(self._attempt)
             await asyncio.sleep(AGAIN)
 
-    async def _attempt(self, connection: AsyncConnection) -> DatabaseState:
+    def _attempt(self, connection: Connection) -> DatabaseState:
         # The DELETE matches no row, but it needs write permission and, on SQLite, the write lock.
-        await connection.execute(delete(limit_hits).where(limit_hits.c.key == ""))
-        revision = await connection.run_sync(_revision)
+        connection.execute(delete(limits).where(limits.c.key == b""))
+        revision = MigrationContext.configure(connection).get_current_revision()
         return DatabaseState.OK if revision == self._newest else DatabaseState.OTHER_VERSION
 
     @cached_property
@@ -290,7 +299,3 @@ async def _within(seconds: float, task: asyncio.Task[Any], until: float = math.i
             break
         await asyncio.wait({task}, timeout=TURN)
     return task.done()
-
-
-def _revision(connection: Connection) -> str | None:
-    return MigrationContext.configure(connection).get_current_revision()

@@ -12,13 +12,14 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from otp_app.errors import IdempotencyKeyInUse, IdempotencyKeyReused
-from otp_app.storage.engine import execute, rows, transact
 from otp_app.storage.tables import idempotency
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlalchemy import Connection
+
+    from otp_app.storage.engine import Engine
 
 RETENTION = timedelta(hours=24)
 """Lifetime of an idempotency key. The IETF draft leaves it to the implementation:
@@ -50,7 +51,7 @@ class SqlIdempotencyStore:
     All methods that wait raise `StoreUnavailable`.
     """
 
-    engine: AsyncEngine
+    engine: Engine
     hash_key: bytes
 
     def request_key(self, caller: str, key: str, request: bytes) -> RequestKey:
@@ -68,7 +69,7 @@ class SqlIdempotencyStore:
             IdempotencyKeyInUse: the first request has no response yet.
         """
         try:
-            await transact(self.engine, lambda connection: _claim(connection, ticket, now))
+            await self.engine.write(lambda connection: _claim(connection, ticket, now))
         except IntegrityError:
             return await self._earlier(ticket)
         return None
@@ -76,15 +77,15 @@ class SqlIdempotencyStore:
     async def store(self, ticket: RequestKey, answer: StoredResponse) -> None:
         """Store the response to the request of *ticket*."""
         values = {"status": answer.status, "body": answer.body}
-        await execute(self.engine, update(idempotency).where(_i.key == ticket.key).values(values))
+        await self.engine.execute(update(idempotency).where(_i.key == ticket.key).values(values))
 
     async def release(self, ticket: RequestKey) -> None:
         """Delete the claim of a request that had no effect, so that it may be retried."""
-        await execute(self.engine, delete(idempotency).where(_i.key == ticket.key))
+        await self.engine.execute(delete(idempotency).where(_i.key == ticket.key))
 
     async def _earlier(self, ticket: RequestKey) -> StoredResponse:
         query = select(_i.fingerprint, _i.status, _i.body).where(_i.key == ticket.key)
-        earlier = next(iter(await rows(self.engine, query)), None)
+        earlier = next(iter(await self.engine.rows(query)), None)
         if earlier and earlier["fingerprint"] != ticket.fingerprint:
             raise IdempotencyKeyReused
         if earlier is None or earlier["status"] is None:
@@ -95,8 +96,8 @@ class SqlIdempotencyStore:
         return hmac.new(self.hash_key, text, hashlib.sha256).hexdigest()
 
 
-async def _claim(connection: AsyncConnection, ticket: RequestKey, now: datetime) -> None:
+def _claim(connection: Connection, ticket: RequestKey, now: datetime) -> None:
     """Delete expired keys, then insert *ticket*. The primary key rejects a second one."""
-    await connection.execute(delete(idempotency).where(_i.ends <= now))
+    connection.execute(delete(idempotency).where(_i.ends <= now))
     row = {"key": ticket.key, "fingerprint": ticket.fingerprint, "ends": now + RETENTION}
-    await connection.execute(insert(idempotency).values(row))
+    connection.execute(insert(idempotency).values(row))

@@ -1,44 +1,33 @@
 """The limiter on the database: counts survive a restart, and one use counts for all limits or none.
 
-Each row of `limit_hits` is one use of one limit. The key of a row identifies the limit and the
-subject, in the format of the library `limits`. Windows slide.
+Recent refusals are kept in memory. A flood of refused requests then costs no statement.
 """
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-import secrets
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from datetime import timedelta
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
-from limits import RateLimitItemPerSecond
-from sqlalchemy import delete
 
 from otp_app.errors import RateLimited
-from otp_app.storage.engine import execute, transact
-from otp_app.storage.limit_statements import (
-    HITS,
-    CountedUse,
-    HitRow,
-    lock_limits,
-    read_windows,
-    room_from,
-    use_key,
-    write_uses,
-)
-from otp_app.storage.tables import limit_hits
+from otp_app.storage.conversions import SqlConversions
+from otp_app.storage.limit_counts import LimitReached, SqlLimits
+from otp_app.storage.limit_rows import counted_uses
 from otp_app.verification.limits import Scope
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Sequence
+    from collections.abc import Awaitable, Callable, Hashable, Sequence
+    from datetime import datetime
 
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlalchemy import Connection
 
-    from otp_app.storage.limit_statements import WindowState
-    from otp_app.verification.limits import Limit, LimitUse
+    from otp_app.storage.engine import Engine
+    from otp_app.storage.limit_counts import LimitUsage
+    from otp_app.verification.limits import LimitUse
+
+_T = TypeVar("_T")
 
 KEEP = timedelta(minutes=1)
 """Lifetime of an entry. A flood of requests by one subject costs one SELECT in this time. After a
@@ -88,175 +77,123 @@ ALARMS = (0.5, 0.8)
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True)
-class LimitUsage:
-    """The usage of a limit.
-
-    Attributes:
-        used: number of uses in the current window.
-        until: time from which there is room again; None if there is room now.
-    """
-
-    limit: Limit
-    used: int
-    until: datetime | None
-
-
-@dataclass(frozen=True)
+@dataclass
 class SqlLimiter:
     """A limiter that counts in the database of *engine*.
 
     Keys are HMACs with *hash_key*, so the table contains no phone number or address.
     """
 
-    engine: AsyncEngine
+    engine: Engine
     hash_key: bytes
     on_refusal: Callable[[str], None] | None = None
     """Callback for each refusal, with the name of the limit."""
 
     refusals: Refusals = field(default_factory=Refusals)
+    _pruned: bytes = field(default=b"", init=False)
+    """The last key that `prune` has read."""
 
-    async def spend(self, spendings: Sequence[LimitUse], now: datetime) -> str:
-        """Count all of *spendings* or none, and return a batch id for `refund`.
+    def within(self, transaction: Connection) -> SqlLimits:
+        """Return the limits in *transaction*, whose caller uses `noting_refusals`."""
+        return SqlLimits(transaction, self.hash_key)
 
-        Each spending is for a different limit. A refusal writes nothing and takes no lock.
+    def conversions(self, limits: SqlLimits) -> SqlConversions:
+        """Return the conversion rates in the transaction of *limits*."""
+        return SqlConversions(limits)
+
+    async def spend(self, spendings: Sequence[LimitUse], now: datetime) -> datetime:
+        """Count all of *spendings* or none, and return the time of the uses for `refund`.
+
+        Each spending is for a different limit.
 
         Raises:
             RateLimited: with the time from which all limits have room.
             StoreUnavailable: nothing was counted, so the caller must not go on.
         """
-        uses, batch = self._uses(spendings), secrets.token_hex(8)
-        if not uses:
-            return batch
-        await self._require_room(uses, now)
-
-        async def work(connection: AsyncConnection) -> list[WindowState]:
-            await lock_limits(connection)
-            windows = await read_windows(connection, uses, now)
-            self._refuse_full(uses, windows, now)  # another process may have counted meanwhile
-            await write_uses(connection, uses, windows, now, batch)
-            return windows
-
-        _alarm(uses, await transact(self.engine, work))
-        return batch
+        await self.require(spendings, now)  # a refusal does not wait for a writer
+        if spendings:
+            job = lambda tx: self.within(tx).spend(spendings, now)  # noqa: E731
+            counted = await self.noting_refusals(self.engine.write(job), now)
+            self.watch(spendings, counted)
+        return now
 
     async def require(self, spendings: Sequence[LimitUse], now: datetime) -> None:
         """Check without counting that the limits of all *spendings* have room."""
-        await self._require_room(self._uses(spendings), now)
+        await self.noting_refusals(self._require(spendings, now), now)
 
-    def recall(self, spendings: Sequence[LimitUse], now: datetime) -> None:
-        """Check *spendings* against recent refusals in memory, without the database.
+    async def _require(self, spendings: Sequence[LimitUse], now: datetime) -> None:
+        if remembered := self.remembered(spendings, now):
+            raise remembered
+        if spendings:
+            await self.engine.read(lambda tx: self.within(tx).require(spendings, now))
+
+    def remembered(self, spendings: Sequence[LimitUse], now: datetime) -> LimitReached | None:
+        """Return the refusal in memory of one of *spendings*, if any, for `noting_refusals`."""
+        uses = counted_uses(self.hash_key, spendings)
+        found = [(use, self.refusals.until(use, now)) for use in uses]
+        full = [(use, until) for use, until in found if until]
+        return LimitReached(full, is_new=False) if full else None
+
+    def forget_refusals(self) -> None:
+        """Clear the refusals in memory, after a transaction that gave uses back."""
+        self.refusals.forget_all()
+
+    async def noting_refusals(self, pending: Awaitable[_T], now: datetime) -> _T:
+        """Await a transaction that uses `within`. Remember, log and count its refusal.
 
         Raises:
-            RateLimited: with the latest time that is in memory for them.
+            RateLimited: a limit has no room. The time is the latest of all full limits.
         """
-        self._recall(self._uses(spendings), now)
-
-    async def has_room(self, spending: LimitUse, now: datetime) -> bool:
-        """Return whether *spending* could be counted now."""
-        (standing,) = await self.usages([spending], now)
-        return standing.until is None
-
-    async def exhaust(self, spending: LimitUse, now: datetime) -> bool:
-        """Use up the rest of a limit, and return False if it was used up before."""
-        uses = self._uses([spending])
-        batch = secrets.token_hex(8)
-
-        async def work(connection: AsyncConnection) -> bool:
-            await lock_limits(connection)
-            (window,) = await read_windows(connection, uses, now)
-            left = spending.limit.amount - window.used
-            await write_uses(connection, uses * left, [window] * left, now, batch)
-            return left > 0
-
-        return await transact(self.engine, work)
-
-    async def refund(self, batch: str, spendings: Sequence[LimitUse]) -> None:
-        """Give back those of *spendings* that `spend` has counted under *batch*."""
-        counted = (HITS.batch == batch, HITS.key.in_(self._keys(spendings)))
-        await execute(self.engine, delete(limit_hits).where(*counted))
-        self.refusals.forget_all()
-
-    async def forgive(self, spendings: Sequence[LimitUse]) -> None:
-        """Delete all uses of the limits of *spendings*, after a success."""
-        keys = self._keys(spendings)
-        await execute(self.engine, delete(limit_hits).where(HITS.key.in_(keys)))
-        self.refusals.forget_all()
-
-    async def prune(self, now: datetime) -> None:
-        """Delete uses that are older than the window of their limit."""
-        await execute(self.engine, delete(limit_hits).where(HITS.ends <= now.timestamp()))
-
-    async def usages(self, spendings: Sequence[LimitUse], now: datetime) -> list[LimitUsage]:
-        """Return the usage of the limits of *spendings*, without counting."""
-        uses = self._uses(spendings)
-        found = zip(uses, await self._read(uses, now), strict=True)
-        return [LimitUsage(use.limit, window.used, room_from(use, window)) for use, window in found]
-
-    async def _read(self, uses: Sequence[CountedUse], now: datetime) -> list[WindowState]:
-        async def work(connection: AsyncConnection) -> list[WindowState]:
-            return await read_windows(connection, uses, now)
-
-        return await transact(self.engine, work) if uses else []
-
-    async def _require_room(self, uses: Sequence[CountedUse], now: datetime) -> None:
-        """Raise `RateLimited` if a limit is full, by the refusals in memory or by one SELECT."""
-        self._recall(uses, now)
-        self._refuse_full(uses, await self._read(uses, now), now)
-
-    def _recall(self, uses: Sequence[CountedUse], now: datetime) -> None:
-        remembered = [(use, self.refusals.until(use_key(use), now)) for use in uses]
-        if full := [(use, until) for use, until in remembered if until]:
-            raise self._refusal(full)
-
-    def _refuse_full(
-        self, uses: Sequence[CountedUse], windows: Sequence[WindowState], now: datetime
-    ) -> None:
-        found = zip(uses, windows, strict=True)
-        paid = [(use, room_from(use, window)) for use, window in found if not window.is_free]
-        if full := [(use, until) for use, until in paid if until]:
-            for use, until in full:
-                self.refusals.remember(use_key(use), until, now)
-            raise self._refusal(full)
-
-    def _refusal(self, full: Sequence[tuple[CountedUse, datetime]]) -> RateLimited:
-        use, until = max(full, key=lambda one: one[1])
+        try:
+            return await pending
+        except LimitReached as reached:
+            refusal = reached
+        if refusal.is_new:
+            for use, until in refusal.full:
+                self.refusals.remember(use, until, now)
+        use, until = max(refusal.full, key=lambda one: one[1])
         log.warning("limit.exceeded", limit=use.limit.name)
         if self.on_refusal:
             self.on_refusal(use.limit.name)
-        return RateLimited(scope=_public_scope(use.limit.scope), until=until)
+        raise RateLimited(scope=_public_scope(use.limit.scope), until=until)
 
-    def _uses(self, spendings: Sequence[LimitUse]) -> list[CountedUse]:
-        return [self._use(spending) for spending in spendings]
+    def watch(self, spendings: Sequence[LimitUse], before: Sequence[int]) -> None:
+        """Log an error for each global limit whose use has just reached one of `ALARMS`.
 
-    def _keys(self, spendings: Sequence[LimitUse]) -> list[str]:
-        """Return the keys of the rows that *spendings* write."""
-        uses = self._uses(spendings)
-        return [row.key for use in uses for row in (use.first, use.row) if row]
+        Args:
+            spendings: the uses that were counted.
+            before: the number of uses of each limit before.
+        """
+        for spending, used in zip(spendings, before, strict=True):
+            limit = spending.limit
+            marks = {max(1, round(part * limit.amount)) for part in ALARMS}
+            if limit.scope is Scope.GLOBAL and used + 1 in marks:
+                log.error(
+                    "limit.threshold_reached", limit=limit.name, used=used + 1, of=limit.amount
+                )
 
-    def _use(self, spending: LimitUse) -> CountedUse:
-        limit, seconds = spending.limit, int(spending.limit.window / timedelta(seconds=1))
-        item = RateLimitItemPerSecond(limit.amount, seconds)
-        row = HitRow(item.key_for(self._hash(spending)), seconds)
-        if not spending.distinct:
-            return CountedUse(limit, row, None)
-        first = RateLimitItemPerSecond(1, seconds, "ONCE")
-        return CountedUse(
-            limit, row, HitRow(first.key_for(self._hash(spending, spending.distinct)), seconds)
-        )
+    async def pause(self, pause: LimitUse, now: datetime) -> bool:
+        """Use up the limit *pause* for one window, and return False if it was used up before."""
+        return await self.engine.write(lambda tx: self.within(tx).pause(pause, now))
 
-    def _hash(self, spending: LimitUse, *more: str) -> str:
-        named = "\0".join((spending.limit.name, spending.subject, *more))
-        return hmac.new(self.hash_key, named.encode(), hashlib.sha256).hexdigest()
+    async def refund(self, at: datetime, spendings: Sequence[LimitUse]) -> None:
+        """Give back those of *spendings* that `spend` has counted at the time *at*."""
+        await self.engine.write(lambda tx: self.within(tx).refund(at, spendings))
+        self.forget_refusals()
 
+    async def forgive(self, spendings: Sequence[LimitUse]) -> None:
+        """Delete all uses of the limits of *spendings*, after a success."""
+        await self.engine.write(lambda tx: self.within(tx).forgive(spendings))
+        self.forget_refusals()
 
-def _alarm(uses: Sequence[CountedUse], before: Sequence[WindowState]) -> None:
-    """Log an error for each global limit whose use has just reached one of `ALARMS`."""
-    for use, window in zip(uses, before, strict=True):
-        limit, used = use.limit, window.used + 1
-        marks = {max(1, round(part * limit.amount)) for part in ALARMS}
-        if limit.scope is Scope.GLOBAL and used in marks:
-            log.error("limit.threshold_reached", limit=limit.name, used=used, of=limit.amount)
+    async def prune(self, now: datetime) -> None:
+        """Delete rows without recent uses, a bounded number in each call."""
+        after = self._pruned
+        self._pruned = await self.engine.write(lambda tx: self.within(tx).prune(now, after))
+
+    async def usages(self, spendings: Sequence[LimitUse], now: datetime) -> list[LimitUsage]:
+        """Return the usage of the limits of *spendings*, without counting."""
+        return await self.engine.read(lambda tx: self.within(tx).usages(spendings, now))
 
 
 def _public_scope(scope: Scope) -> str:

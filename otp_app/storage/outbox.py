@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import delete, exists, func, insert, or_, select, update
 
-from otp_app.storage.engine import execute, insert_into, rows, transact
+from otp_app.storage.engine import INSERTS
 from otp_app.storage.tables import dead_events, events, verifications
 from otp_app.verification.outbox import WEBHOOK_EVENT_TYPES, DeadLetter, DeliveryClaim, WebhookEvent
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement, Executable, RowMapping, Table, Update
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlalchemy import ColumnElement, Connection, Executable, Table, Update
 
+    from otp_app.storage.engine import Engine
     from otp_app.storage.phone_encryption import PhoneEncryption
     from otp_app.verification.models import Status
 
@@ -33,19 +33,19 @@ _is_waiting = _e.delivered_at.is_(None)
 class SqlOutbox:
     """The outbox in the database of *engine*."""
 
-    engine: AsyncEngine
+    engine: Engine
     encryption: PhoneEncryption
     now: Callable[[], datetime]
 
-    async def write(self, connection: AsyncConnection, ids: Sequence[str]) -> None:
+    def write(self, connection: Connection, ids: Sequence[str]) -> None:
         """Write one event for each of *ids*, in the transaction that ends these verifications.
 
         A verification never has a second event.
         """
         now = self.now()
         row = {"at": now, "attempts": 0, "due_at": now}
-        writing = insert_into(self.engine, events).on_conflict_do_nothing()
-        await connection.execute(writing, [{"verification": id_, **row} for id_ in ids])
+        writing = INSERTS[connection.dialect.name](events).on_conflict_do_nothing()
+        connection.execute(writing, [{"verification": id_, **row} for id_ in ids])
 
     def keeps(self, before: datetime) -> ColumnElement[bool]:
         """Match verifications that an undelivered event, or one dead since *before*, refers to."""
@@ -58,14 +58,18 @@ class SqlOutbox:
 
         No two concurrent callers claim the same event. On PostgreSQL they claim different events.
         """
-        row = await self._one(oldest_due(now, until))
+        claiming = oldest_due(now, until)
+        row = await self.engine.write(
+            lambda connection: connection.execute(claiming).mappings().first()
+        )
         return DeliveryClaim(row["verification"], row["attempts"]) if row else None
 
     async def read(self, id_: str) -> WebhookEvent | None:
         """Return the event *id_*, built from its verification; None if it was deleted."""
         at = func.coalesce(_v.approved_at, _e.at).label("at")
         columns = (_v.id, at, _v.status, _v.phone, _v.channel, _v.provider)
-        row = await self._one(select(*columns).join(events).where(_v.id == id_))
+        query = select(*columns).join(events).where(_v.id == id_)
+        row = next(iter(await self.engine.rows(query)), None)
         return (
             WebhookEvent(**dict(row) | {"phone": self.encryption.decrypt(row["phone"])})
             if row
@@ -75,52 +79,49 @@ class SqlOutbox:
     async def mark_delivered(self, id_: str, at: datetime) -> None:
         """Mark the event as delivered. The row stays, so that no second event is written."""
         delivered = update(events).where(_e.verification == id_).values(delivered_at=at)
-        await execute(self.engine, delivered)
+        await self.engine.execute(delivered)
 
     async def postpone(self, claim: DeliveryClaim, reason: str, until: datetime) -> None:
         """Make the event due again at *until*, unless another process has claimed it meanwhile."""
         later = update(events).where(*_is_mine(claim)).values(due_at=until, failure=reason)
-        await execute(self.engine, later)
+        await self.engine.execute(later)
 
     async def dead_letter(self, claim: DeliveryClaim, reason: str, at: datetime) -> None:
         """Move the event to the dead letters, unless another process has claimed it meanwhile."""
         mine = delete(events).where(*_is_mine(claim)).returning(_e.verification, _e.at, _e.attempts)
 
-        async def work(connection: AsyncConnection) -> None:
-            await _move(connection, mine, dead_events, failure=reason, died_at=at)
+        def work(connection: Connection) -> None:
+            _move(connection, mine, dead_events, failure=reason, died_at=at)
 
-        await transact(self.engine, work)
-
-    async def _one(self, statement: Executable) -> RowMapping | None:
-        return next(iter(await rows(self.engine, statement)), None)
+        await self.engine.write(work)
 
 
 @dataclass(frozen=True)
 class DeadLetters:
     """The dead letters in the database of *engine*, for operators."""
 
-    engine: AsyncEngine
+    engine: Engine
 
     async def count(self) -> int:
         """Return the number of dead letters."""
         counted = select(func.count().label("dead")).select_from(dead_events)
-        (row,) = await rows(self.engine, counted)
+        (row,) = await self.engine.rows(counted)
         return int(row["dead"])
 
     async def newest(self, most: int) -> Sequence[DeadLetter]:
         """Return the last *most* dead letters, the newest first."""
         columns = (_v.id, _v.status, _d.at, _d.died_at, _d.attempts, _d.failure)
         query = select(*columns).join(dead_events).order_by(_d.died_at.desc(), _v.id).limit(most)
-        return [_dead_letter(**row) for row in await rows(self.engine, query)]
+        return [_dead_letter(**row) for row in await self.engine.rows(query)]
 
     async def revive(self, now: datetime) -> int:
         """Make every dead letter due with all its attempts, and return their number."""
         all_ = delete(dead_events).returning(_d.verification, _d.at, _d.failure)
 
-        async def work(connection: AsyncConnection) -> int:
-            return await _move(connection, all_, events, attempts=0, due_at=now)
+        def work(connection: Connection) -> int:
+            return _move(connection, all_, events, attempts=0, due_at=now)
 
-        return await transact(self.engine, work)
+        return await self.engine.write(work)
 
 
 def _dead_letter(status: Status, **values: Any) -> DeadLetter:  # noqa: ANN401 - a row's
@@ -147,9 +148,9 @@ def _is_mine(claim: DeliveryClaim) -> tuple[ColumnElement[bool], ...]:
     return _e.verification == claim.id, _e.attempts == claim.attempt, _is_waiting
 
 
-async def _move(connection: AsyncConnection, taken: Executable, to: Table, **values: Any) -> int:  # noqa: ANN401 - of a row
+def _move(connection: Connection, taken: Executable, to: Table, **values: Any) -> int:  # noqa: ANN401 - of a row
     """Insert the rows that the DELETE *taken* returns into *to*, and return their number."""
-    moved = (await connection.execute(taken)).mappings().all()
+    moved = connection.execute(taken).mappings().all()
     if moved:
-        await connection.execute(insert(to), [{**row, **values} for row in moved])
+        connection.execute(insert(to), [{**row, **values} for row in moved])
     return len(moved)

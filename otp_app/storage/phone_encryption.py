@@ -6,6 +6,7 @@ done stays done if the walk is cut short.
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import hmac
 from collections import Counter, defaultdict
@@ -19,14 +20,16 @@ from sqlalchemy import bindparam, delete, select, update
 
 from otp_app.errors import PhoneDecryptionFailed
 from otp_app.phone import PhoneNumber
-from otp_app.storage.engine import rows, store_errors, transact
+from otp_app.storage.engine import store_errors
 from otp_app.storage.tables import users, verifications
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 
-    from sqlalchemy import Column, ColumnElement, Select, Table
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlalchemy import Column, ColumnElement, Connection, Select, Table
+    from sqlalchemy import Engine as SyncEngine
+
+    from otp_app.storage.engine import Engine
 
 _PLAINTEXT_PREFIX = (
     "+"  # prefix of a plaintext number in E.164; URL-safe base64, as in Fernet, has no "+"
@@ -154,7 +157,7 @@ class StoredNumber(NamedTuple):
     key: str | None
 
 
-async def prepare_numbers(engine: AsyncEngine, numbers: PhoneEncryption) -> None:
+async def prepare_numbers(engine: Engine, numbers: PhoneEncryption) -> None:
     """Fill in missing hashes, and check that the newest numbers are readable.
 
     The app must not run before this: a migration leaves the hashes empty, because it does not have
@@ -168,11 +171,11 @@ async def prepare_numbers(engine: AsyncEngine, numbers: PhoneEncryption) -> None
         async for batch in _batches(engine, place, place.table.c.phone_key.is_(None)):
             await _reencrypt_batch(engine, batch, numbers)
         newest = select(place.text).order_by(place.newest.desc()).limit(1)
-        for row in await rows(engine, newest):
+        for row in await engine.rows(newest):
             numbers.decrypt(row[place.text])
 
 
-async def count_states(engine: AsyncEngine, numbers: PhoneEncryption) -> Counter[EncryptionState]:
+async def count_states(engine: Engine, numbers: PhoneEncryption) -> Counter[EncryptionState]:
     """Count the stored numbers by their condition, without changes."""
     found: Counter[EncryptionState] = Counter()
     for place in ENCRYPTED_COLUMNS:
@@ -181,7 +184,7 @@ async def count_states(engine: AsyncEngine, numbers: PhoneEncryption) -> Counter
     return found
 
 
-async def reencrypt(engine: AsyncEngine, numbers: PhoneEncryption) -> Counter[EncryptionState]:
+async def reencrypt(engine: Engine, numbers: PhoneEncryption) -> Counter[EncryptionState]:
     """Re-encrypt and rehash all stored numbers with the current keys.
 
     Returns:
@@ -195,12 +198,13 @@ async def reencrypt(engine: AsyncEngine, numbers: PhoneEncryption) -> Counter[En
     for place in ENCRYPTED_COLUMNS:
         async for batch in _batches(engine, place):
             found += await _reencrypt_batch(engine, batch, numbers)
-    await _empty_log(engine)
+    if engine.dialect.name == "sqlite":
+        await asyncio.to_thread(_empty_log, engine.sync_engine)
     return found
 
 
 async def _batches(
-    engine: AsyncEngine, place: EncryptedColumn, *which: ColumnElement[bool]
+    engine: Engine, place: EncryptedColumn, *which: ColumnElement[bool]
 ) -> AsyncIterator[Sequence[StoredNumber]]:
     batch = await _batch(engine, place, which)
     while batch:
@@ -209,44 +213,42 @@ async def _batches(
 
 
 async def _batch(
-    engine: AsyncEngine, place: EncryptedColumn, which: Sequence[ColumnElement[bool]]
+    engine: Engine, place: EncryptedColumn, which: Sequence[ColumnElement[bool]]
 ) -> list[StoredNumber]:
     table, text = place.table, place.text
     query: Select[Any] = select(table.c.id, text, table.c.phone_key).where(*which)
-    found = await rows(engine, query.order_by(table.c.id).limit(AT_ONCE))
+    found = await engine.rows(query.order_by(table.c.id).limit(AT_ONCE))
     return [
         StoredNumber(place, row[table.c.id], row[text], row[table.c.phone_key]) for row in found
     ]
 
 
 async def _reencrypt_batch(
-    engine: AsyncEngine, batch: Sequence[StoredNumber], numbers: PhoneEncryption
+    engine: Engine, batch: Sequence[StoredNumber], numbers: PhoneEncryption
 ) -> Counter[EncryptionState]:
     conditions = [numbers.state(stored.text, stored.key) for stored in batch]
     due = [stored for stored, how in zip(batch, conditions, strict=True) if how in _OUTDATED]
     if due:
-        await transact(engine, partial(_write, due, numbers))
+        await engine.write(partial(_write, due, numbers))
     return Counter(conditions)
 
 
-async def _write(
-    due: Sequence[StoredNumber], numbers: PhoneEncryption, connection: AsyncConnection
-) -> None:
+def _write(due: Sequence[StoredNumber], numbers: PhoneEncryption, connection: Connection) -> None:
     table, text, _ = due[0].place
     phones = [numbers.decrypt(stored.text) for stored in due]
     keys = [numbers.search_key(phone) for phone in phones]
     if table is users:
-        await _unite(connection, dict(zip((stored.id for stored in due), keys, strict=True)))
+        _unite(connection, dict(zip((stored.id for stored in due), keys, strict=True)))
     changes = [
         {"row": stored.id, "sealed": numbers.encrypt(phone), "key": key}
         for stored, phone, key in zip(due, phones, keys, strict=True)
     ]
     row = update(table).where(table.c.id == bindparam("row"))
     change = row.values({text: bindparam("sealed"), table.c.phone_key: bindparam("key")})
-    await connection.execute(change, changes)
+    connection.execute(change, changes)
 
 
-async def _unite(connection: AsyncConnection, keys: Mapping[int | str, str]) -> None:
+def _unite(connection: Connection, keys: Mapping[int | str, str]) -> None:
     """Merge users who have, or are about to get, the same hash of *keys* (by user id).
 
     After a change of SECRET_KEY an existing user is not found, so the number gets a second user.
@@ -255,29 +257,27 @@ async def _unite(connection: AsyncConnection, keys: Mapping[int | str, str]) -> 
     for id_, key in keys.items():
         owners[key].add(id_)
     holders = select(users.c.id, users.c.phone_key).where(users.c.phone_key.in_(owners))
-    for id_, key in await connection.execute(holders):
+    for id_, key in connection.execute(holders):
         owners[key].add(id_)
     for same in owners.values():
         if len(same) > 1:
-            await _merge(connection, same)
+            _merge(connection, same)
 
 
-async def _merge(connection: AsyncConnection, ids: Collection[int | str]) -> None:
+def _merge(connection: Connection, ids: Collection[int | str]) -> None:
     """Merge the users *ids* into the oldest one, with the time of the latest proof."""
     query = select(users).where(users.c.id.in_(ids)).order_by(users.c.id)
-    oldest, *younger = same = (await connection.execute(query)).mappings().all()
+    oldest, *younger = same = connection.execute(query).mappings().all()
     proofs = [user["phone_verified_at"] for user in same if user["phone_verified_at"]]
     values = {
         "phone_verified_at": max(proofs, default=None),
         "two_factor_enabled": any(user["two_factor_enabled"] for user in same),
     }
-    await connection.execute(delete(users).where(users.c.id.in_([user["id"] for user in younger])))
-    await connection.execute(update(users).where(users.c.id == oldest["id"]).values(values))
+    connection.execute(delete(users).where(users.c.id.in_([user["id"] for user in younger])))
+    connection.execute(update(users).where(users.c.id == oldest["id"]).values(values))
 
 
-async def _empty_log(engine: AsyncEngine) -> None:
+def _empty_log(engine: SyncEngine) -> None:
     """Truncate SQLite's write-ahead log, which still contains the old pages."""
-    if engine.dialect.name == "sqlite":
-        with store_errors():
-            async with engine.connect() as connection:
-                await connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+    with store_errors(), engine.connect() as connection:
+        connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")

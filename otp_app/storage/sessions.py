@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from sqlalchemy import delete, false, insert, select, update
+from sqlalchemy import bindparam, delete, false, insert, select, update
 
-from otp_app.storage.engine import execute, transact
+from otp_app.storage.statements import Statement
 from otp_app.storage.tables import sessions, sha256_hex, verifications
 from otp_app.verification.models import Status
 from otp_app.verification.sessions import Session
@@ -16,9 +16,9 @@ from otp_app.verification.sessions import Session
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy import Delete, Executable, RowMapping, Update
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from sqlalchemy import Connection, Delete
 
+    from otp_app.storage.engine import Engine
     from otp_app.storage.phone_encryption import PhoneEncryption
     from otp_app.verification.models import Flow
     from otp_app.verification.sessions import Token
@@ -34,7 +34,7 @@ _with_verification = sessions.join(verifications, _s.verification == _v.id)
 class SqlSessions:
     """The sessions in the database of *engine*."""
 
-    engine: AsyncEngine
+    engine: Engine
     encryption: PhoneEncryption
 
     async def exchange(
@@ -48,55 +48,64 @@ class SqlSessions:
     ) -> bool:
         """Use up the approval and insert the session, in one transaction."""
 
-        async def work(connection: AsyncConnection) -> bool:
-            if (await connection.execute(_use_up(flow, id_, since))).rowcount == 0:
+        def work(connection: Connection) -> bool:
+            mine = sha256_hex(flow)
+            if not _USE_UP.execute(connection, flow=mine, id_=id_, since=since):
                 return False
-            await connection.execute(_use_up_others(flow))
-            await connection.execute(delete(sessions).where(_s.ends_at <= now))
+            _USE_UP_OTHERS.execute(connection, flow=mine)
+            _DELETE_EXPIRED.execute(connection, now=now)
             row = {"token": sha256_hex(token), "verification": id_}
-            times = {"seen_at": now, "ends_at": ends_at}
-            await connection.execute(insert(sessions).values(row | times))
+            _INSERT.execute(connection, **row, seen_at=now, ends_at=ends_at)
             return True
 
-        return await transact(self.engine, work)
+        return await self.engine.write(work)
 
     async def session(self, token: Token, since: datetime, now: datetime) -> Session | None:
         """Return the session of *token*, and record its use once in `SEEN_AGAIN_AFTER`."""
-
-        async def work(connection: AsyncConnection) -> RowMapping | None:
-            found = (await connection.execute(_find(token, since, now))).mappings().first()
-            if found and found["seen_at"] <= now - SEEN_AGAIN_AFTER:
-                await connection.execute(_see(token, now))
-            return found
-
-        row = await transact(self.engine, work)
-        return Session(self.encryption.decrypt(row["phone"]), row["approved_at"]) if row else None
+        mine = sha256_hex(token)
+        row = await self.engine.read(
+            lambda connection: _FIND.first(connection, token=mine, since=since, now=now)
+        )
+        if row is None:
+            return None
+        if row["seen_at"] <= now - SEEN_AGAIN_AFTER:
+            await self.engine.write(
+                lambda connection: _SEE.execute(connection, token_=mine, now=now)
+            )
+        return Session(self.encryption.decrypt(row["phone"]), row["approved_at"])
 
     async def end_sessions(self, token: Token) -> bool:
         """End the sessions of the number that *token* is for, in every browser."""
-        return await execute(self.engine, _end(token)) > 0
+        return await self.engine.execute(_end(token)) > 0
 
 
-def _use_up(flow: Flow, id_: str, since: datetime) -> Update:
-    """Use up the approval of *id_*. No row changes if it is too old or was used up before."""
-    fresh = (_v.id == id_, _v.approved_at > since)
-    return _use_up_others(flow).where(*fresh)
+_approvals = update(verifications).where(
+    _v.flow == bindparam("flow"), _v.status == Status.APPROVED, _v.exchanged == false()
+)
+_USE_UP = Statement(
+    _approvals.where(_v.id == bindparam("id_"), _v.approved_at > bindparam("since")).values(
+        exchanged=True
+    )
+)
+"""Use up an approval. No row changes if it is too old or was used up before."""
 
-
-def _use_up_others(flow: Flow) -> Update:
-    """Use up every remaining approval of *flow*."""
-    left = (_v.status == Status.APPROVED, _v.exchanged == false())
-    return update(verifications).where(_v.flow == sha256_hex(flow), *left).values(exchanged=True)
-
-
-def _find(token: Token, since: datetime, now: datetime) -> Executable:
-    alive = (_s.seen_at > since, _s.ends_at > now)
-    found = select(_v.phone, _v.approved_at, _s.seen_at).select_from(_with_verification)
-    return found.where(_s.token == sha256_hex(token), *alive)
-
-
-def _see(token: Token, now: datetime) -> Executable:
-    return update(sessions).where(_s.token == sha256_hex(token)).values(seen_at=now)
+_USE_UP_OTHERS = Statement(_approvals.values(exchanged=True))
+_DELETE_EXPIRED = Statement(delete(sessions).where(_s.ends_at <= bindparam("now")))
+_INSERT = Statement(
+    insert(sessions).values({column.name: bindparam(column.name) for column in sessions.columns})
+)
+_FIND = Statement(
+    select(_v.phone, _v.approved_at, _s.seen_at)
+    .select_from(_with_verification)
+    .where(
+        _s.token == bindparam("token"),
+        _s.seen_at > bindparam("since"),
+        _s.ends_at > bindparam("now"),
+    )
+)
+_SEE = Statement(
+    update(sessions).where(_s.token == bindparam("token_")).values(seen_at=bindparam("now"))
+)
 
 
 def _end(token: Token) -> Delete:

@@ -9,10 +9,12 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import (
+    BigInteger,
     DateTime,
     Dialect,
     Enum,
     Index,
+    LargeBinary,
     MetaData,
     String,
     Table,
@@ -112,6 +114,12 @@ class VerificationRow(_Base, table=True):
     resend_at: datetime = Field(sa_type=Utc)
     expires_at: datetime = Field(sa_type=Utc)
     reference: str | None = Field(index=True, sa_type=String(255))
+    source: bytes | None = Field(sa_type=LargeBinary(16))
+    """Key in `limits` of the client that requested the first message; see `conversions`."""
+
+    counted_at: datetime | None = Field(sa_type=Utc)
+    """Time at which the verification was counted as sent; None without an accepted message."""
+
     created_at: datetime = Field(sa_type=Utc)
     approved_at: datetime | None = Field(sa_type=Utc)
     exchanged: bool = Field(sa_column_kwargs={"server_default": false()})
@@ -181,21 +189,19 @@ class DeliveryRow(_Base, table=True):
     reason: str = Field(sa_type=String(32))
 
 
-class LimitHitRow(_Base, table=True):
-    """One use of a limit."""
+class LimitRow(_Base, table=True):
+    """The uses of all limits by one subject, see `limit_rows`."""
 
-    __tablename__ = "limit_hits"
+    __tablename__ = "limits"
+    __table_args__ = {"sqlite_with_rowid": False}
 
-    id: int | None = Field(default=None, primary_key=True)
-    key: str = Field(sa_type=String(128))
-    at: float
-    """Time of the use in seconds since 1970, like `ends`."""
+    key: bytes = Field(primary_key=True, sa_type=LargeBinary(16))
+    """HMAC of the subject behind one byte for its kind."""
 
-    ends: float = Field(index=True)
-    """Time at which the use leaves the window of its limit."""
+    until: int = Field(sa_type=BigInteger)
+    """Time in microseconds since 1970 at which the last use leaves the window of its limit."""
 
-    batch: str = Field(index=True, sa_type=String(16))
-    """Id of the uses that were counted together."""
+    state: bytes = Field(sa_type=LargeBinary)
 
 
 class Stage(StrEnum):
@@ -295,7 +301,7 @@ audit: Table = metadata.tables["audit"]
 idempotency: Table = metadata.tables["idempotency"]
 dead_events: Table = metadata.tables["dead_events"]
 events: Table = metadata.tables["events"]
-limit_hits: Table = metadata.tables["limit_hits"]
+limits: Table = metadata.tables["limits"]
 verifications: Table = metadata.tables["verifications"]
 users: Table = metadata.tables["users"]
 sessions: Table = metadata.tables["sessions"]
@@ -313,7 +319,6 @@ Index("uq_audit_attempt", audit.c.attempt, audit.c.stage, unique=True)
 Index("ix_audit_number", audit.c.number, audit.c.at)
 Index("ix_audit_block", audit.c.block, audit.c.at)
 Index("ix_events_due", events.c.delivered_at, events.c.due_at)
-Index("ix_limit_hits_key", limit_hits.c.key, limit_hits.c.at)
 # The time is the first column, because the query for rows to delete uses the index too.
 Index("ix_verifications_ended", verifications.c.expires_at, verifications.c.canceled)
 

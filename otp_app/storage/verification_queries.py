@@ -5,10 +5,11 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Integer, and_, case, exists, false, func, or_, select
+from sqlalchemy import Integer, and_, bindparam, case, exists, false, func, or_, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 
+from otp_app.storage.statements import Statement
 from otp_app.storage.tables import COLUMNS, is_open, sha256_hex, users, verifications
 from otp_app.verification.budget import CANCELS
 from otp_app.verification.models import JOINED_ATTEMPTS, Status
@@ -16,15 +17,14 @@ from otp_app.verification.models import JOINED_ATTEMPTS, Status
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from sqlalchemy import Column, ColumnCollection, ColumnElement, Executable, Select
+    from sqlalchemy import ColumnCollection, ColumnElement, Executable, Select
     from sqlalchemy.sql.compiler import SQLCompiler
 
-    from otp_app.verification.models import Flow, Reference
+    from otp_app.verification.models import Flow
 
-if TYPE_CHECKING:
     Columns = ColumnCollection[str, Any]
-if TYPE_CHECKING:
     Number = ColumnElement[int]
+    Value = ColumnElement[Any] | str | datetime | None
 
 _v = verifications.c
 _used, _other = verifications.alias("used").c, verifications.alias("other").c
@@ -55,17 +55,13 @@ def _as_max(element: greatest, compiler: SQLCompiler, **options: Any) -> str:  #
     return f"max{compiler.process(element.clause_expr, **options)}"
 
 
-def room(
-    reference: Reference | ColumnElement[Any], flow: str | Column[Any], now: datetime
-) -> Number:
+def room(reference: Value, flow: Value, now: Value) -> Number:
     """Return the guesses at *reference* that *flow* may make: neither used nor reserved."""
     used = _sum(_used.guesses).where(*_same(_used, reference))
     return _v.attempts - used.scalar_subquery() - kept(reference, flow, now)
 
 
-def kept(
-    reference: Reference | ColumnElement[Any], flow: str | Column[Any], now: datetime
-) -> Number:
+def kept(reference: Value, flow: Value, now: Value) -> Number:
     """Return the guesses at *reference* that are reserved for open flows other than *flow*.
 
     A flow that joined later keeps all guesses that it was given. The first flow keeps all but
@@ -77,7 +73,7 @@ def kept(
     return _sum(keeps).where(*_same(_other, reference), *waiting).scalar_subquery()
 
 
-def joins(reference: Reference, flow: str | Column[Any], now: datetime) -> ColumnElement[bool]:
+def joins(reference: Value, flow: Value, now: Value) -> ColumnElement[bool]:
     """Match if another open flow has *reference* already, and *flow* did not have it first."""
     is_another = (_first.flow != flow, is_open(_first), _first.expires_at > now)
     was_first = (_own.flow == flow, ~_own.joined)
@@ -92,9 +88,7 @@ def _sum(number: Number) -> Select[int]:
     return select(func.coalesce(func.sum(number), 0))
 
 
-def _same(
-    row: Columns, reference: Reference | ColumnElement[Any]
-) -> tuple[ColumnElement[bool], ...]:
+def _same(row: Columns, reference: Value) -> tuple[ColumnElement[bool], ...]:
     """Return the conditions that *row* has *reference* and the provider of the updated row."""
     return row.provider == _v.provider, row.reference == reference
 
@@ -110,20 +104,21 @@ SWEPT_AT_ONCE = 100
 _is_open = is_open(_v)
 
 
-def newest(flow: Flow) -> Executable:
-    """Select the open verification of *flow*, else the one that was recorded last.
+_of_flow = select(*COLUMNS).where(_v.flow == bindparam("flow")).limit(1)
 
-    The status comes first in the order because the clocks of several servers may differ.
-    """
-    order = (_is_open.desc(), _v.created_at.desc())
-    return select(*COLUMNS).where(_v.flow == sha256_hex(flow)).order_by(*order).limit(1)
+NEWEST = Statement(_of_flow.order_by(_is_open.desc(), _v.created_at.desc()))
+"""Select the open verification of a flow, else the one that was recorded last.
 
+The status comes first in the order because the clocks of several servers may differ."""
 
-def locked(flow: Flow, phone_key: str, now: datetime) -> Executable:
-    """Select the verification of the flow and number whose lock ends last, if one is locked."""
-    mine = (_v.flow == sha256_hex(flow), _v.phone_key == phone_key)
-    is_locked = (_v.status == Status.EXHAUSTED, _v.expires_at > now)
-    return select(*COLUMNS).where(*mine, *is_locked).order_by(_v.expires_at.desc()).limit(1)
+LOCKED = Statement(
+    _of_flow.where(
+        _v.phone_key == bindparam("phone_key"),
+        _v.status == Status.EXHAUSTED,
+        _v.expires_at > bindparam("now"),
+    ).order_by(_v.expires_at.desc())
+)
+"""Select the verification of a flow and number whose lock ends last, if one is locked."""
 
 
 def of_number(phone_key: str, most: int) -> Executable:
@@ -164,9 +159,8 @@ def shared(phone_key: str, provider: str, flow: Flow, now: datetime) -> Executab
     )
 
 
-def user(phone_key: str) -> Executable:
-    """Select the user with a proved number."""
-    return select(users.c.id).where(users.c.phone_key == phone_key)
+USER = Statement(select(users.c.id).where(users.c.phone_key == bindparam("phone_key")))
+"""Select the user with a proved number."""
 
 
 def ended(now: datetime) -> Executable:

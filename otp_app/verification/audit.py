@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from time import monotonic
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import structlog
 
@@ -24,7 +24,7 @@ from otp_app.verification.limits import Action
 from otp_app.verification.models import CheckOutcome
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Sequence
     from datetime import datetime
 
     from otp_app.phone import PhoneNumber
@@ -59,27 +59,8 @@ class AuditStore(Protocol):
         """Return the keyed hash, in hexadecimal, that represents *phone* in audit and log."""
         ...
 
-    async def record_result(self, id_: str, result: CallResult, at: datetime) -> None:
-        """Record the result of call *id_*. A second result of the same call is ignored."""
-        ...
-
     async def abandon(self, now: datetime, since: datetime, until: datetime) -> None:
         """Record `unknown` for calls made from *since* to *until* that have no result."""
-        ...
-
-    async def conversions_by_country(
-        self, since: datetime, until: datetime, by_source: int
-    ) -> Mapping[str, Conversion]:
-        """Return the conversion of verifications sent from *since* to *until*, by region.
-
-        At most *by_source* verifications of one address or API key count, chosen at random.
-        """
-        ...
-
-    async def block_conversion(
-        self, phone: PhoneNumber, since: datetime, until: datetime
-    ) -> Conversion:
-        """Return the conversion of verifications sent to the block of *phone* in that period."""
         ...
 
 
@@ -176,55 +157,60 @@ class Observer(Protocol):
 
 
 @dataclass(frozen=True)
+class Answer(Generic[_T]):
+    """The end of a provider call. Its result has to be recorded before anything comes of it.
+
+    Attributes:
+        value: the return value of a call without an error.
+        error: the error of the call, or None.
+    """
+
+    call: ProviderCall
+    result: CallResult
+    value: _T | None = None
+    error: OtpError | None = None
+
+
+@dataclass(frozen=True)
 class Audit:
-    """Awaits provider calls and records their results."""
+    """Awaits provider calls and tells the log and the observers of their results."""
 
     audit_store: AuditStore
-    now: Callable[[], datetime]
     observers: Sequence[Observer] = ()
 
-    async def record_call(self, call: ProviderCall, pending: Awaitable[_T]) -> _T:
-        """Await the provider call *pending*, and record its result before returning or raising it.
-
-        Raises:
-            NumberBusy, ProviderError: the error of the call.
-            StoreUnavailable: the result could not be recorded, so the caller must not use it.
-        """
+    async def ask(self, call: ProviderCall, pending: Awaitable[_T]) -> Answer[_T]:
+        """Await the provider call *pending* and return its answer, which may be an error."""
         began = monotonic()
         try:
-            result = await pending
+            value = await pending
         except (ProviderError, NumberBusy) as exc:
-            await self._record(call, _outcome_of(exc), exc.key, began, exc.vendor_code)
-            raise
-        if isinstance(result, CheckOutcome) and result is not CheckOutcome.APPROVED:
-            await self._record(call, Outcome.REJECTED, result, began)
+            result = _result(_outcome_of(exc), exc.key, began, exc.vendor_code)
+            answer = Answer[_T](call, result, error=exc)
         else:
-            await self._record(call, Outcome.OK, "", began)
-        return result
+            is_wrong = isinstance(value, CheckOutcome) and value is not CheckOutcome.APPROVED
+            outcome = Outcome.REJECTED if is_wrong else Outcome.OK
+            answer = Answer(call, _result(outcome, str(value) if is_wrong else "", began), value)
+        self._tell(call, answer.result)
+        return answer
 
-    async def _record(
-        self,
-        call: ProviderCall,
-        outcome: Outcome,
-        detail: str,
-        began: float,
-        vendor_code: str = "",
-    ) -> None:
-        answer = CallResult(outcome, detail, round(1000 * (monotonic() - began)), vendor_code)
+    def _tell(self, call: ProviderCall, result: CallResult) -> None:
         verification = call.verification
         log.info(
-            _log_event(call.action, outcome),
+            _log_event(call.action, result.outcome),
             id=verification.id,
             provider=verification.provider,
             number=self.audit_store.pseudonym(verification.phone)[:12],
             channel=call.channel,
-            outcome=outcome,
-            why=detail,
-            duration_ms=answer.duration_ms,
+            outcome=result.outcome,
+            why=result.detail,
+            duration_ms=result.duration_ms,
         )
         for observer in self.observers:
-            observer.on_result(call, answer)
-        await self.audit_store.record_result(call.id, answer, self.now())
+            observer.on_result(call, result)
+
+
+def _result(outcome: Outcome, detail: str, began: float, vendor_code: str = "") -> CallResult:
+    return CallResult(outcome, detail, round(1000 * (monotonic() - began)), vendor_code)
 
 
 def _outcome_of(error: OtpError) -> Outcome:

@@ -22,7 +22,6 @@ from otp_app.errors import (
 from otp_app.verification.budget import CANCELS, Budget
 from otp_app.verification.circuit_breaker import CircuitBreakerProvider
 from otp_app.verification.limits import (
-    COUNTED_BY_ADDRESS,
     MIN_MESSAGE_AGE,
     PAUSED_BELOW,
     Action,
@@ -34,9 +33,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 
     from otp_app.verification.audit import AuditStore
-    from otp_app.verification.budget import Limiter
     from otp_app.verification.limits import Limit
-    from otp_app.verification.ports import Provider, VerificationStore
+    from otp_app.verification.ports import Limiter, Provider
+    from otp_app.verification.store import VerificationStore
 
 INTERVAL = 5.0  # seconds between two runs; each job is one or two indexed queries
 
@@ -64,7 +63,7 @@ async def _run_once(job: Callable[[], Awaitable[None]]) -> None:
 
 @dataclass(frozen=True)
 class CountryPause:
-    """Pauses a country with a low conversion rate by using up its `PAUSE` limits.
+    """Pauses a country with a low conversion rate.
 
     Only a few verifications of one address or API key count. An attacker who wants to pause a
     country therefore needs as many addresses as a pumping fraud.
@@ -73,7 +72,7 @@ class CountryPause:
     ends, the verifications that led to it no longer count.
     """
 
-    audit_store: AuditStore
+    store: VerificationStore
     limiter: Limiter
     limits: Sequence[Limit]
     now: Callable[[], datetime]
@@ -87,13 +86,16 @@ class CountryPause:
     async def _review(self, limit: Limit) -> None:
         now = self.now()
         span = (now - limit.window, now - MIN_MESSAGE_AGE)
-        found = await self.audit_store.conversions_by_country(*span, COUNTED_BY_ADDRESS)
+        limiter = self.limiter
+        found = await self.store.read(
+            lambda tx: limiter.conversions(limiter.within(tx)).by_country(*span)
+        )
         for region, conversion in found.items():
             if conversion.sent >= limit.amount and conversion.share < PAUSED_BELOW:
                 await self._pause(limit, region, conversion.sent, conversion.approved)
 
     async def _pause(self, limit: Limit, region: str, sent: int, approved: int) -> None:
-        if await self.limiter.exhaust(LimitUse(limit, region), self.now()):
+        if await self.limiter.pause(LimitUse(limit, region), self.now()):
             log.error(
                 "country.paused",
                 country=region,

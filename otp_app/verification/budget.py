@@ -6,9 +6,11 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Protocol
+from functools import cached_property
+from typing import TYPE_CHECKING, TypeVar
 
 from otp_app.verification.limits import (
+    HOUR,
     MIN_MESSAGE_AGE,
     TRUSTED_FOR,
     TRUSTED_FROM,
@@ -27,7 +29,10 @@ if TYPE_CHECKING:
     from otp_app.verification.client import Client
     from otp_app.verification.limits import Limit, LimitUse
     from otp_app.verification.models import Verification
-    from otp_app.verification.ports import VerificationStore
+    from otp_app.verification.ports import Conversions, Limiter
+    from otp_app.verification.store import Approval, Settled, Transaction, VerificationStore
+
+_T = TypeVar("_T")
 
 ASKING = frozenset(
     {
@@ -93,12 +98,12 @@ class Allowance:
     Only `Budget` issues allowances, after it has counted their use. Every vendor call needs one.
 
     Attributes:
-        batch: the id under which the use was counted, for a refund.
+        at: the time under which the uses were counted, for a refund.
         spent: the uses of limits that were counted.
     """
 
     calls: Sequence[Call]
-    batch: str = ""
+    at: datetime | None = None
     spent: Sequence[LimitUse] = ()
     _made: Counter[Call] = field(default_factory=Counter)
 
@@ -126,61 +131,6 @@ class Allowance:
         self._made[call] -= 1
 
 
-class Limiter(Protocol):
-    """A counter of the uses of limits, which counts each use before it is made.
-
-    All methods that wait raise `StoreUnavailable` if the database does not respond.
-    """
-
-    async def spend(self, spendings: Sequence[LimitUse], now: datetime) -> str:
-        """Count all of *spendings* or none, and return a batch id for `refund`.
-
-        Raises:
-            RateLimited: with the time from which all limits have room.
-        """
-        ...
-
-    async def require(self, spendings: Sequence[LimitUse], now: datetime) -> None:
-        """Check without counting that the limits of all *spendings* have room.
-
-        Raises:
-            RateLimited: with the time from which all limits have room.
-        """
-        ...
-
-    def recall(self, spendings: Sequence[LimitUse], now: datetime) -> None:
-        """Check *spendings* against recent refusals in memory, without the database.
-
-        Raises:
-            RateLimited: with the latest time that is in memory for them.
-        """
-        ...
-
-    async def has_room(self, spending: LimitUse, now: datetime) -> bool:
-        """Return whether a limit has room. Nothing is counted, logged or measured."""
-        ...
-
-    async def exhaust(self, spending: LimitUse, now: datetime) -> bool:
-        """Use up the rest of a limit.
-
-        Returns:
-            False if the limit was used up before.
-        """
-        ...
-
-    async def refund(self, batch: str, spendings: Sequence[LimitUse]) -> None:
-        """Give back those of *spendings* that `spend` has counted under *batch*."""
-        ...
-
-    async def forgive(self, spendings: Sequence[LimitUse]) -> None:
-        """Reset the limits of *spendings*, after a success."""
-        ...
-
-    async def prune(self, now: datetime) -> None:
-        """Delete uses that are older than the window of their limit."""
-        ...
-
-
 @dataclass(frozen=True)
 class Budget:
     """Counts messages, guesses and cancels before they are made, and issues their allowances."""
@@ -190,28 +140,61 @@ class Budget:
     now: Callable[[], datetime]
     store: VerificationStore
 
-    async def spend_send(self, client: Client, phone: PhoneNumber) -> Allowance:
-        """Count a message.
+    async def look(self, job: Callable[[Transaction], _T]) -> _T:
+        """Return the result of *job*, which writes nothing, or raise its `RateLimited`."""
+        return await self.limiter.noting_refusals(self.store.read(job), self.now())
 
-        Raises:
-            RateLimited: a limit is reached, the number is locked or its country paused.
-        """
+    def remembered_refusal(self, client: Client, phone: PhoneNumber) -> Exception | None:
+        """Return a recent refusal of *client* from memory, for `send_uses`."""
         uses = limit_uses(self.limits, Action.SEND, client, phone)
-        self.limiter.recall([use for use in uses if use.limit.scope in ASKING], self.now())
-        is_confirmed = await self.store.is_confirmed(phone)
-        is_known = is_confirmed or bool(client.key)
+        asking = [use for use in uses if use.limit.scope in ASKING]
+        return self.limiter.remembered(asking, self.now())
+
+    def send_uses(
+        self,
+        transaction: Transaction,
+        client: Client,
+        phone: PhoneNumber,
+        now: datetime,
+        refusal: Exception | None,
+    ) -> Sequence[LimitUse]:
+        """Return the uses of limits that a message to *phone* counts, in a job of `look`.
+
+        A *refusal* is raised, and so is that of a limit without room, a locked number or a pause.
+        """
+        if refusal:
+            raise refusal
+        limits = self.limiter.within(transaction)
+        uses = limit_uses(self.limits, Action.SEND, client, phone)
         pauses = limit_uses(self.limits, Action.PAUSE, client, phone)
-        required = [*self._failures(client, phone), *([] if is_known else pauses)]
-        await self.limiter.require(required, self.now())
+        failures = self._failures(client, phone)
+        limits.load([*uses, *pauses, *failures])
+        is_confirmed = self.store.within(transaction).is_confirmed(phone)
+        is_known = is_confirmed or bool(client.key)
+        limits.require([*failures, *([] if is_known else pauses)], now)
         lifted = set(UNCONFIRMED) if is_known else set()
-        if not is_known or not await self._is_paused(pauses):
+        if not is_known or all(limits.has_room(pause, now) for pause in pauses):
             lifted.add(Scope.COUNTRY_CONFIRMED)
         if not is_confirmed or client.has_proved(phone):
             lifted.add(Scope.UNPROVED_CLIENTS)
-        if await self._is_trusted(phone):
+        if self._is_trusted(self.limiter.conversions(limits), phone, now):
             lifted.add(Scope.PREFIX)
         uses = [use for use in uses if use.limit.scope not in lifted]
-        return Allowance(PAID_BY_MESSAGE, await self.limiter.spend(uses, self.now()), uses)
+        limits.require(uses, now)  # a refusal waits for no writer
+        return uses
+
+    async def spend_send(
+        self, uses: Sequence[LimitUse], then: Callable[[Transaction], _T]
+    ) -> tuple[Allowance, _T]:
+        """Count a message and do *then* in the same transaction, or raise `RateLimited`."""
+        now = self.now()
+
+        def count(transaction: Transaction) -> tuple[Sequence[int], _T]:
+            return self.limiter.within(transaction).spend(uses, now), then(transaction)
+
+        before, result = await self.limiter.noting_refusals(self.store.write(count), now)
+        self.limiter.watch(uses, before)
+        return Allowance(PAID_BY_MESSAGE, now, uses), result
 
     async def spend_refusal(self, client: Client, phone: PhoneNumber) -> None:
         """Count a message that is rejected without a call, towards the limits of its client only.
@@ -222,14 +205,30 @@ class Budget:
         limits = [limit for limit in self.limits if limit.scope in ASKING]
         await self.limiter.spend(limit_uses(limits, Action.SEND, client, phone), self.now())
 
-    async def spend_check(self, client: Client, phone: PhoneNumber) -> Allowance:
-        """Count a guess.
+    async def spend_check(
+        self, take: Callable[[Transaction, Callable[[PhoneNumber], None]], _T], client: Client
+    ) -> tuple[Allowance, _T]:
+        """Count a guess in the transaction of *take*, which calls its second argument to count.
 
         Raises:
             RateLimited: a limit of guesses is reached.
         """
-        uses = limit_uses(self.limits, Action.CHECK, client, phone)
-        return Allowance(PAID_BY_GUESS, await self.limiter.spend(uses, self.now()), uses)
+        now = self.now()
+
+        def count(transaction: Transaction) -> tuple[Sequence[LimitUse], Sequence[int], _T]:
+            uses: list[LimitUse] = []
+            before: list[int] = []
+
+            def spend(phone: PhoneNumber) -> None:
+                uses.extend(limit_uses(self.limits, Action.CHECK, client, phone))
+                before.extend(self.limiter.within(transaction).spend(uses, now))
+
+            result = take(transaction, spend)
+            return uses, before, result
+
+        uses, before, result = await self.limiter.noting_refusals(self.store.write(count), now)
+        self.limiter.watch(uses, before)
+        return Allowance(PAID_BY_GUESS, now, uses), result
 
     async def spend_cancel(self, over: Verification) -> Allowance | None:
         """Count a cancel by the sweeper, in the row of the verification.
@@ -242,8 +241,10 @@ class Budget:
             return Allowance((Call.CANCEL,))
         return None
 
-    async def refund(self, allowance: Allowance, *, at_once: bool = False) -> None:
-        """Refund the limits of a message that was not sent.
+    def refund(
+        self, transaction: Transaction, allowance: Allowance, *, at_once: bool = False
+    ) -> None:
+        """Refund the limits of a message that was not sent. `forget_refusals` has to follow.
 
         Without a vendor call, all of them are refunded. After a call, the scopes in `ASKING` stay
         spent, and so does `BURST` unless *at_once*, which lets the person repeat the request now.
@@ -254,27 +255,45 @@ class Budget:
             if allowance.is_unused
             or (use.limit.scope in MESSAGES and (at_once or use.limit.name != BURST))
         ]
-        await self.limiter.refund(allowance.batch, given)
+        if allowance.at and given:
+            self.limiter.within(transaction).refund(allowance.at, given)
 
-    async def forgive_failures(self, client: Client, phone: PhoneNumber) -> None:
-        """Reset the consecutive failures of *phone* after a success, and no other count."""
-        await self.limiter.forgive(self._failures(client, phone))
+    def count_sent(
+        self, transaction: Transaction, settled: Settled, verification: Verification, at: datetime
+    ) -> None:
+        """Count a verification as sent, once."""
+        if settled.is_counted and settled.source:
+            self.limiter.conversions(self.limiter.within(transaction)).count_sent(
+                verification.phone, settled.source, verification.id, at, self._conversions_kept
+            )
 
-    async def _is_paused(self, pauses: Sequence[LimitUse]) -> bool:
-        """Return whether one of *pauses* is in force."""
-        now = self.now()
-        return any([not await self.limiter.has_room(pause, now) for pause in pauses])
+    def count_approved(
+        self, transaction: Transaction, approval: Approval, client: Client, id_: str
+    ) -> None:
+        """Count an approval, and reset the consecutive failures of the number and nothing else."""
+        limits = self.limiter.within(transaction)
+        limits.forgive(self._failures(client, approval.phone))
+        if approval.counted_at and approval.source:
+            self.limiter.conversions(limits).count_approved(
+                approval.phone, approval.source, id_, approval.counted_at, self._conversions_kept
+            )
 
-    async def _is_trusted(self, phone: PhoneNumber) -> bool:
+    def source_key(self, transaction: Transaction, client: Client, phone: PhoneNumber) -> bytes:
+        """Return the key under which the verifications of *client* count towards a country."""
+        limits = self.limiter.within(transaction)
+        return self.limiter.conversions(limits).source_key(phone, client.source)
+
+    @cached_property
+    def _conversions_kept(self) -> timedelta:
+        """The longest period over which the conversion rate of a country is measured."""
+        pauses = [limit.window for limit in self.limits if limit.action is Action.PAUSE]
+        return max(pauses, default=HOUR)
+
+    def _is_trusted(self, conversions: Conversions, phone: PhoneNumber, now: datetime) -> bool:
         """Return whether enough recent messages to the block of *phone* led to an approval."""
-        now = self.now()
-        block = await self.store.audit_store.block_conversion(
-            phone, now - TRUSTED_FOR, now - MIN_MESSAGE_AGE
-        )
+        block = conversions.of_block(phone, now - TRUSTED_FOR, now - MIN_MESSAGE_AGE)
         return block.sent >= TRUSTED_SENDS and block.share >= TRUSTED_FROM
 
     def _failures(self, client: Client, phone: PhoneNumber) -> list[LimitUse]:
         checks = limit_uses(self.limits, Action.CHECK, client, phone)
-        return [
-            spending for spending in checks if spending.limit.scope is Scope.CONSECUTIVE_FAILURES
-        ]
+        return [use for use in checks if use.limit.scope is Scope.CONSECUTIVE_FAILURES]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from otp_app.errors import (
     AttemptsExhausted,
@@ -14,7 +14,6 @@ from otp_app.errors import (
     CodeUsedUp,
     InvalidCode,
     OtpError,
-    ProviderError,
     ProviderTimedOut,
 )
 from otp_app.phone import in_ascii_digits
@@ -26,12 +25,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from datetime import datetime
 
-    from otp_app.verification.audit import Audit
+    from otp_app.phone import PhoneNumber
+    from otp_app.verification.audit import Answer, Audit
     from otp_app.verification.budget import Budget
+    from otp_app.verification.circuit_breaker import CircuitBreakerProvider
     from otp_app.verification.client import Client
-    from otp_app.verification.finder import VerificationFinder
-    from otp_app.verification.models import Verification
-    from otp_app.verification.ports import VerificationStore
+    from otp_app.verification.models import Reference, Verification
+    from otp_app.verification.planning import VerificationFinder
+    from otp_app.verification.store import Transaction, VerificationStore
 
 MAX_CODE_TEXT = 500  # characters; a pasted text message is shorter
 
@@ -68,9 +69,22 @@ def _all_digits(plain: str, length: int) -> str:
     raise InvalidCode(problem, length=length, count=len(digits))
 
 
+class Guess(NamedTuple):
+    """A counted guess: the verification with the guesses that are left, and the code to check."""
+
+    attempt: Verification
+    reference: Reference
+    provider: CircuitBreakerProvider
+    code: str
+
+
 @dataclass(frozen=True)
 class Checker:
-    """Checks codes. Each guess is spent in the store before the provider is called once."""
+    """Checks codes. Each guess is spent in the store before the provider is called once.
+
+    A guess is two transactions: one that counts and records it, and one that records the provider's
+    answer and what comes of it.
+    """
 
     store: VerificationStore
     finder: VerificationFinder
@@ -86,57 +100,87 @@ class Checker:
             CodeMismatch: the code is wrong, and guesses are left.
             OtpError: the guess could not be made, or it ended the verification.
         """
-        current = await self.finder.require(client.flow, id_)
-        self.finder.require_checkable(current)
-        provider = self.finder.provider_of(current)
-        code = parse_code(text, provider.code_length)
-        provider.require(Action.CHECK)
-        allowance = await self.budget.spend_check(client, current.phone)
-        attempt = await self.store.take_attempt(id_, client.flow, self.now())
-        if attempt is None or attempt.reference is None:
-            raise await self._not_taken(current)
-        try:
-            checking = provider.check(allowance, attempt.reference, attempt.phone, code)
-            outcome = await self.audit.record_call(check_call(attempt), checking)
-        except ProviderError as exc:
-            raise await self._error_after_failure(attempt, exc) from exc
-        is_shared = provider.second_start is SecondStart.SAME_CODE
-        if outcome is CheckOutcome.EXHAUSTED and is_shared and attempt.attempts_left:
-            await self.store.use_up(attempt.id, attempt.reference)
-            raise CodeUsedUp  # by other flows: this one has guesses left
-        approved = await self._settle(attempt, outcome)
-        await self.budget.forgive_failures(client, approved.phone)
-        return approved
+        now = self.now()
 
-    async def _not_taken(self, current: Verification) -> OtpError:
+        def take(
+            transaction: Transaction, spend: Callable[[PhoneNumber], None]
+        ) -> Guess | OtpError:
+            current = self.finder.require(transaction, client.flow, id_)
+            self.finder.require_checkable(current)
+            provider = self.finder.provider_of(current)
+            code = parse_code(text, provider.code_length)
+            provider.require(Action.CHECK)
+            spend(current.phone)
+            attempt = self.store.within(transaction).take_attempt(id_, client.flow, now)
+            if attempt is None or attempt.reference is None:
+                return self._not_taken(transaction, current)
+            return Guess(attempt, attempt.reference, provider, code)
+
+        allowance, guess = await self.budget.spend_check(take, client)
+        if isinstance(guess, OtpError):
+            raise guess
+        attempt, reference, provider, code = guess
+        checking = provider.check(allowance, reference, attempt.phone, code)
+        answer = await self.audit.ask(check_call(attempt), checking)
+        return await self._settle(client, guess, answer)
+
+    def _not_taken(self, transaction: Transaction, current: Verification) -> OtpError:
         """Return the error for a guess that the store did not grant."""
-        if await self.store.close_used_up(current.id, self.now()):
+        if self.store.within(transaction).close_used_up(current.id, self.now()):
             return CodeUsedUp()
-        return await self.finder.why_closed(current.flow)
+        return self.finder.why_closed(transaction, current.flow)
 
-    async def _error_after_failure(self, attempt: Verification, error: ProviderError) -> OtpError:
-        """Return the error for a guess without a result. The last guess ends the verification."""
-        if attempt.attempts_left == 0:
-            await self.store.close(attempt.id, Status.EXHAUSTED, attempt.reference)
-            return AttemptsExhausted(until=attempt.expires_at)
-        return CheckTimedOut() if isinstance(error, ProviderTimedOut) else error
-
-    async def _settle(self, attempt: Verification, outcome: CheckOutcome) -> Verification:
-        """Apply the provider's *outcome* and return the approved verification.
+    async def _settle(
+        self, client: Client, guess: Guess, answer: Answer[CheckOutcome]
+    ) -> Verification:
+        """Record and apply the provider's *answer*, and return the approved verification.
 
         Raises:
             OtpError: the code was not approved, or the approval came too late.
         """
-        match outcome:
-            case CheckOutcome.APPROVED:
-                if not await self.store.approve(attempt.id, self.now()):
-                    raise await self.finder.why_closed(attempt.flow)
-                return replace(attempt, status=Status.APPROVED)
-            case CheckOutcome.MISMATCH if attempt.attempts_left > 0:
-                raise CodeMismatch(attempts_left=attempt.attempts_left, until=attempt.expires_at)
-            case CheckOutcome.MISMATCH | CheckOutcome.EXHAUSTED:
-                await self.store.close(attempt.id, Status.EXHAUSTED, attempt.reference)
-                raise AttemptsExhausted(until=attempt.expires_at)
+        now = self.now()
+
+        def record(transaction: Transaction) -> Verification | OtpError:
+            verifications = self.store.within(transaction)
+            verifications.record_result(answer.call.id, answer.result, now)
+            if answer.value is CheckOutcome.APPROVED:
+                return self._approve(transaction, client, guess.attempt)
+            return self._reject(transaction, guess, answer)
+
+        result = await self.store.write(record)
+        if isinstance(result, OtpError):
+            raise result from answer.error
+        self.budget.limiter.forget_refusals()
+        return result
+
+    def _approve(
+        self, transaction: Transaction, client: Client, attempt: Verification
+    ) -> Verification | OtpError:
+        approval = self.store.within(transaction).approve(attempt.id, self.now())
+        if approval is None:
+            return self.finder.why_closed(transaction, attempt.flow)
+        self.budget.count_approved(transaction, approval, client, attempt.id)
+        return replace(attempt, status=Status.APPROVED)
+
+    def _reject(
+        self, transaction: Transaction, guess: Guess, answer: Answer[CheckOutcome]
+    ) -> OtpError:
+        """Apply an answer that approves nothing, and return the error for the person."""
+        verifications = self.store.within(transaction)
+        attempt, left = guess.attempt, guess.attempt.attempts_left
+        is_shared = guess.provider.second_start is SecondStart.SAME_CODE
+        match answer.value:
+            case CheckOutcome.EXHAUSTED if left and is_shared:
+                verifications.use_up(attempt.id, guess.reference)
+                return CodeUsedUp()  # by other flows: this one has guesses left
+            case CheckOutcome.MISMATCH if left:
+                return CodeMismatch(attempts_left=left, until=attempt.expires_at)
             case CheckOutcome.EXPIRED:
-                await self.store.close(attempt.id, Status.EXPIRED, attempt.reference)
-                raise await self.finder.why_closed(attempt.flow)
+                verifications.close(attempt.id, Status.EXPIRED, guess.reference)
+                return self.finder.why_closed(transaction, attempt.flow)
+            case None if left:
+                is_late = isinstance(answer.error, ProviderTimedOut)
+                return CheckTimedOut() if is_late or not answer.error else answer.error
+            case _:
+                verifications.close(attempt.id, Status.EXHAUSTED, guess.reference)
+                return AttemptsExhausted(until=attempt.expires_at)

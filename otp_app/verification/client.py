@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
 from typing import TYPE_CHECKING, Protocol
 
@@ -146,7 +147,7 @@ class Client:
         """Return whether this browser has proved that it holds *phone*, now or earlier."""
         return self.proved == phone.e164 or bool(self.device and self.device.has_proved(phone))
 
-    @property
+    @cached_property
     def network(self) -> str:
         """The /48 network of an IPv6 address; empty if no network limit applies."""
         return network_key(self.address)

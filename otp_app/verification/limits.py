@@ -13,7 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from otp_app.phone import PhoneNumber
     from otp_app.verification.client import Client
@@ -253,22 +253,26 @@ def _adjusted(limit: Limit, rates: Mapping[str, tuple[int, timedelta]], whole: i
 
 
 def _limit_use(limit: Limit, client: Client, phone: PhoneNumber) -> LimitUse:
-    subject = {
-        Scope.SESSION: client.flow,
-        Scope.ADDRESS: client.address,
-        Scope.NETWORK: client.network,
-        Scope.NUMBER: phone.e164,
-        Scope.UNPROVED_CLIENTS: phone.e164,
-        Scope.CONSECUTIVE_FAILURES: phone.e164,
-        Scope.PREFIX: block_of(phone),
-        Scope.COUNTRY: phone.region,
-        Scope.COUNTRY_UNCONFIRMED: phone.region,
-        Scope.COUNTRY_CONFIRMED: phone.region,
-        Scope.GLOBAL: "",
-        Scope.GLOBAL_UNCONFIRMED: "",
-        Scope.KEY: client.key,
-        Scope.SESSION_NUMBERS: client.flow,
-        Scope.ADDRESS_NUMBERS: client.address,
-    }[limit.scope]
     is_of_numbers = limit.scope in (Scope.SESSION_NUMBERS, Scope.ADDRESS_NUMBERS)
+    subject = _SUBJECTS[limit.scope](client, phone)
     return LimitUse(limit, subject, distinct=phone.e164 if is_of_numbers else "")
+
+
+_SUBJECTS: dict[Scope, Callable[[Client, PhoneNumber], str]] = {
+    Scope.SESSION: lambda client, _: client.flow,
+    Scope.ADDRESS: lambda client, _: client.address,
+    Scope.NETWORK: lambda client, _: client.network,
+    Scope.NUMBER: lambda _, phone: phone.e164,
+    Scope.UNPROVED_CLIENTS: lambda _, phone: phone.e164,
+    Scope.CONSECUTIVE_FAILURES: lambda _, phone: phone.e164,
+    Scope.PREFIX: lambda _, phone: block_of(phone),
+    Scope.COUNTRY: lambda _, phone: phone.region,
+    Scope.COUNTRY_UNCONFIRMED: lambda _, phone: phone.region,
+    Scope.COUNTRY_CONFIRMED: lambda _, phone: phone.region,
+    Scope.GLOBAL: lambda _, __: "",
+    Scope.GLOBAL_UNCONFIRMED: lambda _, __: "",
+    Scope.KEY: lambda client, _: client.key,
+    Scope.SESSION_NUMBERS: lambda client, _: client.flow,
+    Scope.ADDRESS_NUMBERS: lambda client, _: client.address,
+}
+"""The value of each scope in a request of a client for a number."""

@@ -1,26 +1,20 @@
-"""The ports of the domain: interfaces of the providers and of the store of verifications."""
+"""The ports of the domain: interfaces of the providers and the limiter."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from datetime import datetime
+    from collections.abc import Awaitable, Mapping, Sequence
+    from datetime import datetime, timedelta
 
     from otp_app.phone import PhoneNumber
-    from otp_app.verification.audit import AuditStore
-    from otp_app.verification.models import (
-        Channel,
-        CheckOutcome,
-        Flow,
-        Reference,
-        Running,
-        SecondStart,
-        Send,
-        Status,
-        Verification,
-    )
+    from otp_app.verification.audit import Conversion
+    from otp_app.verification.limits import LimitUse
+    from otp_app.verification.models import Channel, CheckOutcome, Reference, SecondStart
+    from otp_app.verification.store import Transaction
+
+_T = TypeVar("_T")
 
 
 class Provider(Protocol):
@@ -92,173 +86,118 @@ class Provider(Protocol):
         ...
 
 
-class VerificationStore(Protocol):
-    """The verifications. Every transition is one conditional statement.
+class Limits(Protocol):
+    """The limits in one transaction. A refusal is raised as an error for `noting_refusals`."""
 
-    There is no `save`. A transition whose precondition no longer holds changes nothing and returns
-    False or None. `reserve`, `record_send` and `take_attempt` count a message or a guess and write
-    it to the journal in one transaction. Methods that end a verification write its event in the
-    same transaction, if events are enabled. All methods raise `StoreUnavailable` if the database
-    does not respond.
+    def load(self, spendings: Sequence[LimitUse]) -> None:
+        """Read by one statement what `require` and `usages` need for *spendings*."""
+        ...
+
+    def spend(self, spendings: Sequence[LimitUse], now: datetime) -> Sequence[int]:
+        """Count all of *spendings* or raise, and return the uses of each limit before."""
+        ...
+
+    def require(self, spendings: Sequence[LimitUse], now: datetime) -> None:
+        """Check without counting that the limits of all *spendings* have room, or raise."""
+        ...
+
+    def has_room(self, spending: LimitUse, now: datetime) -> bool:
+        """Return whether a limit has room. Nothing is counted, logged or measured."""
+        ...
+
+    def refund(self, at: datetime, spendings: Sequence[LimitUse]) -> None:
+        """Give back those of *spendings* that `spend` has counted at the time *at*."""
+        ...
+
+    def forgive(self, spendings: Sequence[LimitUse]) -> None:
+        """Reset the limits of *spendings*, after a success."""
+        ...
+
+
+class Conversions(Protocol):
+    """The conversion rates in one transaction."""
+
+    def source_key(self, phone: PhoneNumber, source: str) -> bytes:
+        """Return the key of *source*, an address or API key, for `count_sent`."""
+        ...
+
+    def count_sent(
+        self, phone: PhoneNumber, source: bytes, id_: str, at: datetime, kept: timedelta
+    ) -> None:
+        """Count the verification *id_*, whose first message was sent at *at*.
+
+        It counts towards its country for the time *kept*, and towards its block for `TRUSTED_FOR`.
+        """
+        ...
+
+    def count_approved(
+        self, phone: PhoneNumber, source: bytes, id_: str, at: datetime, kept: timedelta
+    ) -> None:
+        """Count the approval of the verification that `count_sent` has counted at *at*."""
+        ...
+
+    def by_country(self, since: datetime, until: datetime) -> Mapping[str, Conversion]:
+        """Return the conversion of verifications sent from *since* to *until*, by region."""
+        ...
+
+    def of_block(self, phone: PhoneNumber, since: datetime, until: datetime) -> Conversion:
+        """Return the conversion of verifications sent to the block of *phone* in that period."""
+        ...
+
+
+class Limiter(Protocol):
+    """A counter of the uses of limits, which counts each use before it is made.
+
+    All methods that wait raise `StoreUnavailable` if the database does not respond.
     """
 
-    @property
-    def audit_store(self) -> AuditStore:
-        """The audit, in the same database."""
+    def within(self, transaction: Transaction) -> Limits:
+        """Return the limits in *transaction*."""
         ...
 
-    async def reserve(self, verification: Verification, source: str = "") -> bool:
-        """Record a new verification before its first message, and close the flow's open one.
+    def conversions(self, limits: Any) -> Conversions:  # noqa: ANN401 - what `within` returns
+        """Return the conversion rates in the transaction of *limits*."""
+        ...
 
-        The journal keeps *source*, the address or API key of the client, as a keyed hash.
+    async def noting_refusals(self, pending: Awaitable[_T], now: datetime) -> _T:
+        """Await a transaction that uses `within`, and remember, log and count its refusal.
+
+        Raises:
+            RateLimited: with the time from which all limits have room.
+        """
+        ...
+
+    def remembered(self, spendings: Sequence[LimitUse], now: datetime) -> Exception | None:
+        """Return the refusal in memory of one of *spendings*, for `noting_refusals`, if any."""
+        ...
+
+    def forget_refusals(self) -> None:
+        """Clear the refusals in memory, after a transaction that gave uses back."""
+        ...
+
+    def watch(self, spendings: Sequence[LimitUse], before: Sequence[int]) -> None:
+        """Warn the operator when a limit on everybody is nearly used up.
+
+        *before* has the uses of each of *spendings* before they were counted.
+        """
+        ...
+
+    async def spend(self, spendings: Sequence[LimitUse], now: datetime) -> datetime:
+        """Count all of *spendings* or none, in a separate transaction.
+
+        Raises:
+            RateLimited: with the time from which all limits have room.
+        """
+        ...
+
+    async def pause(self, pause: LimitUse, now: datetime) -> bool:
+        """Use up a limit for the length of its window.
 
         Returns:
-            False if the flow has an open verification of the same number. Nothing is changed then.
+            False if the limit was used up before.
         """
         ...
 
-    async def latest(self, flow: Flow) -> Verification | None:
-        """Return the flow's open verification, else the one that was recorded last."""
-        ...
-
-    async def locked(self, flow: Flow, phone: PhoneNumber, now: datetime) -> Verification | None:
-        """Return the flow's verification of *phone* that is locked by wrong codes, if any."""
-        ...
-
-    async def is_verifying(
-        self, phone: PhoneNumber, provider: str, flow: Flow, now: datetime
-    ) -> bool:
-        """Return whether *provider* runs a verification of *phone* for a flow other than *flow*.
-
-        Only open verifications with a reference count. The provider may never have accepted the
-        others.
-        """
-        ...
-
-    async def record_send(self, verification: Verification, send: Send, source: str = "") -> bool:
-        """Count a further message of *verification* before it is sent.
-
-        The journal keeps *source*, the address or API key of the client, as a keyed hash.
-
-        Returns:
-            False if the verification is not open, or another caller has counted a message first.
-        """
-        ...
-
-    async def settle_send(self, id_: str, send: Send, reference: Reference) -> bool:
-        """Record that *send* was sent under *reference*: an open verification is now `PENDING`.
-
-        Returns:
-            False if the verification was closed meanwhile. The reference is kept all the same, so
-            that it can be canceled.
-        """
-        ...
-
-    async def adopt(self, verification: Verification, send: Send, reference: Reference) -> bool:
-        """Take over *reference*, which the provider was running already, and become `PENDING`.
-
-        Returns:
-            False if this flow may not have requested *reference*: another flow has it, or this is
-            the first message of *verification* and no earlier verification of the flow had it.
-            False also if a verification with *reference* has ended here.
-        """
-        ...
-
-    async def fail_send(self, id_: str, send: Send, status: Status) -> bool:
-        """Record that *send* was not confirmed: an open verification takes *status*."""
-        ...
-
-    async def lose_reference(self, id_: str, send: Send) -> bool:
-        """Record that *send* may have a new, unknown reference: the status becomes `UNKNOWN`."""
-        ...
-
-    async def release_send(self, before: Verification, send: Send) -> bool:
-        """Restore the state *before* the message *send*, which certainly was not sent.
-
-        The next message may be sent at once.
-        """
-        ...
-
-    async def take_attempt(self, id_: str, flow: Flow, now: datetime) -> Verification | None:
-        """Spend one guess and return the verification with the guesses that are left.
-
-        Flows with the same reference share its guesses. `JOINED_ATTEMPTS` are available to flows
-        that join later; the others are reserved for the first flow. A flow that has joined keeps
-        the guesses that it was given.
-
-        Returns:
-            None if *flow* has no open verification *id_* with a sent message and a guess left.
-        """
-        ...
-
-    async def running(
-        self, phone: PhoneNumber, provider: str, flow: Flow, now: datetime
-    ) -> Sequence[Running]:
-        """Return the verifications that *provider* runs for *phone*, one for each reference.
-
-        `Running.room` is the number of guesses that a new verification of *flow* would get.
-        """
-        ...
-
-    async def close_used_up(self, id_: str, now: datetime) -> bool:
-        """End an open verification as `EXPIRED` if its reference has no guess left for any flow.
-
-        Returns:
-            False if the verification has used up its own guesses, or another flow has some left.
-        """
-        ...
-
-    async def use_up(self, id_: str, reference: Reference) -> bool:
-        """End an open verification as `EXPIRED`, because the provider accepts no more guesses.
-
-        Afterwards *reference* has no guess left for any flow.
-        """
-        ...
-
-    async def is_confirmed(self, phone: PhoneNumber) -> bool:
-        """Return whether *phone* was verified at least once, by any client."""
-        ...
-
-    async def approve(self, id_: str, now: datetime) -> bool:
-        """Approve an open verification and record its number as verified.
-
-        Returns:
-            False if the verification is not open, for example because it was approved before.
-        """
-        ...
-
-    async def close(self, id_: str, status: Status, reference: Reference | None) -> bool:
-        """End an open verification with *status*.
-
-        Returns:
-            False if the verification is not open, or has a reference other than *reference*.
-        """
-        ...
-
-    async def expire(self, since: datetime, until: datetime) -> None:
-        """End open verifications that expired between *since* and *until*."""
-        ...
-
-    async def ended(self, now: datetime) -> Sequence[Verification]:
-        """Return ended verifications that the provider may still run, the oldest first.
-
-        Verifications that have used up their cancels, or whose next cancel is not yet due, are left
-        out.
-        """
-        ...
-
-    async def take_cancel(self, over: Verification, again_at: datetime) -> bool:
-        """Count a cancel of *over* before it is made, and plan the next one at *again_at*.
-
-        Returns:
-            False if another caller has counted this cancel, or *over* has a new reference.
-        """
-        ...
-
-    async def mark_canceled(self, id_: str, reference: Reference | None) -> None:
-        """Record that the provider has nothing more to send or check under *reference*."""
-        ...
-
-    async def forget(self, before: datetime) -> None:
-        """Delete verifications that expired before *before*, a bounded number in each call."""
+    async def prune(self, now: datetime) -> None:
+        """Delete uses that are older than the window of their limit."""
         ...

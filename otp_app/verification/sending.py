@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 
 from otp_app.errors import (
-    AttemptsExhausted,
     LanguageRefused,
     NumberBusy,
     OtpError,
@@ -17,16 +16,15 @@ from otp_app.errors import (
     ProviderNotReached,
     ProviderRejected,
     ProviderTimedOut,
-    ProviderUnavailable,
     ResendTimedOut,
     ResendTooSoon,
-    SendsExhausted,
     VerificationNotFound,
 )
 from otp_app.verification.audit import send_call
 from otp_app.verification.budget import Call
-from otp_app.verification.limits import Action
-from otp_app.verification.models import Reference, SecondStart, Send, Status, Verification
+from otp_app.verification.models import Reference, Send, Status, Verification
+from otp_app.verification.planning import Request, running_reference
+from otp_app.verification.store import AlreadyOpen
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -37,20 +35,26 @@ if TYPE_CHECKING:
     from otp_app.verification.budget import Allowance, Budget
     from otp_app.verification.circuit_breaker import CircuitBreakerProvider
     from otp_app.verification.client import Client
-    from otp_app.verification.finder import VerificationFinder
     from otp_app.verification.models import Channel, Policy
-    from otp_app.verification.ports import VerificationStore
+    from otp_app.verification.planning import Plan, Planner
     from otp_app.verification.risk import RiskScreening
+    from otp_app.verification.store import Transaction, VerificationStore
+
+_T = TypeVar("_T")
 
 log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
 class Sender:
-    """Sends codes. Each message is counted, then requested once, then its result is recorded."""
+    """Sends codes. Each message is counted, then requested once, then its result is recorded.
+
+    A message is three transactions: one that reads and decides, one that counts and records the
+    message, and one that records the provider's answer and what comes of it.
+    """
 
     store: VerificationStore
-    finder: VerificationFinder
+    planner: Planner
     budget: Budget
     screening: RiskScreening
     audit: Audit
@@ -64,110 +68,103 @@ class Sender:
 
         An open verification of another number is closed.
         """
-        current = await self.finder.current(client.flow)
-        if current and current.phone == phone:
-            return await self._start_again(client, current, channel)
-        if locked := await self.store.locked(client.flow, phone, self.now()):
-            raise AttemptsExhausted(until=locked.expires_at)
-        return await self._start_new(client, phone, channel)
+        asked = Request(client, phone, channel, self.budget.remembered_refusal(client, phone))
+        return await self._carry_out(asked, lambda tx: self.planner.start(tx, asked))
 
     async def resend(self, client: Client, current: Verification, channel: Channel) -> Verification:
         """Send another code for *current*, or start a new verification if *current* has ended."""
-        if self.finder.can_go_on(current):
-            return await self._send_again(client, current, channel)
-        return await self._start_again(client, current, channel)
+        refusal = self.budget.remembered_refusal(client, current.phone)
+        asked = Request(client, current.phone, channel, refusal)
+        return await self._carry_out(asked, lambda tx: self.planner.resend(tx, asked, current))
 
-    async def _start_new(
-        self,
-        client: Client,
-        phone: PhoneNumber,
-        channel: Channel,
-        over: Verification | None = None,
+    async def _carry_out(
+        self, asked: Request, look: Callable[[Transaction], Plan | Verification]
     ) -> Verification:
-        """Start a new verification of *phone*.
+        """Return the verification that *look* has found, or send the message that it has planned.
 
-        The message is counted, the number is screened, and *over*, the verification that this one
-        replaces, is ended at its provider. Only then is the provider called.
+        A number that is busy counts towards the limits of the client only, so that no client can
+        probe a number without end. Nothing else is written then.
         """
-        provider = self.providers[self.provider]
-        provider.require(Action.SEND)
-        await self._require_free(client, phone, self.provider)
-        used_up = await self._require_room(client, phone)
-        allowance = await self.budget.spend_send(client, phone)
-        await self.screening.require_acceptable(allowance, phone, self.now())
-        for one in (used_up, over):
-            if one:
+        try:
+            found = await self.budget.look(look)
+        except NumberBusy:
+            await self.budget.spend_refusal(asked.client, asked.phone)
+            raise
+        if isinstance(found, Verification):
+            return found
+        return await (self._send_again(found) if found.current else self._send_first(found))
+
+    async def _send_first(self, plan: Plan) -> Verification:
+        """Count the message, then record the new verification and start it at the provider.
+
+        Both are one transaction, unless the number has to be screened or an old verification has to
+        end at its provider in between. Only a counted message pays for these calls.
+        """
+        if self.screening.lookup or plan.over:
+            allowance, _ = await self.budget.spend_send(plan.uses, lambda _: None)
+            await self.screening.require_acceptable(allowance, plan.request.phone, self.now())
+            for one in plan.over:
                 await self._end(allowance, one)  # first, or the start could get the same code
-        send = self._send(1, channel)
+            send, verification = self._first(plan)
+            await self._reserving(
+                self.store.write(lambda tx: self._reserve(tx, plan, verification)), send
+            )
+        else:
+            send, verification = self._first(plan)
+            spending = self.budget.spend_send(
+                plan.uses, lambda tx: self._reserve(tx, plan, verification)
+            )
+            allowance, _ = await self._reserving(spending, send)
+        language = plan.request.client.language
+        sending = plan.provider.start(allowance, plan.request.phone, plan.request.channel, language)
+        return await self._deliver(verification, send, sending, allowance)
+
+    def _first(self, plan: Plan) -> tuple[Send, Verification]:
+        send = self._send(1, plan.request.channel)
         verification = Verification(
             id=send.id,
-            flow=client.flow,
-            phone=phone,
+            flow=plan.request.client.flow,
+            phone=plan.request.phone,
             provider=self.provider,
-            channel=channel,
+            channel=plan.request.channel,
             status=Status.SENDING,
-            attempts_left=min(self.policy.max_attempts, provider.max_attempts),
+            attempts_left=min(self.policy.max_attempts, plan.provider.max_attempts),
             sends=send.number,
             sent_at=send.at,
             resend_at=send.next_at,
             expires_at=send.at + self.policy.lifetime,
         )
-        if not await self.store.reserve(verification, client.source):
-            raise ResendTooSoon(until=send.next_at)  # another tab has just started one
-        sending = provider.start(allowance, phone, channel, client.language)
-        return await self._deliver(verification, send, sending, allowance)
+        return send, verification
 
-    async def _require_free(self, client: Client, phone: PhoneNumber, name: str) -> None:
-        """Reject a start that the provider *name* would refuse, without calling it.
+    def _reserve(self, transaction: Transaction, plan: Plan, verification: Verification) -> None:
+        source_key = self.budget.source_key(transaction, plan.request.client, plan.request.phone)
+        self.store.within(transaction).reserve(verification, plan.request.client.source, source_key)
 
-        The rejection counts towards the limits of the client only, so that no client can probe a
-        number without end. Nothing else is written.
+    async def _reserving(self, reserving: Awaitable[_T], send: Send) -> _T:
+        try:
+            return await reserving
+        except AlreadyOpen:  # another tab has just started one
+            raise ResendTooSoon(until=send.next_at) from None
 
-        Raises:
-            NumberBusy: the provider allows one verification per number, and another flow has it.
-            RateLimited: a limit of the client is reached.
-        """
-        if self.providers[name].second_start is not SecondStart.REFUSED:
-            return
-        if await self.store.is_verifying(phone, name, client.flow, self.now()):
-            await self.budget.spend_refusal(client, phone)
-            raise NumberBusy
+    async def _send_again(self, plan: Plan) -> Verification:
+        """Count the message, record it and request it."""
+        current = plan.current
+        assert current  # noqa: S101 - for mypy
+        client, to, channel, _ = plan.request
+        send = self._send(current.sends + 1, channel)
 
-    async def _start_again(
-        self, client: Client, current: Verification, channel: Channel
-    ) -> Verification:
-        """Send another code to the number that the flow is already verifying, if it is time."""
-        now = self.now()
-        if current.is_locked(now):
-            raise AttemptsExhausted(until=current.expires_at)
-        if not self.finder.can_go_on(current):
-            return await self._start_new(client, current.phone, channel, over=current)
-        on_its_way = current.status is Status.PENDING and current.channel is channel
-        if on_its_way and now < current.resend_at:
-            return current
-        return await self._send_again(client, current, channel)
+        def record(transaction: Transaction) -> None:
+            verifications = self.store.within(transaction)
+            if not verifications.record_send(current, send, client.source):
+                raise ResendTooSoon(until=send.next_at)
 
-    async def _require_room(self, client: Client, phone: PhoneNumber) -> Verification | None:
-        """Return a used-up verification of *phone* that must end before a new one can start.
-
-        A provider that shares codes would give a new flow the reference of that verification.
-
-        Returns:
-            None if nothing is in the way.
-
-        Raises:
-            NumberBusy: other flows have reserved all guesses that are left.
-        """
-        if self.providers[self.provider].second_start is not SecondStart.SAME_CODE:
-            return None
-        running = await self.store.running(phone, self.provider, client.flow, self.now())
-        full = [one for one in running if one.room <= 0]
-        if any(one.kept for one in full):
-            await self.budget.spend_refusal(client, phone)
-            raise NumberBusy
-        found = [one.verification for one in full]
-        # The provider runs one verification per number at a time: only the newest can be alive.
-        return max(found, key=lambda one: one.sent_at, default=None)
+        allowance, _ = await self.budget.spend_send(plan.uses, record)
+        language = client.language
+        if running := running_reference(current):
+            sending = plan.provider.resend(allowance, running, to, channel, language)
+        else:
+            sending = plan.provider.start(allowance, to, channel, language)
+        return await self._deliver(current, send, sending, allowance)
 
     async def _end(self, allowance: Allowance, over: Verification) -> None:
         """Close *over*, and cancel it at its provider if that was not done before.
@@ -183,30 +180,6 @@ class Sender:
                 await provider.cancel(allowance, over.reference)
                 await self.store.mark_canceled(over.id, over.reference)
 
-    async def _send_again(
-        self, client: Client, current: Verification, channel: Channel
-    ) -> Verification:
-        now = self.now()
-        if current.sends >= self.policy.max_sends:
-            raise SendsExhausted(sends=current.sends, until=current.expires_at)
-        if now < current.resend_at:
-            raise ResendTooSoon(until=current.resend_at)
-        provider = self.finder.provider_of(current)
-        provider.require(Action.SEND)
-        running = current.reference if current.status is Status.PENDING else None
-        if not running:
-            await self._require_free(client, current.phone, current.provider)
-        allowance = await self.budget.spend_send(client, current.phone)
-        send = self._send(current.sends + 1, channel)
-        if not await self.store.record_send(current, send, client.source):
-            raise ResendTooSoon(until=send.next_at)
-        to, language = current.phone, client.language
-        if running:
-            sending = provider.resend(allowance, running, to, channel, language)
-        else:
-            sending = provider.start(allowance, to, channel, language)
-        return await self._deliver(current, send, sending, allowance)
-
     async def _deliver(
         self,
         verification: Verification,
@@ -220,64 +193,80 @@ class Sender:
             VerificationNotFound: the verification was closed meanwhile.
             NumberBusy, ProviderError: the provider's error, after it is recorded.
         """
-        try:
-            reference = await self.audit.record_call(send_call(verification, send), sending)
-        except NumberBusy as busy:
-            reference = await self._adopt(verification, send, busy, allowance)
-        except ResendTimedOut:
-            await self.store.lose_reference(verification.id, send)
-            raise
-        except ProviderTimedOut:
-            await self.store.fail_send(verification.id, send, Status.UNKNOWN)
-            raise
-        except (LanguageRefused, ProviderRejected, ProviderUnavailable) as exc:
-            await self._not_sent(verification, send, exc, allowance)
-            raise
+        answer = await self.audit.ask(send_call(verification, send), sending)
         settled = self._send(send.number, send.channel)
-        if not await self.store.settle_send(verification.id, settled, reference):
-            raise VerificationNotFound  # closed meanwhile, in another tab
-        return await self._settled(verification)
 
-    async def _settled(self, verification: Verification) -> Verification:
-        current = await self.finder.current(verification.flow)
-        if current is None or current.id != verification.id:
-            raise VerificationNotFound
-        return current
+        def record(transaction: Transaction) -> Verification | OtpError:
+            verifications = self.store.within(transaction)
+            verifications.record_result(answer.call.id, answer.result, settled.at)
+            reference, error = answer.value, answer.error
+            if isinstance(error, NumberBusy):
+                reference = self._adopt(transaction, verification, send, error)
+            if reference is None:
+                assert error  # noqa: S101 - for mypy
+                self._not_sent(transaction, verification, send, error, allowance)
+                return error
+            is_sent = answer.error is None
+            now = verifications.settle_send(verification, settled, reference, is_sent=is_sent)
+            if now:
+                self.budget.count_sent(transaction, now, verification, settled.at)
+            # It may have been closed meanwhile, in another tab.
+            is_open = now and now.verification.status is Status.PENDING
+            return now.verification if now and is_open else VerificationNotFound()
 
-    async def _adopt(
-        self, verification: Verification, send: Send, busy: NumberBusy, allowance: Allowance
-    ) -> Reference:
+        result = await self.store.write(record)
+        if answer.error:
+            self.budget.limiter.forget_refusals()
+        if isinstance(result, OtpError):
+            raise result
+        if answer.error:
+            log.info("verification.adopted", id=verification.id, provider=verification.provider)
+        return result
+
+    def _adopt(
+        self, transaction: Transaction, verification: Verification, send: Send, busy: NumberBusy
+    ) -> Reference | None:
         """Take over the verification that the provider already runs, if this flow requested it.
 
         This happens when the response to an earlier start was lost.
 
-        Raises:
-            NumberBusy: *busy*, if another client requested that verification.
+        Returns:
+            None if another client requested that verification.
         """
         reference = Reference(busy.reference or "")
-        if reference and await self.store.adopt(verification, send, reference):
-            log.info("verification.adopted", id=verification.id, provider=verification.provider)
+        verifications = self.store.within(transaction)
+        if reference and verifications.adopt(verification, send, reference):
             return reference
-        await self._not_sent(verification, send, busy, allowance)
-        raise busy
+        return None
 
-    async def _not_sent(
-        self, verification: Verification, send: Send, why: OtpError, allowance: Allowance
+    def _not_sent(
+        self,
+        transaction: Transaction,
+        verification: Verification,
+        send: Send,
+        why: OtpError,
+        allowance: Allowance,
     ) -> None:
         """Record that the provider reported *why* instead of sending, and refund what is safe.
 
         A resend is uncounted only if it certainly was not sent. After any other error the provider
         may be wrong, so the message stays counted.
         """
-        if send.number == 1:
-            await self.store.fail_send(verification.id, send, Status.REFUSED)
-        elif isinstance(why, (LanguageRefused, ProviderNotReached, ProviderRejected, NumberBusy)):
-            await self.store.release_send(verification, send)
+        verifications = self.store.within(transaction)
+        match why:
+            case ResendTimedOut():
+                verifications.lose_reference(verification.id, send)
+            case ProviderTimedOut():
+                verifications.fail_send(verification.id, send, Status.UNKNOWN)
+            case _ if send.number == 1:
+                verifications.fail_send(verification.id, send, Status.REFUSED)
+            case LanguageRefused() | ProviderNotReached() | ProviderRejected() | NumberBusy():
+                verifications.release_send(verification, send)
         if isinstance(why, LanguageRefused):
             # The next message uses the fallback language, so the person may repeat at once.
-            await self.budget.refund(allowance, at_once=True)
+            self.budget.refund(transaction, allowance, at_once=True)
         elif isinstance(why, (ProviderNotReached, NumberBusy)):
-            await self.budget.refund(allowance)
+            self.budget.refund(transaction, allowance)
 
     def _send(self, number: int, channel: Channel) -> Send:
         now = self.now()

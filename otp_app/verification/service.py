@@ -16,9 +16,9 @@ from otp_app.verification.budget import Budget
 from otp_app.verification.channels import channels_for, require_channel, suggest_alternatives
 from otp_app.verification.checking import Checker
 from otp_app.verification.circuit_breaker import CircuitBreakerProvider
-from otp_app.verification.finder import VerificationFinder
 from otp_app.verification.limits import POLICY
 from otp_app.verification.models import Channel, Policy, Status
+from otp_app.verification.planning import Planner, VerificationFinder
 from otp_app.verification.risk import RiskScreening
 from otp_app.verification.sending import Sender
 
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
 
     from otp_app.phone import PhoneNumber
     from otp_app.verification.audit import Observer
-    from otp_app.verification.budget import Limiter
     from otp_app.verification.client import Client
     from otp_app.verification.limits import Action, Limit
     from otp_app.verification.models import Flow, Verification
-    from otp_app.verification.ports import Provider, VerificationStore
+    from otp_app.verification.ports import Limiter, Provider
+    from otp_app.verification.store import VerificationStore
 
 log = structlog.get_logger(__name__)
 
@@ -70,7 +70,7 @@ class VerificationService:
 
     async def current(self, flow: Flow) -> Verification | None:
         """Return the browser's verification, open or recently ended. No provider is called."""
-        return await self._finder.current(flow)
+        return await self.store.read(lambda tx: self._finder.current(tx, flow))
 
     def code_length(self, verification: Verification) -> int:
         """Return the number of digits in the code of *verification*."""
@@ -129,7 +129,7 @@ class VerificationService:
             OtpError: any error of `start`.
         """
         async with self._turn(client.flow):
-            current = await self._finder.require(client.flow, id_)
+            current = await self.store.read(lambda tx: self._finder.require(tx, client.flow, id_))
             by = channel or self._resend_channel(current)
             self._require_reachable(current.phone, by)
             with suggest_alternatives(current.phone, by, self.channels):
@@ -185,13 +185,22 @@ class VerificationService:
 
     @cached_property
     def _audit(self) -> Audit:
-        return Audit(self.store.audit_store, self.now, self.observers)
+        return Audit(self.store.audit_store, self.observers)
 
     @cached_property
     def _sender(self) -> Sender:
-        return Sender(
+        planner = Planner(
             self.store,
             self._finder,
+            self._budget,
+            self._breakers,
+            self.provider,
+            self.now,
+            self.policy,
+        )
+        return Sender(
+            self.store,
+            planner,
             self._budget,
             self.screening,
             self._audit,

@@ -37,8 +37,8 @@ from otp_app.storage.engine import open_engine
 from otp_app.storage.limits import SqlLimiter
 from otp_app.storage.phone_encryption import PhoneEncryption
 from otp_app.storage.sessions import SqlSessions
+from otp_app.storage.store import SqlStore
 from otp_app.storage.tables import Stage, audit, sessions, sha256_hex, verifications
-from otp_app.storage.verifications import SqlStore
 from otp_app.verification.audit import Outcome
 from otp_app.verification.background import Sweeper
 from otp_app.verification.budget import CANCELS, PAID_BY_GUESS, PAID_BY_MESSAGE, Call
@@ -51,6 +51,7 @@ from otp_app.verification.sessions import Sessions
 from otp_app.web.sessions import NOT_FINISHED
 from tests.backend.client import STATE, Socket
 from tests.backend.conftest import ORIGIN, Browser
+from tests.database import connected
 from tests.emulator import Clock
 from tests.fakes import SharingOracle
 
@@ -438,7 +439,7 @@ class AnyOrder(RuleBasedStateMachine):
         assert isinstance(store, SqlStore)
 
         async def read() -> list[Sequence[Row[Any]]]:
-            async with store.engine.connect() as connection:
+            async with connected(store.engine) as connection:
                 return [(await connection.execute(query)).all() for query in queries]
 
         return self._call(read)

@@ -19,22 +19,23 @@ from otp_app.storage.limits import SqlLimiter
 from otp_app.storage.outbox import SqlOutbox
 from otp_app.storage.phone_encryption import PhoneEncryption
 from otp_app.storage.sessions import SqlSessions
+from otp_app.storage.store import SqlStore
 from otp_app.storage.tables import audit, events, verifications
-from otp_app.storage.verifications import SqlStore
 from otp_app.verification.limits import POLICY
 from otp_app.verification.models import Channel
 from otp_app.verification.service import VerificationService
 from otp_app.verification.sessions import Sessions
 from tests.backend.conftest import ORIGIN, Browser
 from tests.contract.conftest import make_twilio, make_vonage
+from tests.database import connected
 from tests.emulator import Clock, Emulator, twilio_error
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from sqlalchemy import Table
-    from sqlalchemy.ext.asyncio import AsyncEngine
 
+    from otp_app.storage.engine import Engine
     from otp_app.verification.ports import Provider
 
 PHONE = PhoneNumber("+447400123456")
@@ -47,7 +48,7 @@ class Site:
 
     backend: TestClient
     emulator: Emulator
-    engine: AsyncEngine
+    engine: Engine
     provider: Provider
 
     def person(self, address: str) -> Browser:
@@ -60,9 +61,9 @@ class Site:
         """Return the number of rows in *table*."""
 
         async def work() -> int:
-            async with self.engine.connect() as connection:
+            async with connected(self.engine) as connection:
                 counting = select(func.count()).select_from(table)
-                return (await connection.execute(counting)).scalar_one()
+                return int((await connection.execute(counting)).scalar_one())
 
         found: int = self.call(work)
         return found

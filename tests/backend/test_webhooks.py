@@ -24,6 +24,7 @@ from otp_app.verification.models import Reference
 from otp_app.web import bounds, delivery_webhooks
 from tests import emulator as known
 from tests.backend.client import STATE
+from tests.database import connected
 from tests.emulator import Clock
 from tests.emulator.webhooks import (
     Post,
@@ -122,7 +123,7 @@ class Inlet:
 
         async def read() -> list[DeliveryStatus]:
             query = select(table.c.status).order_by(table.c.id)
-            async with self.store.engine.connect() as connection:
+            async with connected(self.store.engine) as connection:
                 return list((await connection.execute(query)).scalars())
 
         statuses: list[DeliveryStatus] = self._call(read)
@@ -130,7 +131,7 @@ class Inlet:
 
     def do(self, statement: Executable) -> None:
         async def work() -> None:
-            async with self.store.engine.begin() as connection:
+            async with connected(self.store.engine) as connection:
                 await connection.execute(statement)
 
         self._call(work)

@@ -7,6 +7,8 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
+from otp_app.storage.limit_windows import decode, encode, pack, unpack
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from pathlib import Path
@@ -67,7 +69,7 @@ class Store:
         )
         with self._connection() as connection:
             connection.execute(f"UPDATE verifications SET {changes}", {"by": f"-{seconds} seconds"})
-            connection.execute("UPDATE limit_hits SET at = at - ?1, ends = ends - ?1", [seconds])
+            _let_limits_pass(connection, round(seconds * 1_000_000))
 
     def _column(self, name: str) -> set[str]:
         with self._connection() as connection:
@@ -78,6 +80,18 @@ class Store:
     def _connection(self) -> Iterator[sqlite3.Connection]:
         with closing(sqlite3.connect(self._path, timeout=5)) as connection, connection:
             yield connection
+
+
+def _let_limits_pass(connection: sqlite3.Connection, microseconds: int) -> None:
+    for key, state in connection.execute("SELECT key, state FROM limits").fetchall():
+        lists = {
+            id_: encode([use._replace(at=use.at - microseconds) for use in decode(uses)])
+            for id_, uses in unpack(state).items()
+        }
+        connection.execute(
+            "UPDATE limits SET state = ?, until = until - ? WHERE key = ?",
+            [pack(lists), microseconds, key],
+        )
 
 
 def _read(text: str) -> datetime:

@@ -29,14 +29,15 @@ from otp_app.providers.vonage.provider import THREADS, WAITING, VonageProvider
 from otp_app.storage.engine import open_engine
 from otp_app.storage.limits import SqlLimiter
 from otp_app.storage.phone_encryption import PhoneEncryption
+from otp_app.storage.store import SqlStore
 from otp_app.storage.tables import Stage, audit
-from otp_app.storage.verifications import SqlStore
 from otp_app.verification.circuit_breaker import FAILURES, CircuitBreaker
 from otp_app.verification.client import Client
 from otp_app.verification.limits import POLICY, Action
 from otp_app.verification.models import Channel, Flow
 from otp_app.verification.service import VerificationService
 from tests.contract.conftest import MAKERS
+from tests.database import connected
 from tests.emulator import TWILIO_ERRORS, Answer, Hang, Html, vonage_error
 
 if TYPE_CHECKING:
@@ -396,7 +397,7 @@ async def test_the_providers_code_is_in_the_log_and_in_the_audit(
 
     [line] = production_log.named("provider.error_returned")
     assert line["vendor_code"] == ("precondition-failed" if vendor_code is None else vendor_code)
-    async with store.engine.connect() as connection:
+    async with connected(store.engine) as connection:
         query = select(audit.c.detail).where(audit.c.stage == Stage.ANSWERED)
         [recorded] = (await connection.execute(query)).scalars()
     assert recorded == (detail or "refused_number 412 precondition-failed")

@@ -15,7 +15,7 @@ from otp_app.storage import engine as engine_module
 from otp_app.storage.engine import open_engine
 from otp_app.storage.limits import SqlLimiter
 from otp_app.storage.phone_encryption import PhoneEncryption
-from otp_app.storage.verifications import SqlStore
+from otp_app.storage.store import SqlStore
 from otp_app.verification.service import VerificationService
 from tests.emulator import Clock
 from tests.fakes import FakeProvider
@@ -62,7 +62,6 @@ def provider() -> FakeProvider:
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """Engines that are opened from here on wait long for the database, for a busy machine."""
     monkeypatch.setattr(engine_module, "PATIENCE", 20.0)
-    monkeypatch.setitem(engine_module._OPTIONS, "pool_timeout", 20.0)
 
 
 @pytest_asyncio.fixture

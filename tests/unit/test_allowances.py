@@ -22,7 +22,7 @@ from otp_app.errors import (
 )
 from otp_app.phone import PhoneNumber
 from otp_app.storage.outbox import SqlOutbox
-from otp_app.storage.tables import audit, events, limit_hits
+from otp_app.storage.tables import audit, events
 from otp_app.storage.tables import verifications as table
 from otp_app.verification.background import INTERVAL, Sweeper
 from otp_app.verification.budget import (
@@ -40,6 +40,7 @@ from otp_app.verification.limits import POLICY, Action
 from otp_app.verification.models import Channel, CheckOutcome, Flow, Reference, SecondStart, Status
 from otp_app.verification.risk import RiskScreening
 from tests.browser.server import ROOT
+from tests.database import connected, uses_of_limits
 from tests.fakes import RIGHT, WRONG, FakeLook, FakeProvider
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Table
 
-    from otp_app.storage.verifications import SqlStore
+    from otp_app.storage.store import SqlStore
     from otp_app.verification.models import Verification
     from otp_app.verification.service import VerificationService
     from tests.emulator import Clock
@@ -91,8 +92,8 @@ async def outcome(action: Awaitable[object]) -> type[OtpError] | None:
 
 
 async def rows(store: SqlStore, of: Table) -> int:
-    async with store.engine.connect() as connection:
-        return (await connection.execute(select(func.count()).select_from(of))).scalar_one()
+    async with connected(store.engine) as connection:
+        return int((await connection.execute(select(func.count()).select_from(of))).scalar_one())
 
 
 def asks(provider: FakeProvider, look: FakeLook, clock: Clock) -> dict[Call, list[Ask]]:
@@ -360,14 +361,15 @@ async def test_a_resend_that_the_limits_refuse_cancels_nothing(
     """S4."""
     started = await over(service, provider)
     provider.calls.clear()
-    before = await rows(sql_store, audit), await rows(sql_store, limit_hits)
+    before = await rows(sql_store, audit), await uses_of_limits(sql_store.engine)
 
     for _ in range(5):
         clock.tick(5)
         assert await outcome(service.resend(ME, started.id)) is RateLimited
 
     assert provider.calls == []
-    assert (await rows(sql_store, audit), await rows(sql_store, limit_hits)) == before
+    after = await rows(sql_store, audit), await uses_of_limits(sql_store.engine)
+    assert after == before
     clock.tick(5)
     assert await outcome(service.resend(ME, started.id)) is None
     assert provider.calls == [Call.CANCEL, Call.SEND]

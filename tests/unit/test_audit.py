@@ -28,14 +28,15 @@ from otp_app.errors import (
     StoreUnavailable,
 )
 from otp_app.phone import PhoneNumber
-from otp_app.storage.audit import SqlAuditStore
 from otp_app.storage.phone_encryption import PhoneEncryption
+from otp_app.storage.store import SqlAuditStore
 from otp_app.storage.tables import Stage, audit
 from otp_app.verification.audit import CallResult, Outcome
 from otp_app.verification.background import AbandonedCalls
 from otp_app.verification.client import Client
 from otp_app.verification.limits import POLICY
 from otp_app.verification.models import Channel, CheckOutcome, Flow
+from tests.database import connected
 from tests.fakes import RIGHT, WRONG, FakeProvider
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import RowMapping
 
-    from otp_app.storage.verifications import SqlStore
+    from otp_app.storage.store import SqlStore
     from otp_app.verification.models import Reference
     from otp_app.verification.service import VerificationService
     from tests.emulator import Clock
@@ -90,7 +91,7 @@ class Stalled(FakeProvider):
 
 
 async def rows(store: SqlStore) -> list[RowMapping]:
-    async with store.engine.connect() as connection:
+    async with connected(store.engine) as connection:
         return list((await connection.execute(select(audit).order_by(audit.c.id))).mappings())
 
 
@@ -456,5 +457,5 @@ async def test_each_question_is_one_line_of_the_log(
 
 
 async def change(store: SqlStore, statement: str) -> None:
-    async with store.engine.begin() as connection:
+    async with connected(store.engine) as connection:
         await connection.execute(text(statement))

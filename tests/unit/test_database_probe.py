@@ -11,9 +11,10 @@ from sqlalchemy import event, text
 
 from otp_app.storage import engine as probe_module
 from otp_app.storage.engine import GIVE_UP, PROBE_PATIENCE, TURN, DatabaseProbe, DatabaseState
+from tests.database import connected
 
 if TYPE_CHECKING:
-    from otp_app.storage.verifications import SqlStore
+    from otp_app.storage.store import SqlStore
 
 
 @pytest.fixture
@@ -37,10 +38,10 @@ async def test_a_migrated_database_that_can_be_written_is_ok(probe: DatabaseProb
 async def test_a_database_that_cannot_be_written_fails(probe: DatabaseProbe) -> None:
     """The probe repeats its attempt for some seconds first."""
     attempts: list[object] = []
-    event.listen(probe.engine.sync_engine, "begin", attempts.append)
 
     @event.listens_for(probe.engine.sync_engine, "connect")
     def read_only(connection: object, _: object) -> None:
+        attempts.append(connection)  # an attempt that fails closes its connection
         connection.cursor().execute("PRAGMA query_only = ON")  # type: ignore[attr-defined]
 
     began = time.monotonic()
@@ -70,7 +71,7 @@ async def test_a_database_that_somebody_holds_is_busy_then_failing_then_ok(
 ) -> None:
     """S11: on SQLite one connection at a time can write."""
     monkeypatch.setattr(probe_module, "FRESH", 0.0)
-    async with probe.engine.begin() as other:
+    async with connected(probe.engine) as other:
         await other.execute(text("BEGIN IMMEDIATE"))
         assert await probe.check() is DatabaseState.BUSY
         assert await settled(probe) is DatabaseState.FAILING
@@ -122,7 +123,7 @@ async def test_a_result_is_reused_for_a_second(
 async def test_a_database_of_another_version_is_told_apart(
     probe: DatabaseProbe, change: str
 ) -> None:
-    async with probe.engine.begin() as connection:
+    async with connected(probe.engine) as connection:
         await connection.execute(text(change))
 
     assert await probe.check() is DatabaseState.OTHER_VERSION

@@ -23,10 +23,11 @@ from otp_app.verification.deliveries import (
     decisive,
 )
 from otp_app.verification.models import Channel, Flow, Reference
+from tests.database import connected
 from tests.fakes import RIGHT
 
 if TYPE_CHECKING:
-    from otp_app.storage.verifications import SqlStore
+    from otp_app.storage.store import SqlStore
     from otp_app.verification.models import Verification
     from otp_app.verification.service import VerificationService
     from tests.emulator import Clock
@@ -70,8 +71,8 @@ async def told(deliveries: DeliveryReports, verification: Verification) -> Deliv
 
 
 async def kept(store: SqlStore) -> int:
-    async with store.engine.connect() as connection:
-        return (await connection.execute(select(func.count()).select_from(table))).scalar_one()
+    async with connected(store.engine) as connection:
+        return int((await connection.execute(select(func.count()).select_from(table))).scalar_one())
 
 
 @pytest.mark.parametrize(
@@ -237,7 +238,7 @@ async def test_a_report_is_forgotten_with_its_verification(
 ) -> None:
     await deliveries.record([reported(sent, DELIVERED)])
 
-    async with sql_store.engine.begin() as connection:
+    async with connected(sql_store.engine) as connection:
         await connection.execute(delete(verification_table))
 
     assert await kept(sql_store) == 0

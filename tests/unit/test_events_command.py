@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from otp_app.storage.verifications import SqlStore
+    from otp_app.storage.store import SqlStore
     from otp_app.verification.service import VerificationService
     from tests.emulator import Clock
 

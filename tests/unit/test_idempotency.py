@@ -11,9 +11,10 @@ from sqlalchemy import text
 
 from otp_app.errors import IdempotencyKeyInUse, IdempotencyKeyReused
 from otp_app.storage.idempotency import SqlIdempotencyStore, StoredResponse
+from tests.database import connected
 
 if TYPE_CHECKING:
-    from otp_app.storage.verifications import SqlStore
+    from otp_app.storage.store import SqlStore
     from tests.emulator import Clock
 
 ANSWER = StoredResponse(201, '{"id": "x"}')
@@ -80,7 +81,7 @@ async def test_everything_is_forgotten_after_a_day(
 
     await idempotency.begin(idempotency.request_key("shop", "new", b"request"), clock.now())
 
-    async with idempotency.engine.connect() as connection:
+    async with connected(idempotency.engine) as connection:
         assert await connection.scalar(text("SELECT count(*) FROM idempotency")) == 1
 
 
@@ -90,7 +91,7 @@ async def test_neither_the_key_nor_the_request_can_be_read(
     ticket = idempotency.request_key("shop", "canary", b'{"phone_number": "canary"}')
     await idempotency.begin(ticket, clock.now())
 
-    async with idempotency.engine.connect() as connection:
+    async with connected(idempotency.engine) as connection:
         rows = (await connection.execute(text("SELECT * FROM idempotency"))).all()
     assert "canary" not in f"{rows}"
     assert "shop" not in f"{rows}"

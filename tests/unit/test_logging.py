@@ -245,9 +245,7 @@ async def test_the_operator_can_read_until_when_a_country_is_paused(
     await verifications.start(Client(Flow("me"), "203.0.113.7"), NUMBER, Channel.SMS)
     clock.tick(MIN_MESSAGE_AGE.total_seconds())
 
-    await CountryPause(
-        verifications.store.audit_store, verifications.limiter, limits, clock.now
-    ).review()
+    await CountryPause(verifications.store, verifications.limiter, limits, clock.now).review()
 
     [line] = production_log.named("country.paused")
     assert datetime.fromisoformat(line["until"]) == clock.now() + pause.window

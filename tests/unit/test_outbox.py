@@ -33,6 +33,7 @@ from otp_app.verification.background import CATCH_UP_AFTER, ExpiryCatchUp, Sweep
 from otp_app.verification.client import Client
 from otp_app.verification.models import Channel, CheckOutcome, Flow, Status
 from otp_app.verification.outbox import DeliveryClaim, FailureReason, WebhookEvent, WebhookEventType
+from tests.database import connected
 from tests.fakes import RIGHT, WRONG
 from tests.unit.conftest import NUMBER_KEY
 
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ClauseElement, Table
 
-    from otp_app.storage.verifications import SqlStore
+    from otp_app.storage.store import SqlStore
     from otp_app.verification.models import Verification
     from otp_app.verification.service import VerificationService
     from tests.emulator import Clock
@@ -86,13 +87,13 @@ async def approve(service: VerificationService) -> Verification:
 
 async def written(store: SqlStore, table: Table = events) -> list[str]:
     """The verifications that have an event."""
-    async with store.engine.connect() as connection:
+    async with connected(store.engine) as connection:
         return list((await connection.scalars(select(table.c.verification))).all())
 
 
 async def only(outbox: SqlOutbox) -> WebhookEvent:
     """The one event there is."""
-    async with outbox.engine.connect() as connection:
+    async with connected(outbox.engine) as connection:
         (id_,) = (await connection.scalars(select(events.c.verification))).all()
     event = await outbox.read(id_)
     assert event
@@ -255,13 +256,13 @@ async def test_what_cannot_be_told_does_not_happen(
     service: VerificationService, store: SqlStore
 ) -> None:
     started = await start(service)
-    async with store.engine.begin() as connection:
+    async with connected(store.engine) as connection:
         await connection.execute(text("DROP TABLE events"))
 
     with pytest.raises(StoreUnavailable):
         await service.check(ME, started.id, RIGHT)
 
-    async with store.engine.connect() as connection:
+    async with connected(store.engine) as connection:
         status = await connection.scalar(select(verifications.c.status))
         users = await connection.scalar(text("SELECT count(*) FROM users"))
     assert (status, users) == (Status.PENDING, 0)
@@ -279,7 +280,7 @@ async def test_of_ends_at_once_one_counts_and_one_is_told(
     )
 
     current = await store.latest(ME.flow)
-    assert sum(ends) == 1
+    assert sum(map(bool, ends)) == 1
     assert current
     assert (await only(outbox)).status is current.status
 
@@ -320,11 +321,11 @@ async def test_a_look_that_failed_is_made_again(
     look = ExpiryCatchUp(store, clock.now)
     left = await start(service)
     clock.tick(2 * 60 * 60)
-    async with store.engine.begin() as connection:
+    async with connected(store.engine) as connection:
         await connection.execute(text("ALTER TABLE events RENAME TO away"))
     with pytest.raises(StoreUnavailable):
         await look.catch_up()
-    async with store.engine.begin() as connection:
+    async with connected(store.engine) as connection:
         await connection.execute(text("ALTER TABLE away RENAME TO events"))
 
     await look.catch_up()
@@ -339,7 +340,7 @@ async def test_the_rows_have_no_number_and_the_event_has_it(
     sealing = replace(store, encryption=numbers)
     await approve(replace(service, store=sealing))
 
-    async with store.engine.connect() as connection:
+    async with connected(store.engine) as connection:
         row = (await connection.execute(text("SELECT * FROM events"))).mappings().one()
     assert PHONE.digits not in str(dict(row))
     assert (await only(replace(outbox, encryption=numbers))).phone == PHONE
@@ -407,7 +408,7 @@ async def test_the_look_every_few_seconds_reads_no_whole_table(
     query = statement(outbox, clock.now()).compile(
         dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}
     )
-    async with outbox.engine.connect() as connection:
-        plan = await connection.execute(text(f"EXPLAIN QUERY PLAN {query}"))
+    async with connected(outbox.engine) as connection:
+        plan = (await connection.execute(text(f"EXPLAIN QUERY PLAN {query}"))).all()
 
     assert not [row.detail for row in plan if row.detail.startswith("SCAN")]

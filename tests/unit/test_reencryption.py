@@ -20,7 +20,6 @@ from otp_app.config import SettingsError
 from otp_app.errors import PhoneDecryptionFailed
 from otp_app.phone import PhoneNumber
 from otp_app.storage import migrations, phone_encryption
-from otp_app.storage.audit import SqlAuditStore
 from otp_app.storage.engine import migrate, open_engine
 from otp_app.storage.phone_encryption import (
     EncryptionState,
@@ -29,16 +28,18 @@ from otp_app.storage.phone_encryption import (
     prepare_numbers,
     reencrypt,
 )
+from otp_app.storage.store import SqlAuditStore, SqlStore
 from otp_app.storage.tables import sha256_hex, users, verifications
-from otp_app.storage.verifications import SqlStore
 from otp_app.verification.models import Channel, Flow, Reference, Status, Verification
+from tests.database import connected
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
     from pathlib import Path
 
     from sqlalchemy import Executable, RowMapping
-    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from otp_app.storage.engine import Engine
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
@@ -52,7 +53,7 @@ PHONE, OTHER_PHONE = PhoneNumber("+14155552671"), PhoneNumber("+447400123456")
 
 
 @pytest.fixture
-def engine(sql_store: SqlStore) -> AsyncEngine:
+def engine(sql_store: SqlStore) -> Engine:
     return sql_store.engine
 
 
@@ -84,13 +85,13 @@ async def prove(store: SqlStore, number: int = 0, phone: PhoneNumber = PHONE) ->
     assert await store.approve(verification(number).id, NOW + timedelta(seconds=number))
 
 
-async def all_users(engine: AsyncEngine) -> list[RowMapping]:
-    async with engine.connect() as connection:
+async def all_users(engine: Engine) -> list[RowMapping]:
+    async with connected(engine) as connection:
         return list((await connection.execute(select(users).order_by(users.c.id))).mappings())
 
 
-async def execute(engine: AsyncEngine, *statements: Executable) -> None:
-    async with engine.begin() as connection:
+async def execute(engine: Engine, *statements: Executable) -> None:
+    async with connected(engine) as connection:
         for statement in statements:
             await connection.execute(statement)
 
@@ -100,7 +101,7 @@ def files(folder: Path) -> bytes:
     return b"".join(file.read_bytes() for file in folder.glob("otp.db*"))
 
 
-async def test_after_a_rotation_the_new_key_is_enough(engine: AsyncEngine) -> None:
+async def test_after_a_rotation_the_new_key_is_enough(engine: Engine) -> None:
     await prove(SqlStore(engine, BEFORE))
 
     assert await reencrypt(engine, BOTH) == Counter({EncryptionState.OLD_KEY: 2})
@@ -110,25 +111,25 @@ async def test_after_a_rotation_the_new_key_is_enough(engine: AsyncEngine) -> No
     assert latest.phone == PHONE
 
 
-async def test_a_second_rotation_finds_nothing_to_do(engine: AsyncEngine) -> None:
+async def test_a_second_rotation_finds_nothing_to_do(engine: Engine) -> None:
     await prove(SqlStore(engine, BEFORE))
     await reencrypt(engine, BOTH)
-    async with engine.connect() as connection:
+    async with connected(engine) as connection:
         before = (await connection.execute(select(verifications.c.phone))).all()
 
     assert await reencrypt(engine, BOTH) == Counter({EncryptionState.CURRENT: 2})
-    async with engine.connect() as connection:
+    async with connected(engine) as connection:
         assert (await connection.execute(select(verifications.c.phone))).all() == before
 
 
-async def test_without_keys_sealed_numbers_stay_sealed(engine: AsyncEngine) -> None:
+async def test_without_keys_sealed_numbers_stay_sealed(engine: Engine) -> None:
     await prove(SqlStore(engine, BEFORE))
 
     assert await reencrypt(engine, CLEAR) == Counter({EncryptionState.UNREADABLE: 2})
     assert await count_states(engine, BEFORE) == Counter({EncryptionState.CURRENT: 2})
 
 
-async def test_what_no_key_opens_is_left_and_does_not_stop_the_rest(engine: AsyncEngine) -> None:
+async def test_what_no_key_opens_is_left_and_does_not_stop_the_rest(engine: Engine) -> None:
     await prove(SqlStore(engine, PhoneEncryption(SECRET, [Fernet.generate_key().decode()])))
     await prove(SqlStore(engine, BEFORE), 1, OTHER_PHONE)
 
@@ -141,7 +142,7 @@ async def test_what_no_key_opens_is_left_and_does_not_stop_the_rest(engine: Asyn
 
 
 @pytest.mark.usefixtures("small_batches")
-async def test_what_was_cut_short_is_gone_on_with(engine: AsyncEngine) -> None:
+async def test_what_was_cut_short_is_gone_on_with(engine: Engine) -> None:
     store = SqlStore(engine, CLEAR)
     for number in range(50):
         await store.reserve(verification(number))
@@ -162,7 +163,7 @@ async def test_what_was_cut_short_is_gone_on_with(engine: AsyncEngine) -> None:
 
 
 @pytest.mark.usefixtures("small_batches")
-async def test_the_app_works_while_numbers_are_rotated(engine: AsyncEngine, tmp_path: Path) -> None:
+async def test_the_app_works_while_numbers_are_rotated(engine: Engine, tmp_path: Path) -> None:
     for number in range(60):
         await SqlStore(engine, BEFORE).reserve(verification(number))
     command_line = open_engine(f"sqlite:///{tmp_path}/otp.db")
@@ -181,7 +182,7 @@ async def test_the_app_works_while_numbers_are_rotated(engine: AsyncEngine, tmp_
 
 @pytest.mark.parametrize("numbers", [BEFORE, BOTH])
 async def test_no_file_of_a_sealed_database_has_a_number(
-    engine: AsyncEngine, tmp_path: Path, numbers: PhoneEncryption
+    engine: Engine, tmp_path: Path, numbers: PhoneEncryption
 ) -> None:
     await prove(SqlStore(engine, numbers))
     stored = files(tmp_path)
@@ -193,7 +194,7 @@ async def test_no_file_of_a_sealed_database_has_a_number(
 
 @pytest.mark.usefixtures("small_batches")
 async def test_what_stood_in_the_clear_is_in_no_file_after_a_rotation(
-    engine: AsyncEngine, tmp_path: Path
+    engine: Engine, tmp_path: Path
 ) -> None:
     for number in range(50):
         await prove(SqlStore(engine, CLEAR), number)
@@ -204,7 +205,7 @@ async def test_what_stood_in_the_clear_is_in_no_file_after_a_rotation(
     assert b"4155552671" not in files(tmp_path)
 
 
-async def test_what_is_forgotten_is_in_no_file(engine: AsyncEngine, tmp_path: Path) -> None:
+async def test_what_is_forgotten_is_in_no_file(engine: Engine, tmp_path: Path) -> None:
     store = SqlStore(engine, CLEAR)
     await store.reserve(verification())
 
@@ -215,7 +216,7 @@ async def test_what_is_forgotten_is_in_no_file(engine: AsyncEngine, tmp_path: Pa
 
 
 async def test_a_number_that_is_proved_again_is_sealed_with_the_first_key(
-    engine: AsyncEngine,
+    engine: Engine,
 ) -> None:
     await prove(SqlStore(engine, BEFORE))
 
@@ -225,7 +226,7 @@ async def test_a_number_that_is_proved_again_is_sealed_with_the_first_key(
     assert AFTER.decrypt(user["phone_number"]) == PHONE
 
 
-async def test_a_number_that_cannot_be_opened_is_not_approved(engine: AsyncEngine) -> None:
+async def test_a_number_that_cannot_be_opened_is_not_approved(engine: Engine) -> None:
     await SqlStore(engine, BEFORE).reserve(verification())
     store = SqlStore(engine, AFTER)
 
@@ -239,7 +240,7 @@ async def test_a_number_that_cannot_be_opened_is_not_approved(engine: AsyncEngin
 
 
 async def test_another_secret_finds_its_users_once_the_keys_are_renewed(
-    engine: AsyncEngine,
+    engine: Engine,
 ) -> None:
     await prove(SqlStore(engine, PhoneEncryption(OTHER_SECRET, [NEW])))
 
@@ -252,7 +253,7 @@ async def test_another_secret_finds_its_users_once_the_keys_are_renewed(
 
 @pytest.mark.parametrize("secrets", [(OTHER_SECRET, SECRET), (SECRET, OTHER_SECRET), (b"1", b"2")])
 async def test_a_number_that_became_two_users_is_one_again(
-    engine: AsyncEngine, secrets: tuple[bytes, bytes]
+    engine: Engine, secrets: tuple[bytes, bytes]
 ) -> None:
     for number, secret in enumerate(secrets):
         await prove(SqlStore(engine, PhoneEncryption(secret, [NEW])), number)
@@ -269,7 +270,7 @@ async def test_a_number_that_became_two_users_is_one_again(
     assert await count_states(engine, AFTER) == Counter({EncryptionState.CURRENT: 3})
 
 
-async def test_the_start_refuses_numbers_that_it_cannot_open(engine: AsyncEngine) -> None:
+async def test_the_start_refuses_numbers_that_it_cannot_open(engine: Engine) -> None:
     await SqlStore(engine, BEFORE).reserve(verification())
 
     await prepare_numbers(engine, BOTH)
@@ -282,7 +283,7 @@ async def test_the_start_refuses_numbers_that_it_cannot_open(engine: AsyncEngine
     assert not [key for key in (OLD, NEW, "4155552671") if key in str(raised.value)]
 
 
-async def test_the_start_does_not_seal_what_stands_in_the_clear(engine: AsyncEngine) -> None:
+async def test_the_start_does_not_seal_what_stands_in_the_clear(engine: Engine) -> None:
     """Encryption of plaintext rows would take long, and can be done while the app runs."""
     await prove(SqlStore(engine, CLEAR))
 
@@ -303,13 +304,13 @@ OLD_ROWS = (
 
 
 @pytest.fixture
-async def migrated_engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+async def migrated_engine(tmp_path: Path) -> AsyncIterator[Engine]:
     """An old database with rows, brought up to date."""
     url = f"sqlite:///{tmp_path}/old/otp.db"
     engine = open_engine(url)
     values = {"flow": sha256_hex(Flow("flow-1")), "now": "2026-03-01 12:00:00.000000"}
     values["end"] = "2026-03-01 12:10:00.000000"
-    async with engine.begin() as connection:
+    async with connected(engine) as connection:
         await connection.run_sync(lambda bound: command.upgrade(migrations.config(bound), "0002"))
         for row in OLD_ROWS:
             names = re.findall(":([a-z]+)", row)
@@ -323,7 +324,7 @@ async def migrated_engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
 
 @pytest.mark.parametrize("numbers", [CLEAR, AFTER])
 async def test_the_rows_of_an_older_version_are_found(
-    migrated_engine: AsyncEngine, numbers: PhoneEncryption
+    migrated_engine: Engine, numbers: PhoneEncryption
 ) -> None:
     store = SqlStore(migrated_engine, numbers)
 
@@ -338,14 +339,14 @@ async def test_the_rows_of_an_older_version_are_found(
     assert [found.id for found in await store.of_number(PHONE, 5)] == ["id-0001"]
 
 
-async def test_a_migration_leaves_what_refers_to_our_rows(migrated_engine: AsyncEngine) -> None:
-    async with migrated_engine.connect() as connection:
+async def test_a_migration_leaves_what_refers_to_our_rows(migrated_engine: Engine) -> None:
+    async with connected(migrated_engine) as connection:
         assert (await connection.scalars(text("SELECT id FROM others"))).all() == ["id-0001"]
         assert (await connection.execute(text("PRAGMA foreign_key_check"))).all() == []
 
 
 async def test_an_older_version_leaves_no_number_in_the_files(
-    migrated_engine: AsyncEngine, tmp_path: Path
+    migrated_engine: Engine, tmp_path: Path
 ) -> None:
     await prepare_numbers(migrated_engine, AFTER)
     await reencrypt(migrated_engine, AFTER)
@@ -355,23 +356,29 @@ async def test_an_older_version_leaves_no_number_in_the_files(
 
 
 @pytest.fixture
-async def older_engine(tmp_path: Path) -> AsyncIterator[AsyncEngine]:
+async def older_engine(tmp_path: Path) -> AsyncIterator[Engine]:
     """A database before 0011, whose hashes were made in another way."""
     engine = open_engine(f"sqlite:///{tmp_path}/older/otp.db")
-    async with engine.begin() as connection:
+    async with connected(engine) as connection:
         await connection.run_sync(lambda bound: command.upgrade(migrations.config(bound), "0010"))
     yield engine
     await engine.dispose()
 
 
+CHANGE = "ALTER TABLE verifications"
+LATER_COLUMNS = ("source", "counted_at")
+
+
 @pytest.mark.parametrize("keys", [[], [NEW]])
 async def test_the_start_hashes_the_numbers_of_an_older_version_anew(
-    older_engine: AsyncEngine, tmp_path: Path, keys: list[str]
+    older_engine: Engine, tmp_path: Path, keys: list[str]
 ) -> None:
     before, after = PhoneEncryption(OTHER_SECRET, keys), PhoneEncryption(SECRET, keys)
+    await execute(older_engine, *(text(f"{CHANGE} ADD {name}") for name in LATER_COLUMNS))
     for number in range(150):  # more than one batch
         await prove(SqlStore(older_engine, before), number)
     await prove(SqlStore(older_engine, before), 150, OTHER_PHONE)
+    await execute(older_engine, *(text(f"{CHANGE} DROP {name}") for name in LATER_COLUMNS))
 
     with structlog.testing.capture_logs() as logged:
         await migrate(f"sqlite:///{tmp_path}/older/otp.db")
@@ -385,11 +392,11 @@ async def test_the_start_hashes_the_numbers_of_an_older_version_anew(
 
 
 async def test_an_upgrade_that_forgets_the_uses_of_limits_says_so(
-    older_engine: AsyncEngine, tmp_path: Path
+    older_engine: Engine, tmp_path: Path
 ) -> None:
     now = datetime.now(UTC).timestamp()
     hit = "INSERT INTO limit_hits (key, at, ends, batch) VALUES ('key', 0, :ends, 'batch')"
-    async with older_engine.begin() as connection:
+    async with connected(older_engine) as connection:
         for ends in (now - 60, now + 3600, now + 86400):
             await connection.execute(text(hit), {"ends": ends})
 
@@ -400,7 +407,7 @@ async def test_an_upgrade_that_forgets_the_uses_of_limits_says_so(
 
 
 async def test_the_calls_for_a_number_are_found_after_a_change_of_the_key(
-    engine: AsyncEngine,
+    engine: Engine,
 ) -> None:
     before, after = (PhoneEncryption(key, [NEW]) for key in (OTHER_SECRET, SECRET))
     for number, phone in enumerate((PHONE, OTHER_PHONE)):
@@ -412,8 +419,8 @@ async def test_the_calls_for_a_number_are_found_after_a_change_of_the_key(
     assert await SqlAuditStore(engine, PhoneEncryption(b"other")).of_number(PHONE, 5) == []
 
 
-async def test_the_migration_can_be_taken_back(migrated_engine: AsyncEngine) -> None:
-    async with migrated_engine.begin() as connection:
+async def test_the_migration_can_be_taken_back(migrated_engine: Engine) -> None:
+    async with connected(migrated_engine) as connection:
         await connection.run_sync(lambda bound: command.downgrade(migrations.config(bound), "0002"))
         row = (await connection.execute(text("SELECT * FROM users"))).mappings().one()
 

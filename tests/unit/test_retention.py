@@ -15,6 +15,7 @@ from otp_app.storage.tables import users, verifications
 from otp_app.verification.background import Sweeper
 from otp_app.verification.client import Client
 from otp_app.verification.models import Channel, Flow
+from tests.database import connected
 from tests.fakes import RIGHT
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import ClauseElement, Column
 
-    from otp_app.storage.verifications import SqlStore
+    from otp_app.storage.store import SqlStore
     from otp_app.verification.models import Verification
     from otp_app.verification.service import VerificationService
     from tests.emulator import Clock
@@ -44,7 +45,7 @@ async def start(service: VerificationService, flow: str = "flow") -> Verificatio
 
 
 async def values(store: SqlStore, column: Column[str]) -> list[str]:
-    async with store.engine.connect() as connection:
+    async with connected(store.engine) as connection:
         return list((await connection.scalars(select(column))).all())
 
 
@@ -108,8 +109,8 @@ async def test_the_look_every_few_seconds_reads_no_whole_table(
     query = statement(clock.now()).compile(
         dialect=sqlite.dialect(), compile_kwargs={"literal_binds": True}
     )
-    async with sql_store.engine.connect() as connection:
-        plan = await connection.execute(text(f"EXPLAIN QUERY PLAN {query}"))
+    async with connected(sql_store.engine) as connection:
+        plan = (await connection.execute(text(f"EXPLAIN QUERY PLAN {query}"))).all()
 
     steps = [row.detail for row in plan]
     assert any("ix_verifications_ended (expires_at" in step for step in steps)

@@ -15,6 +15,7 @@ from otp_app.phone import PhoneNumber
 from otp_app.storage.phone_encryption import PhoneEncryption, count_states
 from otp_app.verification.client import Client
 from otp_app.verification.models import Channel, Flow
+from tests.database import connected
 from tests.fakes import RIGHT
 from tests.unit.conftest import NUMBER_KEY, SECRET
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    from otp_app.storage.verifications import SqlStore
+    from otp_app.storage.store import SqlStore
     from otp_app.verification.service import VerificationService
 
     Rotate = Callable[..., Awaitable[tuple[int, str]]]
@@ -103,7 +104,7 @@ async def test_a_user_who_cannot_be_united_is_explained(
     service = replace(verifications, store=store)
     started = await service.start(replace(ME, flow=Flow("other")), PHONE, Channel.SMS)
     await service.check(replace(ME, flow=Flow("other")), started.id, RIGHT)
-    async with sql_store.engine.begin() as connection:
+    async with connected(sql_store.engine) as connection:
         await connection.execute(text("CREATE TABLE orders (by INTEGER REFERENCES users (id))"))
         await connection.execute(text("INSERT INTO orders VALUES (2)"))
 

@@ -37,7 +37,7 @@ from otp_app.verification.models import Channel, CheckOutcome, Flow, Reference, 
 from tests.fakes import RIGHT, WRONG, FakeProvider
 
 if TYPE_CHECKING:
-    from otp_app.storage.verifications import SqlStore
+    from otp_app.storage.store import SqlStore
     from otp_app.verification.models import Verification
     from otp_app.verification.service import VerificationService
     from tests.emulator import Clock

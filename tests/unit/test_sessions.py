@@ -16,10 +16,11 @@ from otp_app.storage.tables import sessions as table
 from otp_app.verification.client import Client
 from otp_app.verification.models import Channel, Flow
 from otp_app.verification.sessions import SessionPolicy, Sessions, Token
+from tests.database import connected
 from tests.fakes import RIGHT
 
 if TYPE_CHECKING:
-    from otp_app.storage.verifications import SqlStore
+    from otp_app.storage.store import SqlStore
     from otp_app.verification.service import VerificationService
     from tests.emulator import Clock
 
@@ -215,5 +216,5 @@ async def test_what_is_over_is_forgotten_when_the_next_one_opens(
     clock.tick(POLICY.lifetime.total_seconds())
     await opened(verifications, sessions, OTHER_FLOW)
 
-    async with sql_store.engine.connect() as connection:
+    async with connected(sql_store.engine) as connection:
         assert len((await connection.execute(select(table))).all()) == 1

@@ -20,7 +20,8 @@ from otp_app.errors import (
 from otp_app.phone import PhoneNumber
 from otp_app.storage.engine import open_engine
 from otp_app.storage.phone_encryption import PhoneEncryption
-from otp_app.storage.verifications import SqlStore
+from otp_app.storage.store import SqlStore
+from otp_app.storage.verifications import SqlVerifications
 from otp_app.verification.background import Sweeper
 from otp_app.verification.client import Client
 from otp_app.verification.models import Channel, CheckOutcome, Flow, Status
@@ -30,6 +31,8 @@ from tests.unit.conftest import NUMBER_KEY
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
+
+    from sqlalchemy import Connection
 
     from otp_app.verification.models import Running, Verification
     from otp_app.verification.service import VerificationService
@@ -295,14 +298,18 @@ async def test_of_two_browsers_that_come_at_once_one_gets_the_guesses(
 ) -> None:
     await start(verifications, VICTIM)
 
-    class Blind(SqlStore):
+    class Unseeing(SqlVerifications):
         """Finds nothing running, as a process that asked a moment too early."""
 
-        async def running(
+        def running(
             self, phone: PhoneNumber, provider: str, flow: Flow, now: datetime
         ) -> Sequence[Running]:
             del phone, provider, flow, now
             return []
+
+    class Blind(SqlStore):
+        def within(self, transaction: Connection) -> SqlVerifications:
+            return Unseeing(transaction, self.encryption, self.outbox)
 
     store = verifications.store
     assert isinstance(store, SqlStore)

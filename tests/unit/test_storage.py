@@ -20,15 +20,14 @@ from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from cryptography.fernet import Fernet
 from sqlalchemy import insert, select, text
-from sqlalchemy.exc import StatementError
 
 from otp_app.errors import StoreUnavailable
 from otp_app.phone import PhoneNumber
 from otp_app.storage import engine as engine_module
 from otp_app.storage.engine import migrate, open_engine
 from otp_app.storage.phone_encryption import PhoneEncryption
+from otp_app.storage.store import SqlStore
 from otp_app.storage.tables import metadata, sha256_hex, users, verifications
-from otp_app.storage.verifications import SqlStore
 from otp_app.verification.audit import CallResult, Outcome
 from otp_app.verification.models import (
     OPEN,
@@ -39,13 +38,15 @@ from otp_app.verification.models import (
     Status,
     Verification,
 )
+from tests.database import connected
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
     from sqlalchemy import Connection, RowMapping
-    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from otp_app.storage.engine import Engine
 
     Call = Callable[[SqlStore], Awaitable[object]]
 
@@ -95,14 +96,14 @@ def url(path: Path, migrated: Path) -> str:
 
 
 @pytest.fixture
-async def engine(url: str) -> AsyncIterator[AsyncEngine]:
+async def engine(url: str) -> AsyncIterator[Engine]:
     engine = open_engine(url)
     yield engine
     await engine.dispose()
 
 
 @pytest.fixture
-def store(engine: AsyncEngine) -> SqlStore:
+def store(engine: Engine) -> SqlStore:
     return SqlStore(engine, NUMBERS)
 
 
@@ -115,13 +116,13 @@ async def given(store: SqlStore, verification: Verification, **extra: object) ->
         "created_at": verification.sent_at,
         "canceled": False,
     }
-    async with store.engine.begin() as connection:
+    async with connected(store.engine) as connection:
         await connection.execute(insert(verifications).values(values | extra))
 
 
 async def row_of(store: SqlStore, id_: str = VERIFICATION.id) -> RowMapping:
     query = select(verifications).where(verifications.c.id == id_)
-    async with store.engine.connect() as connection:
+    async with connected(store.engine) as connection:
         return (await connection.execute(query)).mappings().one()
 
 
@@ -131,7 +132,7 @@ async def status_of(store: SqlStore, id_: str = VERIFICATION.id) -> Status:
 
 
 async def all_users(store: SqlStore) -> list[RowMapping]:
-    async with store.engine.connect() as connection:
+    async with connected(store.engine) as connection:
         return list((await connection.execute(select(users))).mappings())
 
 
@@ -232,7 +233,7 @@ async def test_times_come_back_aware_and_in_utc(store: SqlStore) -> None:
 
 
 async def test_a_time_without_a_zone_is_a_mistake(store: SqlStore) -> None:
-    with pytest.raises(StatementError, match="without a zone"):
+    with pytest.raises(ValueError, match="without a zone"):
         await store.reserve(replace(VERIFICATION, sent_at=NOW.replace(tzinfo=None)))
 
 
@@ -268,7 +269,7 @@ async def test_it_is_not_counted_out_of_turn(store: SqlStore, found: Verificatio
 async def test_an_open_verification_becomes_pending(store: SqlStore, status: Status) -> None:
     await given(store, replace(SENT_TWICE, status=status), canceled=True)
 
-    assert await store.settle_send(VERIFICATION.id, SECOND, REFERENCE)
+    assert await store.settle_send(VERIFICATION, SECOND, REFERENCE)
     assert await store.latest(FLOW) == replace(
         SENT_TWICE, status=Status.PENDING, reference=REFERENCE
     )
@@ -281,7 +282,7 @@ async def test_a_closed_one_keeps_the_reference_to_be_canceled(
 ) -> None:
     await given(store, replace(VERIFICATION, status=status), canceled=True)
 
-    assert not await store.settle_send(VERIFICATION.id, FIRST, REFERENCE)
+    assert not await store.settle_send(VERIFICATION, FIRST, REFERENCE)
     assert await store.latest(FLOW) == replace(PENDING, status=status)
     assert await ended_ids(store, LATER) == [VERIFICATION.id]
 
@@ -289,8 +290,8 @@ async def test_a_closed_one_keeps_the_reference_to_be_canceled(
 async def test_a_message_that_is_not_the_last_settles_nothing(store: SqlStore) -> None:
     await given(store, SENT_TWICE)
 
-    assert not await store.settle_send(VERIFICATION.id, FIRST, REFERENCE)
-    assert not await store.settle_send("unknown", SECOND, REFERENCE)
+    assert not await store.settle_send(VERIFICATION, FIRST, REFERENCE)
+    assert not await store.settle_send(replace(VERIFICATION, id="unknown"), SECOND, REFERENCE)
     assert await store.latest(FLOW) == SENT_TWICE
 
 
@@ -428,7 +429,7 @@ async def test_a_shared_reference_ends_when_its_first_holder_does(store: SqlStor
     await given(store, theirs)
     await given(store, VERIFICATION)
 
-    assert await store.settle_send(VERIFICATION.id, FIRST, REFERENCE)
+    assert await store.settle_send(VERIFICATION, FIRST, REFERENCE)
 
     found = await store.latest(FLOW)
     assert found is not None
@@ -498,7 +499,7 @@ async def test_a_number_proved_again_stays_one_user(store: SqlStore) -> None:
     for id_, now in (("first", NOW), ("second", LATER)):
         await given(store, replace(PENDING, id=id_))
         await store.approve(id_, now)
-        async with store.engine.begin() as connection:
+        async with connected(store.engine) as connection:
             await connection.execute(users.update().values(two_factor_enabled=True))
 
     (user,) = await all_users(store)
@@ -508,7 +509,7 @@ async def test_a_number_proved_again_stays_one_user(store: SqlStore) -> None:
 
 async def test_without_the_user_there_is_no_approval(store: SqlStore) -> None:
     await given(store, PENDING)
-    async with store.engine.begin() as connection:
+    async with connected(store.engine) as connection:
         await connection.run_sync(users.drop)
 
     with pytest.raises(StoreUnavailable):
@@ -560,7 +561,7 @@ async def test_what_went_out_after_the_approval_is_still_canceled(store: SqlStor
     await store.approve(VERIFICATION.id, LATER)
     assert await ended_ids(store, OVER) == []
 
-    await store.settle_send(VERIFICATION.id, SECOND, OTHER_REFERENCE)
+    await store.settle_send(VERIFICATION, SECOND, OTHER_REFERENCE)
 
     assert await ended_ids(store, OVER) == [VERIFICATION.id]
 
@@ -678,7 +679,7 @@ async def test_of_20_approvals_one_counts(stores: list[SqlStore]) -> None:
 
     approved = await at_once(20, lambda number: stores[number % 2].approve(PENDING.id, NOW))
 
-    assert approved.count(True) == 1
+    assert sum(map(bool, approved)) == 1
     assert len(await all_users(stores[0])) == 1
 
 
@@ -730,7 +731,7 @@ CALLS: dict[str, Call] = {
     "latest": lambda store: store.latest(FLOW),
     "locked": lambda store: store.locked(FLOW, PENDING.phone, NOW),
     "record_send": lambda store: store.record_send(VERIFICATION, SECOND),
-    "settle_send": lambda store: store.settle_send("first", FIRST, REFERENCE),
+    "settle_send": lambda store: store.settle_send(VERIFICATION, FIRST, REFERENCE),
     "adopt": lambda store: store.adopt(VERIFICATION, SECOND, REFERENCE),
     "fail_send": lambda store: store.fail_send("first", FIRST, Status.UNKNOWN),
     "release_send": lambda store: store.release_send(PENDING, SECOND),
@@ -745,8 +746,6 @@ CALLS: dict[str, Call] = {
         "first", CallResult(Outcome.OK, "", 1), NOW
     ),
     "give_up": lambda store: store.audit_store.abandon(NOW, NOW, NOW),
-    "countries": lambda store: store.audit_store.conversions_by_country(NOW, NOW, 2),
-    "block": lambda store: store.audit_store.block_conversion(PENDING.phone, NOW, NOW),
     "mark_canceled": lambda store: store.mark_canceled("first", REFERENCE),
 }
 
@@ -935,9 +934,9 @@ async def test_any_path_will_do(tmp_path: Path) -> None:
     await engine.dispose()
 
 
-async def test_a_connection_is_set_up(engine: AsyncEngine) -> None:
+async def test_a_connection_is_set_up(engine: Engine) -> None:
     found = {}
-    async with engine.connect() as connection:
+    async with connected(engine) as connection:
         for pragma in (
             "journal_mode",
             "synchronous",
@@ -997,28 +996,28 @@ print([os.wait()[1] for _ in range(3)])
     assert (done.stdout, done.stderr) == ("[0, 0, 0]\n", "")
 
 
-async def test_the_migrated_schema_is_that_of_the_tables(engine: AsyncEngine) -> None:
+async def test_the_migrated_schema_is_that_of_the_tables(engine: Engine) -> None:
     def drift(connection: Connection) -> list[Any]:
         options = {"compare_type": True, "compare_server_default": True}
         return list(
             compare_metadata(MigrationContext.configure(connection, opts=options), metadata)
         )
 
-    async with engine.connect() as connection:
+    async with connected(engine) as connection:
         assert await connection.run_sync(drift) == []
 
 
-async def test_the_indexes_are_written_alike(engine: AsyncEngine, tmp_path: Path) -> None:
+async def test_the_indexes_are_written_alike(engine: Engine, tmp_path: Path) -> None:
     """`compare_metadata` does not look at the WHERE of an index."""
     fresh = open_engine(f"sqlite:///{tmp_path}/fresh.db")
-    async with fresh.begin() as connection:
+    async with connected(fresh) as connection:
         await connection.run_sync(metadata.create_all)
 
     assert await indexes(fresh) == await indexes(engine)
     await fresh.dispose()
 
 
-async def indexes(engine: AsyncEngine) -> set[str]:
+async def indexes(engine: Engine) -> set[str]:
     query = text("SELECT sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL")
-    async with engine.connect() as connection:
+    async with connected(engine) as connection:
         return set((await connection.scalars(query)).all())

@@ -16,12 +16,13 @@ from otp_app.identity.cookies import DeviceCookies
 from otp_app.phone import PhoneNumber
 from otp_app.storage.engine import open_engine
 from otp_app.storage.limits import SqlLimiter
-from otp_app.storage.verifications import SqlStore
+from otp_app.storage.store import SqlStore
 from otp_app.verification.client import Client
 from otp_app.verification.limits import POLICY, Scope
 from otp_app.verification.models import Channel, Flow
+from tests.database import connected
 from tests.fakes import RIGHT
-from tests.unit.conftest import SECRET
+from tests.unit.conftest import LIMIT_KEY
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -145,10 +146,10 @@ async def copy_of(
 ) -> AsyncIterator[VerificationService]:
     """Yield the service on a copy of its database in *file*. Its clock stands still at *now*."""
     assert isinstance(service.store, SqlStore)
-    async with service.store.engine.connect() as connection:
+    async with connected(service.store.engine) as connection:
         await connection.exec_driver_sql("VACUUM INTO ?", (str(file),))
     engine = open_engine(f"sqlite:///{file}")
-    store, limiter = SqlStore(engine, service.store.encryption), SqlLimiter(engine, SECRET)
+    store, limiter = SqlStore(engine, service.store.encryption), SqlLimiter(engine, LIMIT_KEY)
     try:
         yield replace(service, store=store, limiter=limiter, now=lambda: now)
     finally:

@@ -30,6 +30,7 @@ from otp_app.verification.outbox import (
     WebhookOutcome,
     WebhookResult,
 )
+from tests.database import connected
 from tests.fakes import RIGHT, FakeReceiver
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy import RowMapping
 
-    from otp_app.storage.verifications import SqlStore
+    from otp_app.storage.store import SqlStore
     from otp_app.verification.outbox import WebhookEvent
     from otp_app.verification.service import VerificationService
     from tests.emulator import Clock
@@ -79,7 +80,7 @@ async def approve(service: VerificationService, name: str = "flow") -> str:
 
 
 async def row_of(outbox: SqlOutbox, id_: str) -> RowMapping:
-    async with outbox.engine.connect() as connection:
+    async with connected(outbox.engine) as connection:
         query = select(events).where(events.c.verification == id_)
         return (await connection.execute(query)).mappings().one()
 
@@ -382,7 +383,7 @@ async def test_a_number_that_cannot_be_opened_is_tried_again_and_holds_nothing_u
 ) -> None:
     lost = PhoneEncryption(b"secret", [Fernet.generate_key().decode()]).encrypt(PHONE)
     sealed, clear = await approve(service), await approve(service, "other")
-    async with outbox.engine.begin() as connection:
+    async with connected(outbox.engine) as connection:
         change = text("UPDATE verifications SET phone = :lost WHERE id = :id")
         await connection.execute(change, {"lost": lost, "id": sealed})
 
@@ -406,7 +407,7 @@ async def test_what_was_deleted_meanwhile_is_told_to_nobody(
 
     class Deleting(SqlOutbox):
         async def read(self, id_: str) -> WebhookEvent | None:
-            async with self.engine.begin() as connection:
+            async with connected(self.engine) as connection:
                 await connection.execute(delete(verifications).where(verifications.c.id == id_))
             return await super().read(id_)
 

@@ -26,7 +26,7 @@ from tests.fakes import RIGHT, WRONG, FakeProvider
 from tests.unit.conftest import LIMIT_KEY, SECRET
 
 if TYPE_CHECKING:
-    from otp_app.storage.verifications import SqlStore
+    from otp_app.storage.store import SqlStore
     from otp_app.verification.service import VerificationService
 
 PHONE = PhoneNumber("+14155552671")

@@ -16,7 +16,7 @@ from otp_app.config import DATABASE_EXAMPLE, AppEnv, Settings
 from otp_app.config.values import is_open_to_others
 from otp_app.errors import StoreUnavailable
 from otp_app.storage import migrations
-from otp_app.storage.engine import open_engine, store_errors
+from otp_app.storage.engine import open_engine
 from otp_app.storage.phone_encryption import EncryptionState, PhoneEncryption, count_states
 
 if TYPE_CHECKING:
@@ -61,9 +61,7 @@ async def _revisions(url: str) -> tuple[str | None, list[str]]:
     """
     engine = open_engine(url)
     try:
-        with store_errors():
-            async with engine.connect() as connection:
-                return await connection.run_sync(_read_revisions)
+        return await engine.read(_read_revisions)
     finally:
         await engine.dispose()
 
