@@ -68,7 +68,7 @@ class PhoneEncryption:
     def keyed_hash(self, kind: str, text: str) -> str:
         """Return the HMAC-SHA256 of *text*, in hexadecimal. Each *kind* has separate hashes."""
         labelled = f"{kind}\0{text}".encode()
-        return hmac.new(self._hash_key, labelled, hashlib.sha256).hexdigest()
+        return hmac.digest(self._hash_key, labelled, hashlib.sha256).hex()
 
     def encrypt(self, phone: PhoneNumber) -> str:
         """Return *phone* as it is stored: at most 120 characters, different in each call.
