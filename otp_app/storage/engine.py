@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 PATIENCE = 1.0  # seconds to wait for a lock or a connection, while a person waits for a page
-
 POSTGRESQL_THREADS = 8
 """Threads for PostgreSQL, each with one connection. A transaction takes a few milliseconds."""
 
