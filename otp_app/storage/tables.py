@@ -317,7 +317,6 @@ Index(
 )
 Index("uq_audit_attempt", audit.c.attempt, audit.c.stage, unique=True)
 Index("ix_audit_number", audit.c.number, audit.c.at)
-Index("ix_audit_block", audit.c.block, audit.c.at)
 Index("ix_events_due", events.c.delivered_at, events.c.due_at)
 # The time is the first column, because the query for rows to delete uses the index too.
 Index("ix_verifications_ended", verifications.c.expires_at, verifications.c.canceled)

@@ -24,9 +24,11 @@ def upgrade() -> None:
     op.add_column("verifications", sa.Column("source", sa.LargeBinary(length=16), nullable=True))
     op.add_column("verifications", sa.Column("counted_at", sa.DateTime(timezone=True)))
     op.drop_table("limit_hits")
+    op.drop_index("ix_audit_block", table_name="audit")  # conversions do not read the audit
 
 
 def downgrade() -> None:
+    op.create_index("ix_audit_block", "audit", ["block", "at"], unique=False)
     op.create_table(
         "limit_hits",
         sa.Column("id", sa.Integer(), nullable=False),
