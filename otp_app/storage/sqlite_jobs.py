@@ -14,7 +14,7 @@ import threading
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from sqlalchemy.exc import DBAPIError
 
@@ -135,9 +135,7 @@ class SqliteWriter(SqliteReader):
 
 
 def _driver(connection: Connection) -> sqlite3.Connection:
-    driver = connection.connection.driver_connection
-    assert isinstance(driver, sqlite3.Connection)  # noqa: S101 - for mypy
-    return driver
+    return cast("sqlite3.Connection", connection.connection.driver_connection)
 
 
 def _end(connection: Connection, *, is_spoiled: bool) -> None:

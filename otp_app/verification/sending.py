@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, TypeVar, cast
 
 import structlog
 
@@ -92,7 +92,9 @@ class Sender:
             raise
         if isinstance(found, Verification):
             return found
-        return await (self._send_again(found) if found.current else self._send_first(found))
+        if found.current:
+            return await self._send_again(found, found.current)
+        return await self._send_first(found)
 
     async def _send_first(self, plan: Plan) -> Verification:
         """Count the message, then record the new verification and start it at the provider.
@@ -146,10 +148,8 @@ class Sender:
         except AlreadyOpen:  # another tab has just started one
             raise ResendTooSoon(until=send.next_at) from None
 
-    async def _send_again(self, plan: Plan) -> Verification:
-        """Count the message, record it and request it."""
-        current = plan.current
-        assert current  # noqa: S101 - for mypy
+    async def _send_again(self, plan: Plan, current: Verification) -> Verification:
+        """Count the further message of *current*, record it and request it."""
         client, to, channel, _ = plan.request
         send = self._send(current.sends + 1, channel)
 
@@ -203,7 +203,7 @@ class Sender:
             if isinstance(error, NumberBusy):
                 reference = self._adopt(transaction, verification, send, error)
             if reference is None:
-                assert error  # noqa: S101 - for mypy
+                error = cast("OtpError", error)  # without a value, an answer has an error
                 self._not_sent(transaction, verification, send, error, allowance)
                 return error
             is_sent = answer.error is None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import bindparam, insert, select, update
@@ -23,7 +23,9 @@ from otp_app.verification.limits import Action
 from otp_app.verification.models import Channel
 
 if TYPE_CHECKING:
-    from sqlalchemy import Dialect
+    from types import ModuleType
+
+    from sqlalchemy import BindParameter, Dialect
 
     from otp_app.storage.store import SqlStore
 
@@ -51,8 +53,9 @@ CALL = {
 }
 
 
-@pytest.mark.parametrize("dialect", [sqlite.dialect(), postgresql.dialect()], ids=lambda d: d.name)
-def test_every_statement_is_understood_by_both_databases(dialect: Dialect) -> None:
+@pytest.mark.parametrize("module", [sqlite, postgresql], ids=["sqlite", "postgresql"])
+def test_every_statement_is_understood_by_both_databases(module: ModuleType) -> None:
+    dialect: Dialect = module.dialect()
     made = [
         *STATEMENTS.values(),
         limit_rows.select_rows(3),
@@ -71,7 +74,7 @@ def test_every_statement_is_understood_by_both_databases(dialect: Dialect) -> No
 
 
 async def test_values_go_in_and_come_out_as_by_sqlalchemy(sql_store: SqlStore) -> None:
-    names = {name: bindparam(name) for name in CALL}
+    names: dict[str, BindParameter[Any]] = {name: bindparam(name) for name in CALL}
     writing = Statement(insert(audit).values(names))
     columns = (audit.c.at, audit.c.stage, audit.c.outcome, audit.c.source)
     reading = Statement(select(*columns).where(audit.c.at <= bindparam("now")))
