@@ -5,6 +5,7 @@ Recent refusals are kept in memory. A flood of refused requests then costs no st
 
 from __future__ import annotations
 
+import threading
 from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, TypeVar
@@ -42,6 +43,8 @@ of more subjects costs one SELECT for each request, and no more memory."""
 class Refusals:
     """A bounded cache that maps a key to the time from which its limit has room again.
 
+    The event loop and the threads of the database use it.
+
     Attributes:
         keep: the longest lifetime of an entry.
         most: the largest number of entries.
@@ -50,25 +53,29 @@ class Refusals:
     keep: timedelta = KEEP
     most: int = MOST
     _kept: dict[Hashable, tuple[datetime, datetime]] = field(default_factory=dict, init=False)
+    _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def until(self, key: Hashable, now: datetime) -> datetime | None:
         """Return the time from which *key* has room, or None without a valid entry."""
-        until, forget_at = self._kept.get(key, (now, now))
-        if forget_at > now:
-            return until
-        self._kept.pop(key, None)
-        return None
+        with self._lock:
+            until, forget_at = self._kept.get(key, (now, now))
+            if forget_at > now:
+                return until
+            self._kept.pop(key, None)
+            return None
 
     def remember(self, key: Hashable, until: datetime, now: datetime) -> None:
         """Store that *key* has no room before *until*. A full cache drops its oldest entry."""
-        self._kept.pop(key, None)
-        while len(self._kept) >= self.most:
-            del self._kept[next(iter(self._kept))]
-        self._kept[key] = (until, min(until, now + self.keep))
+        with self._lock:
+            self._kept.pop(key, None)
+            while len(self._kept) >= self.most:
+                del self._kept[next(iter(self._kept))]
+            self._kept[key] = (until, min(until, now + self.keep))
 
     def forget_all(self) -> None:
         """Clear the cache, so that the database is read again for every key."""
-        self._kept.clear()
+        with self._lock:
+            self._kept.clear()
 
 
 ALARMS = (0.5, 0.8)

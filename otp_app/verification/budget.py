@@ -17,6 +17,7 @@ from otp_app.verification.limits import (
     TRUSTED_SENDS,
     UNCONFIRMED,
     Action,
+    LimitUse,
     Scope,
     limit_uses,
 )
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from otp_app.phone import PhoneNumber
     from otp_app.verification.client import Client
-    from otp_app.verification.limits import Limit, LimitUse
+    from otp_app.verification.limits import Limit
     from otp_app.verification.models import Verification
     from otp_app.verification.ports import Conversions, Limiter
     from otp_app.verification.store import Approval, Settled, Transaction, VerificationStore
@@ -216,15 +217,15 @@ class Budget:
         now = self.now()
 
         def count(transaction: Transaction) -> tuple[Sequence[LimitUse], Sequence[int], _T]:
-            uses: list[LimitUse] = []
-            before: list[int] = []
+            uses, before = list[LimitUse](), list[int]()
 
             def spend(phone: PhoneNumber) -> None:
                 uses.extend(limit_uses(self.limits, Action.CHECK, client, phone))
+                if refusal := self.limiter.remembered(uses, now):
+                    raise refusal
                 before.extend(self.limiter.within(transaction).spend(uses, now))
 
-            result = take(transaction, spend)
-            return uses, before, result
+            return uses, before, take(transaction, spend)
 
         uses, before, result = await self.limiter.noting_refusals(self.store.write(count), now)
         self.limiter.watch(uses, before)

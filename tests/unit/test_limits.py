@@ -474,6 +474,31 @@ async def test_a_start_that_is_refused_from_memory_reads_the_browsers_own_rows_o
     assert all("FROM verifications" in statement for statement in found)
 
 
+async def test_a_guess_that_is_refused_from_memory_reads_and_writes_no_limit(
+    limited: VerificationService, sql_store: SqlStore
+) -> None:
+    """S3: an address that has used up its guesses, with a new browser."""
+    people = [replace(client(index), address=ME.address) for index in range(3)]
+    ids = [
+        (await limited.start(one, number(index), Channel.SMS)).id
+        for index, one in enumerate(people)
+    ]
+    for one, id_ in zip(people[:2], ids, strict=False):
+        for _ in range(5):
+            with pytest.raises(OtpError):
+                await limited.check(one, id_, WRONG)
+    with pytest.raises(RateLimited):
+        await limited.check(people[2], ids[2], WRONG)
+
+    async with statements(sql_store.engine) as found:
+        for _ in range(5):
+            with pytest.raises(RateLimited):
+                await limited.check(people[2], ids[2], WRONG)
+
+    assert len(found) == 5
+    assert all("FROM verifications" in statement for statement in found)
+
+
 async def test_of_two_remembered_refusals_the_later_time_is_named(
     sql_store: SqlStore, clock: Clock
 ) -> None:
