@@ -88,7 +88,7 @@ async def test_a_busy_event_loop_is_no_failing_database(
     loop, is_busy = asyncio.get_running_loop(), True
 
     def work() -> None:
-        time.sleep(TURN)
+        time.sleep(3 * TURN)
         if is_busy:
             loop.call_soon(work)
 
