@@ -10,7 +10,7 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from otp_app.cli.installation import NO_DATABASE, open_existing
+from otp_app.cli.installation import NO_DATABASE, existing_database
 from otp_app.config import Settings, SettingsError, load_settings
 from otp_app.errors import StoreUnavailable
 from otp_app.storage.outbox import DeadLetters
@@ -50,11 +50,8 @@ def with_dead_letters(settings: Settings, do: Callable[[DeadLetters], Awaitable[
     """
 
     async def work() -> _T:
-        engine = open_existing(settings)
-        try:
+        async with existing_database(settings) as engine:
             return await do(DeadLetters(engine))
-        finally:
-            await engine.dispose()
 
     return asyncio.run(work())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from otp_app.storage.engine import open_engine
 from otp_app.storage.phone_encryption import PhoneEncryption
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from otp_app.config import Settings
     from otp_app.storage.engine import Engine
 
@@ -26,8 +29,9 @@ NO_SECRET = (
 )
 
 
-def open_existing(settings: Settings) -> Engine:
-    """Return an engine for the database.
+@asynccontextmanager
+async def existing_database(settings: Settings) -> AsyncIterator[Engine]:
+    """Open the database, and close it at the end.
 
     Raises:
         StoreUnavailable: the SQLite file does not exist. An engine would create the file.
@@ -37,7 +41,11 @@ def open_existing(settings: Settings) -> Engine:
     file = sqlite_file(url)
     if file and not file.exists():
         raise StoreUnavailable
-    return open_engine(url)
+    engine = open_engine(url)
+    try:
+        yield engine
+    finally:
+        await engine.dispose()
 
 
 def sqlite_file(url: str) -> Path | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import IntegrityError
 
-from otp_app.cli.installation import NO_DATABASE, NO_SECRET, find_encryption, open_existing
+from otp_app.cli.installation import NO_DATABASE, NO_SECRET, existing_database, find_encryption
 from otp_app.config import Settings, SettingsError, load_settings
 from otp_app.errors import StoreUnavailable
 from otp_app.storage.phone_encryption import EncryptionState, PhoneEncryption, reencrypt
@@ -48,11 +48,8 @@ def run() -> int:
 
 
 async def _renew(settings: Settings, numbers: PhoneEncryption) -> Counter[EncryptionState]:
-    engine = open_existing(settings)
-    try:
+    async with existing_database(settings) as engine:
         return await reencrypt(engine, numbers)
-    finally:
-        await engine.dispose()
 
 
 def _report(found: Counter[EncryptionState], *, is_sealed: bool) -> int:

@@ -15,8 +15,8 @@ from otp_app.cli.checks.configuration import rate
 from otp_app.cli.installation import (
     NO_DATABASE,
     NO_SECRET,
+    existing_database,
     find_encryption,
-    open_existing,
 )
 from otp_app.config import Settings, SettingsError, load_settings
 from otp_app.config.values import NO_DECRYPTION_KEY
@@ -164,9 +164,8 @@ def _say(text: str, *, code: int) -> int:
 
 async def _look(settings: Settings, phone: PhoneNumber, now: datetime) -> NumberHistory | None:
     """Return the rows about *phone*, or None if the secret that they are found by is missing."""
-    engine = open_existing(settings)
-    keyring, numbers = find_keyring(settings), find_encryption(settings)
-    try:
+    async with existing_database(settings) as engine:
+        keyring, numbers = find_keyring(settings), find_encryption(settings)
         if not (keyring and numbers):
             return None
         store = SqlStore(engine, numbers)
@@ -176,8 +175,6 @@ async def _look(settings: Settings, phone: PhoneNumber, now: datetime) -> Number
             await store.audit_store.of_number(phone, MOST),
             await limiter.usages(_uses(settings.limits, phone), now),
         )
-    finally:
-        await engine.dispose()
 
 
 def _uses(limits: Sequence[Limit], phone: PhoneNumber) -> list[LimitUse]:

@@ -11,7 +11,7 @@ from otp_app.cli.checks import Finding, fail, ok, warn
 from otp_app.cli.checks.accounts import ProbeRequest, send_probe
 from otp_app.cli.checks.configuration import private
 from otp_app.cli.events import with_dead_letters
-from otp_app.cli.installation import find_encryption, open_existing, sqlite_file
+from otp_app.cli.installation import existing_database, find_encryption, sqlite_file
 from otp_app.config import DATABASE_EXAMPLE, AppEnv, Settings
 from otp_app.config.values import is_open_to_others
 from otp_app.errors import StoreUnavailable
@@ -114,11 +114,8 @@ def numbers(settings: Settings) -> Iterator[Finding]:
 
 
 async def _survey(settings: Settings, numbers: PhoneEncryption) -> Counter[EncryptionState]:
-    engine = open_existing(settings)
-    try:
+    async with existing_database(settings) as engine:
         return await count_states(engine, numbers)
-    finally:
-        await engine.dispose()
 
 
 def _judged(found: Counter[EncryptionState]) -> Iterator[Finding]:
