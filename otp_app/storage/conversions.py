@@ -11,7 +11,6 @@ the source keeps those that count now. A further one takes the place of one with
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -22,6 +21,7 @@ from otp_app.storage.limit_rows import (
     COUNTRY,
     SOURCE,
     LimitRow,
+    duration,
     hash_tag,
     list_id,
     microseconds,
@@ -31,19 +31,19 @@ from otp_app.storage.limit_windows import Use, Window
 from otp_app.storage.statements import Statement
 from otp_app.storage.tables import limits
 from otp_app.verification.audit import Conversion
-from otp_app.verification.limits import COUNTED_BY_ADDRESS, TRUSTED_FOR, block_of
+from otp_app.verification.limits import COUNTED_BY_ADDRESS, MINUTE, TRUSTED_FOR, block_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from otp_app.phone import PhoneNumber
     from otp_app.storage.limit_counts import SqlLimits
 
 _SENT, _APPROVED, _COUNTED = map(list_id, ("sent", "approved", "counted"))
-_SLOT = timedelta(minutes=1) // timedelta(microseconds=1)
+_SLOT = duration(MINUTE)
 _BLOCK_SLOT = 5 * _SLOT
-_BLOCK_KEPT = TRUSTED_FOR // timedelta(microseconds=1)
+_BLOCK_KEPT = duration(TRUSTED_FOR)
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class SqlConversions:
             kept: the time for which the verification counts towards its country.
         """
         rows = self.limits.lock({source, self._country(phone), self._block(phone)})
-        then, length = microseconds(at), kept // timedelta(microseconds=1)
+        then, length = microseconds(at), duration(kept)
         block, country = rows[self._block(phone)], rows[self._country(phone)]
         _add(block, _SENT, then, _BLOCK_SLOT, _BLOCK_KEPT)
         new = Use(then, 1, hash_tag(self.limits.hash_key, id_))
@@ -90,7 +90,7 @@ class SqlConversions:
     ) -> None:
         """Count the approval of the verification that `count_sent` has counted at *at*."""
         rows = self.limits.lock({source, self._country(phone), self._block(phone)})
-        then, length = microseconds(at), kept // timedelta(microseconds=1)
+        then, length = microseconds(at), duration(kept)
         _add(rows[self._block(phone)], _APPROVED, then, _BLOCK_SLOT, _BLOCK_KEPT)
         tag = hash_tag(self.limits.hash_key, id_)
         counted = rows[source].uses(_COUNTED)

@@ -85,7 +85,7 @@ class CountedUse(NamedTuple):
     @property
     def length(self) -> int:
         """The duration of the window in microseconds."""
-        return self.limit.window // timedelta(microseconds=1)
+        return duration(self.limit.window)
 
 
 def counted_uses(hash_key: bytes, spendings: Sequence[LimitUse]) -> list[CountedUse]:
@@ -127,7 +127,12 @@ def hash_tag(hash_key: bytes, value: str) -> int:
 
 def microseconds(moment: datetime) -> int:
     """Return the microseconds since 1970 at *moment*."""
-    return (moment - _EPOCH) // _MICROSECOND
+    return duration(moment - _EPOCH)
+
+
+def duration(length: timedelta) -> int:
+    """Return *length* in microseconds."""
+    return length // _MICROSECOND
 
 
 def as_time(at: int) -> datetime:

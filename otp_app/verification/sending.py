@@ -210,7 +210,7 @@ class Sender:
             now = verifications.settle_send(verification, settled, reference, is_sent=is_sent)
             if now:
                 self.budget.count_sent(transaction, now, verification, settled.at)
-            # It may have been closed meanwhile, in another tab.
+            # Another tab may have closed the verification during the call.
             is_open = now and now.verification.status is Status.PENDING
             return now.verification if now and is_open else VerificationNotFound()
 
