@@ -31,7 +31,8 @@ PROCESSES = {
     "services": ["tests/attacks", "tests/browser", "-m", "not console"],
     "pages": [*_PAGES, "-m", "console"],
     "console": ["tests/browser", "-m", "console", *(f"--ignore={path}" for path in _PAGES)],
-    "python": ["tests/unit", "tests/contract", "tests/backend"],
+    "backend": ["tests/backend", "tests/contract"],
+    "unit": ["tests/unit"],
 }
 """The tests of each process. The first three processes build the pages and use a browser."""
 

@@ -73,16 +73,16 @@ def phone_error(journey: Journey) -> Page:
 @_state()
 def phone_code_sent(journey: Journey) -> Page:
     """Open the phone page again, while a code is valid."""
-    page = code(journey)
-    page.locator(CHANGE_NUMBER).last.click()
+    page = phone(journey)
+    _send(page, "phone", journey.number.typed)
+    _shown(page, f"{LIVE} #code").locator(CHANGE_NUMBER).last.click()
     return _shown(page, f"{LIVE} #phone", ".note")
 
 
 @_state()
 def code(journey: Journey) -> Page:
-    page = phone(journey)
-    _send(page, "phone", journey.number.typed)
-    return _shown(page, f"{LIVE} #code")
+    journey.request_code()
+    return _open(journey, "/code", f"{LIVE} #code")
 
 
 @_state()

@@ -32,7 +32,7 @@ def phone(browser: Browser, server: Server) -> Iterator[PhoneTab]:
 @pytest.mark.row("C12")
 @console_only
 def test_a_code_comes_by_whatsapp_and_the_page_says_so(journey: Journey, phone: PhoneTab) -> None:
-    tab = journey.at_the_code_page(by="whatsapp")
+    tab = journey.through_the_phone_page(by="whatsapp")
 
     expect(tab.sent).to_contain_text("We sent a code by WhatsApp to the number ending")
     expect(phone.newest(journey.number.ending)).to_contain_text("by WhatsApp")

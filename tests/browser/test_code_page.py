@@ -347,7 +347,7 @@ def test_the_phone_is_asked_no_longer_than_it_matters(journey: Journey) -> None:
 @pytest.mark.row("C16")
 @console_only
 def test_the_number_can_be_changed_and_is_filled_in(journey: Journey) -> None:
-    tab = journey.at_the_code_page()
+    tab = journey.through_the_phone_page()
 
     tab.change_number.click()
     tab.wait_for(Step.PHONE)

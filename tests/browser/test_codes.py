@@ -21,7 +21,7 @@ FORGIVEN = {"console": 5, "twilio": 5, "vonage": 3}  # wrong codes
 @every_provider
 @pytest.mark.parametrize("channel", ["sms", "voice"])
 def test_the_code_that_came_confirms_the_number(journey: Journey, channel: str) -> None:
-    tab = journey.at_the_code_page(by=channel)
+    tab = journey.through_the_phone_page(by=channel)
 
     tab.enter_code(journey.sent_code())
 

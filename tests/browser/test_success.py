@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 def verified(journey: Journey) -> Tab:
-    tab = journey.at_the_code_page()
+    tab = journey.through_the_phone_page()
     tab.enter_code(journey.sent_code())
     tab.wait_for(Step.VERIFIED)
     return tab
