@@ -14,7 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import Match
 
 from otp_app import routes
-from otp_app.api import guides, openapi, verifications
+from otp_app.api import openapi, verifications
 from otp_app.api.dependencies import REPLAYED, SetCookie
 from otp_app.api.schemas import Health
 from otp_app.errors import FieldsUnusable, MethodNotAllowed, OtpError, PathUnknown, Unexpected
@@ -124,7 +124,7 @@ def build(settings: Settings) -> FastAPI:
     )
     app.state.settings = settings
     app.routes.extend(openapi.pages())
-    for router in (guides.router, verifications.router, health):
+    for router in (verifications.guides, verifications.router, health):
         app.include_router(router)
     app.openapi = cache(lambda: openapi.openapi(app))  # type: ignore[method-assign]
     app.add_middleware(SetCookie)
