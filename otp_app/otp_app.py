@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import reflex as rx
 import structlog
 
-from otp_app import routes
-from otp_app.api import app as api
+from otp_app import api, routes
 from otp_app.bootstrap import running
 from otp_app.components.controls import t
 from otp_app.components.elements import connection_status
