@@ -11,7 +11,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from otp_app.config import SettingsError, load_settings
-from otp_app.i18n.languages import languages
+from otp_app.i18n import languages
 from otp_app.presentation import text_message
 from otp_app.providers.vonage.requests import nearest
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import reflex as rx
 
-from otp_app.i18n.languages import key_of
+from otp_app.i18n import key_of
 from otp_app.reflex_compat import A, Element, ImportVar, VarData
 
 if TYPE_CHECKING:
-    from otp_app.i18n.languages import Sentence
+    from otp_app.i18n import Sentence
 
 MODULE = "$/public/components"
 """The JavaScript module `assets/components.js`, as Reflex imports it."""

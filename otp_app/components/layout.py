@@ -12,8 +12,8 @@ from otp_app import routes
 from otp_app.components.controls import t, text_if
 from otp_app.components.elements import FocusHeading, Pending
 from otp_app.config import settings_or_exit
+from otp_app.i18n import languages
 from otp_app.i18n.en import _
-from otp_app.i18n.languages import languages
 from otp_app.reflex_compat import A
 from otp_app.web.dev_server import head_scripts
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime, tzinfo
 
     from otp_app.errors import OtpError
-    from otp_app.i18n.languages import Language
+    from otp_app.i18n import Language
     from otp_app.reflex_compat import RouterData
     from otp_app.verification.client import Client
     from otp_app.verification.models import Channel, Flow

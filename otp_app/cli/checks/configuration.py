@@ -20,7 +20,7 @@ from otp_app.config import (
     load_settings,
 )
 from otp_app.config.values import is_open_to_others
-from otp_app.i18n.languages import own_texts
+from otp_app.i18n import own_texts
 from otp_app.i18n.texts import TEXTS, TextsUnusable
 from otp_app.identity.keyring import SECRET_FILE
 from otp_app.phone import regions
