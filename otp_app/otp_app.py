@@ -11,11 +11,10 @@ import structlog
 from otp_app import api, routes
 from otp_app.bootstrap import running
 from otp_app.components.controls import t
-from otp_app.components.elements import connection_status
-from otp_app.components.layout import head, page_script
+from otp_app.components.elements import connection_status, page_script
 from otp_app.config import AppEnv, SettingsError, settings_or_exit
 from otp_app.monitoring.logging import configure_logging, log_reference
-from otp_app.pages import code, phone, problem, verified
+from otp_app.pages import code, head, phone, problem, verified
 from otp_app.reflex_compat import (
     Dirs,
     EventSpec,

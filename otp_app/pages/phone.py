@@ -18,8 +18,8 @@ from otp_app.components.controls import (
     text_if,
 )
 from otp_app.components.elements import Preview, RestoreInput
-from otp_app.components.layout import PLAIN_FORMS, heading, page, pending, titled
 from otp_app.i18n.en import CHANNEL_TEXTS
+from otp_app.pages import PLAIN_FORMS, heading, page, pending, titled
 from otp_app.presentation.code_page import Step
 from otp_app.state import PHONE_ID, PREVIEW_ID, PROBLEM_ID, PreviewForm
 from otp_app.state.verify import VerifyState
