@@ -10,7 +10,7 @@ import structlog
 
 from otp_app import api, routes
 from otp_app.bootstrap import running
-from otp_app.components.controls import t
+from otp_app.components import t
 from otp_app.components.elements import connection_status, page_script
 from otp_app.config import AppEnv, SettingsError, settings_or_exit
 from otp_app.monitoring.logging import configure_logging, log_reference
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp
 
-    from otp_app.components.controls import Handler, Prop
+    from otp_app.components import Handler, Prop
 
 settings = settings_or_exit()
 configure_logging(production=settings.app_env is AppEnv.PRODUCTION)

@@ -12,7 +12,7 @@ from typing import Any
 import reflex as rx
 from rjsmin import jsmin
 
-from otp_app.components.controls import MODULE, t
+from otp_app.components import MODULE, t
 from otp_app.reflex_compat import (
     Element,
     has_connection_errors,

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import reflex as rx
 
 from otp_app import routes
-from otp_app.components.controls import t, text_if
+from otp_app.components import t, text_if
 from otp_app.components.elements import FocusHeading, Pending, page_script
 from otp_app.config import settings_or_exit
 from otp_app.i18n import languages
@@ -16,7 +16,7 @@ from otp_app.reflex_compat import A
 from otp_app.web.dev_server import head_scripts
 
 if TYPE_CHECKING:
-    from otp_app.components.controls import Prop, Text
+    from otp_app.components import Prop, Text
 
 
 def home_link(brand: str) -> rx.Component:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import reflex as rx
 
 from otp_app import routes
-from otp_app.components.controls import (
+from otp_app.components import (
     Prop,
     Text,
     error_summary,

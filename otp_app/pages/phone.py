@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import reflex as rx
 
 from otp_app import routes
-from otp_app.components.controls import (
+from otp_app.components import (
     Handler,
     choices,
     country_select,
@@ -27,7 +27,7 @@ from otp_app.state.verify import VerifyState
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from otp_app.components.controls import Text
+    from otp_app.components import Text
     from otp_app.verification.models import Channel
 
 HEADING = t("Enter your phone number")

@@ -17,7 +17,7 @@ from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from otp_app.components.controls import t
+from otp_app.components import t
 from otp_app.i18n import languages
 from otp_app.web.localized_pages import ContentEncoding, LocalizedPages, PageTranslations, compress
 from tests.backend.client import STATE
