@@ -26,10 +26,10 @@ from otp_app.reflex_compat import (
     is_prod_mode,
     page_of_module,
 )
-from otp_app.state.middleware import EventFilter, FlowBinding
-from otp_app.state.verify import VerifyState
+from otp_app.state.verify import FlowBinding, VerifyState
 from otp_app.web.localized_pages import PageTranslations
 from otp_app.web.pipeline import build_stack
+from otp_app.web.socket_guard import EventFilter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

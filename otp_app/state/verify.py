@@ -17,7 +17,7 @@ from otp_app.errors import (
     StoreUnavailable,
 )
 from otp_app.presentation.code_page import CodePage, Step
-from otp_app.reflex_compat import EventSpec  # noqa: TC001 - Reflex evaluates annotations
+from otp_app.reflex_compat import EventSpec, Middleware
 from otp_app.state import (
     CODE_ID,
     PHONE_ID,
@@ -36,6 +36,7 @@ from otp_app.verification.models import Channel, Verification
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
+    from otp_app.reflex_compat import App, BaseState, Event
     from otp_app.state import CodeForm, PhoneForm, PreviewForm, ResendForm
     from otp_app.verification.client import Client
 
@@ -279,3 +280,12 @@ class VerifyState(RequestMixin, rx.State):
         if not self._request_id:  # the tab's state was lost, but not the cookie
             await self._restore()
         return await self._client(), self._request_id
+
+
+class FlowBinding(Middleware):
+    """Resets a state before it handles an event of another flow. Runs inside the state's lock."""
+
+    async def preprocess(self, app: App, state: BaseState, event: Event) -> None:
+        """Bind *state* to the flow. The result None lets Reflex handle *event*."""
+        del app, event
+        (await state.get_state(VerifyState))._bind()  # noqa: SLF001 - without _, browsers could call it
