@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import sys
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from otp_app.config import Settings
     from otp_app.storage.engine import Engine
+    from otp_app.verification.limits import Limit
 
 NO_DATABASE = (
     "DATABASE_URL: there is no migrated database. Run python -m otp_app doctor for details"
@@ -75,3 +78,53 @@ def say(*lines: str, code: int) -> int:
     """Print *lines* and return *code*, the exit code of the command."""
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     return code
+
+
+def rate(limit: Limit) -> str:
+    """Return the rate of *limit* as text, such as `5 in 0:15:00` or `10 in 1 day`."""
+    return f"{limit.amount} in {limit.window}".removesuffix(", 0:00:00")
+
+
+class Severity(StrEnum):
+    """The severity of a finding of the doctor."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """The result of one check of the doctor, and the fix for it.
+
+    No field holds a secret or a phone number.
+    """
+
+    severity: Severity
+    check: str
+    what: str
+    fix: str = ""
+
+    def __str__(self) -> str:
+        fix = f". Fix: {self.fix}" if self.fix else ""
+        return f"{self.severity:<4}  {self.check:<18}  {self.what}{fix}"
+
+
+def ok(check: str, what: str) -> Finding:
+    """Return a finding that needs no action."""
+    return Finding(Severity.OK, check, what)
+
+
+def warn(check: str, what: str, fix: str) -> Finding:
+    """Return a finding about a problem with which the app still works safely."""
+    return Finding(Severity.WARN, check, what, fix)
+
+
+def fail(check: str, what: str, fix: str) -> Finding:
+    """Return a finding about a problem with which the app does not work or is not safe."""
+    return Finding(Severity.FAIL, check, what, fix)
+
+
+def unsafe(check: str, what: str, fix: str, *, production: bool) -> Finding:
+    """Return a finding about a problem that fails in production and warns in development."""
+    return (fail if production else warn)(check, what, fix)

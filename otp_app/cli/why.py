@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from otp_app.cli import NO_DATABASE, NO_SECRET, existing_database, find_encryption, say
-from otp_app.cli.checks.configuration import rate
+from otp_app.cli import NO_DATABASE, NO_SECRET, existing_database, find_encryption, rate, say
 from otp_app.config import Settings, SettingsError, load_settings
 from otp_app.config.values import NO_DECRYPTION_KEY
 from otp_app.errors import PhoneDecryptionFailed, StoreUnavailable
