@@ -1,6 +1,7 @@
 """The operator's commands, and the parts that they share: the installation and the output.
 
-Each command is a module or a package. Only `rotate` and `events retry` change anything.
+Each command is a module or a package, except `key` and `message`, which use no database and are in
+`otp_app/__main__.py`. Only `rotate` and `events retry` change anything.
 """
 
 from __future__ import annotations
