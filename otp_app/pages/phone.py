@@ -21,7 +21,7 @@ from otp_app.components.elements import Preview, RestoreInput
 from otp_app.i18n.en import CHANNEL_TEXTS
 from otp_app.pages import PLAIN_FORMS, heading, page, pending, titled
 from otp_app.presentation.code_page import Step
-from otp_app.state import PHONE_ID, PREVIEW_ID, PROBLEM_ID, PreviewForm
+from otp_app.state import PHONE_ID, PREVIEW_ID, PROBLEM_ID, Form
 from otp_app.state.verify import VerifyState
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def _preview() -> rx.Component:
     """The preview of the number, below the field. The field itself is left as typed."""
     preview: Handler = VerifyState.preview_number
     return Preview.create(
-        on_request=lambda form: preview(form.to(PreviewForm)),
+        on_request=lambda form: preview(form.to(Form)),
         id=PREVIEW_ID,
         custom_attrs={"data-live": rx.State.is_hydrated},
     )
