@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from argparse import ArgumentParser
 from typing import TYPE_CHECKING
@@ -10,7 +11,7 @@ from otp_app.errors import InvalidPhoneNumber
 from otp_app.phone import PhoneNumber
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 _ABOUT_WHY = (
     "Print the messages and checks of a number, and the limits that it has reached. Run this with "
@@ -61,9 +62,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
         return events.run(retry=arguments.what == "retry")
     if arguments.command == "message":
-        from otp_app.cli import message
-
-        return message.run()
+        return _message()
     return _why(parser, " ".join(arguments.number), arguments.country)
 
 
@@ -91,6 +90,40 @@ def _new_key(parser: ArgumentParser, name: str) -> int:
         f"The setting, with a comma after those that are there:\n  API_KEYS={setting}\n"
     )
     return 0
+
+
+def _message() -> int:
+    """Print the fragments of the text message, each as one line of JSON. Return the exit code."""
+    from otp_app.config import SettingsError, load_settings
+
+    try:
+        settings = load_settings()
+    except SettingsError as exc:
+        sys.stdout.write(f"{exc}\n")
+        return 1
+    for fragment in _fragments(settings.domain, settings.otp_locale):
+        sys.stdout.write(f"{json.dumps(fragment, ensure_ascii=False)}\n")
+    return 0
+
+
+def _fragments(domain: str, operators: str) -> Iterator[dict[str, str]]:
+    """Yield the body of one POST request for each language that Vonage supports.
+
+    https://developer.vonage.com/en/api/verify.v2#addTemplateFragmentToTemplate
+
+    Args:
+        domain: the host whose pages may fill in the code.
+        operators: OTP_LOCALE. The locale of a fragment is the one that the app requests for the
+            language with this setting.
+    """
+    from otp_app.i18n import languages
+    from otp_app.presentation import text_message
+    from otp_app.providers.vonage.requests import nearest
+
+    for language in languages().values():
+        if locale := nearest(language.tag, nearest(operators) or ""):
+            text = text_message("${code}", "${brand}", domain, language)  # Vonage fills these in
+            yield {"channel": "sms", "locale": locale, "text": text}
 
 
 def _parser() -> ArgumentParser:

@@ -8,15 +8,13 @@ from typing import TYPE_CHECKING
 import reflex as rx
 import structlog
 
-from otp_app import routes
-from otp_app.api import app as api
+from otp_app import api, routes
 from otp_app.bootstrap import running
-from otp_app.components.controls import t
-from otp_app.components.elements import connection_status
-from otp_app.components.layout import head, page_script
+from otp_app.components import t
+from otp_app.components.elements import connection_status, page_script
 from otp_app.config import AppEnv, SettingsError, settings_or_exit
 from otp_app.monitoring.logging import configure_logging, log_reference
-from otp_app.pages import code, phone, problem, verified
+from otp_app.pages import code, head, phone, problem, verified
 from otp_app.reflex_compat import (
     Dirs,
     EventSpec,
@@ -28,17 +26,17 @@ from otp_app.reflex_compat import (
     is_prod_mode,
     page_of_module,
 )
-from otp_app.state.middleware import EventFilter, FlowBinding
-from otp_app.state.verify import VerifyState
+from otp_app.state.verify import FlowBinding, VerifyState
 from otp_app.web.localized_pages import PageTranslations
 from otp_app.web.pipeline import build_stack
+from otp_app.web.socket_guard import EventFilter
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
 
     from starlette.types import ASGIApp
 
-    from otp_app.components.controls import Handler, Prop
+    from otp_app.components import Handler, Prop
 
 settings = settings_or_exit()
 configure_logging(production=settings.app_env is AppEnv.PRODUCTION)

@@ -200,9 +200,9 @@ class Oracle(FakeProvider):
     codes: dict[Reference, str] = field(default_factory=dict)
     running: dict[str, Reference] = field(default_factory=dict)
     loses_answers: bool = False
-    """Whether the next response is lost after the request was carried out."""
+    """If True, the next response is lost after the request was carried out."""
     is_busy: bool = False
-    """Whether a number with a pending verification is refused a second one."""
+    """If True, a number with a pending verification is refused a second one."""
 
     async def start(self, to: PhoneNumber, channel: Channel, language: str = "") -> Reference:
         """Send a code in a new verification."""
@@ -270,7 +270,7 @@ class SharingOracle(Oracle):
 
     @property
     def shares_codes(self) -> bool:
-        """Whether all flows of a number get one code at present."""
+        """True if all flows of a number get one code at present."""
         return self.second_start is SecondStart.SAME_CODE
 
     async def start(self, to: PhoneNumber, channel: Channel, language: str = "") -> Reference:

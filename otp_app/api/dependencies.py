@@ -29,7 +29,7 @@ from otp_app.errors import (
     VerificationError,
     VerificationNotFound,
 )
-from otp_app.i18n.languages import best_for
+from otp_app.i18n import best_for
 from otp_app.identity.callers import Caller
 from otp_app.identity.requests import api_policy, client_key, require_same_origin
 from otp_app.storage.idempotency import StoredResponse
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from otp_app.config import Settings
-    from otp_app.i18n.languages import Language
+    from otp_app.i18n import Language
     from otp_app.storage.idempotency import RequestKey, SqlIdempotencyStore
     from otp_app.verification.models import Flow
 

@@ -20,7 +20,7 @@ from starlette.templating import Jinja2Templates
 from otp_app import errors as e
 from otp_app import routes, services
 from otp_app.api.schemas import GuideError, Problem
-from otp_app.i18n.languages import english
+from otp_app.i18n import english
 from otp_app.web import problems
 from otp_app.web.plain_pages import TEMPLATES
 

@@ -1,4 +1,8 @@
-"""The routes of verifications as resources: create, read, check, resend and cancel."""
+"""The routes of the API: verifications as resources, and the routes of the vendors' guides.
+
+The guides of Vonage and Twilio have one route to send a code and one to check it. Each route has
+two paths, one from each guide.
+"""
 
 from __future__ import annotations
 
@@ -17,7 +21,17 @@ from otp_app.api.dependencies import (
     keep_cookie,
     new_browser_flow,
 )
-from otp_app.api.schemas import MAX_TOKEN, Guess, NewVerification, Resend, VerificationView
+from otp_app.api.schemas import (
+    MAX_TOKEN,
+    Guess,
+    GuideCheck,
+    GuideRequest,
+    GuideRequested,
+    GuideVerified,
+    NewVerification,
+    Resend,
+    VerificationView,
+)
 from otp_app.errors import AlreadyVerified, VerificationExpired, VerificationNotFound
 from otp_app.identity.cookies import new_flow
 from otp_app.phone import PhoneNumber
@@ -26,7 +40,7 @@ from otp_app.verification.models import Status
 if TYPE_CHECKING:
     from otp_app.identity.callers import Caller
     from otp_app.verification.client import Client
-    from otp_app.verification.models import Verification
+    from otp_app.verification.models import Flow, Verification
 
 
 async def check_for_caller(caller: Caller, token: str, code: str, request: Request) -> Verification:
@@ -186,3 +200,61 @@ def _view(verification: Verification, caller: Caller) -> VerificationView:
     name = caller.public_id(verification.flow, verification.id)
     length = verifications.code_length(verification)
     return VerificationView.of(verification, name, length, verifications.now())
+
+
+guides = APIRouter(tags=["guides"], responses=openapi.guide_error_responses())
+
+
+@guides.post(
+    routes.TWILIO_REQUEST,
+    name="request_otp",
+    summary="Send a code (Twilio guide)",
+    openapi_extra=openapi.optional_authentication(),
+)
+@guides.post(
+    routes.VONAGE_REQUEST,
+    name="request_verification",
+    summary="Send a code (Vonage guide)",
+    openapi_extra=openapi.optional_authentication(),
+)
+async def request_code(
+    body: GuideRequest, caller: OptionalCaller, request: Request
+) -> GuideRequested:
+    """Send a code to `phoneNumber`, by the first channel that is offered and reaches it.
+
+    A second request from the same browser, or with the earlier `requestId`, sends the code again.
+    Within 30 seconds of the last message, no message is sent and the `requestId` stays the same.
+    """
+    phone = PhoneNumber.parse(body.phoneNumber, body.country)
+    flow = _flow(body.requestId, caller, request)
+    verifications = services.current().verifications
+    verification = await verifications.start(caller.client(flow), phone)
+    return GuideRequested(requestId=caller.public_id(flow, verification.id))
+
+
+@guides.post(
+    routes.TWILIO_CHECK,
+    name="verify_otp",
+    summary="Check a code (Twilio guide)",
+    openapi_extra=openapi.optional_authentication(),
+)
+@guides.post(
+    routes.VONAGE_CHECK,
+    name="check_verification",
+    summary="Check a code (Vonage guide)",
+    openapi_extra=openapi.optional_authentication(),
+)
+async def check_code(body: GuideCheck, caller: OptionalCaller, request: Request) -> GuideVerified:
+    """Check `code`. A browser with our cookie may omit `requestId`."""
+    await check_for_caller(caller, body.requestId, body.code, request)
+    return GuideVerified()
+
+
+def _flow(token: str, caller: Caller, request: Request) -> Flow:
+    """Return the flow of *token*, else of the browser's cookie, else a new flow."""
+    if token:
+        client, _ = caller.find(token)
+        return client.flow
+    if caller.flow:
+        return caller.flow
+    return new_flow() if caller.key else new_browser_flow(request)

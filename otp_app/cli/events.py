@@ -6,11 +6,10 @@ A dead letter is an event that the backend did not accept in any attempt.
 from __future__ import annotations
 
 import asyncio
-import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, TypeVar
 
-from otp_app.cli.installation import NO_DATABASE, existing_database
+from otp_app.cli import NO_DATABASE, existing_database, say
 from otp_app.config import Settings, SettingsError, load_settings
 from otp_app.errors import StoreUnavailable
 from otp_app.storage.outbox import DeadLetters
@@ -35,10 +34,10 @@ def run(*, retry: bool) -> int:
         settings = load_settings()
         lines = _retried(settings) if retry else _listed(settings)
     except SettingsError as exc:
-        return _say(str(exc), code=1)
+        return say(str(exc), code=1)
     except (StoreUnavailable, ValueError):
-        return _say(NO_DATABASE, code=1)
-    return _say(*lines, code=0)
+        return say(NO_DATABASE, code=1)
+    return say(*lines, code=0)
 
 
 def with_dead_letters(settings: Settings, do: Callable[[DeadLetters], Awaitable[_T]]) -> _T:
@@ -75,8 +74,3 @@ def _line(event: DeadLetter) -> str:
 
 def _time(at: datetime) -> str:
     return f"{at:%Y-%m-%d %H:%M:%S} UTC"
-
-
-def _say(*lines: str, code: int) -> int:
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
-    return code

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from typing import TYPE_CHECKING
 
 from sqlalchemy.exc import IntegrityError
 
-from otp_app.cli.installation import NO_DATABASE, NO_SECRET, existing_database, find_encryption
+from otp_app.cli import NO_DATABASE, NO_SECRET, existing_database, find_encryption, say
 from otp_app.config import Settings, SettingsError, load_settings
 from otp_app.errors import StoreUnavailable
 from otp_app.storage.phone_encryption import EncryptionState, PhoneEncryption, reencrypt
@@ -36,14 +35,14 @@ def run() -> int:
         settings = load_settings()
         numbers = find_encryption(settings)
         if numbers is None:
-            return _say(NO_SECRET, code=1)
+            return say(NO_SECRET, code=1)
         found = asyncio.run(_renew(settings, numbers))
     except SettingsError as exc:
-        return _say(str(exc), code=1)
+        return say(str(exc), code=1)
     except (StoreUnavailable, ValueError):
-        return _say(NO_DATABASE, code=1)
+        return say(NO_DATABASE, code=1)
     except IntegrityError:
-        return _say(_TWICE, code=1)
+        return say(_TWICE, code=1)
     return _report(found, is_sealed=bool(settings.phone_encryption_key_list))
 
 
@@ -62,9 +61,4 @@ def _report(found: Counter[EncryptionState], *, is_sealed: bool) -> int:
     )
     counts = f"{renewed} renewed, {good} unchanged, {lost} cannot be decrypted"
     more = (_UNREADABLE,) if lost else ()
-    return _say(f"Numbers, {how}: {counts}", *more, code=int(lost > 0))
-
-
-def _say(*lines: str, code: int) -> int:
-    sys.stdout.write("".join(f"{line}\n" for line in lines))
-    return code
+    return say(f"Numbers, {how}: {counts}", *more, code=int(lost > 0))

@@ -6,18 +6,11 @@ The output has no code, no provider's id and no browser, and only the last digit
 from __future__ import annotations
 
 import asyncio
-import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from otp_app.cli.checks.configuration import rate
-from otp_app.cli.installation import (
-    NO_DATABASE,
-    NO_SECRET,
-    existing_database,
-    find_encryption,
-)
+from otp_app.cli import NO_DATABASE, NO_SECRET, existing_database, find_encryption, rate, say
 from otp_app.config import Settings, SettingsError, load_settings
 from otp_app.config.values import NO_DECRYPTION_KEY
 from otp_app.errors import PhoneDecryptionFailed, StoreUnavailable
@@ -141,25 +134,20 @@ def run(phone: PhoneNumber) -> int:
         settings = load_settings()
         found = asyncio.run(_look(settings, phone, now := datetime.now(UTC)))
     except SettingsError as exc:
-        return _say(str(exc), code=1)
+        return say(str(exc), code=1)
     except PhoneDecryptionFailed:
-        return _say(NO_DECRYPTION_KEY, code=1)
+        return say(NO_DECRYPTION_KEY, code=1)
     except (StoreUnavailable, ValueError):
-        return _say(NO_DATABASE, code=1)
+        return say(NO_DATABASE, code=1)
     if found is None:
-        return _say("\n".join((*_reach(settings, phone), NO_SECRET)), code=1)
+        return say(*_reach(settings, phone), NO_SECRET, code=1)
     parts = (
         _reach(settings, phone),
         verification_lines(found.past, MOST, now),
         provider_call_lines(found.questions, MOST),
         _limits(found.usages),
     )
-    return _say("\n".join(line for part in parts for line in part), code=0)
-
-
-def _say(text: str, *, code: int) -> int:
-    sys.stdout.write(f"{text}\n")
-    return code
+    return say(*(line for part in parts for line in part), code=0)
 
 
 async def _look(settings: Settings, phone: PhoneNumber, now: datetime) -> NumberHistory | None:

@@ -6,16 +6,28 @@ React adds no listener for the event of a custom element that was prerendered. `
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import reflex as rx
+from rjsmin import jsmin
 
-from otp_app.components.controls import MODULE, t
+from otp_app.components import MODULE, t
 from otp_app.reflex_compat import (
     Element,
     has_connection_errors,
     no_args_event_spec,
 )
+
+_SCRIPTS = Path(__file__).with_name("scripts")
+
+
+def page_script() -> str:
+    """Return all files of `scripts/` as one minified script.
+
+    The script is inlined in the page because it has to run before the first submit.
+    """
+    return "".join(jsmin(script.read_text()) for script in sorted(_SCRIPTS.glob("*.js")))
 
 
 def connection_status() -> rx.Component:

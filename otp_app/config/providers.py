@@ -242,7 +242,8 @@ class NumberLookupSettings(ProviderSettings):
         return frozenset(concern for concern, reaction in chosen.items() if reaction in reactions)
 
     @model_validator(mode="after")
-    def _check_look(self) -> Self:
+    def _check_number_lookup(self) -> Self:
+        """Require the settings of the chosen number lookup, and a use of its results."""
         if self.number_lookup is NumberLookupName.OFF:
             return self
         if missing := [

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, overload
 from otp_app.verification.models import Channel
 
 if TYPE_CHECKING:
-    from otp_app.i18n.languages import Sentence
+    from otp_app.i18n import Sentence
 
 
 @overload

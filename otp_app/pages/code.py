@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, cast
 import reflex as rx
 
 from otp_app import routes
-from otp_app.components.controls import (
+from otp_app.components import (
     Prop,
     Text,
     error_summary,
@@ -18,8 +18,8 @@ from otp_app.components.controls import (
     text_if,
 )
 from otp_app.components.elements import AutoSubmit, CodeAutoSubmit, Countdown, Poll
-from otp_app.components.layout import PLAIN_FORMS, heading, help_link, page, pending, status, titled
 from otp_app.i18n.en import CHANNEL_TEXTS, MINUTES_LEFT, RESEND_NOW, RESEND_TOO_SOON, _
+from otp_app.pages import PLAIN_FORMS, heading, help_link, page, pending, status, titled
 from otp_app.presentation.code_page import Step
 from otp_app.state import CODE_ID, PHONE_ID, PROBLEM_ID, RESEND_ID
 from otp_app.state.verify import VerifyState

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import reflex as rx
 
 from otp_app import routes
-from otp_app.components.controls import (
+from otp_app.components import (
     Handler,
     choices,
     country_select,
@@ -18,16 +18,16 @@ from otp_app.components.controls import (
     text_if,
 )
 from otp_app.components.elements import Preview, RestoreInput
-from otp_app.components.layout import PLAIN_FORMS, heading, page, pending, titled
 from otp_app.i18n.en import CHANNEL_TEXTS
+from otp_app.pages import PLAIN_FORMS, heading, page, pending, titled
 from otp_app.presentation.code_page import Step
-from otp_app.state import PHONE_ID, PREVIEW_ID, PROBLEM_ID, PreviewForm
+from otp_app.state import PHONE_ID, PREVIEW_ID, PROBLEM_ID, Form
 from otp_app.state.verify import VerifyState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from otp_app.components.controls import Text
+    from otp_app.components import Text
     from otp_app.verification.models import Channel
 
 HEADING = t("Enter your phone number")
@@ -88,7 +88,7 @@ def _preview() -> rx.Component:
     """The preview of the number, below the field. The field itself is left as typed."""
     preview: Handler = VerifyState.preview_number
     return Preview.create(
-        on_request=lambda form: preview(form.to(PreviewForm)),
+        on_request=lambda form: preview(form.to(Form)),
         id=PREVIEW_ID,
         custom_attrs={"data-live": rx.State.is_hydrated},
     )

@@ -8,10 +8,10 @@ from __future__ import annotations
 import reflex as rx
 
 from otp_app import routes
-from otp_app.components.controls import t
+from otp_app.components import t
 from otp_app.components.elements import Reference
-from otp_app.components.layout import heading, page
 from otp_app.i18n.en import REFERENCE, SERVICE_PROBLEM, WENT_WRONG, WHAT_WAS_ENTERED
+from otp_app.pages import heading, page
 
 NOT_FOUND_TITLE = t("Page not found")
 PROBLEM_TITLE = t(SERVICE_PROBLEM)

@@ -12,17 +12,17 @@ from typing import TYPE_CHECKING
 import reflex as rx
 
 from otp_app import routes
-from otp_app.components.controls import text_if
+from otp_app.components import text_if
 from otp_app.components.elements import Poll
-from otp_app.components.layout import heading, page
 from otp_app.errors import CodeMismatch, OtpError, ProviderRejected, Refusal, VerificationExpired
+from otp_app.pages import heading, page
 from otp_app.presentation import message
 from otp_app.providers.simulated_phone import DELAYS, Trouble, failure_of
 from otp_app.state.simulated_phone import SimulatedPhoneState
 from otp_app.verification.models import Channel
 
 if TYPE_CHECKING:
-    from otp_app.components.controls import Handler, Prop
+    from otp_app.components import Handler, Prop
 
 POLL_EVERY = 1000  # ms
 

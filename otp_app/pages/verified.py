@@ -5,8 +5,8 @@ from __future__ import annotations
 import reflex as rx
 
 from otp_app import routes
-from otp_app.components.controls import t, text_if
-from otp_app.components.layout import heading, page
+from otp_app.components import t, text_if
+from otp_app.pages import heading, page
 from otp_app.state.verify import VerifyState
 
 HEADING = t("Your number is confirmed")

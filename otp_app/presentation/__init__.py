@@ -16,8 +16,8 @@ from babel.lists import format_list
 
 from otp_app import routes
 from otp_app.errors import CodeMismatch, OtpError, ResendTooSoon
+from otp_app.i18n import english, negotiate
 from otp_app.i18n.en import CHANNEL_TEXTS, CHOICE, TEXT, TEXTS
-from otp_app.i18n.languages import english, negotiate
 from otp_app.identity.cookies import cookie_value
 from otp_app.verification.deliveries import DeliveryStatus
 from otp_app.verification.models import Channel
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from otp_app.errors import Param
-    from otp_app.i18n.languages import Language
+    from otp_app.i18n import Language
     from otp_app.verification.deliveries import DeliveryReport
 
 _NO_CHOICE = {"refused_landline": "refused_number", "refused_channel": "refused_number"}

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime, tzinfo
 
-    from otp_app.i18n.languages import Language
+    from otp_app.i18n import Language
     from otp_app.verification.deliveries import DeliveryReport
     from otp_app.verification.models import Channel, Verification
     from otp_app.verification.service import VerificationService

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypedDict
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import reflex as rx
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from datetime import datetime, tzinfo
 
     from otp_app.errors import OtpError
-    from otp_app.i18n.languages import Language
+    from otp_app.i18n import Language
     from otp_app.reflex_compat import RouterData
     from otp_app.verification.client import Client
     from otp_app.verification.models import Channel, Flow
@@ -32,30 +32,11 @@ CODE_ID = "code"
 RESEND_ID = "resend"
 
 
-class PhoneForm(TypedDict):
-    """The phone page's fields."""
+Form: TypeAlias = dict[str, Any]
+"""The fields of a form by name, as a page sends them. Another client can send any JSON instead.
 
-    country: str
-    phone: str
-    channel: str
-
-
-class PreviewForm(PhoneForm):
-    """The phone form during typing, with a request id so that stale replies are dropped."""
-
-    turn: str
-
-
-class CodeForm(TypedDict):
-    """The code page's field."""
-
-    code: str
-
-
-class ResendForm(TypedDict, total=False):
-    """The hidden field of a button that sends another code."""
-
-    channel: str
+Reflex evaluates the annotations of handlers. This one lets every value pass unchanged.
+"""
 
 
 class RequestMixin:

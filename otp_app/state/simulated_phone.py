@@ -12,7 +12,7 @@ import reflex as rx
 
 from otp_app import presentation, services
 from otp_app.config import settings_or_exit
-from otp_app.i18n.languages import english, negotiate
+from otp_app.i18n import english, negotiate
 from otp_app.presentation import Preferences, code_message, text_message
 from otp_app.providers.simulated_phone import DELAYS, SimulatedPhone, Trouble
 from otp_app.reflex_compat import Middleware, StateUpdate

@@ -17,12 +17,13 @@ from otp_app.errors import (
     StoreUnavailable,
 )
 from otp_app.presentation.code_page import CodePage, Step
-from otp_app.reflex_compat import EventSpec  # noqa: TC001 - Reflex evaluates annotations
+from otp_app.reflex_compat import EventSpec, Middleware
 from otp_app.state import (
     CODE_ID,
     PHONE_ID,
     PROBLEM_ID,
     RESEND_ID,
+    Form,
     RequestMixin,
     field_text,
     milliseconds,
@@ -36,7 +37,7 @@ from otp_app.verification.models import Channel, Verification
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
-    from otp_app.state import CodeForm, PhoneForm, PreviewForm, ResendForm
+    from otp_app.reflex_compat import App, BaseState, Event
     from otp_app.verification.client import Client
 
 log = structlog.get_logger(__name__)
@@ -110,30 +111,31 @@ class VerifyState(RequestMixin, rx.State):
         return None if self.proved else rx.redirect(self._page(), replace=True)
 
     @rx.event
-    async def request_code(self, form: PhoneForm) -> AsyncIterator[EventSpec | None]:
-        """Send a code to the number in the form."""
+    async def request_code(self, form: Form) -> AsyncIterator[EventSpec | None]:
+        """Send a code to the number in *form*: its fields are `country`, `phone` and `channel`."""
         self._begin()  # the page shows by itself that it waits
         yield set_preview(form)
         yield await self._show(self._start(form), PHONE_ID)
 
     @rx.event(temporal=True)  # an old preview is not repeated after a reconnect
-    def preview_number(self, form: PreviewForm) -> EventSpec:
-        """Show the number that a code would go to, if the form has a whole number.
+    def preview_number(self, form: Form) -> EventSpec:
+        """Show the number that a code would go to, if *form* has a whole number.
 
-        Nothing is stored, and no provider is called.
+        Nothing is stored, and no provider is called. A further field `turn` numbers the request, so
+        that the page drops stale responses.
         """
         return set_preview(form, text=self._promise(form), turn=field_text(form, "turn"))
 
     @rx.event
-    async def check_code(self, form: CodeForm) -> AsyncIterator[EventSpec | None]:
-        """Check the code in the form."""
+    async def check_code(self, form: Form) -> AsyncIterator[EventSpec | None]:
+        """Check the `code` in *form*."""
         self._begin()
         yield None
         yield await self._show(self._check(form), CODE_ID)
 
     @rx.event
-    async def resend(self, form: ResendForm) -> AsyncIterator[EventSpec | None]:
-        """Send a new code to the same number, by the channel in the form or else as before."""
+    async def resend(self, form: Form) -> AsyncIterator[EventSpec | None]:
+        """Send a new code to the same number, by the `channel` in *form* or else as before."""
         self._begin()
         yield None
         yield await self._show(self._resend(form), RESEND_ID)
@@ -166,19 +168,19 @@ class VerifyState(RequestMixin, rx.State):
             await services.current().verifications.cancel(flow)
         return rx.redirect(routes.PHONE)
 
-    async def _start(self, form: PhoneForm) -> Verification:
+    async def _start(self, form: Form) -> Verification:
         phone, channel = parse_phone_form(form)
         verifications = services.current().verifications
         return await verifications.start(await self._client(), phone, channel)
 
-    async def _check(self, form: CodeForm) -> Verification:
+    async def _check(self, form: Form) -> Verification:
         client, id_ = await self._client_and_id()
         here = services.current()
         approved = await here.verifications.check(client, id_, field_text(form, "code"))
         self.proof = here.proofs.issue(client.flow, approved.id)  # no other tab gets it
         return approved
 
-    async def _resend(self, form: ResendForm) -> Verification:
+    async def _resend(self, form: Form) -> Verification:
         client, id_ = await self._client_and_id()
         channel = parse_channel_field(form)
         sent = await services.current().verifications.resend(client, id_, channel)
@@ -279,3 +281,12 @@ class VerifyState(RequestMixin, rx.State):
         if not self._request_id:  # the tab's state was lost, but not the cookie
             await self._restore()
         return await self._client(), self._request_id
+
+
+class FlowBinding(Middleware):
+    """Resets a state before it handles an event of another flow. Runs inside the state's lock."""
+
+    async def preprocess(self, app: App, state: BaseState, event: Event) -> None:
+        """Bind *state* to the flow. The result None lets Reflex handle *event*."""
+        del app, event
+        (await state.get_state(VerifyState))._bind()  # noqa: SLF001 - without _, browsers could call it

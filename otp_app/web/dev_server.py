@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from otp_app.config import Settings
-    from otp_app.i18n.languages import Language
+    from otp_app.i18n import Language
     from otp_app.providers.simulated_phone import SimulatedPhone
     from otp_app.web.localized_pages import PageTranslations
 

@@ -22,7 +22,7 @@ import brotli
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 
-from otp_app.i18n.languages import languages, likely_country
+from otp_app.i18n import languages, likely_country
 from otp_app.presentation import Preferences
 from otp_app.theme import Style
 from otp_app.web.headers import is_file
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-    from otp_app.i18n.languages import Language
+    from otp_app.i18n import Language
 
 # The highest quality is 11. A page at 10 is an eighth smaller than at 9. Quality 11 takes twice as
 # long and saves another fiftieth.

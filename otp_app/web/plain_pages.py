@@ -13,6 +13,7 @@ from structlog.contextvars import bind_contextvars
 
 from otp_app import presentation, routes, services
 from otp_app.errors import OtpError, StoreUnavailable, Unexpected
+from otp_app.i18n import languages
 from otp_app.i18n.en import (
     CHANNEL_TEXTS,
     NOTHING_DONE,
@@ -23,7 +24,6 @@ from otp_app.i18n.en import (
     WENT_WRONG_UNTIL,
     WHAT_WAS_ENTERED,
 )
-from otp_app.i18n.languages import languages
 from otp_app.monitoring.logging import log_reference
 from otp_app.phone import named_country
 from otp_app.presentation import Preferences
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from otp_app.i18n.languages import Language
+    from otp_app.i18n import Language
     from otp_app.verification.models import Verification
 
 

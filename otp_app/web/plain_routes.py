@@ -21,12 +21,12 @@ from otp_app.errors import (
     OtpError,
     StoreUnavailable,
 )
+from otp_app.i18n import languages
 from otp_app.i18n.en import (
     CODE_USED_ELSEWHERE,
     GO_ON_ELSEWHERE,
     NOT_CONFIRMED_HERE,
 )
-from otp_app.i18n.languages import languages
 from otp_app.identity.requests import client_key, own_form
 from otp_app.phone import PhoneNumber
 from otp_app.verification.channels import parse_channel

@@ -20,7 +20,7 @@ from otp_app.errors import (
     OtpError,
     VerificationError,
 )
-from otp_app.i18n.languages import english, negotiate
+from otp_app.i18n import english, negotiate
 from otp_app.presentation import Preferences
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from otp_app.i18n.languages import Language
+    from otp_app.i18n import Language
 
 MEDIA_TYPE = "application/problem+json"
 BAD_REQUEST = 400

@@ -1,4 +1,4 @@
-"""Limits for sockets: their number, the rate of their frames, and the packets they may send."""
+"""Limits for sockets: their number, the rate of their frames, their packets and Reflex events."""
 
 from __future__ import annotations
 
@@ -13,7 +13,10 @@ import structlog
 from starlette.responses import PlainTextResponse
 
 from otp_app.identity.requests import scope_keys
+from otp_app.monitoring.logging import bind_log_context, session_context
 from otp_app.monitoring.metrics import OPEN_SOCKETS
+from otp_app.reflex_compat import Middleware, StateUpdate
+from otp_app.verification.client import client_keys
 from otp_app.web.bounds import NETWORK_SHARE, ONE_PER_MINUTE, Bucket, Buckets, ClientBuckets, Rate
 
 if TYPE_CHECKING:
@@ -22,15 +25,20 @@ if TYPE_CHECKING:
     from starlette.responses import Response
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from otp_app.reflex_compat import App, BaseState, Event
+
 LONGEST_FRAME = 16 * 1024  # bytes; Reflex closes a socket that sends a longer one
 FRAMES = Rate(10, burst=20)  # for a socket; a person causes one or two a second, a page load three
 FRAMES_PER_SOCKET = Rate(2.5, burst=5)  # for an address, times the sockets that it may have
 NEW_PER_SOCKET = Rate(3 / 60, burst=3)  # new sockets for an address, times the sockets it may have
 JOIN_WITHIN = 10.0  # seconds; a page joins with its first frame, milliseconds after the handshake
 BAD_FRAMES = 20  # for a socket; our pages send none, a browser extension perhaps one
+MAX_PAYLOAD = 4 * 1024  # characters; the phone form has under 200
+BROWSER_ERRORS = Rate(20 / 60, burst=20)  # for each address; every report is a line in our log
 
 _JOIN, _LEAVE, _EVENT, _PONG, _CLOSE = "40/_event,", "41/_event,", "42/_event,", "3", "1"
 _EVERYBODY = ""  # the key of all sockets
+_BROWSER_ERROR = "handle_frontend_exception"
 _LATER = {"Retry-After": "60"}  # seconds
 _POLICY_VIOLATION: Message = {
     "type": "websocket.disconnect",
@@ -236,3 +244,27 @@ def _parsed(text: str, kind: str) -> object:
         return json.loads(text.removeprefix(kind))
     except (ValueError, RecursionError):
         return None
+
+
+class EventFilter(Middleware):
+    """Drops events with a payload that is too long, and error reports above the rate."""
+
+    def __init__(self) -> None:
+        self._errors = ClientBuckets(BROWSER_ERRORS)
+        self._lines = Buckets(ONE_PER_MINUTE)
+
+    async def preprocess(self, app: App, state: BaseState, event: Event) -> StateUpdate | None:
+        """Return None to let *event* pass, or an empty update, by which Reflex drops it."""
+        del app
+        bind_log_context(
+            handler=event.name.rpartition(".")[2], **session_context(state.router.headers.cookie)
+        )
+        keys = client_keys(state.router.session.client_ip)
+        if len(repr(event.payload)) <= MAX_PAYLOAD and self._is_in_time(event, keys):
+            return None
+        if self._lines.take(state.router.session.session_id):
+            log.warning("ui_event.dropped", address=keys[0])
+        return StateUpdate()
+
+    def _is_in_time(self, event: Event, keys: Sequence[str]) -> bool:
+        return not event.name.endswith(_BROWSER_ERROR) or self._errors.take(keys)

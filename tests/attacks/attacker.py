@@ -46,7 +46,7 @@ class Answer(NamedTuple):
 
     @property
     def is_yes(self) -> bool:
-        """Whether the response confirms a number."""
+        """True if the response confirms a number."""
         return "is confirmed" in self.text
 
 

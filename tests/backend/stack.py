@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from otp_app.api import app as api
+from otp_app import api
 from otp_app.web.localized_pages import PageTranslations
 from otp_app.web.pipeline import build_stack
 

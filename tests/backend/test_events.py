@@ -174,6 +174,19 @@ def test_no_json_makes_a_handler_change_anything(
     assert shown["step"] == "code"
 
 
+@pytest.mark.parametrize("event", ["request_code", "preview_number", "check_code", "resend"])
+def test_the_framework_reads_any_form_without_a_warning(
+    tab: Socket, caplog: pytest.LogCaptureFixture, event: str
+) -> None:
+    """Reflex warns for each event if it cannot resolve the annotations of the handler."""
+    of_a_page = {"__reflex_form_data__": [*PHONE.items()]}
+
+    tab.send_all(f"{STATE}.{event}", [{"form": form} for form in (of_a_page, PHONE, *JSON)])
+
+    messages = [record.getMessage() for record in caplog.records]
+    assert [one for one in messages if "Error transforming event" in one] == []
+
+
 @pytest.mark.parametrize("payload", JSON)
 def test_a_payload_of_any_type_leaves_the_socket_usable(tab: Socket, payload: object) -> None:
     for event in (f"{STATE}.request_code", f"{STATE}._mirror", f"{STATE}.reset", "nowhere"):

@@ -17,8 +17,8 @@ from starlette.responses import FileResponse, HTMLResponse, PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from otp_app.components.controls import t
-from otp_app.i18n.languages import languages
+from otp_app.components import t
+from otp_app.i18n import languages
 from otp_app.web.localized_pages import ContentEncoding, LocalizedPages, PageTranslations, compress
 from tests.backend.client import STATE
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
-    from otp_app.i18n.languages import Language
+    from otp_app.i18n import Language
     from tests.backend.conftest import Browser
     from tests.fakes import FakeProvider
 

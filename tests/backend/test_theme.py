@@ -13,7 +13,7 @@ from starlette.responses import HTMLResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from otp_app.api import app as api
+from otp_app import api
 from otp_app.config import Settings
 from otp_app.web import pipeline
 from otp_app.web.localized_pages import LocalizedPages, PageTranslations

@@ -45,7 +45,7 @@ _PLAYWRIGHT: Commands = ((sys.executable, "-m", "playwright", "install", "chromi
 
 
 class NoBrowser(Exception):
-    """There is no Chrome or Chromium that runs."""
+    """No Chrome or Chromium on this machine runs."""
 
 
 @cache
@@ -102,7 +102,7 @@ def _candidates() -> Iterator[Path]:
 
 
 def _runs(path: Path) -> bool:
-    """Whether it is more than a stub: Ubuntu's chromium-browser only says to install a snap."""
+    """Return False for a stub: Ubuntu's chromium-browser only prints how to install a snap."""
     try:
         result = subprocess.run(
             [path, "--version"], capture_output=True, timeout=30, check=False, text=True
@@ -119,7 +119,7 @@ def _ways() -> Iterator[Commands]:
 
 
 def _is_debian() -> bool:
-    """Whether the system is Debian, which has a package of the headless shell."""
+    """Return True on Debian, which has a package of the headless shell."""
     with suppress(OSError):
         return platform.freedesktop_os_release()["ID"] == "debian"
     return False

@@ -46,9 +46,9 @@ def copy_app(folder: Path) -> None:
 
 
 def environment(settings: Mapping[str, str], folder: Path) -> dict[str, str]:
-    """This process's environment with *settings* in place of any of the developer's own.
+    """Return the environment of this process, with *settings* in place of the developer's own.
 
-    *folder* takes what Reflex builds and keeps, so that a developer's `.web` is left alone.
+    Reflex writes its builds and states into *folder*, not into the developer's `.web`.
     """
     inherited = {name: value for name, value in os.environ.items() if _is_inherited(name)}
     return inherited | {
@@ -63,7 +63,7 @@ def environment(settings: Mapping[str, str], folder: Path) -> dict[str, str]:
 
 
 def _is_inherited(name: str) -> bool:
-    """Whether the server inherits this variable.
+    """Return True if the server inherits the variable *name*.
 
     Settings of the app, and variables of pytest and Reflex except `REFLEX_DIR`, are not inherited,
     because tests that run the app in this process set them.
@@ -91,7 +91,7 @@ class Site(NamedTuple):
 
     @property
     def is_built(self) -> bool:
-        """Whether the pages are there."""
+        """True if the pages are built."""
         return (self.folder / "web/build/client/index.html").exists()
 
     @property

@@ -17,7 +17,7 @@ _TIMES = ("sent_at", "resend_at", "expires_at", "created_at")
 
 
 class Times(NamedTuple):
-    """When the last message went, when the next may go, when it is all over."""
+    """The times of the last message, of the next possible message, and of the end."""
 
     sent_at: datetime
     resend_at: datetime

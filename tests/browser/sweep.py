@@ -68,7 +68,7 @@ def _possible(parts: Iterable[str], texts: Iterable[Text]) -> list[str]:
 
 
 def _is_telling(part: str) -> bool:
-    """Whether *part* is long enough for an id and is more than a number, such as a time."""
+    """Return True if *part* is long enough for an id, and is no number, such as a time."""
     return len(part) > _ENOUGH and not part.isdecimal()
 
 

@@ -124,7 +124,7 @@ class Tab:
 
     @property
     def is_live(self) -> bool:
-        """Whether the page reacts by itself."""
+        """True if the script of the page has taken over the prerendered HTML."""
         return self.page.locator(LIVE).count() > 0
 
     @property

@@ -67,7 +67,10 @@ _RUN = """(async () => {{
 _WITHOUT_TIMERS = (
     "setTimeout = (run, _, ...values) => void Promise.resolve().then(() => run(...values))"
 )
-"""Where a page's scripts are off no timer comes, no callback of `queueMicrotask`, no file."""
+"""A replacement of `setTimeout`, because no timer fires in a page whose scripts are off.
+
+Such a page runs no callback of `queueMicrotask` either, and loads no file.
+"""
 
 
 @pytest.mark.row("A1")

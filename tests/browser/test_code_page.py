@@ -708,7 +708,7 @@ def checks(journey: Journey) -> int:
 
 
 def asked_for_time(journey: Journey) -> bool:
-    """Whether the page has requested the time of the server."""
+    """Return True if the page has requested the time of the server."""
     return any("sync_clock" in text for where, text in journey.recorder.texts if "sent" in where)
 
 

@@ -288,7 +288,7 @@ def test_a_line_that_does_not_come_is_told_and_the_plain_form_does(journey: Jour
 
 @pytest.mark.row("D1", "D2")
 def test_success_has_the_focus_and_stays(journey: Journey) -> None:
-    """There is no timer that leaves the page."""
+    """No timer leaves the page."""
     tab = journey.at_the_code_page()
     tab.page.clock.install()
     tab.enter_code(journey.sent_code())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from otp_app.i18n.languages import languages, likely_country
+from otp_app.i18n import languages, likely_country
 from tests.browser.inbox import ConsoleInbox
 from tests.browser.journey import TIME_ZONE, Journey
 from tests.browser.providers import console_only, settings_of
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, Page
 
-    from otp_app.i18n.languages import Language
+    from otp_app.i18n import Language
     from tests.browser.numbers import Number
     from tests.browser.server import Site
     from tests.emulator import Emulator

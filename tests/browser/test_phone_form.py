@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
+from otp_app.i18n import english
 from otp_app.i18n.en import TEXTS
-from otp_app.i18n.languages import english
 from tests.browser.providers import console_only
 from tests.browser.tab import Step
 

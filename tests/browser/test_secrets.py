@@ -1,4 +1,4 @@
-"""Whether the sweep that ends every test would find something, and what it does not reach."""
+"""The sweep for secrets at the end of every test: the secrets it finds, and the places it skips."""
 
 from __future__ import annotations
 

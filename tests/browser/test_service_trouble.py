@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from playwright.sync_api import expect
 
+from otp_app.i18n import english
 from otp_app.i18n.en import TEXTS
-from otp_app.i18n.languages import english
 from tests.browser.providers import every_provider, services_only
 from tests.browser.tab import Step
 from tests.emulator import Drop, Emulator

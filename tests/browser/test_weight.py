@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import expect
 
-from otp_app.i18n.languages import languages
+from otp_app.i18n import languages
 from tests.browser.providers import console_only
 from tests.browser.tab import LIVE, Step
 from tests.browser.weight import Visit

@@ -71,7 +71,10 @@ def read(method: str, target: str, headers: Mapping[str, str], raw: bytes, at: d
 
 
 def answer_problems(operation: str, status: int, body: object) -> list[Problem]:
-    """Where an answer disobeys the document; refusals it does not list are not judged."""
+    """Return the violations of the vendor's document by a response.
+
+    A status that the document does not list has no violations.
+    """
     documented = OPERATIONS[operation].answers.get(str(status), {})
     schemas = [media["schema"] for media in documented.get("content", {}).values()]
     return [problem for schema in schemas for problem in _schema_problems(schema, body)]

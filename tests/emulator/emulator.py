@@ -103,7 +103,7 @@ class Emulator:
             return sorted(self._messages, key=_sent_at)
 
     def count(self, operation: str) -> int:
-        """How many requests of an operation have arrived, whatever became of them."""
+        """Return the number of requests of an operation so far, with any outcome."""
         return sum(request.operation == _known(operation) for request in self.requests)
 
     def fail(self, operation: str, fault: Fault, times: int | None = 1) -> None:

@@ -166,7 +166,7 @@ class Redirect:
 
 
 class FaultPlan:
-    """Which fault the next request of an operation meets; faults of one operation queue up."""
+    """The queue of faults for each operation. The next request meets the first fault."""
 
     def __init__(self) -> None:
         self._queues: dict[str, list[tuple[Fault, int | None]]] = {}

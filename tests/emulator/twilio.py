@@ -172,7 +172,7 @@ class Twilio:
 
 
 def is_authentic(authorization: str) -> bool:
-    """Whether an `Authorization` header has credentials that the account has."""
+    """Return True if an `Authorization` header has credentials of the account."""
     pairs = (f"{user}:{password}".encode() for user, password in _KEYS.items())
     return authorization in {f"Basic {b64encode(pair).decode()}" for pair in pairs}
 

@@ -18,7 +18,7 @@ _BASIC = f"Basic {b64encode(f'{VONAGE_API_KEY}:{VONAGE_API_SECRET}'.encode()).de
 
 
 def refusal_of(authorization: str, public_key: str | None) -> str | None:
-    """Which 401 an `Authorization` header earns, if any."""
+    """Return the kind of 401 for an `Authorization` header, or None if it is valid."""
     scheme, _, token = authorization.partition(" ")
     if scheme == "Bearer":
         return _refusal_of_token(token, public_key or vonage_public_key())
@@ -26,7 +26,7 @@ def refusal_of(authorization: str, public_key: str | None) -> str | None:
 
 
 def _refusal_of_token(token: str, public_key: str) -> str | None:
-    """Judged by real time, not by the emulator's clock: the SDK signs with real time."""
+    """Check *token* against real time, because the SDK signs with real time."""
     required = ["application_id", "iat", "jti", "exp"]
     try:
         claims = jwt.decode(token, public_key, algorithms=["RS256"], options={"require": required})

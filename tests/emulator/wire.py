@@ -25,7 +25,7 @@ class Fault(Protocol):
 
     @property
     def applied(self) -> bool:
-        """Whether the state machine sees the request."""
+        """True if the service carries out the request before the fault."""
 
     def play(self, wire: Wire, answer: "Answer", /) -> None:
         """Put the fault on the wire; `answer` is what should have been said."""

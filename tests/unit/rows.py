@@ -46,6 +46,6 @@ def expected_ids(sections: dict[str, int]) -> list[str]:
 
 
 def is_a_test(file: str, name: str) -> bool:
-    """Whether *file* of tests/ has the function *name*."""
+    """Return True if *file* of tests/ has the function *name*."""
     source = (ROOT / "tests" / file).read_text()
     return bool(re.search(rf"^(async )?def {name}\(", source, re.MULTILINE))

@@ -1,4 +1,4 @@
-"""How a code may travel: what is offered, what reaches a number, and what is said of the rest."""
+"""Channels: those on offer, those that reach a number, and the errors about the others."""
 
 from __future__ import annotations
 

@@ -96,6 +96,25 @@ async def fail(service: VerificationService, provider: FakeProvider, *faults: Ot
         assert await outcome(start(service, next(INDEXES))) is type(fault)
 
 
+async def open_circuit(service: VerificationService, provider: FakeProvider, clock: Clock) -> None:
+    """Open the circuit of sends and let its pause pass. The next start is the one try."""
+    await fail(service, provider, ProviderMisconfigured())
+    clock.tick(PAUSE.total_seconds())
+
+
+async def before_a_slow_try(
+    verifications: VerificationService, clock: Clock
+) -> tuple[VerificationService, Slow]:
+    """Return a service whose next start is the one try, and its provider, which is slow."""
+    provider = Slow()
+    service = replace(verifications, providers={"fake": provider})
+    provider.go_on.set()
+    await open_circuit(service, provider, clock)
+    provider.go_on.clear()
+    provider.came.clear()
+    return service, provider
+
+
 async def counted(store: SqlStore) -> list[int]:
     """Return the numbers of rows: verifications, audit entries and uses of limits."""
     async with connected(store.engine) as connection:
@@ -149,8 +168,7 @@ async def test_a_refusal_is_an_answer_and_no_failure(
 async def test_a_try_that_is_refused_for_its_own_reasons_opens_the_way(
     verifications: VerificationService, provider: FakeProvider, clock: Clock, answer: OtpError
 ) -> None:
-    await fail(verifications, provider, ProviderMisconfigured())
-    clock.tick(PAUSE.total_seconds())
+    await open_circuit(verifications, provider, clock)
 
     await fail(verifications, provider, answer)
 
@@ -165,8 +183,7 @@ async def test_what_did_not_leave_for_its_own_reasons_says_nothing_about_the_pro
     await fail(verifications, provider, *[not_sent] * 2 * FAILURES)
     assert verifications.failing == frozenset()
 
-    await fail(verifications, provider, ProviderMisconfigured())
-    clock.tick(PAUSE.total_seconds())
+    await open_circuit(verifications, provider, clock)
     await fail(verifications, provider, not_sent)
 
     assert verifications.failing == {SENDS}
@@ -269,12 +286,7 @@ async def test_messages_and_codes_fail_apart(
 async def test_after_a_while_one_request_tries_and_its_answer_opens_the_way(
     verifications: VerificationService, clock: Clock
 ) -> None:
-    provider = Slow()
-    service = replace(verifications, providers={"fake": provider})
-    provider.go_on.set()
-    await fail(service, provider, ProviderMisconfigured())
-    provider.go_on.clear()
-    clock.tick(PAUSE.total_seconds())
+    service, provider = await before_a_slow_try(verifications, clock)
 
     outcomes = asyncio.as_completed([outcome(start(service, index)) for index in range(5)])
     assert [await one for one in islice(outcomes, 4)] == [ProviderNotReached] * 4
@@ -291,8 +303,7 @@ async def test_after_a_while_one_request_tries_and_its_answer_opens_the_way(
 async def test_a_try_that_fails_is_not_repeated_before_its_time(
     verifications: VerificationService, provider: FakeProvider, clock: Clock, fault: OtpError
 ) -> None:
-    await fail(verifications, provider, ProviderMisconfigured())
-    clock.tick(PAUSE.total_seconds())
+    await open_circuit(verifications, provider, clock)
     await fail(verifications, provider, fault)
 
     clock.tick(PAUSE.total_seconds() - 1)
@@ -307,13 +318,7 @@ async def test_a_try_that_fails_is_not_repeated_before_its_time(
 async def test_a_try_that_nobody_waits_for_any_more_does_not_keep_the_circuit_open(
     verifications: VerificationService, clock: Clock
 ) -> None:
-    provider = Slow()
-    service = replace(verifications, providers={"fake": provider})
-    provider.go_on.set()
-    await fail(service, provider, ProviderMisconfigured())
-    provider.go_on.clear()
-    provider.came.clear()
-    clock.tick(PAUSE.total_seconds())
+    service, provider = await before_a_slow_try(verifications, clock)
     left = asyncio.create_task(start(service, 1))
     await provider.came.wait()
     left.cancel()

@@ -65,7 +65,7 @@ def test_what_is_no_colour_is_refused(text: str) -> None:
 
 @given(COLOURS)
 def test_a_colour_in_its_own_lightness_is_itself(colour: Colour) -> None:
-    """There and back, by both matrices; a step of 255 is lost in between at most."""
+    """Both matrices together lose one step of 255 at most."""
     back = at_lightness(colour, lightness(colour))
 
     assert all(abs(ours - theirs) <= 8 for ours, theirs in zip(back, colour, strict=True))

@@ -15,7 +15,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from otp_app.__main__ import main
-from otp_app.cli.checks import accounts
+from otp_app.cli.doctor import accounts
 from otp_app.config import Settings
 from otp_app.identity.keyring import Keyring, Purpose
 from otp_app.phone import PhoneNumber

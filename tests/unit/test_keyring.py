@@ -20,7 +20,7 @@ SECRET = b"canary-secret-canary-secret-canary-secret"
 KEYS = Keyring(SECRET)
 PINNED = ["f91068ec", "26a09037", "a378b64c"]
 MENTIONS = {  # the modules that may mention the setting
-    "cli/checks/configuration.py",
+    "cli/doctor/configuration.py",
     "config/__init__.py",
     "config/site.py",
     "identity/keyring.py",

@@ -14,8 +14,8 @@ from babel.messages.frontend import parse_keywords, parse_mapping_cfg
 from babel.messages.mofile import write_mo
 from babel.messages.pofile import read_po
 
-from otp_app.i18n import languages as reading
-from otp_app.i18n.languages import (
+from otp_app import i18n
+from otp_app.i18n import (
     LOCALES,
     TEMPLATE,
     languages,
@@ -208,10 +208,10 @@ def test_what_nobody_has_translated_is_said_in_english(
     folder = tmp_path / "cs" / "LC_MESSAGES"
     folder.mkdir(parents=True)
     (folder / "messages.po").write_text('msgid "Continue"\nmsgstr "Pokračovat"\n')
-    monkeypatch.setattr(reading, "LOCALES", tmp_path)
-    template = reading._catalogue(reading.TEMPLATE, reading.SOURCE)
+    monkeypatch.setattr(i18n, "LOCALES", tmp_path)
+    template = i18n._catalogue(i18n.TEMPLATE, i18n.SOURCE)
 
-    czech = reading._read(template, Locale("cs"), None)
+    czech = i18n._read(template, Locale("cs"), None)
 
     assert czech.t("Continue") == "Pokračovat"
     assert czech.t("Send code") == "Send code"

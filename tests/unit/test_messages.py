@@ -7,7 +7,7 @@ import json
 import pytest
 
 from otp_app.__main__ import main
-from otp_app.i18n.languages import Language, languages
+from otp_app.i18n import Language, languages
 from otp_app.presentation import code_message, text_message
 from otp_app.verification.checking import parse_code
 

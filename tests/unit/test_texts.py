@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from otp_app.i18n import languages as reading
-from otp_app.i18n import texts
-from otp_app.i18n.languages import Language, languages
+from otp_app import i18n
+from otp_app.i18n import Language, languages, texts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -101,7 +100,7 @@ def test_all_that_is_wrong_is_said_at_once(folder: Path) -> None:
     (folder / "de.po").write_bytes(b'msgid "Continue"\nmsgstr "\xff"\n')
 
     with pytest.raises(texts.TextsUnusable) as caught:
-        reading.own_texts()
+        i18n.own_texts()
 
     assert len(str(caught.value).splitlines()) == 3
 

@@ -117,7 +117,7 @@ def test_coloraide_is_imported_only_for_a_brand_colour() -> None:
     """The import of coloraide takes 0.2 s."""
     code = (
         "import sys\n"
-        "import otp_app.cli.checks.configuration, otp_app.web.pipeline\n"
+        "import otp_app.cli.doctor.configuration, otp_app.web.pipeline\n"
         "from otp_app.theme import ThemeSettings\n"
         "for color in (None, '#fd0'):\n"
         "    ThemeSettings(brand_color=color).theme\n"

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from structlog.testing import capture_logs
 
 from otp_app import services
-from otp_app.api.app import build
+from otp_app.api import build
 from otp_app.config import settings_or_exit
 from otp_app.errors import ProviderUnavailable
 from tests.backend.api.conftest import NUMBER, Caller, limit

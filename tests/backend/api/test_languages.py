@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 import pytest
 
 from otp_app import routes
-from otp_app.i18n.languages import languages
+from otp_app.i18n import languages
 from tests.backend.api.conftest import NUMBER
 from tests.fakes import WRONG
 
 if TYPE_CHECKING:
-    from otp_app.i18n.languages import Language
+    from otp_app.i18n import Language
     from tests.backend.api.conftest import Caller
     from tests.emulator import Clock
     from tests.fakes import FakeProvider

@@ -20,7 +20,7 @@ from uuid import uuid4
 
 from aiohttp import ClientError, ClientSession, ClientTimeout, encode_basic_auth
 
-from otp_app.cli.checks import Finding, fail, ok, warn
+from otp_app.cli import Finding, fail, ok, warn
 from otp_app.config import NumberLookupName, ProviderName, Settings
 from otp_app.config.values import revealed_text
 from otp_app.providers.responses import read_object

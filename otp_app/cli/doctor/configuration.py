@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from otp_app import routes
-from otp_app.cli.checks import Finding, fail, ok, unsafe, warn
+from otp_app.cli import Finding, fail, ok, rate, unsafe, warn
 from otp_app.config import (
     LOCAL,
     AppEnv,
@@ -20,7 +20,7 @@ from otp_app.config import (
     load_settings,
 )
 from otp_app.config.values import is_open_to_others
-from otp_app.i18n.languages import own_texts
+from otp_app.i18n import own_texts
 from otp_app.i18n.texts import TEXTS, TextsUnusable
 from otp_app.identity.keyring import SECRET_FILE
 from otp_app.phone import regions
@@ -219,8 +219,3 @@ def _is_looser(limit: Limit, default: Limit) -> bool:
     """Return True if *limit* allows a higher rate or a larger burst than *default*."""
     faster = limit.amount * default.window > default.amount * limit.window
     return faster or limit.amount > default.amount
-
-
-def rate(limit: Limit) -> str:
-    """Return the rate of *limit* as text, such as `5 in 0:15:00` or `10 in 1 day`."""
-    return f"{limit.amount} in {limit.window}".removesuffix(", 0:00:00")

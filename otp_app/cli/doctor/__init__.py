@@ -6,10 +6,8 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from otp_app.cli.checks import Finding, Severity
-from otp_app.cli.checks.accounts import accounts
-from otp_app.cli.checks.configuration import configuration, env_file, read, texts, theme
-from otp_app.cli.checks.storage import backend, database, numbers
+from otp_app.cli import Finding, Severity
+from otp_app.cli.doctor import accounts, configuration, storage
 from otp_app.config import AppEnv
 
 if TYPE_CHECKING:
@@ -27,16 +25,16 @@ def run() -> int:
 
 
 def _findings() -> Iterator[Finding]:
-    settings, said = read()
+    settings, said = configuration.read()
     yield from said
     # `load_settings` has copied .env into the environment, which is there even if the settings
     # are invalid.
-    yield from env_file(production=os.environ.get("APP_ENV") == AppEnv.PRODUCTION)
-    yield from texts()
+    yield from configuration.env_file(production=os.environ.get("APP_ENV") == AppEnv.PRODUCTION)
+    yield from configuration.texts()
     if settings:
-        yield from configuration(settings)
-        yield from theme(settings)
-        yield from database(settings)
-        yield from numbers(settings)
-        yield from accounts(settings)
-        yield from backend(settings)
+        yield from configuration.configuration(settings)
+        yield from configuration.theme(settings)
+        yield from storage.database(settings)
+        yield from storage.numbers(settings)
+        yield from accounts.accounts(settings)
+        yield from storage.backend(settings)

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 from alembic.runtime.migration import MigrationContext
 
-from otp_app.cli.checks import Finding, fail, ok, warn
-from otp_app.cli.checks.accounts import ProbeRequest, send_probe
-from otp_app.cli.checks.configuration import private
+from otp_app.cli import Finding, existing_database, fail, find_encryption, ok, sqlite_file, warn
+from otp_app.cli.doctor.accounts import ProbeRequest, send_probe
+from otp_app.cli.doctor.configuration import private
 from otp_app.cli.events import with_dead_letters
-from otp_app.cli.installation import existing_database, find_encryption, sqlite_file
 from otp_app.config import DATABASE_EXAMPLE, AppEnv, Settings
 from otp_app.config.values import is_open_to_others
 from otp_app.errors import StoreUnavailable
