@@ -78,7 +78,11 @@ class Journey:
         url = self.server.site.url
         self.recorder.typed.add(self.number.typed)
         self.context.request.get(f"{url}/_flow.js")
-        form = {"phone": self.number.typed, "channel": by, "country": "US"}
+        form: dict[str, str | float | bool] = {
+            "phone": self.number.typed,
+            "channel": by,
+            "country": "US",
+        }
         posted = self.context.request.post(
             f"{url}/request-otp", form=form, headers={"origin": url}, max_redirects=0
         )

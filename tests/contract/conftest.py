@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import re
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import pytest_asyncio
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from otp_app.providers.bulkhead import TIMEOUTS, Timeouts
 from otp_app.providers.console import ConsoleProvider
@@ -47,6 +49,15 @@ class Service:
     clock: Clock
     lifetime: float
     sent: Callable[[], list[Sent]]
+
+
+@pytest.fixture(autouse=True, scope="session")
+def _key_is_read_once() -> Iterator[None]:
+    """Keep the private key in memory. PyJWT needs 43 ms to check it, for each provider anew."""
+    with pytest.MonkeyPatch.context() as patch:
+        load = functools.cache(load_pem_private_key)
+        patch.setattr("jwt.algorithms.load_pem_private_key", load)
+        yield
 
 
 @pytest.fixture
