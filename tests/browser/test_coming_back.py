@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.providers import every_provider
 from tests.browser.tab import Step
 
 if TYPE_CHECKING:
@@ -32,7 +31,6 @@ def test_a_second_tab_shows_the_same_step(journey: Journey, path: str) -> None:
     assert_nothing_changed(second, journey)
 
 
-@every_provider
 def test_a_restart_of_the_server_changes_nothing(journey: Journey) -> None:
     journey.expect("WebSocket connection", "ERR_CONNECTION_REFUSED")
     tab = journey.at_the_code_page()
