@@ -57,7 +57,7 @@ def test_a_call_can_follow_a_message_that_did_not_come(journey: Journey) -> None
 
 def test_changing_the_number_starts_from_what_was_typed(journey: Journey) -> None:
     """B18."""
-    tab = journey.at_the_code_page()
+    tab = journey.through_the_phone_page()
 
     tab.change_number.click()
 

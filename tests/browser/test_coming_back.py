@@ -61,7 +61,7 @@ def test_finishing_in_one_tab_finishes_in_the_other(journey: Journey) -> None:
 
 
 def test_back_from_the_code_page_and_forward_again_sends_nothing(journey: Journey) -> None:
-    tab = journey.at_the_code_page()
+    tab = journey.through_the_phone_page()
 
     tab.page.go_back()
     tab.wait_for(Step.PHONE)
