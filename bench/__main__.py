@@ -89,7 +89,7 @@ async def measure(server: Server, callers: int, seconds: float) -> Result:
         load.rate,
         load.percentile(0.5),
         load.percentile(0.99),
-        1000 * used / max(1, len(load.flows)),
+        1000 * used / max(1, len(load.times)),
         load.failures,
         own / load.seconds,
         (busy_seconds() - busy_began - used - own) / load.seconds,

@@ -121,22 +121,22 @@ class Load:
 
     Attributes:
         seconds: the duration.
-        flows: the seconds that each successful flow took.
+        times: the seconds that each success took.
         failures: the number of failed flows, by the reason.
     """
 
     seconds: float = 0.0
-    flows: list[float] = field(default_factory=list)
+    times: list[float] = field(default_factory=list)
     failures: Counter[str] = field(default_factory=Counter)
 
     @property
     def rate(self) -> float:
-        """Flows a second."""
-        return len(self.flows) / self.seconds
+        """Successes a second."""
+        return len(self.times) / self.seconds
 
     def percentile(self, share: float) -> float:
-        """Return the milliseconds within which *share* of the flows were done."""
-        times = sorted(self.flows)
+        """Return the milliseconds within which *share* of the successes were done."""
+        times = sorted(self.times)
         return 1000 * times[int(share * (len(times) - 1))] if times else 0.0
 
 
@@ -157,7 +157,7 @@ async def _call(target: Target, load: Load, end: float) -> None:
             _, connection = await loop.create_connection(ClientConnection, "127.0.0.1", target.port)
             while (began := time.perf_counter()) < end:
                 await _flow(target, connection, next(everybody))
-                load.flows.append(time.perf_counter() - began)
+                load.times.append(time.perf_counter() - began)
             connection.transport.close()
         except (ConnectionError, FlowFailed) as failure:
             load.failures[repr(failure)] += 1

@@ -100,10 +100,10 @@ class Server:
 
     @property
     def resident(self) -> int:
-        """Memory of the server's processes in bytes."""
+        """Memory in bytes of the largest process of the server, which is the one that serves."""
         members = cpu_of_groups().get(self._process.pid, {})
         pages = (int(Path(f"/proc/{pid}/statm").read_text().split()[1]) for pid in members)
-        return sum(pages) * os.sysconf("SC_PAGE_SIZE")
+        return max(pages) * os.sysconf("SC_PAGE_SIZE")
 
     def stop(self) -> None:
         """End the server's processes."""
