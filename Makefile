@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # What says of itself that it is no secret: an example, or made up for a test.
 MADE_UP := canary|-tests-|for-tests|not-?a-?real|^(password|secret|abcd1234)$$
 
-.PHONY: run dev test nightly coverage lint secure format check lighthouse bench bench-sockets gallery lock clean
+.PHONY: run dev test nightly coverage lint secure format check lighthouse bench bench-sockets bench-growth gallery lock clean
 
 run: .venv/run  ## build and serve the app, on http://localhost:3000 or PORT
 	$(BIN)/reflex run --env prod
@@ -63,6 +63,9 @@ bench: .venv/dev  ## flows a second, beside the servers of both vendors' guides
 
 bench-sockets: .venv/dev  ## cost of a visitor and of an open page, by the socket
 	$(BIN)/python -m bench.sockets
+
+bench-growth: .venv/dev  ## the store with 200,000 old verifications, beside an empty one
+	$(BIN)/python -m bench.growth
 
 gallery: .venv/dev  ## every page in every state, as pictures in docs/gallery
 	$(BIN)/python -m tests.browser.install

@@ -22,7 +22,7 @@ from statistics import median
 from typing import TYPE_CHECKING, NamedTuple
 
 from bench.load import run
-from bench.report import head, machine, row, write
+from bench.report import cores, head, machine, row, write
 from bench.servers import (
     LOAD_CORES,
     PEERS,
@@ -132,7 +132,7 @@ async def main(options: Namespace) -> None:
             results = await rounds(servers, cell, options)
             write(*rows(cell, results))
             everything += chain.from_iterable(results.values())
-    write("", machine(), f"{', '.join(_peers())}.", *_doubts(everything))
+    write("", machine(), cores(), f"{', '.join(_peers())}.", *_doubts(everything))
 
 
 async def rounds(

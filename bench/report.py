@@ -29,10 +29,9 @@ def row(*cells: object) -> str:
 
 
 def machine() -> str:
-    """Return the date, the processor, the cores in use and the versions."""
+    """Return the date, the processor and the versions."""
     models = [line for line in _lines("/proc/cpuinfo") if line.startswith("model name")]
     model = models[0].partition(": ")[2] if models else platform.machine()
-    cores = f"server on core {_list(SERVER_CORES)}, load on core {_list(LOAD_CORES)}"
     versions = {
         "Python": platform.python_version(),
         "SQLite": sqlite3.sqlite_version,
@@ -40,7 +39,12 @@ def machine() -> str:
         "Reflex": version("reflex"),
     }
     names = ", ".join(f"{name} {release}" for name, release in versions.items())
-    return f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} × {model}, {cores}; {names}."
+    return f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} × {model}, {names}."
+
+
+def cores() -> str:
+    """Return the cores of the servers and of the load."""
+    return f"The server had core {_list(SERVER_CORES)}, the load core {_list(LOAD_CORES)}."
 
 
 def write(*lines: str) -> None:

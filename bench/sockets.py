@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from aiohttp import ClientSession, ClientWebSocketResponse, TCPConnector, WSMsgType
 
 from bench.load import Load, everybody
-from bench.report import head, machine, row, write
+from bench.report import cores, head, machine, row, write
 from bench.servers import LOAD_CORES, Server, ours
 from bench.vendor import Vendor
 from otp_app.identity.cookies import FlowCookies
@@ -179,7 +179,7 @@ async def main(options: Namespace) -> None:
                 await _measure(server, session, options)
         finally:
             server.stop()
-    write("", machine())
+    write("", machine(), cores())
 
 
 async def _measure(server: Server, session: ClientSession, options: Namespace) -> None:
