@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 
-WARM_UP = 1.0  # seconds with 16 callers for each server: V8 compiles what runs often
+WARM_UP = 16  # callers before the first measurement: V8 compiles what runs often
 
 
 class Cell(NamedTuple):
@@ -123,8 +123,7 @@ async def main(options: Namespace) -> None:
         for server in servers:
             running.callback(server.stop)
         for server in servers:
-            await server.wait()
-            await run(server.target, 16, WARM_UP)
+            await warm_up(server, options.seconds)
         write(*head(HEAD))
         everything: list[Result] = []
         for cell in CELLS:
@@ -133,6 +132,18 @@ async def main(options: Namespace) -> None:
             write(*rows(cell, results))
             everything += chain.from_iterable(results.values())
     write("", machine(), cores(), f"{', '.join(_peers())}.", *_doubts(everything))
+
+
+async def warm_up(server: Server, seconds: float) -> None:
+    """Wait until *server* responds, and run flows on it for *seconds*.
+
+    Raises:
+        RuntimeError: no flow succeeds.
+    """
+    await server.wait()
+    load = await run(server.target, WARM_UP, seconds)
+    if not load.times:
+        raise RuntimeError(f"{server.name}: {load.failures}")
 
 
 async def rounds(
@@ -155,7 +166,7 @@ def rows(cell: Cell, results: dict[str, list[Result]]) -> Iterator[str]:
             f"{1000 * cell.latency:.0f} ms",
             name,
             f"{rates[name]:.0f}",
-            f"{rates[name] / rates['fastify']:.2f}" if "fastify" in rates else "–",
+            f"{rates[name] / rates['fastify']:.2f}" if rates.get("fastify") else "–",
             f"{median(each.p50 for each in found):.1f}",
             f"{median(each.p99 for each in found):.1f}",
             f"{median(each.cpu for each in found):.2f}",

@@ -12,7 +12,8 @@ const { PORT, TWILIO_ACCOUNT_SID, TWILIO_AUTH_TOKEN, TWILIO_BASE_URL, TWILIO_VER
 class LocalClient extends twilio.RequestClient {
   constructor() {
     super();
-    this.axios.defaults.httpAgent = new http.Agent(this.axios.defaults.httpsAgent.options);
+    const { keepAlive, maxFreeSockets, maxSockets, maxTotalSockets, timeout } = this.axios.defaults.httpsAgent.options;
+    this.axios.defaults.httpAgent = new http.Agent({ keepAlive, maxFreeSockets, maxSockets, maxTotalSockets, timeout });
   }
 
   request(options) {
