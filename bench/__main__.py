@@ -54,7 +54,7 @@ CELLS = (Cell(1, 0.0), Cell(16, 0.0), Cell(64, 0.0), Cell(256, 0.1))
 NAMES = ("fastify", "express", "ours-NORMAL", "ours-FULL", "ours-PostgreSQL")
 HEAD = (
     *("callers", "vendor", "server", "flows/s", "× fastify"),
-    *("p50 ms", "p99 ms", "CPU ms", "failures"),
+    *("p50 ms", "p99 ms", "CPU ms", "× fastify", "failures"),
 )
 
 
@@ -160,18 +160,25 @@ async def rounds(
 def rows(cell: Cell, results: dict[str, list[Result]]) -> Iterator[str]:
     """Yield a row of the table for each server: the medians of its results, and all failures."""
     rates = {name: median(each.rate for each in found) for name, found in results.items()}
+    costs = {name: median(each.cpu for each in found) for name, found in results.items()}
     for name, found in results.items():
         yield row(
             cell.callers,
             f"{1000 * cell.latency:.0f} ms",
             name,
             f"{rates[name]:.0f}",
-            f"{rates[name] / rates['fastify']:.2f}" if rates.get("fastify") else "–",
+            _ratio(rates, name),
             f"{median(each.p50 for each in found):.1f}",
             f"{median(each.p99 for each in found):.1f}",
-            f"{median(each.cpu for each in found):.2f}",
+            f"{costs[name]:.2f}",
+            _ratio(costs, name),
             sum(each.failures.total() for each in found),
         )
+
+
+def _ratio(figures: dict[str, float], name: str) -> str:
+    """Return the figure of the server *name* divided by Fastify's, if Fastify was measured."""
+    return f"{figures[name] / figures['fastify']:.2f}" if figures.get("fastify") else "–"
 
 
 def _peers() -> Iterator[str]:
@@ -185,10 +192,10 @@ def _peers() -> Iterator[str]:
 
 
 def _doubts(results: Sequence[Result]) -> Iterator[str]:
-    """Yield lines with what may have disturbed the measurements, and the reasons of failures."""
+    """Yield lines with what may have disturbed the measurements, and the commonest failures."""
     yield f"The load and the vendor used {max(each.load for each in results):.2f} cores at most."
     yield f"Other programs used {median(each.others for each in results):.2f} cores."
-    for reason, number in sum((each.failures for each in results), Counter()).most_common():
+    for reason, number in sum((each.failures for each in results), Counter()).most_common(5):
         yield f"{number} failures: {reason}"
 
 

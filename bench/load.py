@@ -12,12 +12,13 @@ import random
 import re
 import time
 from collections import Counter
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
 PAUSE = 0.05  # seconds of a caller after a failure
 PATIENCE = 60.0  # seconds that the last responses may take after the end
@@ -151,17 +152,30 @@ async def run(target: Target, callers: int, seconds: float) -> Load:
 
 async def _call(target: Target, load: Load, end: float) -> None:
     """Start flows until *end*, on a new connection after each failure."""
-    loop = asyncio.get_running_loop()
     while time.perf_counter() < end:
         try:
-            _, connection = await loop.create_connection(ClientConnection, "127.0.0.1", target.port)
-            while (began := time.perf_counter()) < end:
-                await _flow(target, connection, next(everybody))
-                load.times.append(time.perf_counter() - began)
-            connection.transport.close()
+            async with _connected(target.port) as connection:
+                while (began := time.perf_counter()) < end:
+                    await _flow(target, connection, next(everybody))
+                    load.times.append(time.perf_counter() - began)
         except (ConnectionError, FlowFailed) as failure:
             load.failures[repr(failure)] += 1
             await asyncio.sleep(PAUSE)
+
+
+@asynccontextmanager
+async def _connected(port: int) -> AsyncIterator[ClientConnection]:
+    """Yield a connection to *port* of this machine.
+
+    Raises:
+        ConnectionError: nothing listens on the port.
+    """
+    loop = asyncio.get_running_loop()
+    transport, connection = await loop.create_connection(ClientConnection, "127.0.0.1", port)
+    try:
+        yield connection
+    finally:
+        transport.close()
 
 
 class FlowFailed(Exception):
