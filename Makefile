@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # What says of itself that it is no secret: an example, or made up for a test.
 MADE_UP := canary|-tests-|for-tests|not-?a-?real|^(password|secret|abcd1234)$$
 
-.PHONY: run dev test nightly coverage lint secure format check lighthouse gallery lock clean
+.PHONY: run dev test nightly coverage lint secure format check lighthouse bench bench-sockets bench-growth gallery lock clean
 
 run: .venv/run  ## build and serve the app, on http://localhost:3000 or PORT
 	$(BIN)/reflex run --env prod
@@ -55,6 +55,17 @@ lighthouse: .venv/dev  ## Lighthouse's scores of the production build, the media
 	$(BIN)/python -m tests.browser.install
 	$(BIN)/bun install --frozen-lockfile --silent --cwd bench/lighthouse
 	$(BIN)/python -m bench.lighthouse
+
+bench: .venv/dev  ## flows a second, beside the servers of both vendors' guides
+	$(BIN)/bun install --frozen-lockfile --silent --cwd bench/peers/fastify
+	$(BIN)/bun install --frozen-lockfile --silent --cwd bench/peers/express
+	$(BIN)/python -m bench
+
+bench-sockets: .venv/dev  ## cost of a visitor and of an open page, by the socket
+	$(BIN)/python -m bench.sockets
+
+bench-growth: .venv/dev  ## the store with 200,000 old verifications, beside an empty one
+	$(BIN)/python -m bench.growth
 
 gallery: .venv/dev  ## every page in every state, as pictures in docs/gallery
 	$(BIN)/python -m tests.browser.install
