@@ -56,6 +56,10 @@ lighthouse: .venv/dev  ## Lighthouse's scores of the production build, the media
 	$(BIN)/bun install --frozen-lockfile --silent --cwd bench/lighthouse
 	$(BIN)/python -m bench.lighthouse
 
+.PHONY: bench-overload
+bench-overload: .venv/dev  ## arrivals at the capacity of the app, and at twice that rate
+	$(BIN)/python -m bench.overload
+
 gallery: .venv/dev  ## every page in every state, as pictures in docs/gallery
 	$(BIN)/python -m tests.browser.install
 	$(BIN)/python -m tests.browser.gallery
