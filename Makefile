@@ -12,7 +12,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # What says of itself that it is no secret: an example, or made up for a test.
 MADE_UP := canary|-tests-|for-tests|not-?a-?real|^(password|secret|abcd1234)$$
 
-.PHONY: run dev test nightly coverage lint secure format check lighthouse bench bench-sockets bench-growth gallery lock clean
+.PHONY: run dev test nightly coverage lint secure format check lighthouse bench bench-sockets bench-growth bench-overload gallery lock clean
 
 run: .venv/run  ## build and serve the app, on http://localhost:3000 or PORT
 	$(BIN)/reflex run --env prod
@@ -66,6 +66,9 @@ bench-sockets: .venv/dev  ## cost of a visitor and of an open page, by the socke
 
 bench-growth: .venv/dev  ## the store with 200,000 old verifications, beside an empty one
 	$(BIN)/python -m bench.growth
+
+bench-overload: .venv/dev  ## arrivals at the capacity of the app, and at twice that rate
+	$(BIN)/python -m bench.overload
 
 gallery: .venv/dev  ## every page in every state, as pictures in docs/gallery
 	$(BIN)/python -m tests.browser.install

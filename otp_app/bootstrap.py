@@ -114,6 +114,11 @@ async def running(settings: Settings) -> AsyncIterator[None]:
             devices=DeviceCookies(
                 key(Purpose.DEVICE_COOKIE), key(Purpose.DEVICE_NUMBER), secure=secure
             ),
+            gate=services.OverloadGate(
+                settings.max_sends_in_flight,
+                settings.max_checks_in_flight,
+                metrics.count_overload,
+            ),
             tracer=tracer,
             simulated_phone=phone,
         )

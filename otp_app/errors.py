@@ -421,6 +421,19 @@ class ProviderMisconfigured(ProviderUnavailable):
     code = "provider_misconfigured"
 
 
+class Overloaded(OtpError):
+    """Too many sends or checks are under way. The request was neither counted nor carried out.
+
+    Params: `seconds` to wait.
+    """
+
+    code = "overloaded"
+    status = 503
+
+    def __init__(self) -> None:
+        super().__init__(seconds=1)
+
+
 class StoreUnavailable(OtpError):
     """The app's database is not available. Nothing is sent or approved without it."""
 

@@ -70,6 +70,7 @@ EXAMPLES: tuple[e.OtpError, ...] = (
     e.CheckTimedOut(),
     e.ProviderMisconfigured(),
     e.StoreUnavailable(),
+    e.Overloaded(),
 )
 """One example of each error code."""
 
@@ -91,6 +92,7 @@ _PROVIDER = (
 )
 _SEND = (
     *_PROVIDER,
+    e.Overloaded,
     e.ChannelNotOffered,
     e.InvalidPhoneNumber,
     e.LanguageRefused,
@@ -106,6 +108,7 @@ _SEND = (
 )
 _CHECK = (
     *_PROVIDER,
+    e.Overloaded,
     e.InvalidCode,
     e.CodeMismatch,
     e.CheckTimedOut,
@@ -132,7 +135,7 @@ _RETRY_AFTER = {
     "Retry-After": {"description": "seconds", "schema": {"type": "string", "pattern": "^[0-9]+$"}}
 }
 _CHALLENGE = {"WWW-Authenticate": {"schema": {"type": "string", "const": "Bearer"}}}
-_HEADERS = {429: _RETRY_AFTER, 401: _CHALLENGE}
+_HEADERS = {429: _RETRY_AFTER, 503: _RETRY_AFTER, 401: _CHALLENGE}
 _LOCATION = {
     "description": "the address of the verification",
     "schema": {"type": "string", "format": "uri-reference"},

@@ -69,6 +69,15 @@ class ApiError(ClientError):
     def __str__(self) -> str:
         return f"{self.status} {self.code}: {self.text}"
 
+    @property
+    def can_be_repeated(self) -> bool:
+        """Whether the server refused the call unread, because too many others were under way.
+
+        The server has counted and sent nothing, so the call can be repeated after `retry_after`
+        seconds.
+        """
+        return self.code == "overloaded"
+
 
 Channel = Literal["sms", "voice", "whatsapp"]
 

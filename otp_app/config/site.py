@@ -6,10 +6,10 @@ import re
 from dataclasses import replace
 from datetime import timedelta
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, NoDecode
 
 from otp_app.config.values import MIN_SECRET, ApiKeys, Origin, Origins, split
@@ -38,6 +38,10 @@ class SiteSettings(BaseSettings):
     http_posts_per_second: int = Field(10, ge=0, le=1_000_000, examples=["10"])
     http_reads_per_second: int = Field(30, ge=0, le=1_000_000, examples=["30"])
     sockets_in_all: int = Field(2000, ge=1, le=1_000_000, examples=["2000"])
+    # The capacity of one core, 350 messages a second, times 0.5 s in flight, times 1.5. Checks have
+    # twice as much, because they must pass while messages are refused.
+    max_sends_in_flight: int = Field(256, ge=1, le=512, examples=["256"])
+    max_checks_in_flight: int = Field(512, ge=1, le=512, examples=["512"])
     secret_key: SecretStr | None = Field(
         None, min_length=MIN_SECRET, examples=["(48 random bytes)"]
     )
@@ -47,6 +51,15 @@ class SiteSettings(BaseSettings):
     allowed_origins: Origins = Field("", examples=["https://shop.example.com,https://example.com"])
     api_keys: ApiKeys = Field("", examples=["(from: python -m otp_app key NAME)"])
     api_public: bool | None = Field(None, examples=["false"])
+
+    @model_validator(mode="after")
+    def _check_in_flight(self) -> Self:
+        if self.max_checks_in_flight < self.max_sends_in_flight:
+            raise ValueError(
+                "MAX_CHECKS_IN_FLIGHT: must not be below MAX_SENDS_IN_FLIGHT, so that people can "
+                "still enter their codes when messages are refused"
+            )
+        return self
 
     @property
     def origin(self) -> str:

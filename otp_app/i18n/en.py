@@ -244,5 +244,6 @@ TEXTS: dict[str, Sentence] = {
         "We could not tell whether that worked. Wait 30 seconds, then try again"
     ),
     "check_timed_out": _("We could not check the code. Enter it again, or get a new code"),
+    "overloaded": _("This service is very busy. Try again in a moment"),
     "store_unavailable": _("There is a problem with this service. Try again in a few minutes"),
 }

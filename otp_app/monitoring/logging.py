@@ -24,6 +24,7 @@ from structlog.stdlib import ProcessorFormatter, add_logger_name
 from structlog.typing import EventDict, Processor  # noqa: TC002 - structlog reads annotations
 
 from otp_app import services
+from otp_app.errors import Overloaded
 from otp_app.identity.cookies import log_id
 
 if TYPE_CHECKING:
@@ -236,7 +237,8 @@ log = structlog.get_logger(__name__)
 class LogContext:
     """Begins the log context of a request or socket, and logs the outcome of every post.
 
-    The events of a socket run in tasks of their own, whose context `EventFilter` begins.
+    `OverloadGate` logs the number of posts that it refuses, so they have no lines of their own. The
+    events of a socket run in tasks of their own, whose context `EventFilter` begins.
     """
 
     def __init__(self, app: ASGIApp) -> None:
@@ -269,6 +271,8 @@ def _logged(scope: Scope, send: Send) -> Send:
         if message["type"] == "http.response.start":
             status = message["status"]
             outcome = get_contextvars().get("outcome", "ok" if status < 400 else "refused")
+            if outcome == Overloaded.code:
+                return
             what = {"method": scope["method"], "path": scope["path"], "status": status}
             log.info("http.responded", outcome=outcome, **what)
 

@@ -80,6 +80,12 @@ APPROVED = Counter(
 REFUSALS = Counter(
     "otp_limit_refusals", "Sends and checks that a limit refused", ("limit",), registry=REGISTRY
 )
+OVERLOAD = Counter(
+    "otp_overload_refusals",
+    "Sends and checks that were refused because too many were under way",
+    ("operation",),
+    registry=REGISTRY,
+)
 LANGUAGES = Counter(
     "otp_languages_refused",
     "Messages in a language that the provider does not have",
@@ -98,6 +104,8 @@ ALLOWED = Gauge("otp_budget", "Size of a global limit", ("limit",), registry=REG
 
 for _limit in POLICY:
     REFUSALS.labels(_limit.name)  # starts the series at 0, so that `rate` sees the first refusal
+for _action in (Action.SEND, Action.CHECK):
+    OVERLOAD.labels(_action)
 
 
 class ProviderMetrics:
@@ -120,6 +128,11 @@ class ProviderMetrics:
 def count_refusal(limit: str) -> None:
     """Count a send or check that the limit named *limit* refused."""
     REFUSALS.labels(limit).inc()
+
+
+def count_overload(action: Action) -> None:
+    """Count an *action* that was refused because too many were under way."""
+    OVERLOAD.labels(action).inc()
 
 
 def language_refused(provider: str, channel: Channel, language: str) -> None:

@@ -210,6 +210,7 @@ def _expired(channels: Sequence[Channel]) -> rx.Component:
             tab_index=-1,
             class_name="actions",
         ),
+        status(text_if(VerifyState.error_on == RESEND_ID, VerifyState.notice)),
         pending(VerifyState.answered),
     )
 

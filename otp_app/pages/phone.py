@@ -19,7 +19,7 @@ from otp_app.components import (
 )
 from otp_app.components.elements import Preview, RestoreInput
 from otp_app.i18n.en import CHANNEL_TEXTS
-from otp_app.pages import PLAIN_FORMS, heading, page, pending, titled
+from otp_app.pages import PLAIN_FORMS, heading, page, pending, status, titled
 from otp_app.presentation.code_page import Step
 from otp_app.state import PHONE_ID, PREVIEW_ID, PROBLEM_ID, Form
 from otp_app.state.verify import VerifyState
@@ -66,6 +66,7 @@ def phone_page(
             _channel_choices(channels),
             submit(t("Send code")),
             pending(VerifyState.answered),
+            status(text_if(VerifyState.error_on == PHONE_ID, VerifyState.notice)),
             RestoreInput.create(),
             method="post",
             action=routes.REQUEST_OTP,

@@ -10,12 +10,7 @@ import reflex as rx
 import structlog
 
 from otp_app import routes, services
-from otp_app.errors import (
-    AttemptsExhausted,
-    OtpError,
-    ResendTooSoon,
-    StoreUnavailable,
-)
+from otp_app.errors import AttemptsExhausted, OtpError, Overloaded, ResendTooSoon, StoreUnavailable
 from otp_app.presentation.code_page import CodePage, Step
 from otp_app.reflex_compat import EventSpec, Middleware
 from otp_app.state import (
@@ -32,6 +27,7 @@ from otp_app.state import (
     server_time,
     set_preview,
 )
+from otp_app.verification.limits import Action
 from otp_app.verification.models import Channel, Verification
 
 if TYPE_CHECKING:
@@ -51,7 +47,7 @@ class VerifyState(RequestMixin, rx.State):
 
     step: str = Step.PHONE.value
     error: str = ""
-    error_on: str = ""  # the id of the field with the error
+    error_on: str = ""  # the id of the field with the error, or the field that a refusal is about
     notice: str = ""
     early: bool = False  # whether the notice repeats the countdown: then for screen readers only
     answered: int = 0  # server time (ms) of the last reply; a change re-enables the buttons
@@ -169,21 +165,24 @@ class VerifyState(RequestMixin, rx.State):
         return rx.redirect(routes.PHONE)
 
     async def _start(self, form: Form) -> Verification:
-        phone, channel = parse_phone_form(form)
-        verifications = services.current().verifications
-        return await verifications.start(await self._client(), phone, channel)
+        verifications, gate = services.current().verifications, services.current().gate
+        with gate.admit(Action.SEND):
+            phone, channel = parse_phone_form(form)
+            return await verifications.start(await self._client(), phone, channel)
 
     async def _check(self, form: Form) -> Verification:
-        client, id_ = await self._client_and_id()
         here = services.current()
-        approved = await here.verifications.check(client, id_, field_text(form, "code"))
+        with here.gate.admit(Action.CHECK):
+            client, id_ = await self._client_and_id()
+            approved = await here.verifications.check(client, id_, field_text(form, "code"))
         self.proof = here.proofs.issue(client.flow, approved.id)  # no other tab gets it
         return approved
 
     async def _resend(self, form: Form) -> Verification:
-        client, id_ = await self._client_and_id()
-        channel = parse_channel_field(form)
-        sent = await services.current().verifications.resend(client, id_, channel)
+        here = services.current()
+        with here.gate.admit(Action.SEND):
+            client, id_ = await self._client_and_id()
+            sent = await here.verifications.resend(client, id_, parse_channel_field(form))
         self.notice = self._page_about(sent).sent_again
         return sent
 
@@ -193,6 +192,9 @@ class VerifyState(RequestMixin, rx.State):
             verification = await action
             self._mirror(verification)
             await self._mirror_delivery(verification)
+        except Overloaded as exc:  # the person made no mistake, so the focus stays; the gate logs
+            self.notice, self.error_on = self._message(exc, on_code_page=False), field
+            return None
         except OtpError as exc:
             log.info("ui_event.completed", outcome=exc.code)
             return await self._explain(exc, field)

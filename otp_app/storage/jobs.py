@@ -30,8 +30,11 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-WAITING = 512
-"""Largest number of jobs that wait for a thread. A further job is refused at once."""
+WAITING = 1024
+"""Largest number of jobs that wait for a thread. A further job is refused at once.
+
+The overload gate admits 768 sends and checks by default. Each of them has one job at a time.
+"""
 
 BATCH = 128
 """Largest number of jobs in one transaction: some 20 ms of work, during which new jobs wait."""

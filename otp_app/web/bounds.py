@@ -1,4 +1,4 @@
-"""Bounds of what a client may send: the size and time of a body, and token buckets for rates.
+"""Bounds in front of the app: the size and time of a body, rates by token buckets, and overload.
 
 The package `limits` has windows but no buckets: at the edge of a window, twice the rate passes.
 """
@@ -16,8 +16,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 
 from otp_app import routes, services
-from otp_app.errors import BodyTooLong, RateLimited
+from otp_app.errors import BodyTooLong, Overloaded, RateLimited
 from otp_app.identity.requests import scope_keys
+from otp_app.verification.limits import Action
 from otp_app.web import problems
 from otp_app.web.headers import is_file
 
@@ -167,6 +168,50 @@ def _replay(body: bytes, receive: Receive) -> Receive:
         return whole.pop() if whole else await receive()
 
     return receive_again
+
+
+_ACTIONS = {
+    routes.VONAGE_REQUEST: Action.SEND,
+    routes.TWILIO_REQUEST: Action.SEND,
+    routes.VERIFICATIONS: Action.SEND,
+    routes.VONAGE_CHECK: Action.CHECK,
+    routes.TWILIO_CHECK: Action.CHECK,
+}
+_ACTIONS_OF_ONE = {"resend": Action.SEND, "check": Action.CHECK}
+
+
+class OverloadLimit:
+    """Refuses sends and checks of the API that the overload gate does not admit.
+
+    The layer is behind `BodyLimit`: a request counts as under way when its whole body has arrived,
+    so slow clients cannot fill the gate.
+    """
+
+    def __init__(self, app: ASGIApp, refusal: ASGIApp) -> None:
+        self.app = app
+        self._refusal = refusal
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handle one ASGI connection."""
+        action = api_action(scope)
+        if action is None:
+            await self.app(scope, receive, send)
+            return
+        try:
+            with services.current().gate.admit(action):
+                await self.app(scope, receive, send)
+        except Overloaded:
+            await self._refusal(scope, receive, send)
+
+
+def api_action(scope: Scope) -> Action | None:
+    """Return the action that a request to the API asks for, by its method and path."""
+    if scope["type"] != "http" or scope["method"] != "POST":
+        return None
+    collection, _, last = scope["path"].rpartition("/")
+    if collection.startswith(f"{routes.VERIFICATIONS}/"):
+        return _ACTIONS_OF_ONE.get(last)
+    return _ACTIONS.get(scope["path"])
 
 
 BURST = 3

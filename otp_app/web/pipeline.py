@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import structlog
 from starlette.applications import Starlette
 from starlette.datastructures import Headers
+from starlette.middleware.cors import CORSMiddleware
 from starlette.middleware.gzip import GZipMiddleware
 from starlette.middleware.trustedhost import TrustedHostMiddleware
 from starlette.responses import PlainTextResponse, Response
@@ -22,8 +23,8 @@ from otp_app.monitoring import metrics
 from otp_app.monitoring.logging import LogContext
 from otp_app.reflex_compat import Dirs, get_web_dir
 from otp_app.theme import AA, ASSETS
-from otp_app.web import delivery_webhooks, dev_server, headers, plain_routes, sessions
-from otp_app.web.bounds import BodyLimit, RequestRates, too_fast
+from otp_app.web import delivery_webhooks, dev_server, headers, plain_routes, problems, sessions
+from otp_app.web.bounds import BodyLimit, OverloadLimit, RequestRates, too_fast
 from otp_app.web.dev_server import SimulatedPhoneGate
 from otp_app.web.headers import SecurityHeaders
 from otp_app.web.localized_pages import LocalizedPages
@@ -105,6 +106,8 @@ def _layers(
         partial(FrameRateLimit, sockets_per_address=per_address),
         # Drops invalid frames, and events without a handler.
         partial(FrameValidation, handlers=handlers, new=new),
+        # 503 for sends and checks of the API, if too many are under way.
+        partial(OverloadLimit, refusal=_for_api_origins(problems.overloaded, settings)),
         # The API responds on its paths. Its CORS allows other origins than Reflex's.
         partial(ApiFirst, api=api),
         # Sets the flow cookie with every page.
@@ -118,6 +121,16 @@ def _layers(
         # Translates the pages of the build, and compresses them once.
         partial(LocalizedPages, words=words),
     ]
+
+
+def _for_api_origins(app: ASGIApp, settings: Settings) -> ASGIApp:
+    """Return *app* with the headers by which pages that call the API can read its response."""
+    return CORSMiddleware(
+        app,
+        allow_origins=settings.api_origins,
+        allow_credentials=True,
+        expose_headers=["Retry-After"],
+    )
 
 
 def own_routes(settings: Settings, words: PageTranslations) -> Starlette:

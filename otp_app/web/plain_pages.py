@@ -12,7 +12,7 @@ from starlette.templating import Jinja2Templates
 from structlog.contextvars import bind_contextvars
 
 from otp_app import presentation, routes, services
-from otp_app.errors import OtpError, StoreUnavailable, Unexpected
+from otp_app.errors import OtpError, Overloaded, StoreUnavailable, Unexpected
 from otp_app.i18n import languages
 from otp_app.i18n.en import (
     CHANNEL_TEXTS,
@@ -107,7 +107,7 @@ def _retry_after(error: OtpError) -> dict[str, str]:
 
 def _time_to_try(error: OtpError, person: Preferences) -> str:
     """Return the time of day for a retry after an outage, or "" for other errors."""
-    is_down = error.status == UNAVAILABLE
+    is_down = error.status == UNAVAILABLE and not isinstance(error, Overloaded)
     return presentation.clock(_later(), person.language, person.zone) if is_down else ""
 
 

@@ -30,6 +30,7 @@ from otp_app.i18n.en import (
 from otp_app.identity.requests import client_key, own_form
 from otp_app.phone import PhoneNumber
 from otp_app.verification.channels import parse_channel
+from otp_app.verification.limits import Action
 from otp_app.verification.models import Status
 from otp_app.web.localized_pages import language_of
 from otp_app.web.plain_pages import (
@@ -64,12 +65,12 @@ async def _request_otp(request: Request) -> Response:
     """Send a code to the `number` (or `phone`) in the form."""
     form = await own_form(request)
     text = form.get("number", form.get("phone", ""))
+    verifications, gate = services.current().verifications, services.current().gate
     try:
-        phone = PhoneNumber.parse(text, form.get("country", ""))
-        verifications = services.current().verifications
-        channel = parse_channel(form.get("channel", ""), verifications.channels)
-        client = await _client(request)
-        await verifications.start(client, phone, channel)
+        with gate.admit(Action.SEND):
+            phone = PhoneNumber.parse(text, form.get("country", ""))
+            channel = parse_channel(form.get("channel", ""), verifications.channels)
+            await verifications.start(await _client(request), phone, channel)
     except OtpError as exc:
         action = {"action": routes.REQUEST_OTP, "page": routes.PHONE}
         return phone_page_with_error(
@@ -96,11 +97,13 @@ async def _code(request: Request) -> Response:
 
 async def _resend_otp(request: Request) -> Response:
     """Send the code once more, by the `channel` in the form."""
-    form, verifications = await own_form(request), services.current().verifications
+    form = await own_form(request)
+    verifications, gate = services.current().verifications, services.current().gate
     try:
-        channel = parse_channel(form.get("channel", ""), verifications.channels)
-        client, current = await _client(request), await current_verification(request)
-        await verifications.resend(client, current.id if current else "", channel)
+        with gate.admit(Action.SEND):
+            channel = parse_channel(form.get("channel", ""), verifications.channels)
+            client, current = await _client(request), await current_verification(request)
+            await verifications.resend(client, current.id if current else "", channel)
     except AlreadyVerified:
         return _redirect_to_code()
     except OtpError as exc:
@@ -113,7 +116,8 @@ async def _verify_otp(request: Request) -> Response:
     form = await own_form(request)
     text = form.get("code", "")
     try:
-        token = await _verify(request, text)
+        with services.current().gate.admit(Action.CHECK):
+            token = await _verify(request, text)
     except AlreadyVerified:  # a double click: the first response may set the session
         return _redirect_to_code()
     except OtpError as exc:

@@ -6,10 +6,13 @@ https://www.rfc-editor.org/rfc/rfc9457
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import cache
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
+from starlette.datastructures import Headers
 from starlette.responses import JSONResponse
+from structlog.contextvars import bind_contextvars
 
 from otp_app import presentation, routes, services
 from otp_app.errors import (
@@ -18,6 +21,7 @@ from otp_app.errors import (
     FieldsUnusable,
     InputError,
     OtpError,
+    Overloaded,
     VerificationError,
 )
 from otp_app.i18n import english, negotiate
@@ -27,6 +31,7 @@ if TYPE_CHECKING:
     from datetime import tzinfo
 
     from starlette.requests import Request
+    from starlette.types import Receive, Scope, Send
 
     from otp_app.i18n import Language
 
@@ -46,6 +51,26 @@ def problem_response(error: OtpError, request: Request) -> JSONResponse:
         return JSONResponse(body, guide_status(error), headers)
     body = problem(error, now, zone, language)
     return JSONResponse(body, error.status, headers, MEDIA_TYPE)
+
+
+async def overloaded(scope: Scope, _receive: Receive, send: Send) -> None:
+    """Respond with 503 `overloaded`, with headers and body that are ready. This is an ASGI app."""
+    bind_contextvars(outcome=Overloaded.code)
+    language = negotiate("", Headers(scope=scope).get("accept-language", ""))
+    ready = _overload_response(language, is_guide=scope["path"] in routes.GUIDES)
+    headers = list(ready.raw_headers)  # outer layers add headers to the list
+    await send({"type": "http.response.start", "status": ready.status_code, "headers": headers})
+    await send({"type": "http.response.body", "body": ready.body})
+
+
+@cache
+def _overload_response(language: Language, *, is_guide: bool) -> JSONResponse:
+    """Return the response to every refusal in *language*, in the format of the path."""
+    error, now = Overloaded(), datetime.now(UTC)  # the text has no time
+    headers = {**content_language(language), **retry_after(error)}
+    if is_guide:
+        return JSONResponse(guide_problem(error, now, UTC, language), error.status, headers)
+    return JSONResponse(problem(error, now, UTC, language), error.status, headers, MEDIA_TYPE)
 
 
 def language_of(request: Request) -> Language:

@@ -14,7 +14,7 @@ from tests.browser.inbox import ConsoleInbox, EmulatorInbox
 from tests.browser.install import find_browser_of_tests
 from tests.browser.journey import PATIENCE, TIME_ZONE, Journey
 from tests.browser.numbers import Number, new_numbers
-from tests.browser.providers import PROVIDERS, settings_of
+from tests.browser.providers import PROVIDERS, SENDS_IN_FLIGHT, settings_of
 from tests.browser.server import Server
 from tests.browser.shown import SMALL, Shown
 from tests.browser.states import STATES
@@ -131,8 +131,11 @@ def serve_front_end() -> Iterator[list[str]]:
 @pytest.fixture(scope="package")
 def server(provider: str, site: Site, emulator: Emulator, front_end: list[str]) -> Iterator[Server]:
     """The app in production, sending by *provider*."""
-    allowed = {"ALLOWED_ORIGINS": ",".join(front_end)}
-    server = Server(provider, site, settings_of(provider, emulator.url, site.url) | allowed)
+    own = {
+        "ALLOWED_ORIGINS": ",".join(front_end),
+        "MAX_SENDS_IN_FLIGHT": str(SENDS_IN_FLIGHT),
+    }
+    server = Server(provider, site, settings_of(provider, emulator.url, site.url) | own)
     server.start()
     yield server
     server.stop()

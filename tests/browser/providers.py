@@ -16,6 +16,8 @@ from tests.emulator import (
 
 SECRET_KEY = "the-secret-key-of-the-browser-tests-0123456789"
 
+SENDS_IN_FLIGHT = 4  # of the servers of the browser tests: a test can fill the overload gate
+
 PROVIDERS = ("console", "twilio", "vonage")
 
 console_only = pytest.mark.parametrize("provider", ["console"], indirect=True)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from concurrent.futures import ThreadPoolExecutor
 from threading import Event
 from typing import TYPE_CHECKING
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.providers import console_only, services_only, twilio_only
+from otp_app.client import Client
+from tests.browser.providers import SENDS_IN_FLIGHT, console_only, services_only, twilio_only
 from tests.browser.tab import Step, Tab
 from tests.browser.test_sent_once import slow_down
 from tests.emulator import Hold
@@ -439,6 +441,32 @@ def test_the_pending_button_stays_focusable_and_named(journey: Journey) -> None:
     assert not tab.send.evaluate("button => button.disabled")
     seen.set()
     tab.wait_for(Step.CODE)
+
+
+@twilio_only
+def test_a_busy_server_says_so_in_place_and_number_and_focus_stay(journey: Journey) -> None:
+    released, before = Event(), journey.emulator.count("twilio.start")
+    journey.emulator.fail("twilio.start", Hold(released), SENDS_IN_FLIGHT)
+    tab = live(journey)
+    tab.phone.fill(journey.number.typed)
+
+    with Client(journey.server.site.url) as client, ThreadPoolExecutor(SENDS_IN_FLIGHT) as others:
+        for _ in range(SENDS_IN_FLIGHT):
+            others.submit(client.start, journey.other_number.e164)
+        full = before + SENDS_IN_FLIGHT
+        journey.wait_until(lambda: journey.emulator.count("twilio.start") == full)
+        tab.phone.press("Enter")
+        busy = tab.page.get_by_text("This service is very busy. Try again in a moment")
+        expect(busy).to_be_visible()
+        expect(busy).to_have_role("status")
+        expect(tab.phone).to_be_focused()
+        expect(tab.phone).to_have_value(journey.number.typed)
+        expect(tab.problem).to_have_count(0)
+        released.set()
+
+    tab.phone.press("Enter")
+    tab.wait_for(Step.CODE)
+    assert len(journey.deliveries()) == 1
 
 
 @pytest.mark.row("B13")

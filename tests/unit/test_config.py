@@ -168,6 +168,10 @@ def test_the_provider_is_the_one_asked_for_or_the_one_with_credentials(
         (EVENTS | {"WEBHOOK_SECRETS": "whsec_canary" + "A" * 38}, ["WEBHOOK_SECRETS", "random"]),
         (EVENTS | {"WEBHOOK_SECRETS": f"whsec_{TEXT_KEY}"}, ["WEBHOOK_SECRETS", "random"]),
         ({"METRICS_TOKEN": "canary"}, ["METRICS_TOKEN"]),
+        ({"MAX_SENDS_IN_FLIGHT": "0"}, ["MAX_SENDS_IN_FLIGHT"]),
+        ({"MAX_SENDS_IN_FLIGHT": "513"}, ["MAX_SENDS_IN_FLIGHT"]),
+        ({"MAX_CHECKS_IN_FLIGHT": "canary"}, ["MAX_CHECKS_IN_FLIGHT"]),
+        ({"MAX_CHECKS_IN_FLIGHT": "255"}, ["MAX_CHECKS_IN_FLIGHT", "MAX_SENDS_IN_FLIGHT"]),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "canary:4317"}, ["OTEL_EXPORTER_OTLP_ENDPOINT"]),
         ({"NUMBER_LOOKUP": "canary"}, ["NUMBER_LOOKUP"]),
         (

@@ -48,8 +48,10 @@ def every_error() -> Iterator[OtpError]:
         errors.CodeMismatch,
         errors.FieldsUnusable,
         errors.NumberBusy,
+        errors.Overloaded,
         errors.RateLimited,
     }
+    yield errors.Overloaded()
     yield from (errors.RateLimited(scope, LATER) for scope in ("number", "network", "other"))
     yield errors.NumberBusy("reference-canary")
     yield errors.FieldsUnusable({"code": "must be a text"})

@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 MIN_CODE_LENGTH = 6  # digits; NIST SP 800-63B-4 section 3.1.3.2
-IN_FLIGHT = 256  # sends, and as many checks; each has a connection
+IN_FLIGHT = 563  # sends, and as many checks: 10 % above the largest bound of the overload gate
 
 _SID = re.compile("VE[0-9a-fA-F]{32}")
 _SERVICE_SID = re.compile("VA[0-9a-fA-F]{32}")

@@ -46,6 +46,7 @@ VIEW = {
     "resend_at": "2026-03-01T14:45:24Z",
     "expires_at": "2026-03-01T14:55:00Z",
 }
+PROBLEM = "application/problem+json"
 PAGE = "<!doctype html><title>Welcome</title>"
 
 
@@ -200,6 +201,18 @@ def test_an_id_cannot_lead_elsewhere(client: Client) -> None:
         client.read("../../openapi.json?x=")
 
     assert caught.value.status in {404, 422}
+
+
+@pytest.mark.parametrize("code", ["overloaded", "store_unavailable"])
+def test_only_a_call_that_was_refused_unread_can_be_repeated(
+    connect: Callable[..., Client], code: str
+) -> None:
+    problem = http("503 -", PROBLEM, json.dumps({"code": code, "detail": "-"}), "Retry-After: 1")
+    with foreign_server(problem) as server, pytest.raises(ApiError) as caught:
+        connect(server.address).start(NUMBER)
+
+    assert (caught.value.code, caught.value.retry_after) == (code, 1)
+    assert caught.value.can_be_repeated == (code == "overloaded")
 
 
 def test_where_nobody_listens_certainly_nothing_was_done(connect: Callable[..., Client]) -> None:

@@ -12,7 +12,9 @@ from otp_app import routes
 from otp_app.api import openapi
 from otp_app.api.schemas import GuideError, Problem
 from otp_app.presentation import message
+from otp_app.verification.limits import Action
 from otp_app.web import problems
+from otp_app.web.bounds import api_action
 from tests.unit.test_i18n import concrete
 
 if TYPE_CHECKING:
@@ -68,6 +70,22 @@ def test_the_document_is_openapi_3_1_and_lists_every_route(document: dict[str, A
         OAS31Validator.check_schema(schema)
     references = set(re.findall(r"#/components/schemas/(\w+)", f"{document}"))
     assert references <= set(document["components"]["schemas"])
+
+
+def test_every_post_of_the_api_passes_the_overload_gate(document: dict[str, Any]) -> None:
+    actions = {
+        path: api_action({"type": "http", "method": "POST", "path": path.format(id="x.y-z")})
+        for path, operations in document["paths"].items()
+        if "post" in operations
+    }
+
+    checks = {path for path, action in actions.items() if action is Action.CHECK}
+    assert checks == {
+        routes.TWILIO_CHECK,
+        routes.VONAGE_CHECK,
+        f"{routes.VERIFICATIONS}/{{id}}/check",
+    }
+    assert {action for path, action in actions.items() if path not in checks} == {Action.SEND}
 
 
 def test_what_goes_in_has_an_example(document: dict[str, Any]) -> None:
