@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from random import Random
+from typing import TYPE_CHECKING
+
+import phonenumbers
 import pytest
+from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
 
 from otp_app.errors import InvalidPhoneNumber, PhoneProblem
-from otp_app.phone import Kind, PhoneNumber, named_country
+from otp_app.phone import KINDS, SATELLITE_AND_GLOBAL, Kind, PhoneNumber, named_country
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 E164 = "+447400123456"  # the library's example of a British mobile number
 
@@ -126,3 +134,47 @@ def test_a_number_does_not_print_itself() -> None:
 
     assert E164[1:-3] not in f"{phone!r} {phone}"
     assert phone.ending == "456"
+
+
+def test_a_plain_number_is_read_as_the_library_reads_it() -> None:
+    for text in plain_numbers(Random(12)):
+        assert read(text) == read_by_library(text), text
+
+
+def plain_numbers(random: Random) -> Iterator[str]:
+    """Yield examples of all kinds and regions, with other digits at the end, or a 0 in front."""
+    for region in sorted(phonenumbers.SUPPORTED_REGIONS):
+        for kind in (*PhoneNumberType.values(), PhoneNumberType.MOBILE):
+            if example := phonenumbers.example_number_for_type(region, kind):
+                code = example.country_code
+                national = phonenumbers.national_significant_number(example)
+                yield f"+{code}{national}"
+                kept = random.randrange(len(national))
+                yield f"+{code}{national[:kept]}{random.randrange(10 ** (len(national) - kept))}"
+                yield f"+{code}{random.randrange(10)}{national}"
+    for code in phonenumbers.COUNTRY_CODES_FOR_NON_GEO_REGIONS:
+        if example := phonenumbers.example_number_for_non_geo_entity(code):
+            yield phonenumbers.format_number(example, PhoneNumberFormat.E164)
+
+
+def read(text: str) -> tuple[str, str, Kind] | None:
+    try:
+        phone = PhoneNumber.parse(text)
+    except InvalidPhoneNumber:
+        return None
+    stored = PhoneNumber(phone.e164)
+    assert (stored.region, stored.kind) == (phone.region, phone.kind)
+    return phone.e164, phone.region, phone.kind
+
+
+def read_by_library(text: str) -> tuple[str, str, Kind] | None:
+    try:
+        number = phonenumbers.parse(text)
+    except NumberParseException:
+        return None
+    if not phonenumbers.is_valid_number(number):
+        return None
+    e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
+    region = phonenumbers.region_code_for_number(number) or ""
+    kind = KINDS.get(phonenumbers.number_type(number), Kind.OTHER)
+    return e164, region, Kind.OTHER if region == SATELLITE_AND_GLOBAL else kind
