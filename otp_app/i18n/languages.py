@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from gettext import GNUTranslations
 from io import BytesIO
 from pathlib import Path
@@ -40,6 +40,8 @@ TEMPLATE = LOCALES / "messages.pot"
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
 _SAMPLES = (*range(1, 200), 0, 1_000_000)  # each plural category of CLDR has one of these numbers
 _MOST_TAGS = 20  # tags of an `Accept-Language` that are read; browsers send a few
+_KEPT_HEADERS = 512  # values of `Accept-Language` whose language is kept; a few dozen are common
+_LONGEST_KEPT = 128  # characters of such a value; browsers send fewer, and anybody can send 8 kB
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +172,18 @@ def negotiate(wanted: str, accept: str = "") -> Language:
 
 def best_for(accept: str) -> Language | None:
     """Return the best language for an `Accept-Language`, or None if the app has none of them."""
-    return next(filter(None, map(_nearest, _accepted(accept))), None)
+    find = kept_tag if len(accept) <= _LONGEST_KEPT else _best_tag
+    tag = find(accept)
+    return languages()[tag] if tag else None
+
+
+def _best_tag(accept: str) -> str:
+    """Return the tag of the best language for an `Accept-Language`, empty if there is none."""
+    return next(filter(None, map(_nearest, _accepted(accept))), "")
+
+
+kept_tag = lru_cache(_KEPT_HEADERS)(_best_tag)
+"""`_best_tag` with the latest results kept, because every request asks for a language."""
 
 
 def likely_country(accept: str, served: frozenset[str], fallback: str) -> str:
@@ -184,11 +197,11 @@ def likely_country(accept: str, served: frozenset[str], fallback: str) -> str:
     return next((region for region in said if region in known), fallback)
 
 
-def _nearest(tag: str) -> Language | None:
+def _nearest(tag: str) -> str:
     language, script, region = _likely(tag)
     tags = {other: _likely(other) for other in languages()}
     same = [other for other, parts in tags.items() if parts[:2] == (language, script)]
-    return languages()[min(same, key=lambda other: tags[other][2] != region)] if same else None
+    return min(same, key=lambda other: tags[other][2] != region) if same else ""
 
 
 def _accepted(header: str) -> list[str]:

@@ -18,6 +18,8 @@ from otp_app.i18n import languages as reading
 from otp_app.i18n.languages import (
     LOCALES,
     TEMPLATE,
+    best_for,
+    kept_tag,
     languages,
     likely_country,
     negotiate,
@@ -148,6 +150,17 @@ def test_numbers_are_counted_as_the_language_does(tag: str, counted: dict[int, s
 )
 def test_a_browser_gets_the_best_it_asks_for(accept: str, tag: str) -> None:
     assert negotiate("", accept).tag == tag
+
+
+def test_a_flood_of_headers_does_not_fill_the_memory() -> None:
+    for index in range(600):
+        assert best_for(f"de, nl;q=0.{index:03}") is languages()["de"]
+        assert best_for(f"nl, {'x' * 120}{index}") is languages()["nl"]
+
+    kept = kept_tag.cache_info()
+    assert kept.currsize == kept.maxsize == 512
+    best_for("nl," + "x" * 9000)
+    assert kept_tag.cache_info().misses == kept.misses  # a long header is not looked for, nor kept
 
 
 def test_what_a_person_chose_comes_before_their_browser() -> None:
