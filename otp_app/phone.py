@@ -123,8 +123,20 @@ def named_country(text: str, region: str = "") -> str:
 
 
 def dial_code(region: str) -> int:
-    """Return the country calling code of *region*, 0 if there is none."""
-    return phonenumbers.country_code_for_region(region)
+    """Return the country calling code of *region*, 0 if there is none.
+
+    The library reads a file of each region for this.
+    """
+    return _codes().get(region, 0)
+
+
+@cache
+def _codes() -> dict[str, int]:
+    """Return the calling code of each region."""
+    table = phonenumbers.COUNTRY_CODE_TO_REGION_CODE.items()
+    codes = {region: code for code, shared in table for region in shared}
+    del codes[SATELLITE_AND_GLOBAL]
+    return codes
 
 
 def regions() -> frozenset[str]:

@@ -10,7 +10,15 @@ import pytest
 from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
 
 from otp_app.errors import InvalidPhoneNumber, PhoneProblem
-from otp_app.phone import KINDS, SATELLITE_AND_GLOBAL, Kind, PhoneNumber, named_country
+from otp_app.phone import (
+    KINDS,
+    SATELLITE_AND_GLOBAL,
+    Kind,
+    PhoneNumber,
+    dial_code,
+    named_country,
+    regions,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -123,6 +131,11 @@ def test_the_kind_says_what_a_number_is_good_for(number: str, kind: Kind) -> Non
 
 def test_the_region_is_that_of_the_whole_number() -> None:
     assert PhoneNumber.parse("+12642351234").region == "AI"  # Anguilla shares +1
+
+
+def test_the_calling_codes_are_those_of_the_library() -> None:
+    for region in (*regions(), SATELLITE_AND_GLOBAL, "XX", "gb", ""):
+        assert dial_code(region) == phonenumbers.country_code_for_region(region), region
 
 
 def test_a_number_is_written_for_people_of_any_country() -> None:
