@@ -10,7 +10,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from enum import StrEnum
-from functools import cached_property
+from functools import cache, cached_property
 
 import phonenumbers
 from phonenumbers import NumberParseException, PhoneNumberType, ValidationResult
@@ -23,6 +23,8 @@ _SEPARATORS = {"Pd": "-", "Zs": " "}  # Unicode's categories of dashes and space
 _EXTENSION = re.compile(r"(?:;ext=|ext\.?|x|#)\s*[0-9]{1,7}$", re.IGNORECASE)
 SATELLITE_AND_GLOBAL = "001"  # the region of numbers without a country
 _INTERNATIONAL_PREFIX = "00"
+_E164 = re.compile(r"\+[1-9][0-9]{6,14}")  # ITU-T E.164 section 6.2; shorter ones are rare
+_LONGEST_CODE = 3  # digits of a calling code
 
 
 class Kind(StrEnum):
@@ -33,7 +35,7 @@ class Kind(StrEnum):
     OTHER = "other"
 
 
-_KINDS = {
+KINDS = {
     PhoneNumberType.MOBILE: Kind.MOBILE,
     # In North America the number does not show which of the two it is.
     PhoneNumberType.FIXED_LINE_OR_MOBILE: Kind.MOBILE,
@@ -60,32 +62,32 @@ class PhoneNumber:
             InvalidPhoneNumber: the text is not a valid number. The error has the problem and, where
                 it matters, the region whose rules the number breaks.
         """
-        number = _parse(_clean(text), region.upper())
+        number = _read_e164(text) or _parse(_clean(text), region.upper())
         if number.extension:
             raise InvalidPhoneNumber(PhoneProblem.EXTENSION)
-        _require_valid(number)
-        return cls(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+        kind = phonenumbers.number_type(number)
+        if kind == PhoneNumberType.UNKNOWN:  # exactly if `phonenumbers.is_valid_number` is false
+            raise _invalid(number)
+        phone = cls(phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164))
+        region = _region(number)  # set the cached properties, so that nothing parses again
+        vars(phone).update(region=region, kind=_kind(region, kind))
+        return phone
 
-    @cached_property  # half a millisecond, and each limit of a country reads it
+    @cached_property
     def region(self) -> str:
         """The ISO 3166-1 code of the number's country; `001` if it belongs to none."""
-        return (
-            phonenumbers.region_code_for_number(phonenumbers.parse(self.e164))
-            or SATELLITE_AND_GLOBAL
-        )
+        return _region(_read(self.e164))
 
     @cached_property
     def kind(self) -> Kind:
         """The kind of the phone line."""
-        if self.region == SATELLITE_AND_GLOBAL:
-            return Kind.OTHER
-        return _KINDS.get(phonenumbers.number_type(phonenumbers.parse(self.e164)), Kind.OTHER)
+        return _kind(self.region, phonenumbers.number_type(_read(self.e164)))
 
     @property
     def written(self) -> str:
         """The number in international format, such as `+1 415-555-2671`."""
         return phonenumbers.format_number(
-            phonenumbers.parse(self.e164), phonenumbers.PhoneNumberFormat.INTERNATIONAL
+            _read(self.e164), phonenumbers.PhoneNumberFormat.INTERNATIONAL
         )
 
     @property
@@ -121,8 +123,20 @@ def named_country(text: str, region: str = "") -> str:
 
 
 def dial_code(region: str) -> int:
-    """Return the country calling code of *region*, 0 if there is none."""
-    return phonenumbers.country_code_for_region(region)
+    """Return the country calling code of *region*, 0 if there is none.
+
+    The library reads a file of each region for this.
+    """
+    return _codes().get(region, 0)
+
+
+@cache
+def _codes() -> dict[str, int]:
+    """Return the calling code of each region."""
+    table = phonenumbers.COUNTRY_CODE_TO_REGION_CODE.items()
+    codes = {region: code for code, shared in table for region in shared}
+    del codes[SATELLITE_AND_GLOBAL]
+    return codes
 
 
 def regions() -> frozenset[str]:
@@ -166,6 +180,47 @@ def _clean(text: str) -> str:
     return plain
 
 
+def _read(e164: str) -> phonenumbers.PhoneNumber:
+    """Return the library's object for a number that `parse` has returned."""
+    return _read_e164(e164) or phonenumbers.parse(e164)
+
+
+def _read_e164(text: str) -> phonenumbers.PhoneNumber | None:
+    """Return what `phonenumbers.parse` returns for *text*, without its general parser.
+
+    The result is None if *text* is not plainly E.164: it has separators or an unknown calling code,
+    or digits after the code that the library may take for a prefix, such as the 0 in +4407400….
+    """
+    if not _E164.fullmatch(text):
+        return None
+    for end in range(2, _LONGEST_CODE + 2):
+        code, national = int(text[1:end]), text[end:]
+        if code in phonenumbers.COUNTRY_CODE_TO_REGION_CODE:
+            if _prefix(code).match(national):
+                return None
+            return phonenumbers.PhoneNumber(country_code=code, national_number=int(national))
+    return None
+
+
+@cache  # the numbering plan has some 230 calling codes
+def _prefix(code: int) -> re.Pattern[str]:
+    """Return the pattern of a leading 0, and of the prefixes that the library strips for *code*."""
+    metadata = phonenumbers.PhoneMetadata.metadata_for_region_or_calling_code(
+        code, phonenumbers.region_code_for_country_code(code)
+    )
+    prefix = metadata.national_prefix_for_parsing if metadata else ""
+    return re.compile(f"0|{prefix}" if prefix else "0")
+
+
+def _region(number: phonenumbers.PhoneNumber) -> str:
+    return phonenumbers.region_code_for_number(number) or SATELLITE_AND_GLOBAL
+
+
+def _kind(region: str, kind: int) -> Kind:
+    """Return the kind of a number in *region*, given the library's *kind* of it."""
+    return Kind.OTHER if region == SATELLITE_AND_GLOBAL else KINDS.get(kind, Kind.OTHER)
+
+
 def _parse(text: str, region: str) -> phonenumbers.PhoneNumber:
     known = region if region in phonenumbers.SUPPORTED_REGIONS else None
     number = _try_parse(text, known)
@@ -196,9 +251,8 @@ def _unparsed(exc: NumberParseException, text: str, region: str | None) -> Inval
             return InvalidPhoneNumber(PhoneProblem.TOO_SHORT, region=country)
 
 
-def _require_valid(number: phonenumbers.PhoneNumber) -> None:
-    if phonenumbers.is_valid_number(number):
-        return
+def _invalid(number: phonenumbers.PhoneNumber) -> InvalidPhoneNumber:
+    """Return the error for an invalid *number*."""
     region = phonenumbers.region_code_for_country_code(number.country_code or 0)
     # The length is judged by the rules for mobile numbers, because the page asks for one. A mobile
     # number that lacks a digit is then "too short", even if a landline may have that length.
@@ -209,4 +263,4 @@ def _require_valid(number: phonenumbers.PhoneNumber) -> None:
             problem = PhoneProblem.TOO_LONG
         case _:
             problem = PhoneProblem.NOT_IN_COUNTRY
-    raise InvalidPhoneNumber(problem, region=region)
+    return InvalidPhoneNumber(problem, region=region)

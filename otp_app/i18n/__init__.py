@@ -8,27 +8,22 @@ categories, as in browsers: https://cldr.unicode.org/index/cldr-spec/plural-rule
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from functools import cache
-from gettext import GNUTranslations
-from io import BytesIO
+from dataclasses import dataclass, field
+from functools import cache, cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 from unicodedata import combining, normalize
 
 from babel import Locale
 from babel.core import get_global, parse_locale
-from babel.messages.catalog import Catalog
-from babel.messages.mofile import write_mo
-from babel.messages.pofile import read_po
 
 from otp_app.i18n import texts
 from otp_app.phone import SATELLITE_AND_GLOBAL, dial_code, regions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping
 
-    from babel.messages.catalog import Message
+    from babel.messages.catalog import Catalog
 
 Sentence = str | tuple[str, str]
 """An English sentence, or the pair of its singular and its plural."""
@@ -38,8 +33,9 @@ LOCALES = Path(__file__).with_name("locales")
 TEMPLATE = LOCALES / "messages.pot"
 
 _PLACEHOLDER = re.compile(r"\{(\w+)\}")
-_SAMPLES = (*range(1, 200), 0, 1_000_000)  # each plural category of CLDR has one of these numbers
 _MOST_TAGS = 20  # tags of an `Accept-Language` that are read; browsers send a few
+_KEPT_HEADERS = 512  # values of `Accept-Language` whose language is kept; a few dozen are common
+_LONGEST_KEPT = 128  # characters of such a value; browsers send fewer, and anybody can send 8 kB
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,12 +44,24 @@ class Language:
 
     Attributes:
         locale: the CLDR locale.
-        words: the translation of each English sentence: a text, or texts by plural category. A
-            sentence that is missing is shown in English.
+        own: the team's own catalogue, if there is one.
     """
 
     locale: Locale
-    words: Mapping[str, str | Mapping[str, str]]
+    own: Catalog | None = field(default=None, repr=False)
+
+    @cached_property
+    def words(self) -> Mapping[str, str | Mapping[str, str]]:
+        """The translation of each English sentence: a text, or texts by plural category.
+
+        A sentence that is missing is shown in English. The catalogue is read at the first use,
+        because it takes 10 to 20 ms.
+        """
+        catalogues = [self.own] if self.own else []
+        if self.locale != SOURCE:
+            path = LOCALES / str(self.locale) / "LC_MESSAGES" / "messages.po"
+            catalogues.append(texts.catalogue(path, self.locale))
+        return dict(texts.words(_template(), catalogues, self.locale))
 
     @property
     def tag(self) -> str:
@@ -133,8 +141,7 @@ def languages() -> Mapping[str, Language]:
         own = own_texts()
     except texts.TextsUnusable as exc:
         raise SystemExit(str(exc)) from None
-    template = _catalogue(TEMPLATE, SOURCE)
-    found = (_read(template, locale, own.get(name)) for name, locale in _locales().items())
+    found = (Language(locale, own.get(name)) for name, locale in _locales().items())
     return {language.tag: language for language in found}
 
 
@@ -144,7 +151,7 @@ def own_texts() -> dict[str, Catalog]:
     Raises:
         TextsUnusable: some cannot be used. The text of the error names all problems.
     """
-    return texts.read(texts.TEXTS, _locales(), _catalogue(TEMPLATE, SOURCE))
+    return texts.read(texts.TEXTS, _locales(), _template)
 
 
 def _locales() -> dict[str, Locale]:
@@ -170,7 +177,18 @@ def negotiate(wanted: str, accept: str = "") -> Language:
 
 def best_for(accept: str) -> Language | None:
     """Return the best language for an `Accept-Language`, or None if the app has none of them."""
-    return next(filter(None, map(_nearest, _accepted(accept))), None)
+    find = kept_tag if len(accept) <= _LONGEST_KEPT else _best_tag
+    tag = find(accept)
+    return languages()[tag] if tag else None
+
+
+def _best_tag(accept: str) -> str:
+    """Return the tag of the best language for an `Accept-Language`, empty if there is none."""
+    return next(filter(None, map(_nearest, _accepted(accept))), "")
+
+
+kept_tag = lru_cache(_KEPT_HEADERS)(_best_tag)
+"""`_best_tag` with the latest results kept, because every request asks for a language."""
 
 
 def likely_country(accept: str, served: frozenset[str], fallback: str) -> str:
@@ -184,11 +202,11 @@ def likely_country(accept: str, served: frozenset[str], fallback: str) -> str:
     return next((region for region in said if region in known), fallback)
 
 
-def _nearest(tag: str) -> Language | None:
+def _nearest(tag: str) -> str:
     language, script, region = _likely(tag)
     tags = {other: _likely(other) for other in languages()}
     same = [other for other, parts in tags.items() if parts[:2] == (language, script)]
-    return languages()[min(same, key=lambda other: tags[other][2] != region)] if same else None
+    return min(same, key=lambda other: tags[other][2] != region) if same else ""
 
 
 def _accepted(header: str) -> list[str]:
@@ -224,75 +242,10 @@ def _likely(tag: str) -> tuple[str, str, str]:
     return language, script or likely_script or "", region or likely_region or ""
 
 
-def _read(template: Catalog, locale: Locale, own: Catalog | None) -> Language:
-    catalogues = [own] if own else []
-    if locale != SOURCE:
-        path = LOCALES / str(locale) / "LC_MESSAGES" / "messages.po"
-        catalogues.append(_catalogue(path, locale))
-    return Language(locale, dict(_words(template, catalogues, locale)))
-
-
-def _catalogue(path: Path, locale: Locale) -> Catalog:
-    with path.open("rb") as file:
-        return read_po(file, locale=locale)
-
-
-def _words(
-    template: Catalog, catalogues: Sequence[Catalog], locale: Locale
-) -> Iterator[tuple[str, str | Mapping[str, str]]]:
-    """Yield English sentences and their translations. Sentences in English only are left out.
-
-    Sentences with plural forms are always included, with English for forms that are missing.
-    """
-    for message in filter(lambda message: message.id, template):
-        strings, catalogue = next(_translations(message, catalogues), ((), template))
-        if isinstance(message.id, tuple):
-            one, many = message.id
-            yield one, _forms((one, many), strings, catalogue, locale)
-        elif strings:
-            yield str(message.id), strings[0]
-
-
-def _translations(
-    message: Message, catalogues: Sequence[Catalog]
-) -> Iterator[tuple[tuple[str, ...], Catalog]]:
-    """Yield the strings of each catalogue that translates *message*, with the catalogue."""
-    for catalogue in catalogues:
-        found = catalogue.get(message.id)
-        string = (found and not found.fuzzy and found.string) or ()
-        strings = (string,) if isinstance(string, str) else tuple(string)
-        if any(strings):
-            yield strings, catalogue
-
-
-def _forms(
-    english: tuple[str, str], strings: tuple[str, ...], catalogue: Catalog, locale: Locale
-) -> dict[str, str]:
-    """Return the text for each plural category of *locale*, in *english* where a form is missing.
-
-    *catalogue* numbers its forms, and *strings* has the forms in that order.
-    """
-    known = dict(enumerate(strings))
-    return {
-        category: known.get(number) or english[category != "one"]
-        for category, number in _numbers_of_forms(catalogue.plural_forms, locale).items()
-    }
-
-
 @cache
-def _numbers_of_forms(plural_forms: str, locale: Locale) -> Mapping[str, int]:
-    """Return the number of the form for each plural category of *locale*.
-
-    gettext has no public function that applies a `Plural-Forms` header to a number, so this
-    compiles a catalogue whose forms are their own numbers.
-    """
-    numbers = Catalog(locale=locale)
-    numbers.mime_headers = [("Plural-Forms", plural_forms)]
-    numbers.add(("one", "many"), tuple("0123456789"))  # no language has more than six forms
-    write_mo(file := BytesIO(), numbers)
-    forms = GNUTranslations(BytesIO(file.getvalue()))
-    samples = {locale.plural_form(n): n for n in reversed(_SAMPLES)}
-    return {category: int(forms.ngettext("one", "many", n)) for category, n in samples.items()}
+def _template() -> Catalog:
+    """Return the catalogue of all sentences of the app."""
+    return texts.catalogue(TEMPLATE, SOURCE)
 
 
 def _sortable(name: str) -> str:

@@ -12,7 +12,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from alembic.runtime.migration import MigrationContext
 from sqlalchemy import URL, NullPool, create_engine, delete, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
@@ -279,12 +278,12 @@ class DatabaseProbe:
     def _attempt(self, connection: Connection) -> DatabaseState:
         # The DELETE matches no row, but it needs write permission and, on SQLite, the write lock.
         connection.execute(delete(limits).where(limits.c.key == b""))
-        revision = MigrationContext.configure(connection).get_current_revision()
-        return DatabaseState.OK if revision == self._newest else DatabaseState.OTHER_VERSION
+        is_newest = migrations.current(connection) == self._newest
+        return DatabaseState.OK if is_newest else DatabaseState.OTHER_VERSION
 
     @cached_property
-    def _newest(self) -> str | None:
-        return migrations.steps().get_current_head()
+    def _newest(self) -> str:
+        return migrations.revisions()[0]
 
 
 async def _within(seconds: float, task: asyncio.Task[Any], until: float = math.inf) -> bool:

@@ -15,14 +15,13 @@ import re
 from enum import StrEnum
 from hashlib import sha256
 from html import escape, unescape
-from itertools import product
 from typing import TYPE_CHECKING
 
 import brotli
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 
-from otp_app.i18n import languages, likely_country
+from otp_app.i18n import likely_country
 from otp_app.presentation import Preferences
 from otp_app.theme import Style
 from otp_app.web.headers import is_file
@@ -101,9 +100,9 @@ def language_of(headers: Headers) -> Language:
 class PageTranslations:
     """The translated pages, by the language cookie or `Accept-Language` of the browser.
 
-    Each page is translated once for each language, at the start, and compressed once for each
-    coding, at the first request. At most pages x languages x codings are kept: no request header
-    can make this more.
+    Each page is translated once for each language, and compressed once for each coding, at the
+    first request. At most pages x languages x codings are kept: no request header can make this
+    more.
 
     Attributes:
         script: the inline script that every page runs before it is shown.
@@ -121,23 +120,20 @@ class PageTranslations:
         self.script = script
         self._said, self._served, self._default_country = said, served, default_country
         self.style = style or Style()
+        self._pages: dict[bytes, str] = {}
         self._kept: dict[tuple[bytes, str, ContentEncoding], bytes] = {}
         self._turn = asyncio.Lock()
 
-    def translate_build(self, built: Path) -> None:
-        """Translate the pages in the folder *built*. No other HTML is translated later.
+    def read_build(self, built: Path) -> None:
+        """Read the pages in the folder *built*. No other HTML is translated later.
 
         Raises:
             RuntimeError: a page has too few or too many of the places that are replaced.
         """
-        pages: dict[bytes, str] = {}  # the build has each page at two paths
-        for path in sorted(built.rglob("*.html")):
+        for path in sorted(built.rglob("*.html")):  # the build has each page at two paths
             html = path.read_text()
             _require_marks(path.relative_to(built).as_posix(), html)
-            pages[sha256(html.encode()).digest()] = html
-        for (digest, html), language in product(pages.items(), languages().values()):
-            translated = self._translate(html, language).encode()
-            self._kept[digest, language.tag, ContentEncoding.IDENTITY] = translated
+            self._pages[sha256(html.encode()).digest()] = html
 
     async def page(self, body: bytes, headers: Headers) -> tuple[bytes, ContentEncoding] | None:
         """Return the prerendered page *body* in the person's language, with its coding.
@@ -145,17 +141,22 @@ class PageTranslations:
         The coding is the best that the browser accepts. The result is None if *body* is not a page
         of the build.
         """
-        digest, tag = sha256(body).digest(), language_of(headers).tag
+        digest, language = sha256(body).digest(), language_of(headers)
         coding = negotiate_encoding(headers.get("accept-encoding", ""))
-        whole = self._kept.get((digest, tag, ContentEncoding.IDENTITY))
-        if whole is None:
+        if digest not in self._pages:
             return None
-        key = (digest, tag, coding)
+        key = (digest, language.tag, coding)
         if key not in self._kept:
-            async with self._turn:  # another request may have compressed the page meanwhile
+            async with self._turn:  # another request may have made the page meanwhile
                 if key not in self._kept:
-                    self._kept[key] = await asyncio.to_thread(compress, whole, coding)
+                    self._kept[key] = await asyncio.to_thread(self._make, digest, language, coding)
         return self._kept[key], coding
+
+    def _make(self, digest: bytes, language: Language, coding: ContentEncoding) -> bytes:
+        key = (digest, language.tag, ContentEncoding.IDENTITY)
+        if key not in self._kept:
+            self._kept[key] = self._translate(self._pages[digest], language).encode()
+        return compress(self._kept[key], coding)
 
     async def serve_countries(self, request: Request) -> Response:
         """Return the countries as JSON, for pages without them. See `assets/countries.js`."""

@@ -59,7 +59,7 @@ def words(tmp_path: Path) -> PageTranslations:
     (tmp_path / "index.html").write_text(HTML)
     served = frozenset({"MX", "GB", "EG"})
     words = PageTranslations({"Enter your phone number"}, served, "GB", script="go()")
-    words.translate_build(tmp_path)
+    words.read_build(tmp_path)
     return words
 
 
@@ -144,13 +144,23 @@ def test_a_page_is_compressed_once_for_all_of_a_language(
         pages.get("/", headers={"accept-language": "de"})
 
 
-def test_a_page_is_translated_at_the_start(
+def test_a_page_is_translated_once_for_each_language(
     pages: TestClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(PageTranslations, "_translate")
+    translate, tags = PageTranslations._translate, []
 
-    for tag in languages():
-        assert f'lang="{tag}"' in pages.get("/", headers={"accept-language": tag}).text
+    def counted(words: PageTranslations, html: str, language: Language) -> str:
+        tags.append(language.tag)
+        return translate(words, html, language)
+
+    monkeypatch.setattr(PageTranslations, "_translate", counted)
+
+    for tag in [*languages(), *languages()]:
+        for coding in ("br", "gzip", "identity"):
+            accept = {"accept-language": tag, "accept-encoding": coding}
+            assert f'lang="{tag}"' in pages.get("/", headers=accept).text
+
+    assert tags == [*languages()]
 
 
 async def test_no_header_makes_what_is_kept_of_a_page_grow(words: PageTranslations) -> None:
@@ -196,7 +206,7 @@ def test_a_page_without_a_mark_stops_the_start(
     (tmp_path / "index.html").write_text(HTML.replace(lost, ""))
 
     with pytest.raises(RuntimeError, match=r"^index\.html: "):
-        words.translate_build(tmp_path)
+        words.read_build(tmp_path)
 
 
 def test_a_page_that_was_not_built_is_left_alone(

@@ -48,7 +48,7 @@ def served(settings: Settings, built: Path | None = None) -> TestClient:
     words = PageTranslations(set(), frozenset(), "GB", style=settings.theme.style)
     if built:
         (built / "code.html").write_text(PAGE)
-        words.translate_build(built)
+        words.read_build(built)
     app = Starlette(routes=[Route("/", page)])
     app.mount("/plain", pipeline.own_routes(settings, words))
     return TestClient(LocalizedPages(app, words))

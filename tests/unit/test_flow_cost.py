@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+import phonenumbers
 import pytest
 
 from otp_app.errors import CodeMismatch
@@ -64,6 +65,23 @@ async def test_a_second_flow_of_the_same_person_costs_the_same(
 
     assert seen <= 5
     assert len(found) <= 25
+
+
+async def test_a_flow_parses_its_number_once(
+    service: VerificationService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parse, parsed = phonenumbers.parse, []
+
+    def counted(text: str, region: str | None = None) -> phonenumbers.PhoneNumber:
+        parsed.append(text)
+        return parse(text, region)
+
+    monkeypatch.setattr(phonenumbers, "parse", counted)
+    phone = PhoneNumber.parse("07400 123456", "GB")
+    started = await service.start(ME, phone, Channel.SMS)
+    await service.check(ME, started.id, RIGHT)
+
+    assert parsed == ["07400 123456"]
 
 
 async def test_no_statement_of_a_flow_reads_a_whole_table(

@@ -18,6 +18,9 @@ from otp_app import i18n
 from otp_app.i18n import (
     LOCALES,
     TEMPLATE,
+    Language,
+    best_for,
+    kept_tag,
     languages,
     likely_country,
     negotiate,
@@ -150,6 +153,17 @@ def test_a_browser_gets_the_best_it_asks_for(accept: str, tag: str) -> None:
     assert negotiate("", accept).tag == tag
 
 
+def test_a_flood_of_headers_does_not_fill_the_memory() -> None:
+    for index in range(600):
+        assert best_for(f"de, nl;q=0.{index:03}") is languages()["de"]
+        assert best_for(f"nl, {'x' * 120}{index}") is languages()["nl"]
+
+    kept = kept_tag.cache_info()
+    assert kept.currsize == kept.maxsize == 512
+    best_for("nl," + "x" * 9000)
+    assert kept_tag.cache_info().misses == kept.misses  # a long header is not looked for, nor kept
+
+
 def test_what_a_person_chose_comes_before_their_browser() -> None:
     assert negotiate("pl", "de").tag == "pl"
     assert negotiate("../../etc", "de").tag == "de"
@@ -209,9 +223,8 @@ def test_what_nobody_has_translated_is_said_in_english(
     folder.mkdir(parents=True)
     (folder / "messages.po").write_text('msgid "Continue"\nmsgstr "Pokračovat"\n')
     monkeypatch.setattr(i18n, "LOCALES", tmp_path)
-    template = i18n._catalogue(i18n.TEMPLATE, i18n.SOURCE)
 
-    czech = i18n._read(template, Locale("cs"), None)
+    czech = Language(Locale("cs"))
 
     assert czech.t("Continue") == "Pokračovat"
     assert czech.t("Send code") == "Send code"

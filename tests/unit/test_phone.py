@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from random import Random
+from typing import TYPE_CHECKING
+
+import phonenumbers
 import pytest
+from phonenumbers import NumberParseException, PhoneNumberFormat, PhoneNumberType
 
 from otp_app.errors import InvalidPhoneNumber, PhoneProblem
-from otp_app.phone import Kind, PhoneNumber, named_country
+from otp_app.phone import (
+    KINDS,
+    SATELLITE_AND_GLOBAL,
+    Kind,
+    PhoneNumber,
+    dial_code,
+    named_country,
+    regions,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 E164 = "+447400123456"  # the library's example of a British mobile number
 
@@ -117,6 +133,11 @@ def test_the_region_is_that_of_the_whole_number() -> None:
     assert PhoneNumber.parse("+12642351234").region == "AI"  # Anguilla shares +1
 
 
+def test_the_calling_codes_are_those_of_the_library() -> None:
+    for region in (*regions(), SATELLITE_AND_GLOBAL, "XX", "gb", ""):
+        assert dial_code(region) == phonenumbers.country_code_for_region(region), region
+
+
 def test_a_number_is_written_for_people_of_any_country() -> None:
     assert PhoneNumber.parse("07400123456", "GB").written == "+44 7400 123456"
 
@@ -126,3 +147,47 @@ def test_a_number_does_not_print_itself() -> None:
 
     assert E164[1:-3] not in f"{phone!r} {phone}"
     assert phone.ending == "456"
+
+
+def test_a_plain_number_is_read_as_the_library_reads_it() -> None:
+    for text in plain_numbers(Random(12)):
+        assert read(text) == read_by_library(text), text
+
+
+def plain_numbers(random: Random) -> Iterator[str]:
+    """Yield examples of all kinds and regions, with other digits at the end, or a 0 in front."""
+    for region in sorted(phonenumbers.SUPPORTED_REGIONS):
+        for kind in (*PhoneNumberType.values(), PhoneNumberType.MOBILE):
+            if example := phonenumbers.example_number_for_type(region, kind):
+                code = example.country_code
+                national = phonenumbers.national_significant_number(example)
+                yield f"+{code}{national}"
+                kept = random.randrange(len(national))
+                yield f"+{code}{national[:kept]}{random.randrange(10 ** (len(national) - kept))}"
+                yield f"+{code}{random.randrange(10)}{national}"
+    for code in phonenumbers.COUNTRY_CODES_FOR_NON_GEO_REGIONS:
+        if example := phonenumbers.example_number_for_non_geo_entity(code):
+            yield phonenumbers.format_number(example, PhoneNumberFormat.E164)
+
+
+def read(text: str) -> tuple[str, str, Kind] | None:
+    try:
+        phone = PhoneNumber.parse(text)
+    except InvalidPhoneNumber:
+        return None
+    stored = PhoneNumber(phone.e164)
+    assert (stored.region, stored.kind) == (phone.region, phone.kind)
+    return phone.e164, phone.region, phone.kind
+
+
+def read_by_library(text: str) -> tuple[str, str, Kind] | None:
+    try:
+        number = phonenumbers.parse(text)
+    except NumberParseException:
+        return None
+    if not phonenumbers.is_valid_number(number):
+        return None
+    e164 = phonenumbers.format_number(number, PhoneNumberFormat.E164)
+    region = phonenumbers.region_code_for_number(number) or ""
+    kind = KINDS.get(phonenumbers.number_type(number), Kind.OTHER)
+    return e164, region, Kind.OTHER if region == SATELLITE_AND_GLOBAL else kind

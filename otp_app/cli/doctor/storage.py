@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from alembic.runtime.migration import MigrationContext
-
 from otp_app.cli import Finding, existing_database, fail, find_encryption, ok, sqlite_file, warn
 from otp_app.cli.doctor.accounts import ProbeRequest, send_probe
 from otp_app.cli.doctor.configuration import private
@@ -66,9 +64,7 @@ async def _revisions(url: str) -> tuple[str | None, list[str]]:
 
 
 def _read_revisions(connection: Connection) -> tuple[str | None, list[str]]:
-    steps = migrations.steps().walk_revisions()
-    current = MigrationContext.configure(connection).get_current_revision()
-    return current, [step.revision for step in steps]
+    return migrations.current(connection), migrations.revisions()
 
 
 def _migrated(current: str | None, steps: list[str]) -> Finding:

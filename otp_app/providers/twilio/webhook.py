@@ -16,7 +16,6 @@ from urllib.parse import parse_qs
 from twilio.request_validator import RequestValidator
 
 from otp_app import routes
-from otp_app.config import ProviderName
 from otp_app.config.values import revealed_text
 from otp_app.providers.signed_requests import (
     EVENT_ID,
@@ -118,9 +117,7 @@ class TwilioWebhook:
         )
 
 
-def from_settings(settings: Settings, now: Clock) -> IncomingWebhook | None:
-    """The webhook that *settings* describe; None if it is not configured."""
-    if ProviderName.TWILIO not in settings.reporters:
-        return None
+def from_settings(settings: Settings, now: Clock) -> IncomingWebhook:
+    """Return the webhook of *settings* in which `reporters` has Twilio."""
     url = f"{settings.origin}{routes.TWILIO_WEBHOOK}"
     return TwilioWebhook(revealed_text(settings.twilio_auth_token), url, now)

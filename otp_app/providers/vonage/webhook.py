@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 import jwt
 
-from otp_app.config import ProviderName
 from otp_app.config.values import revealed_text
 from otp_app.providers.signed_requests import (
     InvalidSignature,
@@ -133,10 +132,8 @@ def _same(one: str, other: str) -> bool:
     return hmac.compare_digest(one.encode("utf-8", "replace"), other.encode())
 
 
-def from_settings(settings: Settings, now: Clock) -> IncomingWebhook | None:
-    """The webhook that *settings* describe; None if it is not configured."""
-    if ProviderName.VONAGE not in settings.reporters:
-        return None
+def from_settings(settings: Settings, now: Clock) -> IncomingWebhook:
+    """Return the webhook of *settings* in which `reporters` has Vonage."""
     return VonageWebhook(
         secret=revealed_text(settings.vonage_signature_secret),
         application_id=(settings.vonage_application_id or "").lower(),  # Vonage's own spelling
