@@ -101,18 +101,20 @@ class VendorError(Exception):
         ]
 
 
-def require_usable_response(status: int, body: bytes, retry_after: str) -> None:
-    """Require a response that an SDK can read: a 2xx that is empty or has one JSON object.
+def parse_response(status: int, body: bytes, retry_after: str) -> Mapping[str, object]:
+    """Return the JSON object of a 2xx response, or an empty one if there is no body.
 
     Raises:
-        Refused: the status is not 2xx.
+        VendorError: the status is not 2xx.
         ProviderTimedOut: the body of a 2xx is too long or not a JSON object, so the outcome is
             unknown.
     """
     if not 200 <= status < 300:  # RFC 9110 section 15.3
         raise VendorError(status, body[:MAX_BODY], retry_after)
-    if len(body) > MAX_BODY or (body and read_object(body) is None):
+    fields = read_object(body) if body else {}
+    if len(body) > MAX_BODY or fields is None:
         raise ProviderTimedOut
+    return fields
 
 
 def read_object(body: bytes) -> Mapping[str, object] | None:

@@ -167,7 +167,7 @@ def _service(answer: ProbeResponse, *, by_whatsapp: bool) -> Finding:
 
 def _vonage(settings: Settings) -> Iterator[Finding]:
     from jwt import PyJWTError
-    from vonage import VonageError
+    from vonage_utils.errors import VonageError
 
     from otp_app.providers.vonage.requests import request_template
 
