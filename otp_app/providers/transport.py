@@ -27,7 +27,7 @@ from aiohappyeyeballs import start_connection
 from httptools import HttpParserError, HttpParserUpgrade, HttpResponseParser
 
 from otp_app.errors import ProviderNotReached, ProviderTimedOut
-from otp_app.providers.responses import MAX_BODY, parse_response
+from otp_app.providers.vendor_input import MAX_BODY, parse_response
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping

@@ -13,8 +13,8 @@ import pytest
 
 from otp_app.errors import ProviderNotReached, ProviderTimedOut
 from otp_app.providers import transport
-from otp_app.providers.responses import MAX_BODY, VendorError
 from otp_app.providers.transport import HttpClient
+from otp_app.providers.vendor_input import MAX_BODY, VendorError
 from tests.contract.test_connections import self_signed
 
 if TYPE_CHECKING:

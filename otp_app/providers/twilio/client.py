@@ -18,7 +18,7 @@ from twilio.http.response import Response
 from twilio.rest import Client
 
 from otp_app.errors import Refusal
-from otp_app.providers.responses import (
+from otp_app.providers.error_tables import (
     ACCOUNT,
     BUSY,
     THROTTLED,

@@ -15,9 +15,9 @@ from otp_app.config.values import revealed
 from otp_app.errors import (
     ProviderTimedOut,
 )
-from otp_app.providers.responses import VendorError
 from otp_app.providers.transport import IN_FLIGHT, Bulkhead, HttpClient
 from otp_app.providers.twilio.client import NUMBER_LOOKUP, TwilioTransport, make_client
+from otp_app.providers.vendor_input import VendorError
 from otp_app.verification.risk import NumberInsight, RiskSignal
 
 if TYPE_CHECKING:

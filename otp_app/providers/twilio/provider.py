@@ -18,8 +18,7 @@ from otp_app.errors import (
     ProviderMisconfigured,
     ProviderTimedOut,
 )
-from otp_app.providers.languages import RefusedLanguages
-from otp_app.providers.responses import VendorError
+from otp_app.providers.error_tables import RefusedLanguages
 from otp_app.providers.transport import IN_FLIGHT, TIMEOUTS, Bulkhead, HttpClient, Timeouts
 from otp_app.providers.twilio.client import (
     CANCEL,
@@ -32,6 +31,7 @@ from otp_app.providers.twilio.client import (
     TwilioTransport,
     make_client,
 )
+from otp_app.providers.vendor_input import VendorError
 from otp_app.verification.models import Channel, CheckOutcome, Reference, SecondStart
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     from otp_app.errors import OtpError
     from otp_app.phone import PhoneNumber
-    from otp_app.providers.languages import LanguagesOf
+    from otp_app.providers.error_tables import LanguagesOf
     from otp_app.verification.ports import Provider
 
 T = TypeVar("T")

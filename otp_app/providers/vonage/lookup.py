@@ -30,8 +30,8 @@ from otp_app.errors import (
     ProviderMisconfigured,
     ProviderTimedOut,
 )
-from otp_app.providers.responses import VendorError
 from otp_app.providers.transport import IN_FLIGHT, Bulkhead, HttpClient
+from otp_app.providers.vendor_input import VendorError
 from otp_app.providers.vonage.client import VonageApi, make_auth
 from otp_app.providers.vonage.requests import NUMBER_LOOKUP
 from otp_app.verification.risk import NumberInsight, RiskSignal

@@ -23,9 +23,9 @@ from otp_app.errors import (
     Refusal,
     ResendTimedOut,
 )
-from otp_app.providers.languages import RefusedLanguages
-from otp_app.providers.responses import VendorError
+from otp_app.providers.error_tables import RefusedLanguages
 from otp_app.providers.transport import IN_FLIGHT, TIMEOUTS, Bulkhead, HttpClient, Timeouts
+from otp_app.providers.vendor_input import VendorError
 from otp_app.providers.vonage.client import VonageApi, make_auth
 from otp_app.providers.vonage.requests import (
     CANCEL,
@@ -50,7 +50,7 @@ if TYPE_CHECKING:
         Settings,
     )
     from otp_app.phone import PhoneNumber
-    from otp_app.providers.languages import LanguagesOf
+    from otp_app.providers.error_tables import LanguagesOf
     from otp_app.verification.ports import Provider
 
 OPENS_AFTER = 30.0  # seconds
