@@ -20,7 +20,8 @@ import ssl
 from collections import deque
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from aiohappyeyeballs import start_connection
@@ -40,7 +41,6 @@ MAX_IDLE = 15.0
 and a request that crosses with the close may have been sent."""
 NEXT_ADDRESS = 0.25
 """Seconds until the next address of the host is tried too: RFC 8305 section 5."""
-
 
 _TARGET = re.compile("/[!-~]*")
 
@@ -96,12 +96,7 @@ class Bulkhead:
 
 @dataclass(frozen=True)
 class HttpResponse:
-    """A response with a 2xx status.
-
-    Attributes:
-        body: empty, or one JSON object.
-        fields: the JSON object; empty if *body* is empty.
-    """
+    """A 2xx response. *fields* are the JSON object in *body*, none if *body* is empty."""
 
     status: int
     body: bytes
@@ -126,6 +121,7 @@ class HttpClient:
         self._common = f" HTTP/1.1\r\nHost: {url.netloc}\r\nAccept-Encoding: identity\r\n"
         self._idle: deque[_Connection] = deque()  # the one that was used last is at the right
         self._is_open = True
+        self._lookup: asyncio.Future[Any] | None = None
 
     async def close(self) -> None:
         """Close the idle connections now, and each other connection after its exchange."""
@@ -139,14 +135,9 @@ class HttpClient:
     ) -> HttpResponse:
         """Send the request, and return a 2xx that an SDK can read.
 
-        A canceled request may have been sent. Its connection is closed, so that its response is
-        never taken for another one.
-
-        Args:
-            method: the HTTP method.
-            target: path and query, as they are written into the request line.
-            headers: names and values, as they are written.
-            body: the content, as it is sent.
+        The path and query in *target* and the *headers* are written as they are. A canceled request
+        may have been sent. Its connection is closed, so that its response is never taken for
+        another one.
 
         Raises:
             VendorError: the status is not 2xx.
@@ -175,8 +166,11 @@ class HttpClient:
         return None
 
     def _put_back(self, connection: _Connection) -> None:
+        """Keep the connection if it is usable, and close those that were idle for too long."""
+        connection.used_at = asyncio.get_running_loop().time()
+        while self._idle and self._idle[0].used_at <= connection.used_at - MAX_IDLE:
+            self._idle.popleft().close()
         if self._is_open and connection.is_reusable:
-            connection.used_at = asyncio.get_running_loop().time()
             self._idle.append(connection)
         else:
             connection.close()
@@ -190,17 +184,22 @@ class HttpClient:
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(self._connect_timeout):
-                found = await loop.getaddrinfo(self._host, self._port, type=socket.SOCK_STREAM)
+                found = await self._look_up()
                 connected = await start_connection(found, happy_eyeballs_delay=NEXT_ADDRESS)
+                name = self._host if self._tls else None
                 _, connection = await loop.create_connection(
-                    _Connection,
-                    sock=connected,
-                    ssl=self._tls,
-                    server_hostname=self._host if self._tls else None,
+                    _Connection, sock=connected, ssl=self._tls, server_hostname=name
                 )
         except OSError as exc:  # `gaierror`, `SSLError` and `TimeoutError` are OSErrors
             raise ProviderNotReached from exc
         return connection
+
+    def _look_up(self) -> asyncio.Future[Any]:
+        """Return the addresses of the host. Connections that open at the same time share them."""
+        if self._lookup is None or self._lookup.done():
+            call = partial(socket.getaddrinfo, self._host, self._port, type=socket.SOCK_STREAM)
+            self._lookup = asyncio.get_running_loop().run_in_executor(None, call)
+        return asyncio.shield(self._lookup)
 
 
 class _Connection(asyncio.Protocol):
@@ -216,6 +215,7 @@ class _Connection(asyncio.Protocol):
     def __init__(self) -> None:
         self.is_reusable = False
         self.used_at = 0.0
+        self._has_head = False
         self._response: asyncio.Future[tuple[int, str, bytes]] | None = None
 
     def close(self) -> None:
@@ -244,12 +244,14 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
 
+    def eof_received(self) -> None:
+        self.is_reusable = False  # before `connection_lost`, which the event loop calls later
+
     def connection_lost(self, exc: Exception | None) -> None:
         self.is_reusable = False
         framing = {b"content-length", b"transfer-encoding"}
-        if self._response and not exc and self._has_head and framing.isdisjoint(self._headers):
-            self._succeed()  # this end is the end of the body: RFC 9112 section 6.3
-        self._fail()
+        # Without either header the body ends with the connection: RFC 9112 section 6.3.
+        self._end(usable=not exc and self._has_head and framing.isdisjoint(self._headers))
 
     def data_received(self, data: bytes) -> None:
         if self._response is None:
@@ -259,11 +261,11 @@ class _Connection(asyncio.Protocol):
         try:
             self._parser.feed_data(data)
         except (HttpParserError, HttpParserUpgrade):
-            self._fail()
+            self._end(usable=False)
             self.close()
             return
-        if self._size > MAX_RESPONSE and self._response is not None:
-            self._succeed() if self._has_head else self._fail()
+        if self._size > MAX_RESPONSE:
+            self._end(usable=self._has_head)
 
     def on_message_begin(self) -> None:
         if self._response is None:
@@ -283,16 +285,15 @@ class _Connection(asyncio.Protocol):
             self._headers.clear()  # a 1xx precedes the response: RFC 9110 section 15.2
         elif self._response is not None:
             self.is_reusable = self._parser.should_keep_alive()
-            self._succeed()
+            self._end(usable=True)
 
-    def _succeed(self) -> None:
-        retry_after = self._headers.get(b"retry-after", b"").decode("latin-1")
+    def _end(self, *, usable: bool) -> None:
+        """End the exchange, if there is one, by its response or by an error."""
         response, self._response = self._response, None
-        if response and not response.done():  # the future of a canceled request is done
-            status = self._parser.get_status_code()
-            response.set_result((status, retry_after, bytes(self._body)))
-
-    def _fail(self) -> None:
-        response, self._response = self._response, None
-        if response and not response.done():
+        if response is None or response.done():  # the future of a canceled request is done
+            return
+        if usable:
+            retry_after = self._headers.get(b"retry-after", b"").decode("latin-1")
+            response.set_result((self._parser.get_status_code(), retry_after, bytes(self._body)))
+        else:
             response.set_exception(ProviderTimedOut())

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import socket
 import ssl
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -93,7 +94,7 @@ async def get(client: HttpClient) -> bytes:
         b'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{"a":1}',
         b'HTTP/1.0 200 OK\r\n\r\n{"a":1}',
         b"HTTP/1.1 103 Early Hints\r\nLink: <x>\r\nContent-Length: 5\r\n\r\n"
-        b'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n{"a":1}',
+        b'HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n\r\n{"a":1}',
     ],
     ids=["length", "lower case", "chunked", "until close", "HTTP/1.0", "after a 1xx"],
 )
@@ -192,6 +193,24 @@ async def test_simultaneous_requests_have_a_connection_each() -> None:
         assert script.connections == 4
 
 
+async def test_connections_that_open_at_the_same_time_share_one_look_up_of_the_host(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    lookups = []
+    real = socket.getaddrinfo
+
+    def counted(host: str, *args: Any, **options: Any) -> object:  # noqa: ANN401 - as in `socket`
+        lookups.append(host)
+        return real(host, *args, **options)
+
+    async with serving(*[OK] * 9) as (client, script):
+        monkeypatch.setattr(socket, "getaddrinfo", counted)
+        await asyncio.gather(*(get(client) for _ in range(4)))
+
+        assert script.connections == 4
+        assert lookups == ["127.0.0.1"]
+
+
 @pytest.mark.parametrize(
     "first",
     [
@@ -234,6 +253,17 @@ async def test_a_connection_that_the_server_closed_meanwhile_is_replaced() -> No
         assert script.connections == 2
 
 
+async def test_a_connection_whose_end_was_read_is_replaced_before_it_is_closed() -> None:
+    async with serving(OK, OK, OK) as (client, script):
+        await get(client)
+        [idle] = client._idle
+
+        idle.eof_received()
+
+        assert await get(client) == b"{}"
+        assert script.connections == 2
+
+
 async def test_a_connection_that_was_idle_for_long_is_replaced(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -243,6 +273,52 @@ async def test_a_connection_that_was_idle_for_long_is_replaced(
 
         assert await get(client) == b"{}"
         assert script.connections == 2
+
+
+async def test_connections_of_a_burst_are_closed_when_they_were_idle_for_long() -> None:
+    async with serving(*[OK] * 9) as (client, script):
+        await asyncio.gather(*(get(client) for _ in range(4)))
+        for connection in list(client._idle)[:3]:
+            connection.used_at -= transport.MAX_IDLE
+
+        await get(client)
+
+        assert len(client._idle) == 1
+        assert script.connections == 4
+
+
+async def test_a_connection_in_use_is_closed_after_its_exchange_when_the_client_was_closed() -> (
+    None
+):
+    async with serving(OK, OK) as (client, script):
+        asking = asyncio.create_task(get(client))
+        while not script.requests:  # noqa: ASYNC110 - the event loop has no event for it
+            await asyncio.sleep(0)
+
+        await client.close()
+
+        assert await asking == b"{}"
+        assert not client._idle
+
+
+class Wire(asyncio.Transport):
+    """A transport that leads nowhere."""
+
+    def write(self, data: object) -> None:
+        """Drop *data*."""
+
+
+async def test_a_body_without_a_length_is_incomplete_if_the_connection_is_reset() -> None:
+    connection = transport._Connection()
+    connection.connection_made(Wire())
+    exchange = asyncio.create_task(connection.exchange(b""))
+    await asyncio.sleep(0)
+    connection.data_received(b"HTTP/1.1 200 OK\r\n\r\n{}")
+
+    connection.connection_lost(ConnectionResetError())
+
+    with pytest.raises(ProviderTimedOut):
+        await exchange
 
 
 async def test_the_response_to_a_canceled_request_is_never_taken_for_another() -> None:
