@@ -23,7 +23,7 @@ from otp_app.identity.callers import Proofs, VerificationTokens
 from otp_app.identity.cookies import DeviceCookies, FlowCookies, SessionCookies
 from otp_app.identity.keyring import Keyring, Purpose, open_keyring
 from otp_app.monitoring import metrics
-from otp_app.providers.languages import RefusedLanguages
+from otp_app.providers.error_tables import RefusedLanguages
 from otp_app.storage.deliveries import SqlDeliveryReports
 from otp_app.storage.engine import DatabaseProbe, migrate, open_engine
 from otp_app.storage.idempotency import SqlIdempotencyStore

@@ -15,7 +15,7 @@ from otp_app.config import Settings, SettingsError, load_settings
 from otp_app.config.values import NO_DECRYPTION_KEY
 from otp_app.errors import PhoneDecryptionFailed, StoreUnavailable
 from otp_app.identity.keyring import Purpose, find_keyring
-from otp_app.providers.responses import ErrorFactory
+from otp_app.providers.error_tables import ErrorFactory
 from otp_app.providers.twilio.client import START
 from otp_app.storage.limits import SqlLimiter
 from otp_app.storage.store import SqlStore

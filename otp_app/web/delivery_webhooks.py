@@ -13,14 +13,14 @@ from starlette.routing import Route
 from otp_app import routes, services
 from otp_app.config import ProviderName
 from otp_app.errors import StoreUnavailable
-from otp_app.providers.signed_requests import InvalidSignature, SignedRequest
+from otp_app.providers.vendor_input import InvalidSignature, SignedRequest
 from otp_app.web.bounds import ONE_PER_MINUTE, Buckets
 
 if TYPE_CHECKING:
     from starlette.requests import Request
 
     from otp_app.config import Settings
-    from otp_app.providers.signed_requests import Clock, IncomingWebhook
+    from otp_app.providers.vendor_input import Clock, IncomingWebhook
 
 log = structlog.get_logger(__name__)
 

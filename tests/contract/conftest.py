@@ -12,8 +12,8 @@ import pytest
 import pytest_asyncio
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from otp_app.providers.bulkhead import TIMEOUTS, Timeouts
 from otp_app.providers.console import ConsoleProvider
+from otp_app.providers.transport import TIMEOUTS, Timeouts
 from otp_app.providers.twilio.provider import TwilioProvider
 from otp_app.providers.vonage.provider import VonageProvider
 from tests import emulator as known
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 WHATSAPP_NUMBER = "447700900321"  # twelve digits, which the SDK does not take
 
-HASTY = Timeouts(send=1.0, check=0.8, connect=0.7, read=0.7)
+HASTY = Timeouts(send=1.0, check=0.8, connect=0.7)
 """For services that hang, so that they do not hold the tests up."""
 
 
@@ -91,6 +91,7 @@ def make_twilio(
 def make_vonage(
     url: str,
     timeouts: Timeouts = TIMEOUTS,
+    in_flight: int = 4,
     **more: Any,  # noqa: ANN401 - likewise
 ) -> VonageProvider:
     return VonageProvider(
@@ -101,6 +102,7 @@ def make_vonage(
         api_secret=known.VONAGE_API_SECRET,
         whatsapp_from=WHATSAPP_NUMBER,
         timeouts=timeouts,
+        in_flight=in_flight,
         **more,
     )
 

@@ -21,11 +21,17 @@ from otp_app.errors import (
     Refusal,
 )
 from otp_app.phone import PhoneNumber
-from otp_app.providers.languages import REMEMBERED, RefusedLanguages
-from otp_app.providers.responses import ACCOUNT, THROTTLED, UNAVAILABLE, UNNAMED
+from otp_app.providers.error_tables import (
+    ACCOUNT,
+    REMEMBERED,
+    THROTTLED,
+    UNAVAILABLE,
+    RefusedLanguages,
+)
 from otp_app.providers.twilio import client as twilio_refusals
+from otp_app.providers.vendor_input import UNNAMED
 from otp_app.providers.vonage import requests
-from otp_app.providers.vonage.provider import THREADS, WAITING, VonageProvider
+from otp_app.providers.vonage.provider import VonageProvider
 from otp_app.storage.engine import open_engine
 from otp_app.storage.limits import SqlLimiter
 from otp_app.storage.phone_encryption import PhoneEncryption
@@ -44,7 +50,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterator
     from pathlib import Path
 
-    from otp_app.providers.responses import ErrorFactory, ErrorTable
+    from otp_app.providers.error_tables import ErrorFactory, ErrorTable
     from otp_app.verification.models import Verification
     from otp_app.verification.ports import Provider
     from tests.emulator import Emulator, Fault
@@ -316,7 +322,7 @@ async def test_more_requests_than_fit_at_once_open_no_circuit(
     await provider.open()
     circuit = CircuitBreaker(vendor, Action.SEND, emulator.clock.now)
     emulator.fail(f"{vendor}.start", Hang(2), times=None)
-    room = 4 if vendor == "twilio" else THREADS + WAITING
+    room = 4
 
     def ask() -> Awaitable[object]:
         return circuit.call(lambda: provider.start(PhoneNumber("+14155552671"), SMS))

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from otp_app.errors import ProviderUnavailable
-from otp_app.providers.bulkhead import TIMEOUTS, Timeouts
+from otp_app.providers.transport import TIMEOUTS, Timeouts
 from otp_app.verification.models import Channel
 from tests.contract.conftest import MAKERS
 from tests.contract.numbers import PHONE
@@ -27,9 +27,10 @@ from tests.emulator import Emulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from ipaddress import IPv4Address, IPv6Address
     from pathlib import Path
 
-CONNECTING = Timeouts(send=30.0, check=30.0, connect=0.7, read=30.0)
+CONNECTING = Timeouts(send=30.0, check=30.0, connect=0.7)
 """Only the deadline of a connection ends a call before `IN_TIME`."""
 
 IN_TIME = 10.0  # seconds
@@ -176,11 +177,15 @@ def listen(server: socket.socket, context: ssl.SSLContext, heard: list[bytes]) -
                 continue  # the client broke off, as it should
 
 
-def self_signed(path: Path) -> Path:
+def self_signed(path: Path, address: IPv4Address | IPv6Address | None = None) -> Path:
+    """Write a key and a certificate, of *address* if it is given, and return the file."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = datetime.now(UTC)
     builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    if address:
+        names = x509.SubjectAlternativeName([x509.IPAddress(address)])
+        builder = builder.add_extension(names, critical=False)
     certificate = (
         builder.not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=1))

@@ -21,7 +21,7 @@ from otp_app.errors import (
 )
 from otp_app.phone import PhoneNumber
 from otp_app.providers.twilio.lookup import TwilioNumberLookup
-from otp_app.providers.vonage.lookup import THREADS, WAITING, VonageNumberLookup
+from otp_app.providers.vonage.lookup import VonageNumberLookup
 from otp_app.verification.risk import NumberInsight, RiskSignal
 from tests import emulator as known
 from tests.contract.numbers import OTHER_PHONE, PHONE
@@ -57,18 +57,29 @@ def ago(hours: float) -> datetime:
 
 
 def make_twilio(
-    url: str, wanted: frozenset[RiskSignal] = ALL, seconds: float = 10.0
+    url: str, wanted: frozenset[RiskSignal] = ALL, seconds: float = 10.0, in_flight: int = 8
 ) -> TwilioNumberLookup:
     credentials = known.TWILIO_ACCOUNT_SID, known.TWILIO_AUTH_TOKEN
-    return TwilioNumberLookup(*credentials, url, wanted, seconds)
+    return TwilioNumberLookup(*credentials, url, wanted, seconds, in_flight)
 
 
 def make_vonage(
-    url: str, wanted: frozenset[RiskSignal] = ALL, seconds: float = 10.0, key: str = ""
+    url: str,
+    wanted: frozenset[RiskSignal] = ALL,
+    seconds: float = 10.0,
+    in_flight: int = 8,
+    key: str = "",
 ) -> VonageNumberLookup:
     recent = timedelta(hours=72)
-    key = key or vonage_private_key()
-    return VonageNumberLookup(known.VONAGE_APPLICATION_ID, key, url, wanted, recent, seconds)
+    return VonageNumberLookup(
+        known.VONAGE_APPLICATION_ID,
+        key or vonage_private_key(),
+        url,
+        wanted,
+        recent,
+        seconds,
+        in_flight,
+    )
 
 
 MAKERS: dict[str, Callable[..., NumberLookup]] = {"twilio": make_twilio, "vonage": make_vonage}
@@ -398,18 +409,19 @@ async def test_other_credentials_are_refused(
     await wrong.aclose()
 
 
-async def test_vonage_refuses_at_once_what_is_too_much(emulator: Emulator) -> None:
-    look = make_vonage(emulator.url, seconds=HASTE)
+@pytest.mark.parametrize("name", MAKERS)
+async def test_a_full_bulkhead_refuses_at_once(emulator: Emulator, name: str) -> None:
+    look = MAKERS[name](emulator.url, seconds=HASTE, in_flight=2)
     await look.open()
-    emulator.fail("vonage.look", Hang(5), times=None)
-    looking = [asyncio.create_task(look.lookup(NUMBER)) for _ in range(THREADS + WAITING)]
-    await arrived(emulator, "vonage.look", THREADS)
+    emulator.fail(OPERATIONS[name], Hang(5), times=None)
+    looking = [asyncio.create_task(look.lookup(NUMBER)) for _ in range(2)]
+    await arrived(emulator, OPERATIONS[name], 2)
 
     with pytest.raises(ProviderNotReached):
         await look.lookup(NUMBER)
 
     outcomes = await asyncio.gather(*looking, return_exceptions=True)
-    assert {type(outcome) for outcome in outcomes} == {ProviderTimedOut, ProviderNotReached}
+    assert {type(outcome) for outcome in outcomes} == {ProviderTimedOut}
     await look.aclose()
 
 

@@ -15,6 +15,7 @@ from otp_app.errors import (
     Refusal,
 )
 from otp_app.phone import PhoneNumber
+from otp_app.providers.vonage.client import TokenCachingAuth
 from otp_app.providers.vonage.provider import VonageProvider
 from otp_app.verification.models import Channel, CheckOutcome, Reference
 from tests.contract.conftest import WHATSAPP_NUMBER
@@ -402,7 +403,9 @@ async def test_an_application_signs_anew_when_its_token_grows_old(
     )
     await provider.open()
     await provider.start(PHONE, SMS)
-    provider._verify.http_client.auth._signed_at -= seconds
+    auth = provider._api._auth
+    assert isinstance(auth, TokenCachingAuth)
+    auth._signed_at -= seconds
 
     await provider.start(PhoneNumber("+14155552672"), SMS)
 

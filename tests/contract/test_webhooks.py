@@ -12,8 +12,8 @@ from starlette.datastructures import Headers
 from twilio.request_validator import RequestValidator
 from vonage_jwt.verify_jwt import verify_signature
 
-from otp_app.providers.signed_requests import SignedRequest
 from otp_app.providers.twilio.webhook import TwilioWebhook
+from otp_app.providers.vendor_input import SignedRequest
 from otp_app.providers.vonage.webhook import VonageWebhook
 from otp_app.verification.deliveries import DeliveryReport, DeliveryStatus
 from otp_app.verification.models import Channel, Reference
@@ -22,7 +22,7 @@ from tests.emulator import webhooks
 from tests.emulator.specs import load
 
 if TYPE_CHECKING:
-    from otp_app.providers.signed_requests import IncomingWebhook
+    from otp_app.providers.vendor_input import IncomingWebhook
 
 NOW = datetime(2026, 3, 1, 12, 0, 5, 250_000, tzinfo=UTC)
 SENT = NOW - timedelta(seconds=5)

@@ -23,7 +23,7 @@ from aiohttp import ClientError, ClientSession, ClientTimeout, encode_basic_auth
 from otp_app.cli import Finding, fail, ok, warn
 from otp_app.config import NumberLookupName, ProviderName, Settings
 from otp_app.config.values import revealed_text
-from otp_app.providers.responses import read_object
+from otp_app.providers.vendor_input import read_object
 from otp_app.verification.models import Channel
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def _service(answer: ProbeResponse, *, by_whatsapp: bool) -> Finding:
 
 def _vonage(settings: Settings) -> Iterator[Finding]:
     from jwt import PyJWTError
-    from vonage import VonageError
+    from vonage_utils.errors import VonageError
 
     from otp_app.providers.vonage.requests import request_template
 

@@ -1,4 +1,4 @@
-"""Twilio's client with bounds, and its error codes in our terms.
+"""Twilio's client on our transport, and its error codes in our terms.
 
 By default the SDK ignores its timeout and even switches aiohttp's off
 (https://github.com/twilio/twilio-python/issues/925), reads answers of any length, warns of
@@ -8,26 +8,19 @@ each with a page of its own. A code that is not here is judged by its HTTP statu
 
 from __future__ import annotations
 
+import logging
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
 
-from aiohttp import (
-    ClientConnectorError,
-    ClientError,
-    ClientSession,
-    ClientTimeout,
-    ConnectionTimeoutError,
-    TCPConnector,
-    encode_basic_auth,
-)
-from twilio.http.async_http_client import AsyncTwilioHttpClient
+from twilio.http import AsyncHttpClient
 from twilio.http.response import Response
 from twilio.rest import Client
 
-from otp_app.errors import ProviderNotReached, ProviderTimedOut, Refusal
-from otp_app.providers.responses import (
+from otp_app.errors import Refusal
+from otp_app.providers.error_tables import (
     ACCOUNT,
     BUSY,
-    MAX_BODY,
     THROTTLED,
     UNAVAILABLE,
     UNCLEAR,
@@ -36,7 +29,6 @@ from otp_app.providers.responses import (
     Rows,
     language,
     rejected,
-    require_usable_response,
     setting,
 )
 from otp_app.verification.models import CheckOutcome
@@ -44,36 +36,21 @@ from otp_app.verification.models import CheckOutcome
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
-    from aiohttp import StreamReader
-
-    from otp_app.providers.bulkhead import Timeouts
+    from otp_app.providers.transport import HttpClient
 
 
-class TwilioTransport(AsyncTwilioHttpClient):
-    """Sends each request once, to its `url` alone, within bounds of time and size.
+class TwilioTransport(AsyncHttpClient):
+    """The SDK's interface to *http*, for requests to *origin*."""
 
-    The transport is bound to the event loop that it is made on. For a response that is not a 2xx
-    it raises `VendorError` or an `OtpError`.
-    """
-
-    def __init__(self, connections: int, timeouts: Timeouts) -> None:
-        super().__init__(pool_connections=False)  # the SDK's own pool has no bounds
-        self._pool = ClientSession(
-            connector=TCPConnector(limit=connections),
-            timeout=ClientTimeout(total=timeouts.send, connect=timeouts.connect),
-        )
-        # aiohttp would repeat a GET whose connection closes without a response. Each number lookup
-        # is a GET and has a price.
-        self._pool._retry_connection = False  # noqa: SLF001 - aiohttp has no public way
-
-    async def close(self) -> None:
-        """Close the connections."""
-        await self._pool.close()
+    def __init__(self, origin: str, http: HttpClient) -> None:
+        super().__init__(logging.getLogger("twilio"), is_async=True)
+        self._origin = origin
+        self._http = http
 
     async def request(  # type: ignore[override]  # as in the SDK: its base is synchronous
         self,
         method: str,
-        url: str,
+        uri: str,
         params: dict[str, Any] | None = None,
         data: dict[str, object] | None = None,
         headers: dict[str, str] | None = None,
@@ -81,26 +58,16 @@ class TwilioTransport(AsyncTwilioHttpClient):
         timeout: float | None = None,  # noqa: ARG002, ASYNC109 - the SDK's signature; never given
         allow_redirects: bool = False,  # noqa: ARG002, FBT001, FBT002 - the SDK's signature
     ) -> Response:
-        """Send the request, and return a 2xx whose body the SDK can read.
-
-        Raises:
-            Refused: the status is not 2xx.
-            ProviderNotReached: the request certainly never left.
-            ProviderTimedOut: the request may have left, and there is no usable response.
-        """
+        """Send the request by `HttpClient.request`, which raises the same errors."""
+        target = uri.removeprefix(self._origin)
+        if params:
+            target = f"{target}?{urlencode(params)}"
         if auth:
-            headers = {**(headers or {}), "Authorization": encode_basic_auth(*auth)}
-        try:
-            async with self._pool.request(
-                method, url, params=params, data=data, headers=headers, allow_redirects=False
-            ) as answer:
-                body = await _read(answer.content)
-        except (ClientConnectorError, ConnectionTimeoutError) as exc:  # and DNS, TLS
-            raise ProviderNotReached from exc
-        except (ClientError, TimeoutError) as exc:
-            raise ProviderTimedOut from exc
-        require_usable_response(answer.status, body, answer.headers.get("Retry-After", ""))
-        return Response(answer.status, body.decode(errors="replace"), answer.headers)
+            credentials = b64encode(":".join(auth).encode()).decode()
+            headers = {**(headers or {}), "Authorization": f"Basic {credentials}"}
+        body = urlencode(data).encode() if data else b""
+        response = await self._http.request(method, target, headers or {}, body)
+        return Response(response.status, response.body.decode(errors="replace"))
 
 
 def make_client(account_sid: str, auth_token: str, transport: TwilioTransport) -> Client:
@@ -108,14 +75,6 @@ def make_client(account_sid: str, auth_token: str, transport: TwilioTransport) -
     client = Client(account_sid, auth_token, http_client=transport)  # type: ignore[no-untyped-call]
     client.region = client.edge = None  # TWILIO_REGION and _EDGE would rewrite the base URLs
     return client
-
-
-async def _read(content: StreamReader) -> bytes:
-    """Read the body, but at most `MAX_BODY` + 1 bytes. The last one shows that it is too long."""
-    body = bytearray()
-    while len(body) <= MAX_BODY and (chunk := await content.read(MAX_BODY + 1 - len(body))):
-        body += chunk
-    return bytes(body)
 
 
 NOT_FOUND: Final = 20404

@@ -15,9 +15,9 @@ from otp_app.config.values import revealed
 from otp_app.errors import (
     ProviderTimedOut,
 )
-from otp_app.providers.bulkhead import Bulkhead, Timeouts
-from otp_app.providers.responses import VendorError
+from otp_app.providers.transport import IN_FLIGHT, Bulkhead, HttpClient
 from otp_app.providers.twilio.client import NUMBER_LOOKUP, TwilioTransport, make_client
+from otp_app.providers.vendor_input import VendorError
 from otp_app.verification.risk import NumberInsight, RiskSignal
 
 if TYPE_CHECKING:
@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from otp_app.phone import PhoneNumber
     from otp_app.verification.risk import NumberLookup
-
-IN_FLIGHT = 256  # number lookups; each has a connection
 
 _PACKAGES = {
     RiskSignal.SIM_SWAP: "sim_swap",
@@ -54,24 +52,26 @@ class TwilioNumberLookup:
         base_url: str,
         wanted: frozenset[RiskSignal],
         seconds: float,
+        in_flight: int = IN_FLIGHT,
     ) -> None:
         self._credentials = account_sid, auth_token
         self._base_url = base_url
         self._wanted = wanted
-        self._deadlines = Timeouts.within(seconds)
-        self._bulkhead = Bulkhead(IN_FLIGHT, seconds)
+        self._seconds = seconds
+        self._bulkhead = Bulkhead(in_flight, seconds)
 
     async def open(self) -> None:
         """Connect the SDK to this event loop, without a request to Twilio."""
-        self._transport = TwilioTransport(IN_FLIGHT, self._deadlines)
-        client = make_client(*self._credentials, self._transport)
+        self._http = HttpClient(self._base_url, self._seconds)
+        transport = TwilioTransport(self._base_url, self._http)
+        client = make_client(*self._credentials, transport)
         client.lookups.base_url = self._base_url
         self._numbers: Any = client.lookups.v2.phone_numbers
 
     async def aclose(self) -> None:
         """Close the connections. Later number lookups are refused."""
         self._bulkhead.close()
-        await self._transport.close()
+        await self._http.close()
 
     async def lookup(self, phone: PhoneNumber) -> NumberInsight:
         """Fetch the wanted packages for *phone*; without a request if none applies to it.

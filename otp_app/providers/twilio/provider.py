@@ -18,9 +18,8 @@ from otp_app.errors import (
     ProviderMisconfigured,
     ProviderTimedOut,
 )
-from otp_app.providers.bulkhead import TIMEOUTS, Bulkhead, Timeouts
-from otp_app.providers.languages import RefusedLanguages
-from otp_app.providers.responses import VendorError
+from otp_app.providers.error_tables import RefusedLanguages
+from otp_app.providers.transport import IN_FLIGHT, TIMEOUTS, Bulkhead, HttpClient, Timeouts
 from otp_app.providers.twilio.client import (
     CANCEL,
     CHECK,
@@ -32,6 +31,7 @@ from otp_app.providers.twilio.client import (
     TwilioTransport,
     make_client,
 )
+from otp_app.providers.vendor_input import VendorError
 from otp_app.verification.models import Channel, CheckOutcome, Reference, SecondStart
 
 if TYPE_CHECKING:
@@ -39,13 +39,12 @@ if TYPE_CHECKING:
 
     from otp_app.errors import OtpError
     from otp_app.phone import PhoneNumber
-    from otp_app.providers.languages import LanguagesOf
+    from otp_app.providers.error_tables import LanguagesOf
     from otp_app.verification.ports import Provider
 
 T = TypeVar("T")
 
 MIN_CODE_LENGTH = 6  # digits; NIST SP 800-63B-4 section 3.1.3.2
-IN_FLIGHT = 563  # sends, and as many checks: 10 % above the largest bound of the overload gate
 
 _SID = re.compile("VE[0-9a-fA-F]{32}")
 _SERVICE_SID = re.compile("VA[0-9a-fA-F]{32}")
@@ -111,8 +110,9 @@ class TwilioProvider:
         """
         if not _SERVICE_SID.fullmatch(self._service_sid):
             raise ProviderMisconfigured
-        self._transport = TwilioTransport(2 * self._in_flight, self._deadlines)
-        client = make_client(*self._credentials, self._transport)
+        self._http = HttpClient(self._base_url, self._deadlines.connect)
+        transport = TwilioTransport(self._base_url, self._http)
+        client = make_client(*self._credentials, transport)
         client.verify.base_url = self._base_url
         self._service: Any = client.verify.v2.services(self._service_sid)
         try:
@@ -127,7 +127,7 @@ class TwilioProvider:
         """Close the connections. Later calls are refused."""
         self._sends.close()
         self._checks.close()
-        await self._transport.close()
+        await self._http.close()
 
     async def start(self, to: PhoneNumber, channel: Channel, language: str = "") -> Reference:
         """Create a verification. While one is pending, Twilio sends its code again instead."""

@@ -17,7 +17,7 @@ from twilio.request_validator import RequestValidator
 
 from otp_app import routes
 from otp_app.config.values import revealed_text
-from otp_app.providers.signed_requests import (
+from otp_app.providers.vendor_input import (
     EVENT_ID,
     REASON,
     InvalidSignature,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from otp_app.config import Settings
-    from otp_app.providers.signed_requests import Clock, IncomingWebhook
+    from otp_app.providers.vendor_input import Clock, IncomingWebhook
 
 _TYPE = "com.twilio.accountsecurity.verify.message."
 _VERIFICATION_SID = re.compile("VE[0-9a-fA-F]{32}")

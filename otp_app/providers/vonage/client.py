@@ -1,90 +1,32 @@
-"""The official client with bounds: its HTTP adapter, its credentials, a token that lasts.
+"""Vonage's API on our transport, by the models and credentials of the official SDK.
 
-By default the SDK waits for ever, follows redirects, posts again up to ten times when a
-connection closes without an answer, and reads answers of any length.
+The SDK's own methods block, so each call would occupy a thread, with six times the processor time
+(docs/performance.md). They also wait for ever by default, follow redirects, post again up to ten
+times when a connection closes without an answer, and read answers of any length.
 https://github.com/Vonage/vonage-python-sdk/blob/main/http_client/src/vonage_http_client/http_client.py
 """
 
 from __future__ import annotations
 
+import asyncio
+import json
 import time
-from io import BytesIO
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
-from requests.adapters import HTTPAdapter
-from requests.exceptions import ConnectTimeout, SSLError
-from urllib3 import Retry
-from urllib3.exceptions import HTTPError, NewConnectionError
-from vonage import Auth, HttpClientOptions, Vonage
-
-from otp_app.errors import ProviderNotReached, ProviderTimedOut
-from otp_app.providers.responses import MAX_BODY, require_usable_response
+from vonage_http_client import Auth
+from vonage_identity_insights.responses import IdentityInsightsResponse
+from vonage_verify.responses import CheckCodeResponse, StartVerificationResponse
 
 if TYPE_CHECKING:
-    from requests import PreparedRequest, Response
-    from urllib3 import HTTPResponse
+    from collections.abc import Mapping
 
-    from otp_app.providers.bulkhead import Timeouts
+    from pydantic import BaseModel
+    from vonage_identity_insights import IdentityInsightsRequest
+    from vonage_verify import VerifyRequest
 
-CONNECTIONS = 20  # kept open; there are fewer threads
-
-
-class VonageAdapter(HTTPAdapter):
-    """Sends each request once, to `base_url` alone, within bounds of time and size.
-
-    For a response that is not a 2xx the adapter raises `VendorError` or an `OtpError`. Its
-    responses set no cookies.
-    """
-
-    def __init__(self, base_url: str, timeouts: Timeouts) -> None:
-        super().__init__(pool_maxsize=CONNECTIONS, max_retries=Retry(0, read=False))
-        self._scheme = base_url.partition(":")[0]
-        self._deadlines = timeouts
-
-    def send(self, request: PreparedRequest, *_args: Any, **options: Any) -> Response:  # noqa: ANN401
-        """Send the request, and return a 2xx whose body the SDK can read.
-
-        Raises:
-            Refused: the status is not 2xx.
-            ProviderNotReached: the request certainly never left.
-            ProviderTimedOut: the request may have left, and there is no usable response.
-        """
-        until = time.monotonic() + self._deadlines.send
-        request.url = str(request.url).replace("https", self._scheme, 1)  # the SDK writes https
-        options |= {"stream": True, "timeout": (self._deadlines.connect, self._deadlines.read)}
-        try:
-            response = super().send(request, **options)
-            body = _read(response.raw, until)
-        except (OSError, HTTPError) as exc:  # raised by requests, and by urllib3 for the body
-            raise (ProviderNotReached if _never_left(exc) else ProviderTimedOut) from exc
-        require_usable_response(response.status_code, body, response.headers.get("Retry-After", ""))
-        response.raw = BytesIO(body)
-        return response
-
-
-def _read(raw: HTTPResponse, until: float) -> bytes:
-    """Read the body, but at most `MAX_BODY` + 1 bytes. The last one shows that it is too long."""
-    body = bytearray()
-    try:
-        while len(body) <= MAX_BODY and (
-            chunk := raw.read1(MAX_BODY + 1 - len(body), decode_content=True)
-        ):
-            body += chunk
-            if time.monotonic() >= until:
-                raise ProviderTimedOut
-    finally:
-        raw.close()  # closes the connection, unless the whole body was read: then it is pooled
-    return bytes(body)
-
-
-def _never_left(exc: Exception) -> bool:
-    """Whether there was no connection: by DNS, a refusal, a timeout or a failure of TLS."""
-    reason = getattr(exc.args[0], "reason", None) if exc.args else None
-    return isinstance(exc, ConnectTimeout | SSLError) or isinstance(reason, NewConnectionError)
-
+    from otp_app.providers.transport import HttpClient
 
 TOKEN_LIFE = 600.0  # seconds; the SDK's tokens are valid for 900
 
@@ -102,10 +44,15 @@ class TokenCachingAuth(Auth):
         self._token = b""
         self._signed_at = 0.0
 
+    @property
+    def is_fresh(self) -> bool:
+        """Whether the cached token is young enough to be used."""
+        return 0 <= time.time() - self._signed_at < TOKEN_LIFE
+
     def generate_application_jwt(self, claims: dict[str, object] | None = None) -> bytes:
         """Return the cached token, or sign a new one if it is too old."""
         with self._lock:
-            if not 0 <= time.time() - self._signed_at < TOKEN_LIFE:
+            if not self.is_fresh:
                 self._token = super().generate_application_jwt(claims or {})
                 self._signed_at = time.time()
             return self._token
@@ -126,16 +73,63 @@ def make_auth(
     return auth
 
 
-def make_client(auth: Auth, base_url: str, adapter: VonageAdapter) -> Vonage:
-    """Return the SDK's client on *adapter*."""
-    # If a connection drops, the SDK's own adapter posts again, up to `pool_maxsize` times. Our
-    # adapter replaces it, and has its own pool.
-    options = HttpClientOptions(api_host=urlsplit(base_url).netloc, max_retries=0, pool_maxsize=1)
-    client = Vonage(auth, options)
-    session = client.http_client._session  # noqa: SLF001 - the SDK has no public way to it
-    session.trust_env = False  # a .netrc or a proxy of the environment would get the credentials
-    session.mount("https://", adapter)
-    return client
+class VonageApi:
+    """The operations that the app uses, each one request.
+
+    Every operation raises the errors of `HttpClient.request`, and `ValidationError` if a 2xx is not
+    the documented response. Ids of requests are put into paths without escaping.
+    """
+
+    def __init__(self, auth: Auth, http: HttpClient) -> None:
+        self._auth = auth
+        self._http = http
+
+    async def start(self, request: VerifyRequest) -> StartVerificationResponse:
+        """Start a verification: https://developer.vonage.com/en/api/verify.v2#newRequest."""
+        fields = await self._request("POST", "/v2/verify", _json(request))
+        return StartVerificationResponse.model_validate(fields)
+
+    async def check(self, request_id: str, code: str) -> CheckCodeResponse:
+        """Check a code: https://developer.vonage.com/en/api/verify.v2#checkCode."""
+        body = json.dumps({"code": code}).encode()
+        fields = await self._request("POST", f"/v2/verify/{request_id}", body)
+        return CheckCodeResponse.model_validate(fields)
+
+    async def next_step(self, request_id: str) -> None:
+        """Take the next step: https://developer.vonage.com/en/api/verify.v2#nextWorkflow."""
+        await self._request("POST", f"/v2/verify/{request_id}/next_workflow")
+
+    async def cancel(self, request_id: str) -> None:
+        """Cancel a request: https://developer.vonage.com/en/api/verify.v2#cancelRequest."""
+        await self._request("DELETE", f"/v2/verify/{request_id}")
+
+    async def look_up(self, request: IdentityInsightsRequest) -> IdentityInsightsResponse:
+        """Fetch insights: https://developer.vonage.com/en/api/identity-insights."""
+        fields = await self._request("POST", "/identity-insights/v1/requests", _json(request))
+        return IdentityInsightsResponse.model_validate(fields)
+
+    async def _request(self, method: str, target: str, body: bytes = b"") -> Mapping[str, object]:
+        headers = {
+            "Accept": "application/json",
+            "Authorization": await self._authorization(),
+            "Content-Type": "application/json",
+            "User-Agent": "otp_app",
+        }
+        response = await self._http.request(method, target, headers, body)
+        return response.fields
+
+    async def _authorization(self) -> str:
+        """Return the credentials of a request. A new token is signed in a thread."""
+        auth: Any = self._auth  # the SDK's methods have no types
+        if not isinstance(auth, TokenCachingAuth):
+            return str(auth.create_basic_auth_string())
+        if not auth.is_fresh:
+            await asyncio.to_thread(auth.generate_application_jwt)
+        return f"Bearer {auth.generate_application_jwt().decode()}"
+
+
+def _json(request: BaseModel) -> bytes:
+    return request.model_dump_json(by_alias=True, exclude_none=True).encode()
 
 
 def _pem(private_key: str) -> str:

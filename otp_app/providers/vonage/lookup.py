@@ -5,14 +5,13 @@ https://developer.vonage.com/en/api/identity-insights
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import structlog
 from jwt import PyJWTError
-from vonage import VonageError
+from pydantic import ValidationError
 from vonage_identity_insights import (
     EmptyInsight,
     IdentityInsightsRequest,
@@ -20,6 +19,7 @@ from vonage_identity_insights import (
     SimSwapInsight,
 )
 from vonage_identity_insights.responses import CarrierInsightResponse, SimSwapInsightResponse
+from vonage_utils.errors import VonageError
 
 from otp_app.config import (
     RiskReaction,
@@ -30,9 +30,9 @@ from otp_app.errors import (
     ProviderMisconfigured,
     ProviderTimedOut,
 )
-from otp_app.providers.bulkhead import ThreadBulkhead, Timeouts
-from otp_app.providers.responses import VendorError
-from otp_app.providers.vonage.client import VonageAdapter, make_auth, make_client
+from otp_app.providers.transport import IN_FLIGHT, Bulkhead, HttpClient
+from otp_app.providers.vendor_input import VendorError
+from otp_app.providers.vonage.client import VonageApi, make_auth
 from otp_app.providers.vonage.requests import NUMBER_LOOKUP
 from otp_app.verification.risk import NumberInsight, RiskSignal
 
@@ -44,8 +44,6 @@ if TYPE_CHECKING:
 
 T = TypeVar("T", CarrierInsightResponse, SimSwapInsightResponse)
 
-THREADS, WAITING = 8, 16
-
 PURPOSE = "FraudPreventionAndDetection"
 """The purpose that mobile operators get. Vonage's documentation requires that the application's
 network profile has it."""
@@ -54,7 +52,7 @@ log = structlog.get_logger(__name__)
 
 
 class VonageNumberLookup:
-    """Number lookups by the official SDK, whose blocking calls run in threads.
+    """Number lookups by the models and credentials of the official SDK.
 
     Only an application's key works, not the account's API key and secret.
     """
@@ -69,12 +67,13 @@ class VonageNumberLookup:
         wanted: frozenset[RiskSignal],
         recent: timedelta,
         seconds: float,
+        in_flight: int = IN_FLIGHT,
     ) -> None:
         self._auth = partial(make_auth, None, None, application_id, private_key)
         self._base_url = base_url
         self._wanted = _request(wanted, recent)
         self._seconds = seconds
-        self._bulkhead = ThreadBulkhead("vonage-look", THREADS, WAITING)
+        self._bulkhead = Bulkhead(in_flight, seconds)
 
     async def open(self) -> None:
         """Check the key, without a request to Vonage, because each one has a price.
@@ -87,13 +86,13 @@ class VonageNumberLookup:
         except (VonageError, PyJWTError, ValueError, OSError) as exc:
             log.warning("vonage.settings_rejected", why=type(exc).__name__)
             raise ProviderMisconfigured from exc
-        self._adapter = VonageAdapter(self._base_url, Timeouts.within(self._seconds))
-        self._insights = make_client(auth, self._base_url, self._adapter).identity_insights
+        self._http = HttpClient(self._base_url, self._seconds)
+        self._api = VonageApi(auth, self._http)
 
     async def aclose(self) -> None:
-        """End the threads and close the connections. Later number lookups are refused."""
-        await self._bulkhead.aclose()
-        self._adapter.close()
+        """Close the connections. Later number lookups are refused."""
+        self._bulkhead.close()
+        await self._http.close()
 
     async def lookup(self, phone: PhoneNumber) -> NumberInsight:
         """Fetch the wanted insights for *phone*.
@@ -111,15 +110,15 @@ class VonageNumberLookup:
         )
 
     async def _ask(self, phone: PhoneNumber) -> InsightsResponse:
-        until = asyncio.get_running_loop().time() + self._seconds
         try:
             request = IdentityInsightsRequest(
                 phone_number=phone.digits, purpose=PURPOSE, insights=self._wanted
             )
-            answer = await self._bulkhead.run(partial(self._insights.requests, request), until)
+            async with self._bulkhead.enter():
+                answer = await self._api.look_up(request)
         except VendorError as refused:
             raise NUMBER_LOOKUP.error(refused) from refused
-        except (TypeError, ValueError, VonageError) as exc:  # not the documented response
+        except ValidationError as exc:  # not the documented response
             raise ProviderTimedOut from exc
         return answer.insights
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import time
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 import structlog
 from jwt import PyJWTError
-from vonage import VonageError
+from pydantic import ValidationError
+from vonage_utils.errors import VonageError
 
 from otp_app.config.values import revealed
 from otp_app.errors import (
@@ -22,10 +23,10 @@ from otp_app.errors import (
     Refusal,
     ResendTimedOut,
 )
-from otp_app.providers.bulkhead import TIMEOUTS, ThreadBulkhead, Timeouts
-from otp_app.providers.languages import RefusedLanguages
-from otp_app.providers.responses import VendorError
-from otp_app.providers.vonage.client import VonageAdapter, make_auth, make_client
+from otp_app.providers.error_tables import RefusedLanguages
+from otp_app.providers.transport import IN_FLIGHT, TIMEOUTS, Bulkhead, HttpClient, Timeouts
+from otp_app.providers.vendor_input import VendorError
+from otp_app.providers.vonage.client import VonageApi, make_auth
 from otp_app.providers.vonage.requests import (
     CANCEL,
     CHECK,
@@ -43,13 +44,13 @@ from otp_app.providers.vonage.requests import (
 from otp_app.verification.models import Channel, CheckOutcome, Reference, SecondStart
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from otp_app.config import (
         Settings,
     )
     from otp_app.phone import PhoneNumber
-    from otp_app.providers.languages import LanguagesOf
+    from otp_app.providers.error_tables import LanguagesOf
     from otp_app.verification.ports import Provider
 
 OPENS_AFTER = 30.0  # seconds
@@ -79,15 +80,14 @@ class CancelWindow:
         return at is None or time.monotonic() - at >= OPENS_AFTER
 
 
+P = ParamSpec("P")
 T = TypeVar("T")
-
-THREADS, WAITING = 8, 16  # of each bulkhead
 
 log = structlog.get_logger(__name__)
 
 
 class VonageProvider:
-    """The Verify API by the official SDK, whose blocking calls run in threads.
+    """The Verify API by the models and credentials of the official SDK.
 
     A number has one request at a time: a workflow of steps, each with its own code.
     """
@@ -112,6 +112,7 @@ class VonageProvider:
         calls: bool = True,
         languages: LanguagesOf = RefusedLanguages,
         timeouts: Timeouts = TIMEOUTS,
+        in_flight: int = IN_FLIGHT,
     ) -> None:
         self._brand = brand
         self._sender = whatsapp_from
@@ -122,8 +123,8 @@ class VonageProvider:
         self._languages_of = languages
         self._auth = partial(make_auth, api_key, api_secret, application_id, private_key)
         self._deadlines = timeouts
-        self._sends = ThreadBulkhead("vonage-send", THREADS, WAITING)
-        self._checks = ThreadBulkhead("vonage-check", THREADS, WAITING)
+        self._sends = Bulkhead(in_flight, timeouts.send)
+        self._checks = Bulkhead(in_flight, timeouts.check)
         self._cancel_window = CancelWindow()
 
     async def open(self) -> None:
@@ -142,14 +143,14 @@ class VonageProvider:
         self._workflows = Workflows(
             template, self._languages, self._sender, self._template_id, calls=self._calls
         )
-        self._adapter = VonageAdapter(self._base_url, self._deadlines)
-        self._verify = make_client(auth, self._base_url, self._adapter).verify
+        self._http = HttpClient(self._base_url, self._deadlines.connect)
+        self._api = VonageApi(auth, self._http)
 
     async def aclose(self) -> None:
-        """End the threads and close the connections. Later calls are refused."""
-        await self._sends.aclose()
-        await self._checks.aclose()
-        self._adapter.close()
+        """Close the connections. Later calls are refused."""
+        self._sends.close()
+        self._checks.close()
+        await self._http.close()
 
     async def start(self, to: PhoneNumber, channel: Channel, language: str = "") -> Reference:
         """Start a request with one message or call, or with a text that a call may follow."""
@@ -184,9 +185,10 @@ class VonageProvider:
         code: str,
     ) -> CheckOutcome:
         """Check *code*. Only the status "completed" of exactly this request approves."""
-        call = partial(self._verify.check_code, require_request_id(reference), code)
+        until = _after(self._deadlines.check)
+        request_id = require_request_id(reference)
         try:
-            answer = await self._call(self._checks, call, _after(self._deadlines.check))
+            answer = await self._call(self._checks, until, self._api.check, request_id, code)
         except VendorError as refused:
             if outcome := refused.find(CHECK_OUTCOMES):
                 return outcome
@@ -200,9 +202,8 @@ class VonageProvider:
         await self._cancel(reference, self._checks, _after(self._deadlines.check))
 
     async def _start(self, request: Request, channel: Channel, until: float) -> Reference:
-        call = partial(self._verify.start_verification, request)
         try:
-            answer = await self._call(self._sends, call, until)
+            answer = await self._call(self._sends, until, self._api.start, request)
         except VendorError as refused:
             can_fall_back = request.locale != self._languages.fallback
             error = START.error(refused, can_fall_back=can_fall_back)
@@ -215,29 +216,37 @@ class VonageProvider:
 
     async def _next(self, reference: Reference, until: float) -> bool:
         """Take the next step of the workflow. Return whether there was one."""
-        call = partial(self._verify.trigger_next_workflow, require_request_id(reference))
+        request_id = require_request_id(reference)
         try:
-            await self._call(self._sends, call, until)
+            await self._call(self._sends, until, self._api.next_step, request_id)
         except VendorError as refused:
             if refused.status in NO_NEXT:
                 return False
             raise NEXT.error(refused) from refused
         return True
 
-    async def _cancel(self, reference: Reference, bulkhead: ThreadBulkhead, until: float) -> None:
-        call = partial(self._verify.cancel_verification, require_request_id(reference))
+    async def _cancel(self, reference: Reference, bulkhead: Bulkhead, until: float) -> None:
+        request_id = require_request_id(reference)
         try:
-            await self._call(bulkhead, call, until)
+            await self._call(bulkhead, until, self._api.cancel, request_id)
         except VendorError as refused:
             if refused.status == NOT_FOUND and self._cancel_window.is_open(reference):
                 return
             raise CANCEL.error(refused) from refused
 
-    async def _call(self, bulkhead: ThreadBulkhead, call: Callable[[], T], until: float) -> T:
-        try:
-            return await bulkhead.run(call, until)
-        except (TypeError, ValueError) as exc:  # an empty 2xx, or one without the expected fields
-            raise ProviderTimedOut from exc
+    async def _call(
+        self,
+        bulkhead: Bulkhead,
+        until: float,
+        call: Callable[P, Awaitable[T]],
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        async with bulkhead.enter(until):
+            try:
+                return await call(*args, **kwargs)
+            except ValidationError as exc:  # an empty 2xx, or one without the expected fields
+                raise ProviderTimedOut from exc
 
 
 def _after(seconds: float) -> float:

@@ -14,11 +14,10 @@ from pydantic import ValidationError
 from vonage_verify import SmsChannel, VerifyRequest, VoiceChannel, WhatsappChannel
 
 from otp_app.errors import NumberBusy, ProviderRejected, ProviderTimedOut, Refusal
-from otp_app.providers.responses import (
+from otp_app.providers.error_tables import (
     ACCOUNT,
     THROTTLED,
     UNCLEAR,
-    UNNAMED,
     ErrorFactory,
     ErrorTable,
     Rows,
@@ -26,14 +25,15 @@ from otp_app.providers.responses import (
     rejected,
     setting,
 )
+from otp_app.providers.vendor_input import UNNAMED
 from otp_app.verification.models import Channel, CheckOutcome, Reference
 
 if TYPE_CHECKING:
     from collections.abc import Hashable, Mapping
 
     from otp_app.phone import PhoneNumber
-    from otp_app.providers.languages import RefusedLanguages
-    from otp_app.providers.responses import VendorError
+    from otp_app.providers.error_tables import RefusedLanguages
+    from otp_app.providers.vendor_input import VendorError
 
 CODE_LENGTH = 6  # digits; by default Vonage sends four
 

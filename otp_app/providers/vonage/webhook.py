@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import jwt
 
 from otp_app.config.values import revealed_text
-from otp_app.providers.signed_requests import (
+from otp_app.providers.vendor_input import (
     InvalidSignature,
     SignedRequest,
     full_match,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from otp_app.config import Settings
-    from otp_app.providers.signed_requests import Clock, IncomingWebhook
+    from otp_app.providers.vendor_input import Clock, IncomingWebhook
 
 MAX_AGE = timedelta(minutes=15)
 """The greatest age of a token. Vonage's SDKs give their own tokens the same lifetime. A code

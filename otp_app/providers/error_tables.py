@@ -1,16 +1,11 @@
-"""The responses of a vendor's API, and the tables of its errors.
-
-The transports judge a response before an SDK sees it: the SDKs' own exceptions, and their
-loggers, carry the whole body, which holds the number and the provider's id.
-"""
+"""Tables of the vendors' errors, and the languages that a vendor has refused."""
 
 from __future__ import annotations
 
-import json
-import re
+import time
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -25,111 +20,14 @@ from otp_app.errors import (
     ProviderUnavailable,
     Refusal,
 )
+from otp_app.providers.vendor_input import UNNAMED, VendorError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from otp_app.verification.models import Channel
 
-T = TypeVar("T")
-
-MAX_BODY = 64 * 1024  # bytes; documented responses stay under 2 KB
-MAX_WAIT = 60  # seconds
-DEFAULT_WAIT = 30
-
-UNNAMED = ""
-"""The name of a response whose body names no error, such as a gateway's page."""
-
-_WORD = re.compile("[a-z][a-z-]{0,31}")
-
-
-class VendorError(Exception):
-    """A response whose status is not 2xx. The adapter's `ErrorTable` maps it to an `OtpError`."""
-
-    def __init__(self, status: int, body: bytes, retry_after: str) -> None:
-        super().__init__(status)
-        self.status = status
-        self.empty = not body
-        self.problem = read_object(body) or {}
-        self.wait = _seconds(retry_after)
-
-    @property
-    def codes(self) -> Iterator[Hashable]:
-        """The keys that an error table may have for this response, the most specific first.
-
-        These are Twilio's `code`; the status with each word of `_words`, or with `UNNAMED` where
-        the body names no error; and the status alone.
-        """
-        code, words = self._code, self._words
-        if code is not None:
-            yield code
-        yield from ((self.status, word) for word in words)
-        if code is None and not words:
-            yield self.status, UNNAMED
-        yield self.status
-
-    @property
-    def vendor_code(self) -> int | str:
-        """The provider's own code, for the log. Empty if the body has no short code.
-
-        A code is a number of six digits at most or a word without digits, because neither can be a
-        phone number.
-        """
-        if self._code is not None:
-            return self._code if self._code < 1_000_000 else ""
-        return next((word for word in self._words if _WORD.fullmatch(word)), "")
-
-    def find(self, table: Mapping[Hashable, T]) -> T | None:
-        """Return the value of *table* for the first of `names` that it has, else None."""
-        return next((table[name] for name in self.codes if name in table), None)
-
-    @property
-    def _code(self) -> int | None:
-        """Twilio's `code`, https://www.twilio.com/docs/api/errors. Below 1000 it is a status."""
-        code = self.problem.get("code")
-        return code if isinstance(code, int) and code >= 1000 else None
-
-    @property
-    def _words(self) -> list[str]:
-        """The last word of an RFC 9457 `type`, and the whole `title`.
-
-        Vonage names its errors so: https://developer.vonage.com/en/api/verify.v2.
-        """
-        texts = [self.problem.get(member) for member in ("type", "title")]
-        return [
-            re.split("[#/]", text)[-1].lower().replace(" ", "-")
-            for text in texts
-            if isinstance(text, str) and text
-        ]
-
-
-def require_usable_response(status: int, body: bytes, retry_after: str) -> None:
-    """Require a response that an SDK can read: a 2xx that is empty or has one JSON object.
-
-    Raises:
-        Refused: the status is not 2xx.
-        ProviderTimedOut: the body of a 2xx is too long or not a JSON object, so the outcome is
-            unknown.
-    """
-    if not 200 <= status < 300:  # RFC 9110 section 15.3
-        raise VendorError(status, body[:MAX_BODY], retry_after)
-    if len(body) > MAX_BODY or (body and read_object(body) is None):
-        raise ProviderTimedOut
-
-
-def read_object(body: bytes) -> Mapping[str, object] | None:
-    """Return the JSON object in *body*, or None if *body* is anything else."""
-    try:
-        value = json.loads(body)
-    except (ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
-
-
-def _seconds(retry_after: str) -> int:
-    """Seconds of a `Retry-After`, in bounds. Neither service documents the header's date form."""
-    if not re.fullmatch("[0-9]{1,6}", retry_after):
-        return DEFAULT_WAIT
-    return min(max(int(retry_after), 1), MAX_WAIT)
-
+REMEMBERED = 3600.0
+"""Seconds that a refusal is remembered. A repaired template is used again within this time. Until
+it is repaired, one person in each such period has to try twice."""
 
 log = structlog.get_logger(__name__)
 
@@ -197,7 +95,7 @@ Rows = Mapping[Hashable, ErrorFactory | Callable[[VendorError], ErrorFactory]]
 
 @dataclass(frozen=True)
 class ErrorTable:
-    """The documented error responses of one operation, keyed by a name of `VendorError.names`.
+    """The documented error responses of one operation, keyed by a name of `VendorError.codes`.
 
     Attributes:
         operation: the provider and the operation, for the log: `twilio.start`.
@@ -268,3 +166,50 @@ UNNAMED_ACCOUNT: Rows = {
 See RFC 9110 section 15.5 and RFC 6585 section 4. A named error has its own row or none, because
 both providers also use 401, 403 and 429 to refuse single numbers, channels and templates.
 """
+
+
+def _count_nothing(_provider: str, _channel: Channel, _language: str) -> None:
+    """Ignore the refusal."""
+
+
+@dataclass
+class RefusedLanguages:
+    """Remembers refused languages for an hour, in the memory of this process.
+
+    Languages are named by the provider's own tags. An adapter has a fixed list of these tags, so
+    memory is bounded for each channel, whatever languages callers send.
+
+    Attributes:
+        provider: the provider's name, for the log and the metrics.
+        fallback: the provider's tag for `OTP_LOCALE`.
+        count: a function that is called with the provider, channel and language of each refusal.
+        monotonic: a clock, in seconds.
+    """
+
+    provider: str
+    fallback: str
+    count: Callable[[str, Channel, str], None] = _count_nothing
+    monotonic: Callable[[], float] = time.monotonic
+    _until: dict[tuple[Channel, str], float] = field(default_factory=dict, init=False)
+
+    def usable(self, channel: Channel, language: str) -> str:
+        """Return *language*, or the fallback while a refusal of *language* is remembered."""
+        until = self._until.get((channel, language))
+        return language if until is None or self.monotonic() >= until else self.fallback
+
+    def refuse(self, channel: Channel, language: str) -> None:
+        """Remember that the provider has no message in *language* for *channel*."""
+        self._until[channel, language] = self.monotonic() + REMEMBERED
+        self.count(self.provider, channel, language)
+        log.error(
+            "provider.language_refused",
+            provider=self.provider,
+            channel=channel,
+            language=language,
+            fallback=self.fallback,
+            seconds=REMEMBERED,
+        )
+
+
+LanguagesOf = Callable[[str, str], RefusedLanguages]
+"""Factory of a provider's `RefusedLanguages`, from the provider's name and the fallback."""
