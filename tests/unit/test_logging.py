@@ -125,6 +125,17 @@ def test_names_that_are_long_are_no_secrets() -> None:
     assert redact("aBcD" * 11) == "[redacted]"
 
 
+@pytest.mark.parametrize("secret", ["VE" + "abcdef" * 5 + "ab", "aBcD" * 11, "Bearer abc"])
+def test_a_secret_of_letters_is_taken_out_of_our_own_lines(
+    production_log: Lines, secret: str
+) -> None:
+    structlog.get_logger("otp_app.test").warning("asked", outcome=secret, detail="x" * 30)
+
+    (line,) = production_log.named("asked")
+    assert line["outcome"] == "[redacted]"
+    assert line["detail"] == "x" * 30
+
+
 @pytest.mark.parametrize("production", [False, True])
 def test_our_own_lines_are_held_to_it_too(
     production_log: Lines, capsys: pytest.CaptureFixture[str], *, production: bool
