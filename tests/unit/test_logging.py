@@ -15,7 +15,13 @@ from typing import TYPE_CHECKING
 import pytest
 import structlog
 
-from otp_app.monitoring.logging import RedactedRecord, bind_log_context, configure_logging, redact
+from otp_app.monitoring.logging import (
+    RedactedRecord,
+    bind_log_context,
+    configure_logging,
+    readable,
+    redact,
+)
 from otp_app.phone import PhoneNumber
 from otp_app.verification.background import CountryPause
 from otp_app.verification.client import Client
@@ -118,11 +124,38 @@ def test_a_header_that_is_cut_off_is_still_taken_out() -> None:
     assert len(line) < 2001
 
 
+def test_a_readable_line_is_that_of_structlog() -> None:
+    event = {"timestamp": "2026-12-01T01:39:59Z", "level": "info", "event": "provider.called"}
+    values = {
+        "logger": "otp_app",
+        "b": "a=b",
+        "c": 'x"y',
+        "a": "it's",
+        "n": None,
+        "f": 1.5,
+        "e": "",
+    }
+    render = structlog.dev.ConsoleRenderer(colors=False)
+
+    assert readable(None, "info", event | values) == render(None, "info", event | values)
+
+
 def test_names_that_are_long_are_no_secrets() -> None:
     name = "reflex___state____frontend_event_exception_state.handle_frontend_exception"
 
     assert redact(f"event {name} of {'aBc-' * 11}") == f"event {name} of [redacted]"
     assert redact("aBcD" * 11) == "[redacted]"
+
+
+@pytest.mark.parametrize("secret", ["VE" + "abcdef" * 5 + "ab", "aBcD" * 11, "Bearer abc"])
+def test_a_secret_of_letters_is_taken_out_of_our_own_lines(
+    production_log: Lines, secret: str
+) -> None:
+    structlog.get_logger("otp_app.test").warning("asked", outcome=secret, detail="x" * 30)
+
+    (line,) = production_log.named("asked")
+    assert line["outcome"] == "[redacted]"
+    assert line["detail"] == "x" * 30
 
 
 @pytest.mark.parametrize("production", [False, True])
