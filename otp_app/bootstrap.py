@@ -179,8 +179,8 @@ async def _database(url: str, synchronous: str) -> Engine:
     try:
         await migrate(url)
         return open_engine(url, synchronous)
-    except StoreUnavailable:
-        why = values.DATABASE_SILENT
+    except StoreUnavailable as exc:
+        why = exc.why or values.DATABASE_SILENT
     except ValueError as exc:
         why = str(exc)
     raise SettingsError(f"DATABASE_URL: {why}. Check it, for example {DATABASE_EXAMPLE}")

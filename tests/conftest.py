@@ -134,6 +134,7 @@ def databases() -> Iterator[Databases]:
         found = Databases(server)
         found.prepare()
         yield found
+        found.pool.dispose()
 
 
 @pytest.fixture
