@@ -128,6 +128,7 @@ async def running(settings: Settings) -> AsyncIterator[None]:
         await stack.enter_async_context(run_in_background(rounds, _stop))
         if outbox:
             await _dispatch_webhooks(settings, store, outbox, stack)
+        stack.push_async_callback(verifications.finish)
         stack.callback(here.draining.set)
         yield
 
