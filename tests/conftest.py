@@ -46,6 +46,8 @@ for name in [*os.environ]:  # settings of the shell must not reach the tests
         "REFUSAL_MEMORY_SECONDS",
         "SOCKETS_IN_ALL",
         "API_PUBLIC",
+        "WORKERS",
+        "REDIS_URL",
     }:
         del os.environ[name]
 
