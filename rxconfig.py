@@ -16,6 +16,10 @@ configure_logging(production=is_production)
 # Reflex reads the following settings from the environment only.
 if is_production:
     os.environ.setdefault("REFLEX_LOG_JSON", "true")  # Reflex's own log until the app has started
+if settings.redis_url:
+    os.environ.setdefault("REFLEX_REDIS_URL", settings.redis_url.get_secret_value())
+# Without this variable, `reflex run` starts up to eight workers if there is Redis.
+os.environ.setdefault("GRANIAN_WORKERS", str(settings.workers))
 if "REFLEX_REDIS_URL" not in os.environ:
     # States may be lost, because all lasting data is in our database. A state on disk would expose
     # the cookie in it, and cost three times as much.

@@ -133,6 +133,7 @@ async def running(settings: Settings) -> AsyncIterator[None]:
         await stack.enter_async_context(run_in_background(rounds, _stop))
         if outbox:
             await _dispatch_webhooks(settings, store, outbox, stack)
+        stack.push_async_callback(verifications.finish)
         stack.callback(here.draining.set)
         yield
 
@@ -184,8 +185,8 @@ async def _database(url: str, synchronous: str) -> Engine:
     try:
         await migrate(url)
         return open_engine(url, synchronous)
-    except StoreUnavailable:
-        why = values.DATABASE_SILENT
+    except StoreUnavailable as exc:
+        why = exc.why or values.DATABASE_SILENT
     except ValueError as exc:
         why = str(exc)
     raise SettingsError(f"DATABASE_URL: {why}. Check it, for example {DATABASE_EXAMPLE}")

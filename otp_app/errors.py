@@ -440,6 +440,11 @@ class StoreUnavailable(OtpError):
     code = "store_unavailable"
     status = 503
 
+    def __init__(self, why: str = "") -> None:
+        super().__init__()
+        self.why = why
+        """The cause, for the operator; empty if only time ran out."""
+
 
 class PhoneDecryptionFailed(StoreUnavailable):
     """A stored number is encrypted with a key that the app lacks. The operator must supply it."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from tests.browser.server import Site
+    from tests.postgres import Databases
 
 _FOLDER = tempfile.TemporaryDirectory(prefix="otp-app-tests-")  # removed when the process ends
 
@@ -45,6 +46,8 @@ for name in [*os.environ]:  # settings of the shell must not reach the tests
         "REFUSAL_MEMORY_SECONDS",
         "SOCKETS_IN_ALL",
         "API_PUBLIC",
+        "WORKERS",
+        "REDIS_URL",
     }:
         del os.environ[name]
 
@@ -122,6 +125,18 @@ def migrated(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("migrated") / "otp.db"
     asyncio.run(migrate(f"sqlite:///{path}"))
     return path
+
+
+@pytest.fixture(scope="session")
+def databases() -> Iterator[Databases]:
+    """Start PostgreSQL when the first test needs it, with databases for the tests."""
+    from tests.postgres import Databases, postgres_server  # it imports the app
+
+    with postgres_server() as server:
+        found = Databases(server)
+        found.prepare()
+        yield found
+        found.pool.dispose()
 
 
 @pytest.fixture

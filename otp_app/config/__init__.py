@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, Self
 
 from dotenv import load_dotenv
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from otp_app.config.providers import (
@@ -144,7 +144,7 @@ DATABASE_EXAMPLE = "sqlite:///.data/otp_app.db"
 
 
 class StorageSettings(BaseSettings):
-    """The database and its durability, the encryption keys, and the days that rows are kept."""
+    """The database and its durability, the keys and lifetime of rows, and the number of workers."""
 
     database_url: SecretStr = Field(SecretStr(DATABASE_EXAMPLE), examples=[DATABASE_EXAMPLE])
     sqlite_synchronous: Literal["FULL", "NORMAL"] | None = Field(None, examples=["NORMAL"])
@@ -152,6 +152,8 @@ class StorageSettings(BaseSettings):
         SecretStr(""), examples=["a key from the command in .env.example"]
     )
     retention_days: int = Field(RETENTION.days, ge=1, le=3650, examples=["30"])
+    redis_url: SecretStr | None = Field(None, examples=["redis://127.0.0.1:6379/0"])
+    workers: int = Field(1, ge=1, le=64, examples=["2"])
 
     @property
     def phone_encryption_key_list(self) -> tuple[str, ...]:
@@ -160,6 +162,22 @@ class StorageSettings(BaseSettings):
         Numbers are stored unencrypted if the tuple is empty.
         """
         return split(self.phone_encryption_keys.get_secret_value())
+
+    @field_validator("redis_url")
+    @classmethod
+    def _check_redis(cls, value: SecretStr | None) -> SecretStr | None:
+        if value and not value.get_secret_value().startswith(("redis://", "rediss://", "unix://")):
+            raise ValueError("must be redis://, rediss:// or unix://")
+        return value
+
+    @model_validator(mode="after")
+    def _check_workers(self) -> Self:
+        if self.workers > 1 and self.redis_url is None:
+            raise ValueError(
+                "WORKERS: more than one needs REDIS_URL, because each worker would know its own "
+                "pages only"
+            )
+        return self
 
 
 __all__ = [

@@ -17,7 +17,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 
 from otp_app.errors import StoreUnavailable
-from otp_app.storage import migrations
+from otp_app.storage import migrations, unavailable
 from otp_app.storage.jobs import PostgresqlRunner
 from otp_app.storage.sqlite_jobs import WAL_SIZE, SqliteReader, SqliteWriter
 from otp_app.storage.tables import limits
@@ -45,7 +45,7 @@ _PRAGMAS = (
     "foreign_keys=ON",
     "secure_delete=ON",  # overwrite deleted and re-encrypted data in the file
 )
-_LIBPQ = {"connect_timeout": "2", "tcp_user_timeout": "2000", "options": "-c lock_timeout=1s"}
+_LIBPQ = {"connect_timeout": "2", "tcp_user_timeout": "2000"}
 _ALONE = {  # makes a second process wait until the first one has migrated
     # A migration copies and drops a table, which must not cascade to rows that refer to it.
     "sqlite": ("PRAGMA busy_timeout=30000", "PRAGMA foreign_keys=OFF", "BEGIN IMMEDIATE"),
@@ -61,7 +61,7 @@ def store_errors() -> Iterator[None]:
     except IntegrityError:
         raise
     except (DBAPIError, OSError) as exc:
-        raise StoreUnavailable from exc
+        raise unavailable(exc) from exc
 
 
 INSERTS: Mapping[str, Callable[[Table], sqlite.Insert | postgresql.Insert]] = {

@@ -9,18 +9,20 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
+from functools import cached_property, partial
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
+import structlog
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from otp_app.errors import StoreUnavailable
+from otp_app.storage import unavailable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
     from typing import TypeAlias
 
@@ -49,6 +51,10 @@ RETRIES = 5
 """Transactions that PostgreSQL may abort for one job because of a concurrent transaction."""
 
 _ABORTED = ("40001", "40P01")  # SQLSTATE: serialization failure, deadlock
+
+LOG_AGAIN = 60.0  # seconds until the same cause of a failure is logged again
+
+log = structlog.get_logger(__name__)
 
 
 class Outcome:
@@ -101,6 +107,7 @@ class JobRunner:
     threads: int = 1
     _queue: SimpleQueue[_Waiting | None] = field(default_factory=SimpleQueue, init=False)
     _running: list[threading.Thread] = field(default_factory=list, init=False)
+    _logged: dict[str, float] = field(default_factory=dict, init=False)
 
     async def run(self, job: Callable[[Connection], _T]) -> _T:
         """Return the result of *job*. The job completes even if its caller is canceled.
@@ -179,10 +186,17 @@ class JobRunner:
         is_constraint = isinstance(outcome.error, IntegrityError | driver.IntegrityError)
         if isinstance(outcome.error, DBAPIError | driver.Error | OSError) and not is_constraint:
             self._disconnect()
-            unavailable = StoreUnavailable()
-            unavailable.__cause__ = outcome.error
-            outcome.error = unavailable
+            outcome.error = unavailable(outcome.error)
+            self._log(outcome.error.why)
         return outcome
+
+    def _log(self, why: str) -> None:
+        """Log a failure, at most once in `LOG_AGAIN` seconds for the same cause."""
+        now = time.monotonic()
+        if self._logged.get(why, -LOG_AGAIN) + LOG_AGAIN <= now:
+            self._logged[why] = now
+            with suppress(OSError):  # a full disk may refuse the log, too
+                log.error("database.failed", why=why)
 
     def _disconnect(self) -> None:
         """Close the connection of the thread, if the thread keeps one."""
@@ -204,11 +218,42 @@ class PostgresqlRunner(JobRunner):
         outcome = Outcome()
         for _ in range(RETRIES):
             outcome = Outcome()
-            with outcome, self.engine.begin() as connection:
+            with outcome, self._transaction() as connection:
                 outcome.value = job(connection)
             if _sqlstate(outcome.error) not in _ABORTED:
                 break
         return outcome
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Connection]:
+        """Commit the block, or roll it back if it raises."""
+        with self._sessions.connect() as connection:
+            cursor = connection.connection.cursor()
+            cursor.execute(self._begin)
+            yield connection
+            cursor.execute("COMMIT")
+
+    @cached_property
+    def _sessions(self) -> Engine:
+        """The engine without the driver's own BEGIN, which would be another message.
+
+        A connection that returns to its pool within a transaction is rolled back.
+        """
+        return self.engine.execution_options(isolation_level="AUTOCOMMIT")
+
+    @cached_property
+    def _begin(self) -> str:
+        """The begin of a transaction, with its time-outs, in one message.
+
+        The settings end with the transaction. A pooler gives the session to another client then.
+        """
+        lock = max(1, round(self.patience * 1000))
+        limits = {
+            "lock_timeout": lock,
+            "statement_timeout": (GIVE_UP - 1) * lock,  # before the caller gives up
+            "idle_in_transaction_session_timeout": GIVE_UP * lock,
+        }
+        return "; ".join(["BEGIN", *(f"SET LOCAL {name}={ms}" for name, ms in limits.items())])
 
 
 def _sqlstate(error: BaseException | None) -> str | None:

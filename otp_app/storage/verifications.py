@@ -88,6 +88,7 @@ class SqlVerifications:
                 to be rolled back.
         """
         row = to_row(verification, self.encryption, source_key)
+        self._lock(row["flow"])
         ended = statements.MAKE_ROOM.rows(
             self.connection,
             flow=row["flow"],
@@ -273,11 +274,12 @@ class SqlVerifications:
     def _changes(self, statement: Update | Delete) -> bool:
         return self.connection.execute(statement).rowcount == 1
 
-    def _lock(self, reference: Reference | ColumnElement[str | None]) -> None:
-        """Serialize the transactions that count guesses of *reference*, by an advisory lock.
+    def _lock(self, subject: str | ColumnElement[str | None]) -> None:
+        """Serialize the transactions that change *subject*, by an advisory lock.
 
-        SQLite needs no lock, because its write transactions are serial.
+        A subject is a flow, of which one verification is open, or a reference, whose guesses are
+        counted over several rows. SQLite needs no lock, because its write transactions are serial.
         """
         if self.connection.dialect.name == "postgresql":
-            number = func.hashtextextended(reference, 0)
+            number = func.hashtextextended(subject, 0)
             self.connection.execute(select(func.pg_advisory_xact_lock(number)))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 import structlog
@@ -23,7 +23,7 @@ from otp_app.verification.risk import RiskScreening
 from otp_app.verification.sending import Sender
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Coroutine, Mapping, Sequence
     from datetime import datetime
 
     from otp_app.phone import PhoneNumber
@@ -35,6 +35,10 @@ if TYPE_CHECKING:
     from otp_app.verification.store import VerificationStore
 
 log = structlog.get_logger(__name__)
+
+FINISH = 6.0
+"""Seconds that a stop waits for operations under way. A provider responds or times out in 5 s, and
+Docker kills a container after 10 s."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class VerificationService:
     """Callbacks for every provider call that ends."""
 
     _turns: WeakValueDictionary[Flow, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+    _under_way: set[asyncio.Task[Verification]] = field(default_factory=set)
 
     async def current(self, flow: Flow) -> Verification | None:
         """Return the browser's verification, open or recently ended. No provider is called."""
@@ -112,9 +117,13 @@ class VerificationService:
         """
         by = channel or self.default_channel(phone)
         self._require_reachable(phone, by)
-        async with self._turn(client.flow):
-            with suggest_alternatives(phone, by, self.channels):
-                return await self._sender.start(client, phone, by)
+
+        async def send() -> Verification:
+            async with self._turn(client.flow):
+                with suggest_alternatives(phone, by, self.channels):
+                    return await self._sender.start(client, phone, by)
+
+        return await self._completed(send())
 
     async def resend(
         self, client: Client, id_: str, channel: Channel | None = None
@@ -128,12 +137,18 @@ class VerificationService:
                 current verification, or it is approved.
             OtpError: any error of `start`.
         """
-        async with self._turn(client.flow):
-            current = await self.store.read(lambda tx: self._finder.require(tx, client.flow, id_))
-            by = channel or self._resend_channel(current)
-            self._require_reachable(current.phone, by)
-            with suggest_alternatives(current.phone, by, self.channels):
-                return await self._sender.resend(client, current, by)
+
+        async def send() -> Verification:
+            async with self._turn(client.flow):
+                current = await self.store.read(
+                    lambda tx: self._finder.require(tx, client.flow, id_)
+                )
+                by = channel or self._resend_channel(current)
+                self._require_reachable(current.phone, by)
+                with suggest_alternatives(current.phone, by, self.channels):
+                    return await self._sender.resend(client, current, by)
+
+        return await self._completed(send())
 
     async def check(self, client: Client, id_: str, text: str) -> Verification:
         """Spend one guess on *text* and return the approved verification.
@@ -148,14 +163,39 @@ class VerificationService:
             ProviderError: the provider failed or timed out. The guess is spent if it was called.
             StoreUnavailable: the database does not respond.
         """
-        async with self._turn(client.flow):
-            return await self._checker.check(client, id_, text)
+
+        async def check() -> Verification:
+            async with self._turn(client.flow):
+                return await self._checker.check(client, id_, text)
+
+        return await self._completed(check())
 
     async def cancel(self, flow: Flow) -> None:
         """Cancel the open verification of this browser. The sweeper cancels it at the provider."""
         current = await self.current(flow)
         if current and await self.store.close(current.id, Status.CANCELED, current.reference):
             log.info("verification.canceled", id=current.id, provider=current.provider)
+
+    async def finish(self) -> None:
+        """Wait until all operations under way have ended, for `FINISH` seconds at most."""
+        if self._under_way:
+            await asyncio.wait(self._under_way, timeout=FINISH)
+
+    async def _completed(self, operation: Coroutine[Any, Any, Verification]) -> Verification:
+        """Return the result of *operation*, which completes even if the caller is canceled.
+
+        A caller is canceled if its socket closes or the server stops. The provider may have sent
+        the message then, and its response has to be stored.
+        """
+        task = asyncio.create_task(operation)
+        self._under_way.add(task)
+        task.add_done_callback(self._forget)
+        return await asyncio.shield(task)
+
+    def _forget(self, task: asyncio.Task[Verification]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.exception()  # read, so that asyncio does not log it if the caller was canceled
 
     @property
     def failing(self) -> frozenset[tuple[str, Action]]:

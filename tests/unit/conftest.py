@@ -23,8 +23,9 @@ from tests.unit import commands as commands_module
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator
-    from pathlib import Path
 
+    from otp_app.storage.engine import Engine
+    from tests.postgres import Databases
     from tests.unit.commands import Commands
 
 SECRET = b"canary-secret-canary-secret-canary-secret"
@@ -39,6 +40,13 @@ def pytest_configure(config: pytest.Config) -> None:
         "unit", derandomize=True, deadline=None, database=None, max_examples=examples
     )
     settings.load_profile("unit")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run the tests marked `databases` on both databases, except for those marked `sqlite`."""
+    marker = metafunc.definition.get_closest_marker
+    if "dialect" in metafunc.fixturenames and marker("databases") and not marker("sqlite"):
+        metafunc.parametrize("dialect", ["sqlite", "postgresql"], indirect=True)
 
 
 @pytest.fixture(scope="session")
@@ -64,12 +72,41 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_module, "PATIENCE", 20.0)
 
 
+@pytest.fixture
+def dialect(request: pytest.FixtureRequest) -> str:
+    """Return the kind of database of the test."""
+    return getattr(request, "param", "sqlite")
+
+
+@pytest.fixture
+def database_url(dialect: str, request: pytest.FixtureRequest) -> str:
+    """Return the address of an empty database with all tables."""
+    if dialect == "sqlite":
+        migrated = request.getfixturevalue("migrated")
+        return f"sqlite:///{shutil.copy(migrated, request.getfixturevalue('tmp_path'))}"
+    databases: Databases = request.getfixturevalue("databases")
+    return databases.empty()
+
+
 @pytest_asyncio.fixture
-async def sql_store(migrated: Path, tmp_path: Path, patient: None) -> AsyncIterator[SqlStore]:
+async def store_engine(
+    database_url: str, dialect: str, request: pytest.FixtureRequest
+) -> AsyncIterator[Engine]:
+    """Yield an engine on an empty database with all tables."""
+    if dialect == "sqlite":
+        engine = open_engine(database_url)
+        yield engine
+        await engine.dispose()
+    else:
+        engine = request.getfixturevalue("databases").engine()
+        yield engine
+        await engine.writer.stop()
+
+
+@pytest.fixture
+def sql_store(patient: None, store_engine: Engine) -> SqlStore:
     del patient
-    engine = open_engine(f"sqlite:///{shutil.copy(migrated, tmp_path)}")
-    yield SqlStore(engine, PhoneEncryption(NUMBER_KEY))
-    await engine.dispose()
+    return SqlStore(store_engine, PhoneEncryption(NUMBER_KEY))
 
 
 @pytest.fixture

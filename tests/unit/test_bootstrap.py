@@ -21,7 +21,8 @@ from otp_app.verification import background
 from otp_app.verification.client import Client
 from otp_app.verification.models import Channel, Flow, Status
 from tests import emulator as known
-from tests.emulator import Emulator, Hang, Line
+from tests.contract.observing import arrived
+from tests.emulator import Emulator, Hang, Hold, Line
 from tests.receiver import Backend, new_secret
 
 if TYPE_CHECKING:
@@ -161,6 +162,36 @@ async def test_a_backend_that_is_set_is_told_of_an_approval(
     assert not [text for text in (started.reference, code, CLIENT.flow) if text in sent]
     out = capsys.readouterr().out
     assert not [text for text in (PHONE.digits, secret, backend.url) if text in out]
+
+
+async def test_a_stop_waits_for_a_send_whose_page_is_gone(
+    monkeypatch: pytest.MonkeyPatch, emulator: Emulator
+) -> None:
+    """F25: the server closes the sockets first, then ends the lifespan."""
+    account = {"TWILIO_BASE_URL": emulator.url, "OTP_PROVIDER": "twilio"} | {
+        name: value for name, value in TWILIO.items() if name != "NUMBER_LOOKUP"
+    }
+    account["TWILIO_VERIFY_SERVICE_SID"] = known.TWILIO_SERVICE_SID
+    for setting, value in account.items():
+        monkeypatch.setenv(setting, value)
+    released = threading.Event()
+    emulator.fail("twilio.start", Hold(released))
+
+    async with running(load_settings(None)):
+        page = asyncio.create_task(start())
+        await arrived(emulator, "twilio.start", 1)
+        page.cancel()
+        await asyncio.wait([page])
+        asyncio.get_running_loop().call_soon(released.set)  # during the stop
+
+    assert page.cancelled()
+    async with running(load_settings(None)):
+        current = await services.current().verifications.current(CLIENT.flow)
+        assert current
+        assert current.status is Status.PENDING
+        code = emulator.messages[-1].code
+        await services.current().verifications.check(CLIENT, current.id, code)
+    assert len(emulator.messages) == 1
 
 
 @pytest.mark.parametrize("name", ["twilio", "vonage"])

@@ -504,6 +504,19 @@ def test_the_example_file_lists_every_setting_and_works_as_it_is(
     assert all(os.environ.get(name, "") == "" for name in (*TWILIO, *VONAGE))
 
 
+def test_several_workers_need_redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WORKERS", "2")
+    with pytest.raises(SettingsError, match="WORKERS: more than one needs REDIS_URL"):
+        load_settings(None)
+    monkeypatch.setenv("REDIS_URL", "http://canary.example")
+    with pytest.raises(SettingsError, match=r"REDIS_URL: must be redis://") as raised:
+        load_settings(None)
+    monkeypatch.setenv("REDIS_URL", "redis://127.0.0.1:6379/0")
+
+    assert load_settings(None).workers == 2
+    assert "canary" not in str(raised.value)
+
+
 def test_the_readme_lists_every_setting() -> None:
     table = Path("README.md").read_text().partition("## Settings")[2].partition("\n## ")[0]
     listed = set(re.findall(r"`([A-Z_]{4,})`", table)) - {"PORT"}

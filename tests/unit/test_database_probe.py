@@ -16,6 +16,8 @@ from tests.database import connected
 if TYPE_CHECKING:
     from otp_app.storage.store import SqlStore
 
+pytestmark = pytest.mark.databases
+
 
 @pytest.fixture
 def probe(sql_store: SqlStore) -> DatabaseProbe:
@@ -35,6 +37,7 @@ async def test_a_migrated_database_that_can_be_written_is_ok(probe: DatabaseProb
     assert await probe.check() is DatabaseState.OK
 
 
+@pytest.mark.sqlite
 async def test_a_database_that_cannot_be_written_fails(probe: DatabaseProbe) -> None:
     """The probe repeats its attempt for some seconds first."""
     attempts: list[object] = []
@@ -67,12 +70,13 @@ async def test_one_failed_attempt_is_no_failing_database(probe: DatabaseProbe) -
 
 
 async def test_a_database_that_somebody_holds_is_busy_then_failing_then_ok(
-    probe: DatabaseProbe, monkeypatch: pytest.MonkeyPatch
+    probe: DatabaseProbe, monkeypatch: pytest.MonkeyPatch, dialect: str
 ) -> None:
     """S11: on SQLite one connection at a time can write."""
+    lock = {"sqlite": "BEGIN IMMEDIATE", "postgresql": "LOCK TABLE limits"}[dialect]
     monkeypatch.setattr(probe_module, "FRESH", 0.0)
     async with connected(probe.engine) as other:
-        await other.execute(text("BEGIN IMMEDIATE"))
+        await other.execute(text(lock))
         assert await probe.check() is DatabaseState.BUSY
         assert await settled(probe) is DatabaseState.FAILING
         assert await probe.check() is DatabaseState.FAILING

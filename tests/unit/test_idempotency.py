@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from otp_app.storage.store import SqlStore
     from tests.emulator import Clock
 
+pytestmark = pytest.mark.databases
+
 ANSWER = StoredResponse(201, '{"id": "x"}')
 
 

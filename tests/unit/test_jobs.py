@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from otp_app.storage.engine import Engine
 
+pytestmark = pytest.mark.databases
+
 
 @pytest.fixture
 async def engine(tmp_path: Path, patient: None) -> AsyncIterator[Engine]:

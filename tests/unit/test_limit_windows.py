@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from otp_app.storage.store import SqlStore
     from tests.emulator import Clock
 
+pytestmark = pytest.mark.databases
+
 HOUR = 3_600_000_000  # microseconds
 GLOBAL = next(limit for limit in POLICY if limit.name == "LIMIT_SEND_TOTAL")
 BY_SESSION = next(limit for limit in POLICY if limit.name == "LIMIT_SEND_SESSION")

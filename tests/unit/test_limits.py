@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from tests.emulator import Clock
     from tests.fakes import FakeProvider
 
+pytestmark = pytest.mark.databases
+
 ME = Client(Flow("me"), "203.0.113.7")
 ONE = LimitUse(replace(POLICY[0], amount=1), "me")
 OTHER = LimitUse(replace(POLICY[1], amount=2), "203.0.113.7")
@@ -326,6 +328,7 @@ async def test_limits_outlive_the_process(
     assert not await sends(reborn, ME, number(6))
 
 
+@pytest.mark.sqlite
 async def test_without_the_database_nothing_is_sent(
     limited: VerificationService, provider: FakeProvider, sql_store: SqlStore
 ) -> None:
@@ -391,6 +394,7 @@ async def refused_until(limiter: SqlLimiter, now: datetime, *uses: LimitUse) -> 
     return until
 
 
+@pytest.mark.sqlite
 async def test_a_refused_use_reads_once_and_writes_nothing(
     verifications: VerificationService, sql_store: SqlStore
 ) -> None:
@@ -408,6 +412,7 @@ async def test_a_refused_use_reads_once_and_writes_nothing(
     assert await all_hits(sql_store) == before
 
 
+@pytest.mark.sqlite
 async def test_a_refused_use_does_not_wait_for_a_writer(sql_store: SqlStore, clock: Clock) -> None:
     """S3: another connection has SQLite's only lock for writing."""
     await SqlLimiter(sql_store.engine, LIMIT_KEY).spend([ONE], clock.now())
@@ -419,6 +424,7 @@ async def test_a_refused_use_does_not_wait_for_a_writer(sql_store: SqlStore, clo
     assert until == clock.now() + ONE.limit.window
 
 
+@pytest.mark.sqlite
 async def test_a_requirement_is_checked_by_one_select(
     verifications: VerificationService, sql_store: SqlStore
 ) -> None:
@@ -437,6 +443,7 @@ async def test_a_requirement_is_checked_by_one_select(
     assert [statement.startswith("SELECT") for statement in found] == [True]
 
 
+@pytest.mark.sqlite
 async def test_a_remembered_refusal_runs_no_statement_and_names_the_same_time(
     sql_store: SqlStore, clock: Clock
 ) -> None:
@@ -455,6 +462,7 @@ async def test_a_remembered_refusal_runs_no_statement_and_names_the_same_time(
     await limiter.spend([OTHER], clock.now())  # the refusal was of the other limit
 
 
+@pytest.mark.sqlite
 async def test_a_start_that_is_refused_from_memory_reads_the_browsers_own_rows_only(
     limited: VerificationService, sql_store: SqlStore, clock: Clock
 ) -> None:
@@ -474,6 +482,7 @@ async def test_a_start_that_is_refused_from_memory_reads_the_browsers_own_rows_o
     assert all("FROM verifications" in statement for statement in found)
 
 
+@pytest.mark.sqlite
 async def test_a_guess_that_is_refused_from_memory_reads_and_writes_no_limit(
     limited: VerificationService, sql_store: SqlStore
 ) -> None:
@@ -499,6 +508,7 @@ async def test_a_guess_that_is_refused_from_memory_reads_and_writes_no_limit(
     assert all("FROM verifications" in statement for statement in found)
 
 
+@pytest.mark.sqlite
 async def test_of_two_remembered_refusals_the_later_time_is_named(
     sql_store: SqlStore, clock: Clock
 ) -> None:
@@ -552,6 +562,7 @@ async def test_a_refund_or_success_in_this_process_makes_room_at_once(
     await limiter.spend([ONE], clock.now())
 
 
+@pytest.mark.sqlite
 async def test_a_remembered_refusal_of_one_number_is_none_of_another(
     sql_store: SqlStore, clock: Clock
 ) -> None:

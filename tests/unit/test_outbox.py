@@ -51,6 +51,8 @@ if TYPE_CHECKING:
 
     End = Callable[[VerificationService, FakeProvider, Clock], Awaitable[object]]
 
+pytestmark = pytest.mark.databases
+
 PHONE, OTHER_PHONE = PhoneNumber("+14155552671"), PhoneNumber("+447400123456")
 ME = Client(Flow("flow"), "203.0.113.7")
 DAY = timedelta(days=1)
@@ -401,6 +403,7 @@ def _claim(_outbox: SqlOutbox, now: datetime) -> ClauseElement:
     return outbox_statements.oldest_due(now, now)
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("statement", [_forget, _left, _claim])
 async def test_the_look_every_few_seconds_reads_no_whole_table(
     outbox: SqlOutbox, clock: Clock, statement: Callable[[SqlOutbox, datetime], ClauseElement]

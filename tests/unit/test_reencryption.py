@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 
     from otp_app.storage.engine import Engine
 
+pytestmark = pytest.mark.databases
+
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 LATER = NOW + timedelta(hours=1)
 SECRET, OTHER_SECRET = b"secret of the tests", b"the secret before it"
@@ -142,6 +144,7 @@ async def test_what_no_key_opens_is_left_and_does_not_stop_the_rest(engine: Engi
 
 
 @pytest.mark.usefixtures("small_batches")
+@pytest.mark.sqlite
 async def test_what_was_cut_short_is_gone_on_with(engine: Engine) -> None:
     store = SqlStore(engine, CLEAR)
     for number in range(50):
@@ -163,10 +166,10 @@ async def test_what_was_cut_short_is_gone_on_with(engine: Engine) -> None:
 
 
 @pytest.mark.usefixtures("small_batches")
-async def test_the_app_works_while_numbers_are_rotated(engine: Engine, tmp_path: Path) -> None:
+async def test_the_app_works_while_numbers_are_rotated(engine: Engine, database_url: str) -> None:
     for number in range(60):
         await SqlStore(engine, BEFORE).reserve(verification(number))
-    command_line = open_engine(f"sqlite:///{tmp_path}/otp.db")
+    command_line = open_engine(database_url)
     store = SqlStore(engine, BOTH)
 
     rotation = asyncio.create_task(reencrypt(command_line, BOTH))
@@ -181,6 +184,7 @@ async def test_the_app_works_while_numbers_are_rotated(engine: Engine, tmp_path:
 
 
 @pytest.mark.parametrize("numbers", [BEFORE, BOTH])
+@pytest.mark.sqlite
 async def test_no_file_of_a_sealed_database_has_a_number(
     engine: Engine, tmp_path: Path, numbers: PhoneEncryption
 ) -> None:
@@ -193,6 +197,7 @@ async def test_no_file_of_a_sealed_database_has_a_number(
 
 
 @pytest.mark.usefixtures("small_batches")
+@pytest.mark.sqlite
 async def test_what_stood_in_the_clear_is_in_no_file_after_a_rotation(
     engine: Engine, tmp_path: Path
 ) -> None:
@@ -205,6 +210,7 @@ async def test_what_stood_in_the_clear_is_in_no_file_after_a_rotation(
     assert b"4155552671" not in files(tmp_path)
 
 
+@pytest.mark.sqlite
 async def test_what_is_forgotten_is_in_no_file(engine: Engine, tmp_path: Path) -> None:
     store = SqlStore(engine, CLEAR)
     await store.reserve(verification())
@@ -258,8 +264,9 @@ async def test_a_number_that_became_two_users_is_one_again(
     for number, secret in enumerate(secrets):
         await prove(SqlStore(engine, PhoneEncryption(secret, [NEW])), number)
         await execute(engine, update(users).values(two_factor_enabled=number == 0))
-    await execute(engine, update(users).where(users.c.id == 2).values(two_factor_enabled=True))
     first, second = await all_users(engine)
+    second_user = update(users).where(users.c.id == second["id"])
+    await execute(engine, second_user.values(two_factor_enabled=True))
 
     await reencrypt(engine, AFTER)
 

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from otp_app.verification.service import VerificationService
     from tests.emulator import Clock
 
+pytestmark = pytest.mark.databases
+
 PHONE = PhoneNumber("+14155552671")
 DAY = timedelta(days=1)
 
@@ -102,6 +104,7 @@ async def test_many_are_deleted_a_bounded_number_at_a_time_the_oldest_first(
     assert await ids(sql_store) == []
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("statement", [verification_statements.forget, verification_queries.ended])
 async def test_the_look_every_few_seconds_reads_no_whole_table(
     sql_store: SqlStore, clock: Clock, statement: Callable[[datetime], ClauseElement]

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from otp_app.verification.service import VerificationService
     from tests.emulator import Clock
 
+pytestmark = pytest.mark.databases
+
 FLOW, OTHER_FLOW = Flow("flow-1"), Flow("flow-2")
 PHONE, OTHER_PHONE = PhoneNumber("+14155552671"), PhoneNumber("+447400123456")
 POLICY = SessionPolicy()

@@ -38,6 +38,8 @@ if TYPE_CHECKING:
     from otp_app.verification.service import VerificationService
     from tests.emulator import Clock
 
+pytestmark = pytest.mark.databases
+
 PHONE = PhoneNumber("+447400123456")
 VICTIM, OTHER, THIRD = (Client(Flow(name), "203.0.113.7") for name in ("a", "b", "c"))
 
@@ -275,7 +277,7 @@ async def test_guesses_of_two_browsers_at_once_are_five_in_all_and_each_has_its_
     verifications: VerificationService, sql_store: SqlStore
 ) -> None:
     first, later = [(await start(verifications, who)).id for who in (VICTIM, OTHER)]
-    second = open_engine(f"sqlite:///{sql_store.engine.url.database}")
+    second = open_engine(str(sql_store.engine.url))
     stores = [sql_store, SqlStore(second, PhoneEncryption(NUMBER_KEY))]  # two processes
     taken: list[str] = []
 

@@ -17,10 +17,9 @@ from otp_app.storage import (
     verification_statements,
 )
 from otp_app.storage.statements import Statement
-from otp_app.storage.tables import Stage, audit
-from otp_app.verification.audit import Outcome
+from otp_app.storage.tables import Stage, audit, verifications
 from otp_app.verification.limits import Action
-from otp_app.verification.models import Channel
+from otp_app.verification.models import Channel, Status
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -28,6 +27,8 @@ if TYPE_CHECKING:
     from sqlalchemy import BindParameter, Dialect
 
     from otp_app.storage.store import SqlStore
+
+pytestmark = pytest.mark.databases
 
 MODULES = (audit_module, limit_rows, sessions, verification_queries, verification_statements)
 STATEMENTS = {
@@ -95,7 +96,8 @@ async def test_a_constant_is_part_of_the_statement(sql_store: SqlStore) -> None:
     )
     is_either = audit.c.stage.in_([Stage.ASKED, Stage.ANSWERED])
     asked = Statement(select(audit.c.attempt).where(is_either, audit.c.attempt == bindparam("id_")))
-    none = Statement(update(audit).where(audit.c.outcome == Outcome.OK).values(detail="never"))
+    is_approved = verifications.c.status == Status.APPROVED
+    none = Statement(update(verifications).where(is_approved).values(reference=None))
 
     assert await sql_store.engine.read(lambda tx: asked.rows(tx, id_="call")) == [
         {"attempt": "call"}

@@ -1,4 +1,4 @@
-"""The SQL store, on a SQLite file: every transition's yes and no, and what happens in parallel."""
+"""The SQL store: every transition's yes and no, and what happens in parallel."""
 
 from __future__ import annotations
 
@@ -47,8 +47,11 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, RowMapping
 
     from otp_app.storage.engine import Engine
+    from tests.postgres import Databases
 
     Call = Callable[[SqlStore], Awaitable[object]]
+
+pytestmark = pytest.mark.databases
 
 NUMBERS = PhoneEncryption(b"secret of the tests", [Fernet.generate_key().decode()])
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -89,17 +92,25 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def url(path: Path, migrated: Path) -> str:
+def url(dialect: str, path: Path, migrated: Path, request: pytest.FixtureRequest) -> str:
+    if dialect == "postgresql":
+        databases: Databases = request.getfixturevalue("databases")
+        return databases.empty()
     path.parent.mkdir(mode=0o700)
     shutil.copy(migrated, path)
     return f"sqlite:///{path}"
 
 
 @pytest.fixture
-async def engine(url: str) -> AsyncIterator[Engine]:
-    engine = open_engine(url)
-    yield engine
-    await engine.dispose()
+async def engine(url: str, dialect: str, request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
+    if dialect == "sqlite":
+        engine = open_engine(url)
+        yield engine
+        await engine.dispose()
+    else:
+        engine = request.getfixturevalue("databases").engine()
+        yield engine
+        await engine.writer.stop()
 
 
 @pytest.fixture
@@ -755,6 +766,7 @@ def call(request: pytest.FixtureRequest) -> Call:
     return CALLS[request.param]
 
 
+@pytest.mark.sqlite
 async def test_a_missing_file_is_reported(
     store: SqlStore,
     path: Path,
@@ -769,6 +781,7 @@ async def test_a_missing_file_is_reported(
     assert list(path.parent.iterdir()) == []
 
 
+@pytest.mark.sqlite
 async def test_a_file_that_is_no_database_is_reported(
     store: SqlStore,
     path: Path,
@@ -781,6 +794,7 @@ async def test_a_file_that_is_no_database_is_reported(
         await call(store)
 
 
+@pytest.mark.sqlite
 async def test_a_database_without_its_tables_is_reported(tmp_path: Path, call: Call) -> None:
     engine = open_engine(f"sqlite:///{tmp_path}/empty.db")
 
@@ -789,6 +803,7 @@ async def test_a_database_without_its_tables_is_reported(tmp_path: Path, call: C
     await engine.dispose()
 
 
+@pytest.mark.sqlite
 async def test_a_damaged_database_is_reported(store: SqlStore, path: Path) -> None:
     await given(store, PENDING)
     await store.engine.dispose()
@@ -800,6 +815,7 @@ async def test_a_damaged_database_is_reported(store: SqlStore, path: Path) -> No
         await store.close(VERIFICATION.id, Status.CANCELED, REFERENCE)
 
 
+@pytest.mark.sqlite
 async def test_a_full_disk_is_reported_and_nothing_is_lost(store: SqlStore) -> None:
     await given(store, PENDING)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -813,6 +829,7 @@ async def test_a_full_disk_is_reported_and_nothing_is_lost(store: SqlStore) -> N
     assert await store.latest(FLOW) == PENDING
 
 
+@pytest.mark.sqlite
 async def test_a_replaced_file_is_used(store: SqlStore, path: Path, url: str) -> None:
     await store.reserve(VERIFICATION)
     remove(path)
@@ -822,6 +839,7 @@ async def test_a_replaced_file_is_used(store: SqlStore, path: Path, url: str) ->
     assert await store.reserve(VERIFICATION)
 
 
+@pytest.mark.sqlite
 def test_a_file_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
     (tmp_path / "data").touch()
 
@@ -830,6 +848,7 @@ def test_a_file_that_cannot_be_made_is_reported(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["reserve", "take_attempt", "approve"])
+@pytest.mark.sqlite
 async def test_a_database_locked_for_ever_is_reported_after_a_second(
     store: SqlStore, path: Path, name: str
 ) -> None:
@@ -846,6 +865,7 @@ async def test_a_database_locked_for_ever_is_reported_after_a_second(
 
 
 @pytest.mark.parametrize("name", ["latest", "ended"])
+@pytest.mark.sqlite
 async def test_a_locked_database_can_be_read(store: SqlStore, path: Path, name: str) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -853,6 +873,7 @@ async def test_a_locked_database_can_be_read(store: SqlStore, path: Path, name: 
         await CALLS[name](store)  # raises if it waits for the lock
 
 
+@pytest.mark.sqlite
 async def test_many_who_wait_for_a_locked_database_all_hear_of_it(
     store: SqlStore, path: Path
 ) -> None:
@@ -869,6 +890,7 @@ async def test_many_who_wait_for_a_locked_database_all_hear_of_it(
     assert await store.reserve(VERIFICATION)
 
 
+@pytest.mark.sqlite
 async def test_a_short_lock_is_waited_for(
     store: SqlStore, path: Path, url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -890,6 +912,7 @@ async def test_a_short_lock_is_waited_for(
     await patient.engine.dispose()
 
 
+@pytest.mark.sqlite
 async def test_the_error_tells_neither_number_nor_flow(store: SqlStore, path: Path) -> None:
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
@@ -902,6 +925,7 @@ async def test_the_error_tells_neither_number_nor_flow(store: SqlStore, path: Pa
     assert "locked" in told
 
 
+@pytest.mark.sqlite
 async def test_the_flow_is_nowhere_in_the_files(store: SqlStore, path: Path) -> None:
     await store.reserve(VERIFICATION)
     await store.take_attempt(VERIFICATION.id, FLOW, NOW)
@@ -912,6 +936,7 @@ async def test_the_flow_is_nowhere_in_the_files(store: SqlStore, path: Path) -> 
     assert FLOW.encode() not in stored
 
 
+@pytest.mark.sqlite
 async def test_only_its_owner_can_read_it(path: Path) -> None:
     await migrate(f"sqlite:///{path}")
     engine = open_engine(f"sqlite:///{path}")
@@ -924,6 +949,7 @@ async def test_only_its_owner_can_read_it(path: Path) -> None:
     await engine.dispose()
 
 
+@pytest.mark.sqlite
 async def test_any_path_will_do(tmp_path: Path) -> None:
     url = f"sqlite:///{tmp_path}/år 50% #1/otp.db"
     await migrate(url)
@@ -934,6 +960,7 @@ async def test_any_path_will_do(tmp_path: Path) -> None:
     await engine.dispose()
 
 
+@pytest.mark.sqlite
 async def test_a_connection_is_set_up(engine: Engine) -> None:
     found = {}
     async with connected(engine) as connection:
@@ -978,6 +1005,7 @@ async def test_migrating_twice_keeps_what_is_there(store: SqlStore, url: str) ->
     assert await store.latest(FLOW) == VERIFICATION
 
 
+@pytest.mark.sqlite
 def test_processes_that_start_together_all_find_the_tables(path: Path) -> None:
     """The modules are imported once, before the processes part."""
     code = """
@@ -1007,6 +1035,7 @@ async def test_the_migrated_schema_is_that_of_the_tables(engine: Engine) -> None
         assert await connection.run_sync(drift) == []
 
 
+@pytest.mark.sqlite
 async def test_the_indexes_are_written_alike(engine: Engine, tmp_path: Path) -> None:
     """`compare_metadata` does not look at the WHERE of an index."""
     fresh = open_engine(f"sqlite:///{tmp_path}/fresh.db")

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from otp_app.verification.service import VerificationService
     from tests.emulator import Clock
 
+pytestmark = pytest.mark.databases
+
 EARLIER = "0010"
 PHONE, OTHER_PHONE = PhoneNumber("+447400123456"), PhoneNumber("+447911234567")
 ME, OTHER = Client(Flow("me"), "203.0.113.7"), Client(Flow("other"), "203.0.113.8")
@@ -48,7 +50,7 @@ async def test_an_open_verification_and_a_session_go_on_and_limits_begin_anew(
     assert "limit_hits" in tables
     assert "limits" not in tables
     await engine.dispose()
-    await migrate(f"sqlite:///{engine.url.database}")
+    await migrate(str(engine.url))
     await prepare_numbers(engine, sql_store.encryption)
 
     session = await sessions.find(token)

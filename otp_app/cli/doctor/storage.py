@@ -41,9 +41,9 @@ def database(settings: Settings) -> Iterator[Finding]:
 def _answers(url: str) -> Iterator[Finding]:
     try:
         current, steps = asyncio.run(_revisions(url))
-    except StoreUnavailable:
+    except StoreUnavailable as exc:
         fix = "check DATABASE_URL, that its server runs, and that this user has access"
-        yield fail("database", "does not answer", fix)
+        yield fail("database", exc.why or "does not answer", fix)
     except ValueError as exc:
         yield fail("database", str(exc), f"set DATABASE_URL, for example to {DATABASE_EXAMPLE}")
     else:
