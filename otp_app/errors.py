@@ -440,8 +440,8 @@ class StoreUnavailable(OtpError):
     code = "store_unavailable"
     status = 503
 
-    def __init__(self, why: str = "") -> None:
-        super().__init__()
+    def __init__(self, why: str = "", **params: Param) -> None:
+        super().__init__(**params)
         self.why = why
         """The cause, for the operator; empty if only time ran out."""
 

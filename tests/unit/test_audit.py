@@ -147,6 +147,7 @@ async def test_a_record_says_who_asked_whom_about_what_and_when(
     assert asked["number"] == answered["number"] == sql_store.audit_store.pseudonym(PHONE)
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize(("fault", "outcome", "detail"), FAULTS)
 async def test_a_start_has_one_record_in_every_fault(
     verifications: VerificationService,
@@ -163,6 +164,7 @@ async def test_a_start_has_one_record_in_every_fault(
     assert await records(sql_store) == [("send", outcome, detail)]
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize(
     ("fault", "outcome", "detail"),
     [*FAULTS, (ResendTimedOut(), Outcome.UNKNOWN, "provider_timed_out")],
@@ -188,6 +190,7 @@ async def test_a_resend_has_one_record_in_every_fault_and_so_has_the_next(
     assert [row["channel"] for row in await rows(sql_store)] == ["sms"] * 2 + ["voice"] * 4
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize(("fault", "outcome", "detail"), FAULTS[2:])
 async def test_a_check_has_one_record_in_every_fault(
     verifications: VerificationService,
@@ -205,6 +208,7 @@ async def test_a_check_has_one_record_in_every_fault(
     assert (await records(sql_store))[1:] == [("check", outcome, detail)]
 
 
+@pytest.mark.sqlite
 @pytest.mark.parametrize("outcome", sorted(set(CheckOutcome) - {CheckOutcome.APPROVED}))
 async def test_a_code_that_is_not_right_or_not_good_any_more_was_rejected(
     verifications: VerificationService,

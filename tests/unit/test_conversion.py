@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from otp_app.verification.service import VerificationService
     from tests.emulator import Clock
 
-pytestmark = pytest.mark.databases
-
 BRITISH, DUTCH = "+4474{:04}0000", "+31612{:06}"
 ONE_BLOCK = "+44740012{:04}"
 UNPROVED = Client(Flow("unproved"), "203.0.113.7")

@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from tests.emulator import Clock
     from tests.fakes import FakeProvider
 
-pytestmark = pytest.mark.databases
-
 ACCEPTED, FAILED, UNDELIVERED, DELIVERED = DeliveryStatus
 CLIENT = Client(Flow("flow-of-this-browser"), "203.0.113.7")
 PHONE = PhoneNumber("+14155552671")

@@ -204,5 +204,5 @@ async def test_a_server_that_was_restarted_is_used_again(databases: Databases, u
             await engine.write(lambda tx: tx.execute(text("SELECT 1")))
         databases.server.start()
 
-        assert raised.value.why == "no server listens at this socket"
+        assert raised.value.why.startswith("no server listens")
         assert await engine.write(lambda tx: tx.scalar(text("SELECT 1"))) == 1
