@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sqlalchemy import select
 
-from otp_app.storage.limit_windows import decode, unpack
+from otp_app.storage.limit_rows import decode, unpack
 from otp_app.storage.tables import limits
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ async def uses_of_limits(engine: Engine) -> int:
     async with connected(engine) as connection:
         states = (await connection.scalars(select(limits.c.state))).all()
     lists = [uses for state in states for uses in unpack(state).values()]
-    return sum(use.number for uses in lists for use in decode(uses))
+    return sum(number for uses in lists for _, number, _ in decode(uses))
 
 
 @asynccontextmanager

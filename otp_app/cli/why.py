@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from otp_app.phone import PhoneNumber
-    from otp_app.storage.limit_counts import LimitUsage
     from otp_app.verification.audit import AuditEntry, CallResult
     from otp_app.verification.models import Verification
+    from otp_app.verification.ports import LimitUsage
 
 CHANNEL_NAMES = {Channel.SMS: "text message", Channel.VOICE: "call", Channel.WHATSAPP: "WhatsApp"}
 _BECAME = {

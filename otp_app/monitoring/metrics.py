@@ -43,9 +43,9 @@ if TYPE_CHECKING:
 
     from otp_app.config import Settings
     from otp_app.services import Services
-    from otp_app.storage.limit_counts import LimitUsage
     from otp_app.verification.audit import CallResult, ProviderCall
     from otp_app.verification.models import Channel
+    from otp_app.verification.ports import LimitUsage
 
 # Created metrics would add a second series to each counter, with its start time.
 disable_created_metrics()  # type: ignore[no-untyped-call]

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from sqlalchemy import select
@@ -21,13 +22,14 @@ from otp_app.storage.limit_rows import (
     COUNTRY,
     SOURCE,
     LimitRow,
+    Window,
     duration,
     hash_tag,
     list_id,
     microseconds,
     row_key,
+    unpack,
 )
-from otp_app.storage.limit_windows import Use, Window
 from otp_app.storage.statements import Statement
 from otp_app.storage.tables import limits
 from otp_app.verification.audit import Conversion
@@ -59,7 +61,7 @@ class SqlConversions:
     def count_sent(
         self, phone: PhoneNumber, source: bytes, id_: str, at: datetime, kept: timedelta
     ) -> None:
-        """Count a verification whose first message was sent at *at*.
+        """Count a verification whose first message was sent at *at*. `save` has to follow.
 
         Args:
             phone: the number of the verification.
@@ -68,39 +70,40 @@ class SqlConversions:
             at: the time of the message.
             kept: the time for which the verification counts towards its country.
         """
-        rows = self.limits.lock({source, self._country(phone), self._block(phone)})
+        of_source, country, block = self._rows(phone, source)
         then, length = microseconds(at), duration(kept)
-        block, country = rows[self._block(phone)], rows[self._country(phone)]
         _add(block, _SENT, then, _BLOCK_SLOT, _BLOCK_KEPT)
-        new = Use(then, 1, hash_tag(self.limits.hash_key, id_))
-        counted = Window(0, length, 0, rows[source].uses(_COUNTED)).recent(then)
-        counted = sorted([*counted, new], key=lambda use: use.tag)
+        new = (then, 1, hash_tag(self.limits.hash_key, id_))
+        counted = Window(0, length, 0, of_source.uses(_COUNTED)).recent(then)
+        counted = sorted([*counted, new], key=itemgetter(2))
         chosen = counted[:COUNTED_BY_ADDRESS]
         if new in chosen:
             _add(country, _SENT, then, _SLOT, length)
-            for use in counted[COUNTED_BY_ADDRESS:]:
-                _remove(country, _SENT, use.at, length)
-                if use.number == _WAS_APPROVED:
-                    _remove(country, _APPROVED, use.at, length)
-            rows[source].set(_COUNTED, sorted(chosen), length)
-        self.limits.write(rows)
+            for sent_at, number, _ in counted[COUNTED_BY_ADDRESS:]:
+                _remove(country, _SENT, sent_at, length)
+                if number == _WAS_APPROVED:
+                    _remove(country, _APPROVED, sent_at, length)
+            of_source.set(_COUNTED, sorted(chosen), length)
 
     def count_approved(
         self, phone: PhoneNumber, source: bytes, id_: str, at: datetime, kept: timedelta
     ) -> None:
-        """Count the approval of the verification that `count_sent` has counted at *at*."""
-        rows = self.limits.lock({source, self._country(phone), self._block(phone)})
+        """Count the approval of the verification that `count_sent` has counted at *at*.
+
+        `save` has to follow.
+        """
+        of_source, country, block = self._rows(phone, source)
         then, length = microseconds(at), duration(kept)
-        _add(rows[self._block(phone)], _APPROVED, then, _BLOCK_SLOT, _BLOCK_KEPT)
+        _add(block, _APPROVED, then, _BLOCK_SLOT, _BLOCK_KEPT)
         tag = hash_tag(self.limits.hash_key, id_)
-        counted = rows[source].uses(_COUNTED)
-        if any(use.tag == tag for use in counted):
-            _add(rows[self._country(phone)], _APPROVED, then, _SLOT, length)
+        counted = of_source.uses(_COUNTED)
+        if any(its_tag == tag for _, _, its_tag in counted):
+            _add(country, _APPROVED, then, _SLOT, length)
             approved = [
-                use._replace(number=_WAS_APPROVED) if use.tag == tag else use for use in counted
+                (sent_at, _WAS_APPROVED if its_tag == tag else number, its_tag)
+                for sent_at, number, its_tag in counted
             ]
-            rows[source].set(_COUNTED, approved, length)
-        self.limits.write(rows)
+            of_source.set(_COUNTED, approved, length)
 
     def by_country(self, since: datetime, until: datetime) -> Mapping[str, Conversion]:
         """Return the conversion of verifications sent from *since* to *until*, by region.
@@ -108,7 +111,9 @@ class SqlConversions:
         Both times are rounded to minutes.
         """
         found = _countries().rows(self.limits.connection)
-        rows = {row["key"][1:].decode(): LimitRow.read(row) for row in found}
+        rows = {
+            row["key"][1:].decode(): LimitRow(row["until"], unpack(row["state"])) for row in found
+        }
         counted = {region: _between(row, since, until, _SLOT) for region, row in rows.items()}
         return {region: conversion for region, conversion in counted.items() if conversion.sent}
 
@@ -119,6 +124,13 @@ class SqlConversions:
         """
         key = self._block(phone)
         return _between(self.limits.rows({key})[key], since, until, _BLOCK_SLOT)
+
+    def _rows(self, phone: PhoneNumber, source: bytes) -> tuple[LimitRow, LimitRow, LimitRow]:
+        """Return the rows of *source*, and of the country and the block of *phone*, locked."""
+        keys = (source, self._country(phone), self._block(phone))
+        rows = self.limits.lock(set(keys))
+        of_source, country, block = (rows[key] for key in keys)
+        return of_source, country, block
 
     def _block(self, phone: PhoneNumber) -> bytes:
         return row_key(self.limits.hash_key, BLOCK, block_of(phone))

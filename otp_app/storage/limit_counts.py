@@ -1,69 +1,70 @@
-"""The counting of limits in one transaction: all uses count, or none."""
+"""The counting of limits in one transaction: all uses count, or none.
+
+A message reads some six rows by one statement and writes them by another, however much traffic
+there was before.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sqlalchemy import LargeBinary, bindparam, delete, select
+
+from otp_app.storage.engine import INSERTS
 from otp_app.storage.limit_rows import (
-    DELETE,
-    NEXT_KEYS,
-    PRUNED_AT_ONCE,
     LimitRow,
+    Place,
+    Window,
     as_time,
-    counted_uses,
-    lock_rows,
+    duration,
     microseconds,
-    numbered,
-    select_rows,
-    upsert_rows,
+    pack,
+    place_of,
+    unpack,
 )
-from otp_app.storage.limit_windows import pack
+from otp_app.storage.statements import Statement
+from otp_app.storage.tables import limits
+from otp_app.verification.ports import LimitUsage
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
     from sqlalchemy import Connection
 
-    from otp_app.storage.limit_rows import CountedUse
-    from otp_app.storage.limit_windows import Window
     from otp_app.verification.limits import Limit, LimitUse
 
+PRUNED_AT_ONCE = 500
+"""Rows that one call of `prune` reads. The next call continues behind them."""
 
-class LimitUsage(NamedTuple):
-    """The usage of a limit.
+_l = limits.c
 
-    Attributes:
-        used: number of uses in the current window.
-        until: time from which there is room again; None if there is room now.
-    """
 
-    limit: Limit
-    used: int
-    until: datetime | None
+class StoredUses(NamedTuple):
+    """The uses of a limit in the table: their place, their row and the uses themselves."""
+
+    place: Place
+    row: LimitRow
+    window: Window
 
 
 class LimitReached(Exception):
     """At least one limit has no room.
 
     Attributes:
-        full: the uses that have no room, each with the time from which there is room.
+        full: the limits that have no room, each with the place of its use and the time from which
+            there is room.
         is_new: whether the database was read. A refusal from memory is not remembered again.
     """
 
-    def __init__(self, full: Sequence[tuple[CountedUse, datetime]], *, is_new: bool = True) -> None:
+    def __init__(
+        self, full: Sequence[tuple[Limit, Place, datetime]], *, is_new: bool = True
+    ) -> None:
         super().__init__()
         self.full = full
         self.is_new = is_new
-
-
-def _require_room(uses: Sequence[CountedUse], windows: Sequence[Window], now: datetime) -> None:
-    at = microseconds(now)
-    found = zip(uses, windows, strict=True)
-    paid = [(use, window.full_until(at)) for use, window in found if not window.has(use.tag, at)]
-    if full := [(use, as_time(until)) for use, until in paid if until is not None]:
-        raise LimitReached(full)
 
 
 @dataclass
@@ -75,77 +76,71 @@ class SqlLimits:
 
     connection: Connection
     hash_key: bytes
-    _read: dict[bytes, LimitRow] = field(default_factory=dict, init=False)
+    _rows: dict[bytes, LimitRow] = field(default_factory=dict, init=False)
+    _locked: set[bytes] = field(default_factory=set, init=False)
 
-    def load(self, spendings: Sequence[LimitUse]) -> None:
-        """Read the rows of *spendings* by one statement, for the methods that write nothing."""
-        self.rows({use.key for use in counted_uses(self.hash_key, spendings)})
+    def read(self, uses: Sequence[LimitUse], now: datetime) -> Sequence[LimitUsage]:
+        """Return the usage of the limits of *uses*, by one statement. Nothing is counted."""
+        return self._usages(uses, now, is_locked=False)
 
-    def spend(self, spendings: Sequence[LimitUse], now: datetime) -> Sequence[int]:
-        """Count all of *spendings* or none, and return the uses of each limit before.
+    def require(self, usages: Sequence[LimitUsage]) -> None:
+        """Check that the limits of all *usages* have room.
 
-        Each spending is for a different limit.
+        Raises:
+            LimitReached: a limit has no room. Nothing is counted.
+        """
+        full = [
+            (usage.limit, usage.stored.place, usage.until)
+            for usage in usages
+            if usage.until is not None and not usage.is_counted
+        ]
+        if full:
+            raise LimitReached(full)
+
+    def count(self, usages: Sequence[LimitUsage], now: datetime) -> Sequence[LimitUsage]:
+        """Count the uses of all *usages*, which `read` has returned, or none of them.
+
+        Each usage is of a different limit.
+
+        Returns:
+            The usages before, which may be newer than *usages*.
 
         Raises:
             LimitReached: a limit has no room. On PostgreSQL, the transaction has to be rolled back.
         """
-        uses, at = counted_uses(self.hash_key, spendings), microseconds(now)
-        rows = self.lock({use.key for use in uses})
-        windows = [rows[use.key].window(use) for use in uses]
-        _require_room(uses, windows, now)
-        for use, window in zip(uses, windows, strict=True):
-            if not window.has(use.tag, at):
-                rows[use.key].set(use.id, window.add(at, use.tag), use.length)
-        self.write(rows)
-        return [window.used(at) for window in windows]
+        if not self._is_serial:  # the rows may have changed since
+            return self.spend([usage.use for usage in usages], now)
+        return self._count(usages, now)
 
-    def require(self, spendings: Sequence[LimitUse], now: datetime) -> None:
-        """Check without counting that the limits of all *spendings* have room.
-
-        Raises:
-            LimitReached: a limit has no room.
-        """
-        uses = counted_uses(self.hash_key, spendings)
-        _require_room(uses, self._windows(uses), now)
-
-    def has_room(self, spending: LimitUse, now: datetime) -> bool:
-        """Return whether the limit of *spending* has room."""
-        (usage,) = self.usages([spending], now)
-        return usage.until is None
-
-    def usages(self, spendings: Sequence[LimitUse], now: datetime) -> list[LimitUsage]:
-        """Return the usage of the limits of *spendings*, without counting."""
-        uses, at = counted_uses(self.hash_key, spendings), microseconds(now)
-        return [
-            LimitUsage(use.limit, window.used(at), _time(window.full_until(at)))
-            for use, window in zip(uses, self._windows(uses), strict=True)
-        ]
+    def spend(self, uses: Sequence[LimitUse], now: datetime) -> Sequence[LimitUsage]:
+        """Count all of *uses* or none of them, like `count`."""
+        return self._count(self._usages(uses, now, is_locked=True), now)
 
     def pause(self, pause: LimitUse, now: datetime) -> bool:
         """Use up the limit *pause* for one window, and return False if it was used up before."""
-        (use,) = counted_uses(self.hash_key, [pause])
-        row = self.lock({use.key})[use.key]
-        if row.until > microseconds(now):
+        key, at = place_of(self.hash_key, pause).key, microseconds(now)
+        if self.lock({key})[key].until > at:
             return False
-        self.write({use.key: LimitRow(microseconds(now) + use.length, {}, is_changed=True)})
+        paused_until = at + duration(pause.limit.window)
+        self._write({key: LimitRow(paused_until, {}, is_changed=True)})
         return True
 
-    def refund(self, at: datetime, spendings: Sequence[LimitUse]) -> None:
-        """Give back those of *spendings* that `spend` has counted at the time *at*."""
-        uses, then = counted_uses(self.hash_key, spendings), microseconds(at)
-        rows = self.lock({use.key for use in uses})
-        for use in uses:
-            row = rows[use.key]
-            row.set(use.id, row.window(use).remove(then, use.tag), use.length)
-        self.write(rows)
+    def refund(self, at: datetime, uses: Sequence[LimitUse]) -> None:
+        """Give back those of *uses* that `count` has counted at the time *at*."""
+        places, then = [place_of(self.hash_key, use) for use in uses], microseconds(at)
+        rows = self.lock({place.key for place in places})
+        for use, place in zip(uses, places, strict=True):
+            row = rows[place.key]
+            window = row.window(use.limit, place)
+            row.set(place.list, window.remove(then, place.tag), window.length)
+        self.save()
 
-    def forgive(self, spendings: Sequence[LimitUse]) -> None:
-        """Delete all uses of the limits of *spendings*."""
-        uses = counted_uses(self.hash_key, spendings)
-        rows = self.lock({use.key for use in uses})
-        for use in uses:
-            rows[use.key].clear(use.id)
-        self.write(rows)
+    def forgive(self, uses: Sequence[LimitUse]) -> None:
+        """Delete all uses of the limits of *uses*. `save` has to follow."""
+        places = [place_of(self.hash_key, use) for use in uses]
+        rows = self.lock({place.key for place in places})
+        for place in places:
+            rows[place.key].clear(place.list)
 
     def prune(self, now: datetime, after: bytes) -> bytes:
         """Delete the rows without recent uses among the next `PRUNED_AT_ONCE` behind *after*.
@@ -153,48 +148,120 @@ class SqlLimits:
         Returns:
             The key to continue behind: empty after the last row.
         """
-        keys = [row["key"] for row in NEXT_KEYS.rows(self.connection, after=after)]
+        keys = [row["key"] for row in _NEXT_KEYS.rows(self.connection, after=after)]
         last = keys[-1] if keys else after
-        DELETE.execute(self.connection, after=after, last=last, now=microseconds(now))
+        _DELETE.execute(self.connection, after=after, last=last, now=microseconds(now))
         return last if len(keys) == PRUNED_AT_ONCE else b""
 
     def rows(self, keys: set[bytes]) -> Mapping[bytes, LimitRow]:
         """Return the rows of *keys*, read once in the transaction."""
-        if missing := sorted(keys - self._read.keys()):
-            self._read |= {key: LimitRow(0, {}) for key in missing}
-            found = select_rows(len(missing)).rows(self.connection, **numbered(missing))
-            self._read |= {row["key"]: LimitRow.read(row) for row in found}
-        return self._read
+        return self._read(keys - self._rows.keys(), select_rows)
 
-    def lock(self, keys: set[bytes]) -> dict[bytes, LimitRow]:
+    def lock(self, keys: set[bytes]) -> Mapping[bytes, LimitRow]:
         """Read the rows of *keys*, and keep every other transaction from changing them.
 
         On SQLite, the transaction has locked the database already. PostgreSQL locks each row by an
         upsert that changes nothing. A row that does not exist yet could not be locked otherwise.
         """
-        read = select_rows if self.connection.dialect.name == "sqlite" else lock_rows
-        places = sorted(keys)
-        found = read(len(places)).rows(self.connection, **numbered(places)) if places else []
-        return {key: LimitRow(0, {}) for key in places} | {
-            row["key"]: LimitRow.read(row) for row in found
-        }
+        if self._is_serial:
+            return self.rows(keys)
+        missing = keys - self._locked
+        self._locked |= missing
+        return self._read(missing, lock_rows)
 
-    def write(self, rows: Mapping[bytes, LimitRow]) -> None:
-        """Store those of *rows* that were changed."""
+    def save(self) -> None:
+        """Store all rows that were changed, by one statement."""
+        self._write(self._rows)
+
+    @property
+    def _is_serial(self) -> bool:
+        return self.connection.dialect.name == "sqlite"
+
+    def _count(self, usages: Sequence[LimitUsage], now: datetime) -> Sequence[LimitUsage]:
+        self.require(usages)
+        at, rows = microseconds(now), dict[bytes, LimitRow]()
+        for usage in usages:
+            place, row, window = usage.stored
+            if not usage.is_counted:
+                row.set(place.list, window.add(at, place.tag), window.length)
+            rows[place.key] = row
+        self._write(rows)
+        return usages
+
+    def _usages(
+        self, uses: Sequence[LimitUse], now: datetime, *, is_locked: bool
+    ) -> Sequence[LimitUsage]:
+        places, at = [place_of(self.hash_key, use) for use in uses], microseconds(now)
+        keys = {place.key for place in places}
+        rows = self.lock(keys) if is_locked else self.rows(keys)
+        found = zip(uses, places, strict=True)
+        return [_usage(use, place, rows[place.key], at) for use, place in found]
+
+    def _read(self, keys: set[bytes], by: Callable[[int], Statement]) -> Mapping[bytes, LimitRow]:
+        if keys:
+            ordered = sorted(keys)
+            self._rows |= {key: LimitRow(0, {}) for key in ordered}
+            values = {f"key{place}": key for place, key in enumerate(ordered)}
+            for row in by(len(ordered)).rows(self.connection, **values):
+                self._rows[row["key"]] = LimitRow(row["until"], unpack(row["state"]))
+        return self._rows
+
+    def _write(self, rows: Mapping[bytes, LimitRow]) -> None:
         changed = [(key, row) for key, row in sorted(rows.items()) if row.is_changed]
         if changed:
             values: dict[str, Any] = {}
             for place, (key, row) in enumerate(changed):
-                values |= {f"key{place}": key, f"until{place}": row.until}
+                values[f"key{place}"] = key
+                values[f"until{place}"] = row.until
                 values[f"state{place}"] = pack(row.lists)
-            upsert_rows(self.connection.dialect.name, len(changed)).execute(
-                self.connection, **values
-            )
-
-    def _windows(self, uses: Sequence[CountedUse]) -> list[Window]:
-        rows = self.rows({use.key for use in uses})
-        return [rows[use.key].window(use) for use in uses]
+                row.is_changed = False
+            statement = upsert_rows(self.connection.dialect.name, len(changed))
+            statement.execute(self.connection, **values)
 
 
-def _time(at: int | None) -> datetime | None:
-    return None if at is None else as_time(at)
+def _usage(use: LimitUse, place: Place, row: LimitRow, at: int) -> LimitUsage:
+    window = row.window(use.limit, place)
+    stored = StoredUses(place, row, window)
+    if not window.uses:
+        return LimitUsage(use, 0, None, is_counted=False, stored=stored)
+    used = window.used(at)
+    until = window.full_until(at) if used >= window.amount else None
+    time = None if until is None else as_time(until)
+    return LimitUsage(use, used, time, window.has(place.tag, at), stored)
+
+
+@cache
+def select_rows(count: int) -> Statement:
+    """Read *count* rows by their keys `key0`, `key1`, …."""
+    keys = [bindparam(f"key{place}", type_=LargeBinary) for place in range(count)]
+    return Statement(select(_l.key, _l.until, _l.state).where(_l.key.in_(keys)))
+
+
+@cache
+def lock_rows(count: int) -> Statement:
+    """Insert *count* rows that do not exist, lock all of them, and return their content."""
+    new = [{"key": bindparam(f"key{place}"), "until": 0, "state": b""} for place in range(count)]
+    insertion = INSERTS["postgresql"](limits).values(new)
+    unchanged = insertion.on_conflict_do_update(index_elements=["key"], set_={"until": _l.until})
+    return Statement(unchanged.returning(_l.key, _l.until, _l.state))
+
+
+@cache
+def upsert_rows(dialect: str, count: int) -> Statement:
+    """Insert *count* rows, or replace the content of those that exist."""
+    names = ("key", "until", "state")
+    values: list[dict[str, Any]] = [
+        {name: bindparam(f"{name}{place}") for name in names} for place in range(count)
+    ]
+    insertion = INSERTS[dialect](limits).values(values)
+    anew = {"until": insertion.excluded.until, "state": insertion.excluded.state}
+    return Statement(insertion.on_conflict_do_update(index_elements=["key"], set_=anew))
+
+
+_next_keys = select(_l.key).where(_l.key > bindparam("after")).order_by(_l.key)
+_NEXT_KEYS = Statement(_next_keys.limit(PRUNED_AT_ONCE))
+_DELETE = Statement(
+    delete(limits).where(
+        _l.key > bindparam("after"), _l.key <= bindparam("last"), _l.until <= bindparam("now")
+    )
+)

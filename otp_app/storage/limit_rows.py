@@ -1,38 +1,166 @@
 """The rows of the table `limits`: one for each subject, for example for one number.
 
-A row has the uses of all limits of its subject, see `limit_windows`. A message reads some six rows
-by one statement and writes them by another, however much traffic there was before.
+A row has the uses of all limits of its subject. A limit of up to `EXACT` uses keeps the time of
+each use. A larger limit counts uses in sub-buckets, of which about `BUCKETS` make up its window. A
+sub-bucket counts whole until its newest possible use has left the window. No window of a limit ever
+has more uses than the limit allows, and the size of a row does not grow with traffic. All times are
+integers: microseconds since 1970.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
+import struct
 import zlib
+from bisect import insort
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from itertools import chain
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from sqlalchemy import LargeBinary, bindparam, delete, select
-
-from otp_app.storage.engine import INSERTS
-from otp_app.storage.limit_windows import (
-    Use,
-    Window,
-    decode,
-    encode,
-    unpack,
-    width_for,
-)
-from otp_app.storage.statements import Statement
-from otp_app.storage.tables import limits
+from otp_app.errors import StoreUnavailable
 from otp_app.verification.limits import Action, Scope
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from otp_app.verification.limits import Limit, LimitUse
+
+EXACT = 64
+"""Largest amount of a limit that keeps the time of each use: at most 1280 bytes."""
+
+BUCKETS = 30
+"""Sub-buckets in one window. A use counts for up to a thirtieth of the window too long."""
+
+_VERSION = b"\x01"
+_LIST = struct.Struct("<IH")  # the id of a limit, and the length of its uses in bytes
+_USE = struct.Struct("<qIQ")
+
+Use: TypeAlias = tuple[int, int, int]
+"""One use of a limit, or all uses in one sub-bucket: its time, or the end of the sub-bucket; the
+number of uses; and for a limit of distinct values the hash of the value, else 0."""
+
+
+class Window(NamedTuple):
+    """The uses of one limit by one subject.
+
+    Attributes:
+        amount: uses that the limit allows.
+        length: duration of the window.
+        width: duration of a sub-bucket, or 0 if the time of each use is kept.
+        uses: uses, the oldest first. Some may have left the window.
+    """
+
+    amount: int
+    length: int
+    width: int
+    uses: Sequence[Use]
+
+    def recent(self, now: int) -> list[Use]:
+        """Return the uses in the window that ends at *now*."""
+        since = now - self.length
+        return [use for use in self.uses if use[0] > since]
+
+    def used(self, now: int) -> int:
+        """Return the number of uses in the window that ends at *now*."""
+        since = now - self.length
+        return sum([number for at, number, _ in self.uses if at > since])
+
+    def has(self, tag: int, now: int) -> bool:
+        """Return whether the value with hash *tag* was counted in the window."""
+        return bool(tag) and any(use[2] == tag for use in self.recent(now))
+
+    def full_until(self, now: int) -> int | None:
+        """Return the time from which there is room, or None if there is room now."""
+        too_many = self.used(now) - self.amount + 1
+        for at, number, _ in self.recent(now):
+            if too_many <= 0:
+                break
+            too_many -= number
+            if too_many <= 0:
+                return at + self.length
+        return None
+
+    def between(self, since: int, until: int) -> int:
+        """Return the number of uses in sub-buckets that begin after *since* and by *until*."""
+        first, last = since + self.width, until + self.width
+        return sum([number for at, number, _ in self.uses if first < at <= last])
+
+    def add(self, at: int, tag: int = 0) -> list[Use]:
+        """Return the recent uses with one more at *at*."""
+        uses, place = self.recent(at), self._place(at)
+        if self.width:
+            for index, (end, number, its_tag) in enumerate(uses):
+                if end == place:
+                    uses[index] = (end, number + 1, its_tag)
+                    return uses
+        insort(uses, (place, 1, tag))
+        return uses
+
+    def remove(self, at: int, tag: int = 0) -> list[Use]:
+        """Return the uses without one at *at*, if there is one."""
+        uses, place = list(self.uses), self._place(at)
+        for index, (its, number, its_tag) in enumerate(uses):
+            if (its, its_tag) == (place, tag):
+                uses[index : index + 1] = [(its, number - 1, its_tag)] if number > 1 else []
+                break
+        return uses
+
+    def _place(self, at: int) -> int:
+        """Return the time under which a use at *at* is stored: itself, or the end of its bucket."""
+        return at - at % self.width + self.width if self.width else at
+
+
+def width_for(amount: int, length: int, tag: int) -> int:
+    """Return the duration of the sub-buckets of a limit, or 0 if it keeps the time of each use.
+
+    A limit of distinct values always keeps them, so it has one entry for each value.
+    """
+    return 0 if amount <= EXACT or tag else -(-length // BUCKETS)
+
+
+@cache
+def _several(count: int) -> struct.Struct:
+    return struct.Struct("<" + count * "qIQ")
+
+
+def encode(uses: Sequence[Use]) -> bytes:
+    """Return *uses* as they are stored."""
+    return _several(len(uses)).pack(*chain.from_iterable(uses))
+
+
+def decode(stored: bytes) -> list[Use]:
+    """Return the uses in *stored*, which `encode` has made."""
+    return list(_USE.iter_unpack(stored))
+
+
+def pack(lists: Mapping[int, bytes]) -> bytes:
+    """Return the state of a row, with the encoded uses of several limits by their ids."""
+    return _VERSION + b"".join(
+        [_LIST.pack(id_, len(uses)) + uses for id_, uses in lists.items() if uses]
+    )
+
+
+def unpack(state: bytes) -> dict[int, bytes]:
+    """Return the encoded uses in the state of a row, by the ids of their limits.
+
+    Raises:
+        StoreUnavailable: another version of the app has written *state*.
+    """
+    if not state:
+        return {}
+    if state[:1] != _VERSION:
+        raise StoreUnavailable
+    lists, place = {}, 1
+    while place < len(state):
+        id_, length = _LIST.unpack_from(state, place)
+        place += _LIST.size
+        lists[id_] = state[place : place + length]
+        place += length
+    return lists
+
 
 BLOCK, COUNTRY, PAUSE, SOURCE = 3, 7, 9, 10
 """First bytes of keys: a block of numbers, a country, a paused country, see `conversions`."""
@@ -60,44 +188,40 @@ many transactions need come last, so that they are locked for the shortest time.
 KEYS = 4096
 """Keys in memory. A step needs each of its keys two to four times."""
 
-PRUNED_AT_ONCE = 500
-"""Rows that one call of `prune` reads. The next call continues behind them."""
-
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_l = limits.c
 
 
-class CountedUse(NamedTuple):
-    """A use of a limit, with its place in the database.
+class Place(NamedTuple):
+    """The place of a use in the table.
 
     Attributes:
         key: the key of the row.
-        id: the id of the limit within the row.
+        list: the id of the limit within the row.
         tag: for a limit of distinct values, the hash of the value, else 0.
     """
 
-    limit: Limit
     key: bytes
-    id: int
+    list: int
     tag: int
 
-    @property
-    def length(self) -> int:
-        """The duration of the window in microseconds."""
-        return duration(self.limit.window)
+
+def place_of(hash_key: bytes, use: LimitUse) -> Place:
+    """Return the place of *use*."""
+    limit = use.limit
+    tag = hash_tag(hash_key, use.distinct) if use.distinct else 0
+    return Place(row_key(hash_key, _kind(limit), use.subject), list_id(limit.name), tag)
 
 
-def counted_uses(hash_key: bytes, spendings: Sequence[LimitUse]) -> list[CountedUse]:
-    """Return *spendings* with their places in the database."""
-    return [_counted_use(hash_key, spending) for spending in spendings]
+@cache
+def _kind(limit: Limit) -> int:
+    """Return the first byte of the keys of the rows that *limit* is counted in."""
+    return PAUSE if limit.action is Action.PAUSE else _SUBJECTS[limit.scope]
 
 
-def _counted_use(hash_key: bytes, spending: LimitUse) -> CountedUse:
-    limit = spending.limit
-    kind = PAUSE if limit.action is Action.PAUSE else _SUBJECTS[limit.scope]
-    tag = hash_tag(hash_key, spending.distinct) if spending.distinct else 0
-    return CountedUse(limit, row_key(hash_key, kind, spending.subject), list_id(limit.name), tag)
+@cache
+def _length(limit: Limit) -> int:
+    return duration(limit.window)
 
 
 @lru_cache(maxsize=KEYS)
@@ -153,71 +277,26 @@ class LimitRow:
     lists: dict[int, bytes]
     is_changed: bool = False
 
-    @classmethod
-    def read(cls, row: Mapping[str, Any]) -> LimitRow:
-        """Return the content of *row*."""
-        return cls(row["until"], unpack(row["state"]))
+    def window(self, limit: Limit, place: Place) -> Window:
+        """Return the uses of *limit* at *place*. A pause has used up its limit."""
+        amount, length = limit.amount, _length(limit)
+        if limit.action is Action.PAUSE:
+            return Window(amount, length, 0, [(self.until - length, amount, 0)])
+        width = width_for(amount, length, place.tag)
+        return Window(amount, length, width, self.uses(place.list))
 
-    def window(self, use: CountedUse) -> Window:
-        """Return the uses of the limit of *use*. A pause has used up its limit."""
-        amount, length = use.limit.amount, use.length
-        if use.limit.action is Action.PAUSE:
-            return Window(amount, length, 0, [Use(self.until - length, amount, 0)])
-        width = width_for(amount, length, use.tag)
-        return Window(amount, length, width, self.uses(use.id))
+    def uses(self, list_: int) -> list[Use]:
+        """Return the uses under *list_*."""
+        stored = self.lists.get(list_)
+        return decode(stored) if stored else []
 
-    def uses(self, id_: int) -> list[Use]:
-        """Return the uses under *id_*."""
-        return decode(self.lists.get(id_, b""))
-
-    def set(self, id_: int, uses: Sequence[Use], length: int) -> None:
-        """Replace the uses under *id_*, whose window has *length*."""
-        self.lists[id_] = encode(uses)
-        self.until = max([self.until, *(use.at + length for use in uses)])
+    def set(self, list_: int, uses: Sequence[Use], length: int) -> None:
+        """Replace the uses under *list_*, whose window has *length*. The oldest is the first."""
+        self.lists[list_] = encode(uses)
+        if uses:
+            self.until = max(self.until, uses[-1][0] + length)
         self.is_changed = True
 
-    def clear(self, id_: int) -> None:
-        """Remove all uses under *id_*, if there are any."""
-        self.is_changed |= self.lists.pop(id_, None) is not None
-
-
-@cache
-def select_rows(count: int) -> Statement:
-    """Read *count* rows by their keys, see `numbered`."""
-    keys = [bindparam(f"key{place}", type_=LargeBinary) for place in range(count)]
-    return Statement(select(_l.key, _l.until, _l.state).where(_l.key.in_(keys)))
-
-
-@cache
-def lock_rows(count: int) -> Statement:
-    """Insert *count* rows that do not exist, lock all of them, and return their content."""
-    new = [{"key": bindparam(f"key{place}"), "until": 0, "state": b""} for place in range(count)]
-    insertion = INSERTS["postgresql"](limits).values(new)
-    unchanged = insertion.on_conflict_do_update(index_elements=["key"], set_={"until": _l.until})
-    return Statement(unchanged.returning(_l.key, _l.until, _l.state))
-
-
-@cache
-def upsert_rows(dialect: str, count: int) -> Statement:
-    """Insert *count* rows, or replace the content of those that exist."""
-    names = ("key", "until", "state")
-    values: list[dict[str, Any]] = [
-        {name: bindparam(f"{name}{place}") for name in names} for place in range(count)
-    ]
-    insertion = INSERTS[dialect](limits).values(values)
-    anew = {"until": insertion.excluded.until, "state": insertion.excluded.state}
-    return Statement(insertion.on_conflict_do_update(index_elements=["key"], set_=anew))
-
-
-_next_keys = select(_l.key).where(_l.key > bindparam("after")).order_by(_l.key)
-NEXT_KEYS = Statement(_next_keys.limit(PRUNED_AT_ONCE))
-DELETE = Statement(
-    delete(limits).where(
-        _l.key > bindparam("after"), _l.key <= bindparam("last"), _l.until <= bindparam("now")
-    )
-)
-
-
-def numbered(keys: Sequence[bytes]) -> dict[str, bytes]:
-    """Return the parameters for *keys*."""
-    return {f"key{place}": key for place, key in enumerate(keys)}
+    def clear(self, list_: int) -> None:
+        """Remove all uses under *list_*, if there are any."""
+        self.is_changed |= self.lists.pop(list_, None) is not None

@@ -15,7 +15,7 @@ import structlog
 from otp_app.errors import RateLimited
 from otp_app.storage.conversions import SqlConversions
 from otp_app.storage.limit_counts import LimitReached, SqlLimits
-from otp_app.storage.limit_rows import counted_uses
+from otp_app.storage.limit_rows import place_of
 from otp_app.verification.limits import Scope
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection
 
     from otp_app.storage.engine import Engine
-    from otp_app.storage.limit_counts import LimitUsage
     from otp_app.verification.limits import LimitUse
+    from otp_app.verification.ports import LimitUsage
 
 _T = TypeVar("_T")
 
@@ -54,6 +54,10 @@ class Refusals:
     most: int = MOST
     _kept: dict[Hashable, tuple[datetime, datetime]] = field(default_factory=dict, init=False)
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
+
+    def __bool__(self) -> bool:
+        """Whether there is an entry."""
+        return bool(self._kept)
 
     def until(self, key: Hashable, now: datetime) -> datetime | None:
         """Return the time from which *key* has room, or None without a valid entry."""
@@ -108,37 +112,46 @@ class SqlLimiter:
         """Return the conversion rates in the transaction of *limits*."""
         return SqlConversions(limits)
 
-    async def spend(self, spendings: Sequence[LimitUse], now: datetime) -> datetime:
-        """Count all of *spendings* or none, and return the time of the uses for `refund`.
+    async def spend(self, uses: Sequence[LimitUse], now: datetime) -> datetime:
+        """Count all of *uses* or none, and return the time of the uses for `refund`.
 
-        Each spending is for a different limit.
+        Each use is of a different limit.
 
         Raises:
             RateLimited: with the time from which all limits have room.
             StoreUnavailable: nothing was counted, so the caller must not go on.
         """
-        await self.require(spendings, now)  # a refusal does not wait for a writer
-        if spendings:
-            job = lambda tx: self.within(tx).spend(spendings, now)  # noqa: E731
-            counted = await self.noting_refusals(self.engine.write(job), now)
-            self.watch(spendings, counted)
+        await self.require(uses, now)  # a refusal does not wait for a writer
+        if uses:
+            counting = self.engine.write(lambda tx: self.within(tx).spend(uses, now))
+            self.watch(await self.noting_refusals(counting, now))
         return now
 
-    async def require(self, spendings: Sequence[LimitUse], now: datetime) -> None:
-        """Check without counting that the limits of all *spendings* have room."""
-        await self.noting_refusals(self._require(spendings, now), now)
+    async def require(self, uses: Sequence[LimitUse], now: datetime) -> None:
+        """Check without counting that the limits of all *uses* have room."""
+        await self.noting_refusals(self._require(uses, now), now)
 
-    async def _require(self, spendings: Sequence[LimitUse], now: datetime) -> None:
-        if remembered := self.remembered(spendings, now):
+    async def _require(self, uses: Sequence[LimitUse], now: datetime) -> None:
+        if remembered := self.remembered(uses, now):
             raise remembered
-        if spendings:
-            await self.engine.read(lambda tx: self.within(tx).require(spendings, now))
+        if uses:
 
-    def remembered(self, spendings: Sequence[LimitUse], now: datetime) -> LimitReached | None:
-        """Return the refusal in memory of one of *spendings*, if any, for `noting_refusals`."""
-        uses = counted_uses(self.hash_key, spendings)
-        found = [(use, self.refusals.until(use, now)) for use in uses]
-        full = [(use, until) for use, until in found if until]
+            def require(transaction: Connection) -> None:
+                limits = self.within(transaction)
+                limits.require(limits.read(uses, now))
+
+            await self.engine.read(require)
+
+    def remembered(self, uses: Sequence[LimitUse], now: datetime) -> LimitReached | None:
+        """Return the refusal in memory of one of *uses*, if any, for `noting_refusals`."""
+        if not self.refusals:
+            return None
+        places = [place_of(self.hash_key, use) for use in uses]
+        found = [
+            (use.limit, at, self.refusals.until(at, now))
+            for use, at in zip(uses, places, strict=True)
+        ]
+        full = [(limit, at, until) for limit, at, until in found if until]
         return LimitReached(full, is_new=False) if full else None
 
     def forget_refusals(self) -> None:
@@ -156,41 +169,50 @@ class SqlLimiter:
         except LimitReached as reached:
             refusal = reached
         if refusal.is_new:
-            for use, until in refusal.full:
-                self.refusals.remember(use, until, now)
-        use, until = max(refusal.full, key=lambda one: one[1])
-        log.warning("limit.exceeded", limit=use.limit.name)
+            for _, place, until in refusal.full:
+                self.refusals.remember(place, until, now)
+        limit, _, until = max(refusal.full, key=lambda one: one[2])
+        log.warning("limit.exceeded", limit=limit.name)
         if self.on_refusal:
-            self.on_refusal(use.limit.name)
-        raise RateLimited(scope=_public_scope(use.limit.scope), until=until)
+            self.on_refusal(limit.name)
+        raise RateLimited(scope=_public_scope(limit.scope), until=until)
 
-    def watch(self, spendings: Sequence[LimitUse], before: Sequence[int]) -> None:
+    def watch(self, usages: Sequence[LimitUsage]) -> None:
         """Log an error for each global limit whose use has just reached one of `ALARMS`.
 
         Args:
-            spendings: the uses that were counted.
-            before: the number of uses of each limit before.
+            usages: the usages before the uses were counted.
         """
-        for spending, used in zip(spendings, before, strict=True):
-            limit = spending.limit
-            marks = {max(1, round(part * limit.amount)) for part in ALARMS}
-            if limit.scope is Scope.GLOBAL and used + 1 in marks:
-                log.error(
-                    "limit.threshold_reached", limit=limit.name, used=used + 1, of=limit.amount
-                )
+        for usage in usages:
+            limit = usage.limit
+            if limit.scope is Scope.GLOBAL:
+                marks = {max(1, round(part * limit.amount)) for part in ALARMS}
+                if usage.used + 1 in marks:
+                    log.error(
+                        "limit.threshold_reached",
+                        limit=limit.name,
+                        used=usage.used + 1,
+                        of=limit.amount,
+                    )
 
     async def pause(self, pause: LimitUse, now: datetime) -> bool:
         """Use up the limit *pause* for one window, and return False if it was used up before."""
         return await self.engine.write(lambda tx: self.within(tx).pause(pause, now))
 
-    async def refund(self, at: datetime, spendings: Sequence[LimitUse]) -> None:
-        """Give back those of *spendings* that `spend` has counted at the time *at*."""
-        await self.engine.write(lambda tx: self.within(tx).refund(at, spendings))
+    async def refund(self, at: datetime, uses: Sequence[LimitUse]) -> None:
+        """Give back those of *uses* that `spend` has counted at the time *at*."""
+        await self.engine.write(lambda tx: self.within(tx).refund(at, uses))
         self.forget_refusals()
 
-    async def forgive(self, spendings: Sequence[LimitUse]) -> None:
-        """Delete all uses of the limits of *spendings*, after a success."""
-        await self.engine.write(lambda tx: self.within(tx).forgive(spendings))
+    async def forgive(self, uses: Sequence[LimitUse]) -> None:
+        """Delete all uses of the limits of *uses*, after a success."""
+
+        def forgive(transaction: Connection) -> None:
+            limits = self.within(transaction)
+            limits.forgive(uses)
+            limits.save()
+
+        await self.engine.write(forgive)
         self.forget_refusals()
 
     async def prune(self, now: datetime) -> None:
@@ -198,9 +220,9 @@ class SqlLimiter:
         after = self._pruned
         self._pruned = await self.engine.write(lambda tx: self.within(tx).prune(now, after))
 
-    async def usages(self, spendings: Sequence[LimitUse], now: datetime) -> list[LimitUsage]:
-        """Return the usage of the limits of *spendings*, without counting."""
-        return await self.engine.read(lambda tx: self.within(tx).usages(spendings, now))
+    async def usages(self, uses: Sequence[LimitUse], now: datetime) -> Sequence[LimitUsage]:
+        """Return the usage of the limits of *uses*, without counting."""
+        return await self.engine.read(lambda tx: self.within(tx).read(uses, now))
 
 
 def _public_scope(scope: Scope) -> str:

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from sqlalchemy import LargeBinary
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from sqlalchemy import Connection, Dialect, Executable
     from sqlalchemy.engine.interfaces import DBAPICursor
+    from sqlalchemy.types import TypeEngine
 
     Convert = Callable[[Any], Any] | None
 
@@ -92,6 +95,9 @@ def _compile(core: Executable, dialect: Dialect) -> _Compiled:
     # Lists of constants, as in `status IN (…)`, become part of the text here.
     state = compiled.construct_expanded_state(dict.fromkeys(required))
     converts = {**compiled._bind_processors, **state.processors}  # noqa: SLF001 - not public
+    for name, bind in compiled.binds.items():
+        if isinstance(bind.type, LargeBinary):  # both drivers take and return bytes
+            converts.pop(name, None)
     names = state.positiontup or list(state.parameters)
     constants = {
         name: value if name not in converts else converts[name](value)
@@ -106,7 +112,14 @@ def _compile(core: Executable, dialect: Dialect) -> _Compiled:
     ]
     template = [constants.get(name) for name in names] if state.positiontup else constants
     columns = [
-        (column.keyname, column.type.dialect_impl(dialect).result_processor(dialect, None))
+        (column.keyname, _result_processor(column.type, dialect))
         for column in compiled._result_columns  # noqa: SLF001
     ]
     return _Compiled(state.statement, template, variables, columns)
+
+
+def _result_processor(type_: TypeEngine[Any], dialect: Dialect) -> Convert:
+    if isinstance(type_, LargeBinary):
+        return None
+    processor: Convert = type_.dialect_impl(dialect).result_processor(dialect, None)
+    return processor

@@ -54,6 +54,16 @@ class Utc(TypeDecorator[datetime]):
     impl = DateTime(timezone=True)
     cache_ok = True
 
+    def bind_processor(self, dialect: Dialect) -> Any:  # noqa: ANN401 - a function or None
+        """Return the conversion to a parameter. SQLAlchemy's own takes five times as long."""
+        return _to_text if dialect.name == "sqlite" else super().bind_processor(dialect)
+
+    def result_processor(self, dialect: Dialect, coltype: Any) -> Any:  # noqa: ANN401
+        """Return the conversion from a stored value."""
+        if dialect.name == "sqlite":
+            return _from_text
+        return super().result_processor(dialect, coltype)
+
     def process_bind_param(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
         """Convert *value* to UTC.
 
@@ -65,10 +75,23 @@ class Utc(TypeDecorator[datetime]):
         return value and value.astimezone(UTC)
 
     def process_result_value(self, value: datetime | None, _dialect: Dialect) -> datetime | None:
-        """Convert to UTC: PostgreSQL uses the time zone of its session, SQLite uses none."""
-        if value is not None and value.tzinfo is None:
-            return value.replace(tzinfo=UTC)
+        """Convert to UTC: PostgreSQL uses the time zone of its session."""
         return value and value.astimezone(UTC)
+
+
+def _to_text(value: datetime | None) -> str | None:
+    """Return *value* as SQLAlchemy stores it in SQLite, in UTC and without a zone."""
+    if value is None:
+        return None
+    if value.tzinfo is None:
+        raise ValueError("a time without a zone")
+    if value.tzinfo is not UTC:
+        value = value.astimezone(UTC)
+    return value.isoformat(" ", "microseconds")[:26]
+
+
+def _from_text(stored: str | None) -> datetime | None:
+    return None if stored is None else datetime.fromisoformat(stored).replace(tzinfo=UTC)
 
 
 def _by_value(kind: type[StrEnum]) -> Enum:

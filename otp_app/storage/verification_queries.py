@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Integer, and_, bindparam, case, exists, false, func, or_, select
+from sqlalchemy import Integer, String, and_, bindparam, case, exists, false, func, or_, select
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.functions import GenericFunction
 
@@ -134,9 +134,10 @@ def running_elsewhere(phone_key: str, provider: str, flow: Flow, now: datetime) 
     return select(_v.id).where(*its, *others).limit(1)
 
 
-def reference_of(id_: str) -> ColumnElement[str | None]:
-    """Return a scalar subquery for the reference of verification *id_*."""
-    return select(_v.reference).where(_v.id == id_).scalar_subquery()
+_reference_of_id = select(_v.reference).where(_v.id == bindparam("id_")).scalar_subquery()
+_subject = func.coalesce(bindparam("subject", type_=String), _reference_of_id)
+LOCK = Statement(select(func.pg_advisory_xact_lock(func.hashtextextended(_subject, 0))))
+"""Lock a flow, a reference or the reference of a verification until the transaction ends."""
 
 
 def shared(phone_key: str, provider: str, flow: Flow, now: datetime) -> Executable:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import false, func, select
+from sqlalchemy import false
 
 from otp_app.storage import verification_queries as queries
 from otp_app.storage import verification_statements as statements
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from sqlalchemy import ColumnElement, Connection, Delete, Executable, RowMapping, Update
+    from sqlalchemy import Connection, Delete, Executable, RowMapping, Update
 
     from otp_app.phone import PhoneNumber
     from otp_app.storage.outbox import SqlOutbox
@@ -45,16 +45,25 @@ def to_row(
 
 
 def from_row(
-    row: Mapping[str, Any] | RowMapping, numbers: PhoneEncryption, flow: Flow | None = None
+    row: Mapping[str, Any] | RowMapping,
+    numbers: PhoneEncryption,
+    flow: Flow | None = None,
+    phone: PhoneNumber | None = None,
 ) -> Verification:
     """Return the verification in *row*. Without *flow*, its `flow` is the stored hash.
+
+    The number is decrypted unless the caller knows it as *phone*.
 
     Raises:
         NumbersUnreadable: *numbers* cannot decrypt the phone number.
     """
-    phone = numbers.decrypt(row["phone"])
-    values = {column.name: row[column.name] for column in COLUMNS}
-    return Verification(**values | {"flow": flow or row["flow"], "phone": phone})
+    values = {name: row[name] for name in _NAMES}
+    values["flow"] = flow or row["flow"]
+    values["phone"] = phone or numbers.decrypt(row["phone"])
+    return Verification(**values)
+
+
+_NAMES = [column.name for column in COLUMNS]
 
 
 @dataclass(frozen=True)
@@ -142,7 +151,7 @@ class SqlVerifications:
         row = names[is_sent].first(self.connection, **values)
         if row is None:
             return None
-        verification = from_row(row, self.encryption, before.flow)
+        verification = from_row(row, self.encryption, before.flow, before.phone)
         is_counted = is_sent and row["counted_at"] == send.at
         return Settled(verification, row["source"], is_counted=is_counted)
 
@@ -177,18 +186,20 @@ class SqlVerifications:
         """Restore the state before *send*, which was not sent."""
         return self._changes(statements.release(before, send))
 
-    def take_attempt(self, id_: str, flow: Flow, now: datetime) -> Verification | None:
+    def take_attempt(
+        self, id_: str, flow: Flow, now: datetime, phone: PhoneNumber | None = None
+    ) -> Verification | None:
         """Spend one guess and record its call in the audit, in one transaction.
 
         Concurrent callers never spend the same guess.
         """
-        self._lock(queries.reference_of(id_))
+        self._lock(id_=id_)
         row = statements.TAKE_ATTEMPT.first(
             self.connection, id_=id_, flow=sha256_hex(flow), now=now
         )
         if row is None:
             return None
-        attempt = from_row(row, self.encryption, flow)
+        attempt = from_row(row, self.encryption, flow, phone)
         self.audit.record_call(check_call(attempt), now)
         return attempt
 
@@ -197,12 +208,12 @@ class SqlVerifications:
         key = self.encryption.search_key(phone)
         return queries.USER.first(self.connection, phone_key=key) is not None
 
-    def approve(self, id_: str, now: datetime) -> Approval | None:
+    def approve(self, id_: str, now: datetime, phone: PhoneNumber | None = None) -> Approval | None:
         """Approve the verification, upsert the user and write the event, in one transaction."""
         row = statements.APPROVE.first(self.connection, id_=id_, now=now)
         if row is None:
             return None
-        phone = self.encryption.decrypt(row["phone"])
+        phone = phone or self.encryption.decrypt(row["phone"])
         statements.upsert_user(self.connection.dialect.name).execute(
             self.connection,
             phone_number=self.encryption.encrypt(phone),
@@ -274,12 +285,11 @@ class SqlVerifications:
     def _changes(self, statement: Update | Delete) -> bool:
         return self.connection.execute(statement).rowcount == 1
 
-    def _lock(self, subject: str | ColumnElement[str | None]) -> None:
-        """Serialize the transactions that change *subject*, by an advisory lock.
+    def _lock(self, subject: str | None = None, id_: str = "") -> None:
+        """Serialize the transactions that change *subject*, or the reference of *id_*.
 
         A subject is a flow, of which one verification is open, or a reference, whose guesses are
         counted over several rows. SQLite needs no lock, because its write transactions are serial.
         """
         if self.connection.dialect.name == "postgresql":
-            number = func.hashtextextended(subject, 0)
-            self.connection.execute(select(func.pg_advisory_xact_lock(number)))
+            queries.LOCK.rows(self.connection, subject=subject, id_=id_)

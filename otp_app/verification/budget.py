@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from functools import cached_property
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
 from otp_app.verification.limits import (
     HOUR,
@@ -21,6 +21,7 @@ from otp_app.verification.limits import (
     Scope,
     limit_uses,
 )
+from otp_app.verification.ports import LimitUsage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from otp_app.phone import PhoneNumber
     from otp_app.verification.client import Client
     from otp_app.verification.limits import Limit
-    from otp_app.verification.models import Verification
+    from otp_app.verification.models import Channel, Verification
     from otp_app.verification.ports import Conversions, Limiter
     from otp_app.verification.store import Approval, Settled, Transaction, VerificationStore
 
@@ -132,6 +133,21 @@ class Allowance:
         self._made[call] -= 1
 
 
+class Request(NamedTuple):
+    """A person's request of a message.
+
+    Attributes:
+        uses: the uses of limits that the message may count.
+        refusal: a recent refusal of the client from memory, or None.
+    """
+
+    client: Client
+    phone: PhoneNumber
+    channel: Channel
+    uses: Sequence[LimitUse]
+    refusal: Exception | None
+
+
 @dataclass(frozen=True)
 class Budget:
     """Counts messages, guesses and cancels before they are made, and issues their allowances."""
@@ -141,61 +157,69 @@ class Budget:
     now: Callable[[], datetime]
     store: VerificationStore
 
-    async def look(self, job: Callable[[Transaction], _T]) -> _T:
-        """Return the result of *job*, which writes nothing, or raise its `RateLimited`."""
-        return await self.limiter.noting_refusals(self.store.read(job), self.now())
-
-    def remembered_refusal(self, client: Client, phone: PhoneNumber) -> Exception | None:
-        """Return a recent refusal of *client* from memory, for `send_uses`."""
+    def asked(self, client: Client, phone: PhoneNumber, channel: Channel) -> Request:
+        """Return a request of a message, with the uses of limits that it may count."""
         uses = limit_uses(self.limits, Action.SEND, client, phone)
         asking = [use for use in uses if use.limit.scope in ASKING]
-        return self.limiter.remembered(asking, self.now())
+        return Request(client, phone, channel, uses, self.limiter.remembered(asking, self.now()))
 
-    def send_uses(
-        self,
-        transaction: Transaction,
-        client: Client,
-        phone: PhoneNumber,
-        now: datetime,
-        refusal: Exception | None,
-    ) -> Sequence[LimitUse]:
-        """Return the uses of limits that a message to *phone* counts, in a job of `look`.
+    def send_usages(
+        self, transaction: Transaction, asked: Request, now: datetime
+    ) -> Sequence[LimitUsage]:
+        """Return the usages of the limits that a message counts towards. Nothing is counted.
 
-        A *refusal* is raised, and so is that of a limit without room, a locked number or a pause.
+        A remembered refusal is raised, and so is that of a limit without room, a locked number or a
+        pause.
         """
+        client, phone, _, sends, refusal = asked
         if refusal:
             raise refusal
         limits = self.limiter.within(transaction)
-        uses = limit_uses(self.limits, Action.SEND, client, phone)
         pauses = limit_uses(self.limits, Action.PAUSE, client, phone)
         failures = self._failures(client, phone)
-        limits.load([*uses, *pauses, *failures])
+        usages = limits.read([*sends, *pauses, *failures], now)
+        sending, pausing = usages[: len(sends)], usages[len(sends) : len(sends) + len(pauses)]
         is_confirmed = self.store.within(transaction).is_confirmed(phone)
         is_known = is_confirmed or bool(client.key)
-        limits.require([*failures, *([] if is_known else pauses)], now)
+        limits.require([*usages[len(sends) + len(pauses) :], *([] if is_known else pausing)])
         lifted = set(UNCONFIRMED) if is_known else set()
-        if not is_known or all(limits.has_room(pause, now) for pause in pauses):
+        if not is_known or not any(pause.is_full for pause in pausing):
             lifted.add(Scope.COUNTRY_CONFIRMED)
         if not is_confirmed or client.has_proved(phone):
             lifted.add(Scope.UNPROVED_CLIENTS)
         if self._is_trusted(self.limiter.conversions(limits), phone, now):
             lifted.add(Scope.PREFIX)
-        uses = [use for use in uses if use.limit.scope not in lifted]
-        limits.require(uses, now)  # a refusal waits for no writer
-        return uses
+        usages = [usage for usage in sending if usage.limit.scope not in lifted]
+        limits.require(usages)
+        return usages
 
     async def spend_send(
-        self, uses: Sequence[LimitUse], then: Callable[[Transaction], _T]
+        self, count: Callable[[Transaction, datetime], tuple[Sequence[LimitUsage], _T]]
     ) -> tuple[Allowance, _T]:
-        """Count a message and do *then* in the same transaction, or raise `RateLimited`."""
+        """Run *count*, which counts a message by `count_send`, or raise its `RateLimited`.
+
+        *count* returns the usages that it has counted, and any other result.
+        """
         now = self.now()
+        counting = self.store.write(lambda tx: count(tx, now))
+        counted, result = await self.limiter.noting_refusals(counting, now)
+        self.limiter.watch(counted)
+        return Allowance(PAID_BY_MESSAGE, now, [usage.use for usage in counted]), result
 
-        def count(transaction: Transaction) -> tuple[Sequence[int], _T]:
-            return self.limiter.within(transaction).spend(uses, now), then(transaction)
+    def count_send(
+        self, transaction: Transaction, usages: Sequence[LimitUsage], now: datetime
+    ) -> Sequence[LimitUsage]:
+        """Count a message towards the limits of *usages*, which `send_usages` has returned."""
+        return self.limiter.within(transaction).count(usages, now)
 
-        before, result = await self.limiter.noting_refusals(self.store.write(count), now)
-        self.limiter.watch(uses, before)
-        return Allowance(PAID_BY_MESSAGE, now, uses), result
+    async def refuse(self, look: Callable[[Transaction], _T]) -> tuple[Allowance, _T]:
+        """Run *look*, which raises the remembered refusal of a request, and waits for no writer.
+
+        Returns:
+            An allowance for no call, and the result of *look*.
+        """
+        found = await self.limiter.noting_refusals(self.store.read(look), self.now())
+        return Allowance(()), found
 
     async def spend_refusal(self, client: Client, phone: PhoneNumber) -> None:
         """Count a message that is rejected without a call, towards the limits of its client only.
@@ -216,20 +240,20 @@ class Budget:
         """
         now = self.now()
 
-        def count(transaction: Transaction) -> tuple[Sequence[LimitUse], Sequence[int], _T]:
-            uses, before = list[LimitUse](), list[int]()
+        def count(transaction: Transaction) -> tuple[Sequence[LimitUsage], _T]:
+            counted = list[LimitUsage]()
 
             def spend(phone: PhoneNumber) -> None:
-                uses.extend(limit_uses(self.limits, Action.CHECK, client, phone))
+                uses = limit_uses(self.limits, Action.CHECK, client, phone)
                 if refusal := self.limiter.remembered(uses, now):
                     raise refusal
-                before.extend(self.limiter.within(transaction).spend(uses, now))
+                counted.extend(self.limiter.within(transaction).spend(uses, now))
 
-            return uses, before, take(transaction, spend)
+            return counted, take(transaction, spend)
 
-        uses, before, result = await self.limiter.noting_refusals(self.store.write(count), now)
-        self.limiter.watch(uses, before)
-        return Allowance(PAID_BY_GUESS, now, uses), result
+        counted, result = await self.limiter.noting_refusals(self.store.write(count), now)
+        self.limiter.watch(counted)
+        return Allowance(PAID_BY_GUESS, now, [usage.use for usage in counted]), result
 
     async def spend_cancel(self, over: Verification) -> Allowance | None:
         """Count a cancel by the sweeper, in the row of the verification.
@@ -264,9 +288,11 @@ class Budget:
     ) -> None:
         """Count a verification as sent, once."""
         if settled.is_counted and settled.source:
-            self.limiter.conversions(self.limiter.within(transaction)).count_sent(
+            limits = self.limiter.within(transaction)
+            self.limiter.conversions(limits).count_sent(
                 verification.phone, settled.source, verification.id, at, self._conversions_kept
             )
+            limits.save()
 
     def count_approved(
         self, transaction: Transaction, approval: Approval, client: Client, id_: str
@@ -278,6 +304,7 @@ class Budget:
             self.limiter.conversions(limits).count_approved(
                 approval.phone, approval.source, id_, approval.counted_at, self._conversions_kept
             )
+        limits.save()
 
     def source_key(self, transaction: Transaction, client: Client, phone: PhoneNumber) -> bytes:
         """Return the key under which the verifications of *client* count towards a country."""

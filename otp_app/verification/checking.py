@@ -111,7 +111,9 @@ class Checker:
             code = parse_code(text, provider.code_length)
             provider.require(Action.CHECK)
             spend(current.phone)
-            attempt = self.store.within(transaction).take_attempt(id_, client.flow, now)
+            attempt = self.store.within(transaction).take_attempt(
+                id_, client.flow, now, current.phone
+            )
             if attempt is None or attempt.reference is None:
                 return self._not_taken(transaction, current)
             return Guess(attempt, attempt.reference, provider, code)
@@ -156,7 +158,7 @@ class Checker:
     def _approve(
         self, transaction: Transaction, client: Client, attempt: Verification
     ) -> Verification | OtpError:
-        approval = self.store.within(transaction).approve(attempt.id, self.now())
+        approval = self.store.within(transaction).approve(attempt.id, self.now(), attempt.phone)
         if approval is None:
             return self.finder.why_closed(transaction, attempt.flow)
         self.budget.count_approved(transaction, approval, client, attempt.id)

@@ -159,6 +159,11 @@ class Running:
     kept: int
 
 
+def new_id() -> str:
+    """Return the id of a message: 128 random bits, safe in a URL."""
+    return secrets.token_urlsafe(16)
+
+
 @dataclass(frozen=True)
 class Send:
     """One message of a verification.
@@ -174,4 +179,4 @@ class Send:
     channel: Channel
     at: datetime
     next_at: datetime
-    id: str = field(default_factory=lambda: secrets.token_urlsafe(16))
+    id: str = field(default_factory=new_id)

@@ -6,7 +6,7 @@ All of it takes place in a transaction and calls no provider.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from otp_app.errors import (
     AlreadyVerified,
@@ -26,12 +26,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from datetime import datetime
 
-    from otp_app.phone import PhoneNumber
-    from otp_app.verification.budget import Budget
+    from otp_app.verification.budget import Budget, Request
     from otp_app.verification.circuit_breaker import CircuitBreakerProvider
-    from otp_app.verification.client import Client
-    from otp_app.verification.limits import LimitUse
-    from otp_app.verification.models import Channel, Flow, Policy, Reference, Verification
+    from otp_app.verification.models import Flow, Policy, Reference, Verification
+    from otp_app.verification.ports import LimitUsage
     from otp_app.verification.store import Transaction, VerificationStore
 
 
@@ -111,39 +109,26 @@ class VerificationFinder:
         return None if current.is_open(now) else VerificationExpired()
 
 
-class Request(NamedTuple):
-    """A person's request of a message.
-
-    Attributes:
-        refusal: a recent refusal of the client from memory, or None.
-    """
-
-    client: Client
-    phone: PhoneNumber
-    channel: Channel
-    refusal: Exception | None
-
-
 @dataclass(frozen=True)
 class Plan:
-    """A message that may be sent, after all reading and before any counting.
+    """A message that may be sent, before it is counted.
 
     Attributes:
-        uses: the uses of limits that the message counts.
+        usages: the usages of the limits that the message counts towards.
         current: the verification that gets a further message, or None for a new verification.
         over: verifications that must end at the provider before a new one starts.
     """
 
     request: Request
     provider: CircuitBreakerProvider
-    uses: Sequence[LimitUse]
+    usages: Sequence[LimitUsage]
     current: Verification | None = None
     over: Sequence[Verification] = ()
 
 
 @dataclass(frozen=True)
 class Planner:
-    """Decides in one transaction, which writes nothing, what a request leads to."""
+    """Decides what a request leads to. The methods write nothing in their transaction."""
 
     store: VerificationStore
     finder: VerificationFinder
@@ -179,8 +164,8 @@ class Planner:
         provider.require(Action.SEND)
         self._require_free(transaction, asked, self.provider)
         used_up = self._require_room(transaction, asked)
-        uses = self._uses(transaction, asked)
-        return Plan(asked, provider, uses, over=[one for one in (used_up, over) if one])
+        usages = self.budget.send_usages(transaction, asked, self.now())
+        return Plan(asked, provider, usages, over=[one for one in (used_up, over) if one])
 
     def _again(
         self, transaction: Transaction, asked: Request, current: Verification
@@ -206,11 +191,8 @@ class Planner:
         provider.require(Action.SEND)
         if not running_reference(current):
             self._require_free(transaction, asked, current.provider)
-        return Plan(asked, provider, self._uses(transaction, asked), current)
-
-    def _uses(self, transaction: Transaction, asked: Request) -> Sequence[LimitUse]:
-        client, phone, _, refusal = asked
-        return self.budget.send_uses(transaction, client, phone, self.now(), refusal)
+        usages = self.budget.send_usages(transaction, asked, self.now())
+        return Plan(asked, provider, usages, current)
 
     def _require_free(self, transaction: Transaction, asked: Request, name: str) -> None:
         """Reject a start that the provider *name* would refuse, without calling it.

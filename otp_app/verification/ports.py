@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
     from otp_app.phone import PhoneNumber
     from otp_app.verification.audit import Conversion
-    from otp_app.verification.limits import LimitUse
+    from otp_app.verification.limits import Limit, LimitUse
     from otp_app.verification.models import Channel, CheckOutcome, Reference, SecondStart
     from otp_app.verification.store import Transaction
 
@@ -86,36 +86,67 @@ class Provider(Protocol):
         ...
 
 
+class LimitUsage(NamedTuple):
+    """The usage of a limit, before *use* is counted.
+
+    Attributes:
+        used: number of uses in the current window.
+        until: time from which there is room again; None if there is room now.
+        is_counted: whether the limit counts distinct values, and that of *use* counts already.
+        stored: the uses in the store, which only the limiter knows.
+    """
+
+    use: LimitUse
+    used: int
+    until: datetime | None
+    is_counted: bool
+    stored: Any
+
+    @property
+    def limit(self) -> Limit:
+        """The limit."""
+        return self.use.limit
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the limit has no room for *use*."""
+        return self.until is not None and not self.is_counted
+
+
 class Limits(Protocol):
     """The limits in one transaction. A refusal is raised as an error for `noting_refusals`."""
 
-    def load(self, spendings: Sequence[LimitUse]) -> None:
-        """Read by one statement what `require` and `usages` need for *spendings*."""
+    def read(self, uses: Sequence[LimitUse], now: datetime) -> Sequence[LimitUsage]:
+        """Return the usage of the limits of *uses*, by one statement. Nothing is counted."""
         ...
 
-    def spend(self, spendings: Sequence[LimitUse], now: datetime) -> Sequence[int]:
-        """Count all of *spendings* or raise, and return the uses of each limit before."""
+    def require(self, usages: Sequence[LimitUsage]) -> None:
+        """Check that the limits of all *usages* have room, or raise."""
         ...
 
-    def require(self, spendings: Sequence[LimitUse], now: datetime) -> None:
-        """Check without counting that the limits of all *spendings* have room, or raise."""
+    def count(self, usages: Sequence[LimitUsage], now: datetime) -> Sequence[LimitUsage]:
+        """Count the uses of all *usages* or raise, and return the usages before."""
         ...
 
-    def has_room(self, spending: LimitUse, now: datetime) -> bool:
-        """Return whether a limit has room. Nothing is counted, logged or measured."""
+    def spend(self, uses: Sequence[LimitUse], now: datetime) -> Sequence[LimitUsage]:
+        """Count all of *uses* or raise, and return the usages before."""
         ...
 
-    def refund(self, at: datetime, spendings: Sequence[LimitUse]) -> None:
-        """Give back those of *spendings* that `spend` has counted at the time *at*."""
+    def refund(self, at: datetime, uses: Sequence[LimitUse]) -> None:
+        """Give back those of *uses* that were counted at the time *at*."""
         ...
 
-    def forgive(self, spendings: Sequence[LimitUse]) -> None:
-        """Reset the limits of *spendings*, after a success."""
+    def forgive(self, uses: Sequence[LimitUse]) -> None:
+        """Reset the limits of *uses*, after a success. `save` has to follow."""
+        ...
+
+    def save(self) -> None:
+        """Write what `forgive` and the methods of `Conversions` have changed."""
         ...
 
 
 class Conversions(Protocol):
-    """The conversion rates in one transaction."""
+    """The conversion rates in one transaction. `Limits.save` writes what the methods count."""
 
     def source_key(self, phone: PhoneNumber, source: str) -> bytes:
         """Return the key of *source*, an address or API key, for `count_sent`."""
@@ -167,23 +198,23 @@ class Limiter(Protocol):
         """
         ...
 
-    def remembered(self, spendings: Sequence[LimitUse], now: datetime) -> Exception | None:
-        """Return the refusal in memory of one of *spendings*, for `noting_refusals`, if any."""
+    def remembered(self, uses: Sequence[LimitUse], now: datetime) -> Exception | None:
+        """Return the refusal in memory of one of *uses*, for `noting_refusals`, if any."""
         ...
 
     def forget_refusals(self) -> None:
         """Clear the refusals in memory, after a transaction that gave uses back."""
         ...
 
-    def watch(self, spendings: Sequence[LimitUse], before: Sequence[int]) -> None:
-        """Warn the operator when a limit on everybody is nearly used up.
+    def watch(self, usages: Sequence[LimitUsage]) -> None:
+        """Warn the operator when a global limit is nearly used up.
 
-        *before* has the uses of each of *spendings* before they were counted.
+        *usages* are the usages before the uses were counted.
         """
         ...
 
-    async def spend(self, spendings: Sequence[LimitUse], now: datetime) -> datetime:
-        """Count all of *spendings* or none, in a separate transaction.
+    async def spend(self, uses: Sequence[LimitUse], now: datetime) -> datetime:
+        """Count all of *uses* or none, in a separate transaction.
 
         Raises:
             RateLimited: with the time from which all limits have room.

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeVar, cast
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 import structlog
 
@@ -21,36 +21,43 @@ from otp_app.errors import (
     VerificationNotFound,
 )
 from otp_app.verification.audit import send_call
-from otp_app.verification.budget import Call
-from otp_app.verification.models import Reference, Send, Status, Verification
-from otp_app.verification.planning import Request, running_reference
+from otp_app.verification.budget import Allowance, Call
+from otp_app.verification.models import Reference, Send, Status, Verification, new_id
+from otp_app.verification.planning import running_reference
 from otp_app.verification.store import AlreadyOpen
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
     from datetime import datetime
 
     from otp_app.phone import PhoneNumber
     from otp_app.verification.audit import Audit
-    from otp_app.verification.budget import Allowance, Budget
+    from otp_app.verification.budget import Budget, Request
     from otp_app.verification.circuit_breaker import CircuitBreakerProvider
     from otp_app.verification.client import Client
     from otp_app.verification.models import Channel, Policy
     from otp_app.verification.planning import Plan, Planner
+    from otp_app.verification.ports import LimitUsage
     from otp_app.verification.risk import RiskScreening
     from otp_app.verification.store import Transaction, VerificationStore
 
-_T = TypeVar("_T")
-
 log = structlog.get_logger(__name__)
+
+
+class Message(NamedTuple):
+    """A counted message and its verification."""
+
+    plan: Plan
+    verification: Verification
+    send: Send
 
 
 @dataclass(frozen=True)
 class Sender:
     """Sends codes. Each message is counted, then requested once, then its result is recorded.
 
-    A message is three transactions: one that reads and decides, one that counts and records the
-    message, and one that records the provider's answer and what comes of it.
+    A message is two transactions: one that decides, counts and records the message, and one that
+    records the provider's answer and what comes of it.
     """
 
     store: VerificationStore
@@ -68,13 +75,12 @@ class Sender:
 
         An open verification of another number is closed.
         """
-        asked = Request(client, phone, channel, self.budget.remembered_refusal(client, phone))
+        asked = self.budget.asked(client, phone, channel)
         return await self._carry_out(asked, lambda tx: self.planner.start(tx, asked))
 
     async def resend(self, client: Client, current: Verification, channel: Channel) -> Verification:
         """Send another code for *current*, or start a new verification if *current* has ended."""
-        refusal = self.budget.remembered_refusal(client, current.phone)
-        asked = Request(client, current.phone, channel, refusal)
+        asked = self.budget.asked(client, current.phone, channel)
         return await self._carry_out(asked, lambda tx: self.planner.resend(tx, asked, current))
 
     async def _carry_out(
@@ -86,49 +92,69 @@ class Sender:
         probe a number without end. Nothing else is written then.
         """
         try:
-            found = await self.budget.look(look)
+            allowance, found = await self._admit(asked, look)
         except NumberBusy:
             await self.budget.spend_refusal(asked.client, asked.phone)
             raise
         if isinstance(found, Verification):
             return found
-        if found.current:
-            return await self._send_again(found, found.current)
-        return await self._send_first(found)
+        if self._begins_with_calls(found.plan):
+            found = await self._prepare(allowance, found.plan)
+        return await self._deliver(found, self._request(found, allowance), allowance)
 
-    async def _send_first(self, plan: Plan) -> Verification:
-        """Count the message, then record the new verification and start it at the provider.
+    async def _admit(
+        self, asked: Request, look: Callable[[Transaction], Plan | Verification]
+    ) -> tuple[Allowance, Verification | Message]:
+        """Decide by *look*, and count and record the message that *look* has planned."""
+        id_ = new_id()
 
-        Both are one transaction, unless the number has to be screened or an old verification has to
-        end at its provider in between. Only a counted message pays for these calls.
+        def admit(
+            transaction: Transaction, now: datetime
+        ) -> tuple[Sequence[LimitUsage], Verification | Message]:
+            found = look(transaction)
+            if isinstance(found, Verification):
+                return (), found
+            counted = self.budget.count_send(transaction, found.usages, now)
+            message = self._message(found, id_, now)
+            if not self._begins_with_calls(found):
+                self._record(transaction, message)
+            return counted, message
+
+        if asked.refusal:  # raised by `look`, unless the flow has the verification already
+            return cast("tuple[Allowance, Verification]", await self.budget.refuse(look))
+        return await self.budget.spend_send(admit)
+
+    def _begins_with_calls(self, plan: Plan) -> bool:
+        """Return whether calls to vendors have to end before the message of *plan* is recorded.
+
+        The number has to be screened, or an old verification has to end at its provider. Only a
+        counted message pays for these calls.
         """
-        if self.screening.lookup or plan.over:
-            allowance, _ = await self.budget.spend_send(plan.uses, lambda _: None)
-            await self.screening.require_acceptable(allowance, plan.request.phone, self.now())
-            for one in plan.over:
-                await self._end(allowance, one)  # first, or the start could get the same code
-            send, verification = self._first(plan)
-            await self._reserving(
-                self.store.write(lambda tx: self._reserve(tx, plan, verification)), send
-            )
-        else:
-            send, verification = self._first(plan)
-            spending = self.budget.spend_send(
-                plan.uses, lambda tx: self._reserve(tx, plan, verification)
-            )
-            allowance, _ = await self._reserving(spending, send)
-        language = plan.request.client.language
-        sending = plan.provider.start(allowance, plan.request.phone, plan.request.channel, language)
-        return await self._deliver(verification, send, sending, allowance)
+        return not plan.current and bool(self.screening.lookup or plan.over)
 
-    def _first(self, plan: Plan) -> tuple[Send, Verification]:
-        send = self._send(1, plan.request.channel)
-        verification = Verification(
+    async def _prepare(self, allowance: Allowance, plan: Plan) -> Message:
+        """Make the calls that the message of *plan* has to wait for, and record the message."""
+        await self.screening.require_acceptable(allowance, plan.request.phone, self.now())
+        for one in plan.over:
+            await self._end(allowance, one)  # first, or the start could get the same code
+        message = self._message(plan, new_id(), self.now())
+        await self.store.write(lambda tx: self._record(tx, message))
+        return message
+
+    def _message(self, plan: Plan, id_: str, now: datetime) -> Message:
+        """Return the message of *plan*, at the time *now* and with *id_* in the audit."""
+        number = plan.current.sends + 1 if plan.current else 1
+        channel = plan.request.channel
+        send = Send(number, channel, at=now, next_at=now + self.policy.cooldown(number), id=id_)
+        return Message(plan, plan.current or self._first(plan, send), send)
+
+    def _first(self, plan: Plan, send: Send) -> Verification:
+        return Verification(
             id=send.id,
             flow=plan.request.client.flow,
             phone=plan.request.phone,
             provider=self.provider,
-            channel=plan.request.channel,
+            channel=send.channel,
             status=Status.SENDING,
             attempts_left=min(self.policy.max_attempts, plan.provider.max_attempts),
             sends=send.number,
@@ -136,35 +162,32 @@ class Sender:
             resend_at=send.next_at,
             expires_at=send.at + self.policy.lifetime,
         )
-        return send, verification
 
-    def _reserve(self, transaction: Transaction, plan: Plan, verification: Verification) -> None:
-        source_key = self.budget.source_key(transaction, plan.request.client, plan.request.phone)
-        self.store.within(transaction).reserve(verification, plan.request.client.source, source_key)
+    def _record(self, transaction: Transaction, message: Message) -> None:
+        """Record *message* before it is requested.
 
-    async def _reserving(self, reserving: Awaitable[_T], send: Send) -> _T:
+        Raises:
+            ResendTooSoon: another tab has just requested one.
+        """
+        plan, verification, send = message
+        verifications, client = self.store.within(transaction), plan.request.client
+        if plan.current:
+            if not verifications.record_send(plan.current, send, client.source):
+                raise ResendTooSoon(until=send.next_at)
+            return
+        key = self.budget.source_key(transaction, client, plan.request.phone)
         try:
-            return await reserving
-        except AlreadyOpen:  # another tab has just started one
+            verifications.reserve(verification, client.source, key)
+        except AlreadyOpen:
             raise ResendTooSoon(until=send.next_at) from None
 
-    async def _send_again(self, plan: Plan, current: Verification) -> Verification:
-        """Count the further message of *current*, record it and request it."""
-        client, to, channel, _ = plan.request
-        send = self._send(current.sends + 1, channel)
-
-        def record(transaction: Transaction) -> None:
-            verifications = self.store.within(transaction)
-            if not verifications.record_send(current, send, client.source):
-                raise ResendTooSoon(until=send.next_at)
-
-        allowance, _ = await self.budget.spend_send(plan.uses, record)
-        language = client.language
-        if running := running_reference(current):
-            sending = plan.provider.resend(allowance, running, to, channel, language)
-        else:
-            sending = plan.provider.start(allowance, to, channel, language)
-        return await self._deliver(current, send, sending, allowance)
+    def _request(self, message: Message, allowance: Allowance) -> Awaitable[Reference]:
+        """Return the one call to the provider that sends *message*."""
+        plan = message.plan
+        client, to, channel, *_ = plan.request
+        if plan.current and (running := running_reference(plan.current)):
+            return plan.provider.resend(allowance, running, to, channel, client.language)
+        return plan.provider.start(allowance, to, channel, client.language)
 
     async def _end(self, allowance: Allowance, over: Verification) -> None:
         """Close *over*, and cancel it at its provider if that was not done before.
@@ -181,11 +204,7 @@ class Sender:
                 await self.store.mark_canceled(over.id, over.reference)
 
     async def _deliver(
-        self,
-        verification: Verification,
-        send: Send,
-        sending: Awaitable[Reference],
-        allowance: Allowance,
+        self, message: Message, sending: Awaitable[Reference], allowance: Allowance
     ) -> Verification:
         """Await *sending*, the one call to the provider, and record its result.
 
@@ -193,8 +212,10 @@ class Sender:
             VerificationNotFound: the verification was closed meanwhile.
             NumberBusy, ProviderError: the provider's error, after it is recorded.
         """
+        _, verification, send = message
         answer = await self.audit.ask(send_call(verification, send), sending)
-        settled = self._send(send.number, send.channel)
+        now = self.now()
+        settled = replace(send, at=now, next_at=now + self.policy.cooldown(send.number))
 
         def record(transaction: Transaction) -> Verification | OtpError:
             verifications = self.store.within(transaction)
@@ -207,12 +228,12 @@ class Sender:
                 self._not_sent(transaction, verification, send, error, allowance)
                 return error
             is_sent = answer.error is None
-            now = verifications.settle_send(verification, settled, reference, is_sent=is_sent)
-            if now:
-                self.budget.count_sent(transaction, now, verification, settled.at)
+            after = verifications.settle_send(verification, settled, reference, is_sent=is_sent)
+            if after:
+                self.budget.count_sent(transaction, after, verification, settled.at)
             # Another tab may have closed the verification during the call.
-            is_open = now and now.verification.status is Status.PENDING
-            return now.verification if now and is_open else VerificationNotFound()
+            is_open = after and after.verification.status is Status.PENDING
+            return after.verification if after and is_open else VerificationNotFound()
 
         result = await self.store.write(record)
         if answer.error:
@@ -267,7 +288,3 @@ class Sender:
             self.budget.refund(transaction, allowance, at_once=True)
         elif isinstance(why, (ProviderNotReached, NumberBusy)):
             self.budget.refund(transaction, allowance)
-
-    def _send(self, number: int, channel: Channel) -> Send:
-        now = self.now()
-        return Send(number, channel, at=now, next_at=now + self.policy.cooldown(number))

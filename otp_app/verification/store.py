@@ -151,8 +151,12 @@ class Verifications(Protocol):
         """
         ...
 
-    def take_attempt(self, id_: str, flow: Flow, now: datetime) -> Verification | None:
+    def take_attempt(
+        self, id_: str, flow: Flow, now: datetime, phone: PhoneNumber | None = None
+    ) -> Verification | None:
         """Spend one guess and return the verification with the guesses that are left.
+
+        A caller that knows the number as *phone* saves its decryption.
 
         Flows with the same reference share its guesses. `JOINED_ATTEMPTS` are available to flows
         that join later; the others are reserved for the first flow. A flow that has joined keeps
@@ -199,8 +203,10 @@ class Verifications(Protocol):
         """Return whether *phone* was verified at least once, by any client."""
         ...
 
-    def approve(self, id_: str, now: datetime) -> Approval | None:
+    def approve(self, id_: str, now: datetime, phone: PhoneNumber | None = None) -> Approval | None:
         """Approve an open verification and record its number as verified.
+
+        A caller that knows the number as *phone* saves its decryption.
 
         Returns:
             None if the verification is not open, for example because it was approved before.

@@ -7,7 +7,7 @@ from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, NamedTuple
 
-from otp_app.storage.limit_windows import decode, encode, pack, unpack
+from otp_app.storage.limit_rows import decode, encode, pack, unpack
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -85,7 +85,7 @@ class Store:
 def _let_limits_pass(connection: sqlite3.Connection, microseconds: int) -> None:
     for key, state in connection.execute("SELECT key, state FROM limits").fetchall():
         lists = {
-            id_: encode([use._replace(at=use.at - microseconds) for use in decode(uses)])
+            id_: encode([(at - microseconds, number, tag) for at, number, tag in decode(uses)])
             for id_, uses in unpack(state).items()
         }
         connection.execute(

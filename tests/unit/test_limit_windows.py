@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from otp_app.errors import StoreUnavailable
-from otp_app.storage.limit_windows import (
+from otp_app.storage.limit_rows import (
     BUCKETS,
     EXACT,
     Use,
@@ -71,7 +71,7 @@ def test_no_window_has_more_uses_than_its_limit_allows(amount: int, seed: int) -
 @pytest.mark.parametrize("amount", [EXACT + 1, 200, 10_000])
 def test_a_large_limit_counts_a_use_a_thirtieth_too_long_at_most(amount: int) -> None:
     counted = spend_at(amount, [*range(1, amount + 1)])
-    until = window(amount, [Use(HOUR // BUCKETS, amount, 0)]).full_until(amount)
+    until = window(amount, [(HOUR // BUCKETS, amount, 0)]).full_until(amount)
 
     assert len(counted) == amount
     assert until is not None
@@ -103,10 +103,10 @@ def test_what_is_given_back_makes_room_again(amount: int) -> None:
 
 
 def test_a_row_is_read_as_it_was_written() -> None:
-    lists = {1: encode([Use(7, 1, 0), Use(9, 3, 2**64 - 1)]), 2: encode([Use(2**62, 1, 0)])}
+    lists = {1: encode([(7, 1, 0), (9, 3, 2**64 - 1)]), 2: encode([(2**62, 1, 0)])}
 
     assert unpack(pack(lists)) == lists
-    assert decode(lists[1]) == [Use(7, 1, 0), Use(9, 3, 2**64 - 1)]
+    assert decode(lists[1]) == [(7, 1, 0), (9, 3, 2**64 - 1)]
     assert unpack(b"") == {}
 
 

@@ -11,7 +11,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from otp_app.storage import audit as audit_module
 from otp_app.storage import (
-    limit_rows,
+    limit_counts,
     sessions,
     verification_queries,
     verification_statements,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.databases
 
-MODULES = (audit_module, limit_rows, sessions, verification_queries, verification_statements)
+MODULES = (audit_module, limit_counts, sessions, verification_queries, verification_statements)
 STATEMENTS = {
     name: value
     for module in MODULES
@@ -59,13 +59,13 @@ def test_every_statement_is_understood_by_both_databases(module: ModuleType) -> 
     dialect: Dialect = module.dialect()
     made = [
         *STATEMENTS.values(),
-        limit_rows.select_rows(3),
-        limit_rows.upsert_rows(dialect.name, 3),
+        limit_counts.select_rows(3),
+        limit_counts.upsert_rows(dialect.name, 3),
         verification_statements.insert_verification(dialect.name),
         verification_statements.upsert_user(dialect.name),
     ]
     if dialect.name == "postgresql":
-        made.append(limit_rows.lock_rows(3))
+        made.append(limit_counts.lock_rows(3))
 
     assert len(made) > 15
     for statement in made:
