@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import sys
 from argparse import ArgumentParser
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+import structlog
 
 from otp_app.errors import InvalidPhoneNumber
 from otp_app.phone import PhoneNumber
 
 if TYPE_CHECKING:
+    from argparse import Namespace
     from collections.abc import Iterator, Sequence
 
 _ABOUT_WHY = (
@@ -46,6 +50,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code. Wrong usage exits with 2."""
     parser = _parser()
     arguments = parser.parse_args(argv)
+    with _log_to_stderr():
+        return _run(parser, arguments)
+
+
+@contextmanager
+def _log_to_stderr() -> Iterator[None]:
+    """Keep log lines out of the output of a command, which programs may read."""
+    before = structlog.get_config()
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
+    try:
+        yield
+    finally:
+        structlog.configure(**before)
+
+
+def _run(parser: ArgumentParser, arguments: Namespace) -> int:
     # Each command has large imports that the other commands do not need.
     if arguments.command == "doctor":
         from otp_app.cli import doctor

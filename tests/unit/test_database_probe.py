@@ -24,6 +24,12 @@ def probe(sql_store: SqlStore) -> DatabaseProbe:
     return DatabaseProbe(sql_store.engine)
 
 
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the probe wait until the database responds, which may take long on a busy machine."""
+    monkeypatch.setattr(probe_module, "PROBE_PATIENCE", 60.0)
+
+
 async def settled(
     probe: DatabaseProbe, before: DatabaseState = DatabaseState.BUSY
 ) -> DatabaseState:
@@ -33,6 +39,7 @@ async def settled(
     return found
 
 
+@pytest.mark.usefixtures("patience")
 async def test_a_migrated_database_that_can_be_written_is_ok(probe: DatabaseProbe) -> None:
     assert await probe.check() is DatabaseState.OK
 
@@ -105,6 +112,7 @@ async def test_a_busy_event_loop_is_no_failing_database(
     assert time.monotonic() - began > PROBE_PATIENCE
 
 
+@pytest.mark.usefixtures("patience")
 async def test_a_result_is_reused_for_a_second(
     probe: DatabaseProbe, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -121,6 +129,7 @@ async def test_a_result_is_reused_for_a_second(
     assert len(attempts) == 2
 
 
+@pytest.mark.usefixtures("patience")
 @pytest.mark.parametrize(
     "change", ["UPDATE alembic_version SET version_num = '0001'", "DROP TABLE alembic_version"]
 )
@@ -133,6 +142,7 @@ async def test_a_database_of_another_version_is_told_apart(
     assert await probe.check() is DatabaseState.OTHER_VERSION
 
 
+@pytest.mark.usefixtures("patience")
 async def test_however_many_ask_the_database_is_asked_once(probe: DatabaseProbe) -> None:
     asked: list[object] = []
     event.listen(probe.engine.sync_engine, "begin", asked.append)
@@ -143,6 +153,7 @@ async def test_however_many_ask_the_database_is_asked_once(probe: DatabaseProbe)
     assert len(asked) == 1
 
 
+@pytest.mark.usefixtures("patience")
 async def test_who_does_not_wait_for_the_answer_takes_it_from_nobody(probe: DatabaseProbe) -> None:
     hasty, patient = (asyncio.create_task(probe.check()) for _ in range(2))
     await asyncio.sleep(0)
