@@ -9,7 +9,7 @@ from itertools import count
 from typing import TYPE_CHECKING, NamedTuple
 
 from otp_app.errors import NumberBusy, ProviderNotReached, ProviderTimedOut
-from otp_app.verification.budget import Call
+from otp_app.verification.allowances import Call
 from otp_app.verification.limits import Action
 from otp_app.verification.models import Channel, CheckOutcome, Reference, SecondStart
 from otp_app.verification.outbox import WebhookOutcome, WebhookResult

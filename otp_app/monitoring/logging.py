@@ -34,9 +34,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 _SDK_LOGGERS = ("vonage", "twilio", "urllib3", "aiohttp", "sqlalchemy", "alembic")
-"""Loggers of dependencies that write at CRITICAL only.
-
-At INFO and WARNING some of them log phone numbers, ids and whole bodies."""
+"""Loggers that write at CRITICAL only. At INFO some log phone numbers, ids and whole bodies."""
 
 _SECRETS = re.compile(
     r"""
@@ -62,10 +60,7 @@ _MAX_LINE = 2000  # characters; the framework logs whole events, and any client 
 
 
 def redact(text: str) -> str:
-    """Return *text* as one line without phone numbers, codes, ids and tokens.
-
-    The line has at most `_MAX_LINE` characters.
-    """
+    """Return *text* as a line of at most `_MAX_LINE` characters without secrets and numbers."""
     line = _SECRETS.sub("[redacted]", text[: 2 * _MAX_LINE])
     return _CONTROLS.sub(_escaped, line)[:_MAX_LINE]
 

@@ -185,9 +185,7 @@ _SUBJECTS = {
 """The first byte of a row's key. Transactions lock rows in the order of their keys. The rows that
 many transactions need come last, so that they are locked for the shortest time."""
 
-KEYS = 4096
-"""Keys in memory. A step needs each of its keys two to four times."""
-
+KEYS = 4096  # keys in memory; a step needs each of its keys two to four times
 _EPOCH = datetime.fromtimestamp(0, UTC)
 _MICROSECOND = timedelta(microseconds=1)
 

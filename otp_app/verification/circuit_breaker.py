@@ -27,14 +27,14 @@ from otp_app.errors import (
     ProviderMisconfigured,
     ProviderNotReached,
 )
-from otp_app.verification.budget import Call
+from otp_app.verification.allowances import Call
 from otp_app.verification.limits import Action
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from otp_app.phone import PhoneNumber
-    from otp_app.verification.budget import Allowance
+    from otp_app.verification.allowances import Allowance
     from otp_app.verification.models import Channel, CheckOutcome, Reference, SecondStart
     from otp_app.verification.ports import Provider
 

@@ -15,13 +15,13 @@ from typing import TYPE_CHECKING, Protocol
 import structlog
 
 from otp_app.errors import NumberUnfit, ProviderError
-from otp_app.verification.budget import Call
+from otp_app.verification.allowances import Call
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from otp_app.phone import PhoneNumber
-    from otp_app.verification.budget import Allowance
+    from otp_app.verification.allowances import Allowance
 
 
 class NumberLookup(Protocol):

@@ -20,8 +20,8 @@ from otp_app.errors import (
     ResendTooSoon,
     VerificationNotFound,
 )
+from otp_app.verification.allowances import Allowance, Call
 from otp_app.verification.audit import send_call
-from otp_app.verification.budget import Allowance, Call
 from otp_app.verification.models import Reference, Send, Status, Verification, new_id
 from otp_app.verification.planning import running_reference
 from otp_app.verification.store import AlreadyOpen

@@ -39,9 +39,10 @@ from otp_app.storage.phone_encryption import PhoneEncryption
 from otp_app.storage.sessions import SqlSessions
 from otp_app.storage.store import SqlStore
 from otp_app.storage.tables import Stage, audit, sessions, sha256_hex, verifications
+from otp_app.verification.allowances import PAID_BY_GUESS, PAID_BY_MESSAGE, Call
 from otp_app.verification.audit import Outcome
 from otp_app.verification.background import Sweeper
-from otp_app.verification.budget import CANCELS, PAID_BY_GUESS, PAID_BY_MESSAGE, Call
+from otp_app.verification.budget import CANCELS
 from otp_app.verification.client import Client
 from otp_app.verification.limits import POLICY, UNCONFIRMED, Action, Scope, limit_uses
 from otp_app.verification.models import JOINED_ATTEMPTS, OPEN, Channel, Policy, SecondStart

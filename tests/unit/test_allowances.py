@@ -24,16 +24,9 @@ from otp_app.phone import PhoneNumber
 from otp_app.storage.outbox import SqlOutbox
 from otp_app.storage.tables import audit, events
 from otp_app.storage.tables import verifications as table
+from otp_app.verification.allowances import Allowance, Call
 from otp_app.verification.background import INTERVAL, Sweeper
-from otp_app.verification.budget import (
-    ASKING,
-    BURST,
-    CANCEL_WAIT,
-    CANCELS,
-    MESSAGES,
-    Allowance,
-    Call,
-)
+from otp_app.verification.budget import ASKING, BURST, CANCEL_WAIT, CANCELS, MESSAGES
 from otp_app.verification.circuit_breaker import CircuitBreakerProvider
 from otp_app.verification.client import Client
 from otp_app.verification.limits import POLICY, Action
