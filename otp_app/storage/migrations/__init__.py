@@ -9,7 +9,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sqlalchemy import inspect, text
+from sqlalchemy import column, inspect, select, table
 
 if TYPE_CHECKING:
     from alembic.config import Config
@@ -40,7 +40,9 @@ def current(connection: Connection) -> str | None:
     """Return the revision of the database, or None if no migration was applied."""
     if not inspect(connection).has_table(_TABLE):
         return None
-    revision: str | None = connection.scalar(text(f"SELECT version_num FROM {_TABLE}"))  # noqa: S608
+    revision: str | None = connection.scalar(
+        select(column("version_num")).select_from(table(_TABLE))
+    )
     return revision
 
 
