@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 CODE_LENGTH = 6
 # A new page takes the focus in its first frame, and would take it from a field in use.
-_NEXT_FRAME = "() => new Promise((drawn) => requestAnimationFrame(() => drawn()))"
+NEXT_FRAME = "() => new Promise((drawn) => requestAnimationFrame(() => drawn()))"
 
 LIVE = "form[data-live=true]:not(.actions *)"
 
@@ -108,7 +108,7 @@ class Tab:
         self.heading.filter(has_text=heading).wait_for()
         if has_form:
             self.page.locator(LIVE).wait_for()
-            self.page.evaluate(_NEXT_FRAME)
+            self.page.evaluate(NEXT_FRAME)
 
     def wait_for_problem(self, text: str) -> None:
         """Wait until the error summary of the page contains *text*."""

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import expect
 
 from tests.browser.providers import console_only
-from tests.browser.tab import Step, Tab
+from tests.browser.tab import NEXT_FRAME, Step, Tab
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -110,6 +110,26 @@ def test_without_scripts_the_plain_forms_do(start_journey: Callable[..., Journey
 def test_a_new_page_takes_the_focus_to_its_heading(journey: Journey) -> None:
     tab = journey.at_the_code_page()
     expect(tab.heading).to_be_focused()
+
+
+def test_a_heading_that_arrives_late_takes_the_focus(journey: Journey) -> None:
+    """A slow line can deliver the page in two parts, the heading in the second one."""
+    page = journey.at_the_code_page().page
+    page.evaluate("""() => {
+        const arrival = document.createElement("otp-arrival");
+        arrival.toggleAttribute("load");
+        document.body.append(arrival);
+    }""")
+    for _ in range(2):
+        page.evaluate(NEXT_FRAME)
+    page.evaluate("""() => {
+        const heading = document.createElement("h2");
+        heading.textContent = "Late";
+        heading.tabIndex = -1;
+        document.body.append(heading);
+    }""")
+
+    expect(page.get_by_role("heading", name="Late")).to_be_focused()
 
 
 def assert_it_fits(tab: Tab) -> None:

@@ -9,7 +9,10 @@
     }
     focusHeading() {
       const problem = document.querySelector("#problem:has([role=alert])");
-      (problem ?? this.nextElementSibling)?.focus();
+      const place = problem ?? this.nextElementSibling;
+      if (place) place.focus();
+      // On a slow line, the heading may not have arrived.
+      else if (this.isConnected) requestAnimationFrame(() => this.focusHeading());
     }
   });
 }
