@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import structlog
+from structlog.contextvars import clear_contextvars
 
 from otp_app.monitoring.logging import configure_logging
 
@@ -46,6 +47,7 @@ def in_production(*, debug: bool = False) -> Iterator[None]:
     ours, factory = structlog.get_config(), logging.getLogRecordFactory()
     before = [(one, one.handlers[:], one.level, one.propagate) for one in loggers()]
     configure_logging(production=True)
+    clear_contextvars()  # an earlier test may have begun the context of a request
     if debug:
         for one in loggers():
             one.setLevel(logging.DEBUG)
