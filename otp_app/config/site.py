@@ -38,10 +38,10 @@ class SiteSettings(BaseSettings):
     http_posts_per_second: int = Field(10, ge=0, le=1_000_000, examples=["10"])
     http_reads_per_second: int = Field(30, ge=0, le=1_000_000, examples=["30"])
     sockets_in_all: int = Field(2000, ge=1, le=1_000_000, examples=["2000"])
-    # The capacity of one core, 350 messages a second, times 0.5 s in flight, times 1.5. Checks have
-    # twice as much, because they must pass while messages are refused.
-    max_sends_in_flight: int = Field(256, ge=1, le=512, examples=["256"])
-    max_checks_in_flight: int = Field(512, ge=1, le=512, examples=["512"])
+    # The capacity of one core (docs/performance.md), 60 flows a second, times 0.35 s in flight,
+    # times 1.5. Four times as many checks must pass while messages are refused.
+    max_sends_in_flight: int = Field(32, ge=1, le=512, examples=["32"])
+    max_checks_in_flight: int = Field(128, ge=1, le=512, examples=["128"])
     secret_key: SecretStr | None = Field(
         None, min_length=MIN_SECRET, examples=["(48 random bytes)"]
     )

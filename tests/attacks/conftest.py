@@ -41,6 +41,8 @@ def settings(services: str, public: str) -> dict[str, str]:
         "LIMIT_SEND_COUNTRY_PAUSE": "100000/3600 seconds",
         "ALLOWED_COUNTRIES": COUNTRIES,
         "TRUSTED_PROXY_HOPS": "1",
+        "MAX_SENDS_IN_FLIGHT": "256",
+        "MAX_CHECKS_IN_FLIGHT": "512",
         "SOCKETS_PER_ADDRESS": "20",
     }
 

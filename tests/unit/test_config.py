@@ -171,7 +171,7 @@ def test_the_provider_is_the_one_asked_for_or_the_one_with_credentials(
         ({"MAX_SENDS_IN_FLIGHT": "0"}, ["MAX_SENDS_IN_FLIGHT"]),
         ({"MAX_SENDS_IN_FLIGHT": "513"}, ["MAX_SENDS_IN_FLIGHT"]),
         ({"MAX_CHECKS_IN_FLIGHT": "canary"}, ["MAX_CHECKS_IN_FLIGHT"]),
-        ({"MAX_CHECKS_IN_FLIGHT": "255"}, ["MAX_CHECKS_IN_FLIGHT", "MAX_SENDS_IN_FLIGHT"]),
+        ({"MAX_CHECKS_IN_FLIGHT": "31"}, ["MAX_CHECKS_IN_FLIGHT", "MAX_SENDS_IN_FLIGHT"]),
         ({"OTEL_EXPORTER_OTLP_ENDPOINT": "canary:4317"}, ["OTEL_EXPORTER_OTLP_ENDPOINT"]),
         ({"NUMBER_LOOKUP": "canary"}, ["NUMBER_LOOKUP"]),
         (
