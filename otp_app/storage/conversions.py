@@ -28,7 +28,6 @@ from otp_app.storage.limit_rows import (
     list_id,
     microseconds,
     row_key,
-    unpack,
 )
 from otp_app.storage.statements import Statement
 from otp_app.storage.tables import limits
@@ -111,9 +110,7 @@ class SqlConversions:
         Both times are rounded to minutes.
         """
         found = _countries().rows(self.limits.connection)
-        rows = {
-            row["key"][1:].decode(): LimitRow(row["until"], unpack(row["state"])) for row in found
-        }
+        rows = {row["key"][1:].decode(): LimitRow.read(row) for row in found}
         counted = {region: _between(row, since, until, _SLOT) for region, row in rows.items()}
         return {region: conversion for region, conversion in counted.items() if conversion.sent}
 

@@ -230,7 +230,7 @@ class DatabaseState(StrEnum):
     """The result of a probe."""
 
     OK = "ok"
-    BUSY = "busy"  # no response within `PROBE_TIMEOUT`
+    BUSY = "busy"  # no response within `PROBE_PATIENCE`
     OTHER_VERSION = "other_version"  # the tables are those of another version of the app
     FAILING = "failing"  # no response, or no successful write, for `GIVE_UP`
 

@@ -22,7 +22,6 @@ from otp_app.storage.limit_rows import (
     microseconds,
     pack,
     place_of,
-    unpack,
 )
 from otp_app.storage.statements import Statement
 from otp_app.storage.tables import limits
@@ -89,12 +88,8 @@ class SqlLimits:
         Raises:
             LimitReached: a limit has no room. Nothing is counted.
         """
-        full = [
-            (usage.limit, usage.stored.place, usage.until)
-            for usage in usages
-            if usage.until is not None and not usage.is_counted
-        ]
-        if full:
+        found = [(usage.limit, usage.stored.place, usage.full_until) for usage in usages]
+        if full := [(limit, place, until) for limit, place, until in found if until]:
             raise LimitReached(full)
 
     def count(self, usages: Sequence[LimitUsage], now: datetime) -> Sequence[LimitUsage]:
@@ -121,8 +116,8 @@ class SqlLimits:
         key, at = place_of(self.hash_key, pause).key, microseconds(now)
         if self.lock({key})[key].until > at:
             return False
-        paused_until = at + duration(pause.limit.window)
-        self._write({key: LimitRow(paused_until, {}, is_changed=True)})
+        self._rows[key] = LimitRow(at + duration(pause.limit.window), {}, is_changed=True)
+        self.save()
         return True
 
     def refund(self, at: datetime, uses: Sequence[LimitUse]) -> None:
@@ -171,7 +166,16 @@ class SqlLimits:
 
     def save(self) -> None:
         """Store all rows that were changed, by one statement."""
-        self._write(self._rows)
+        changed = [(key, row) for key, row in sorted(self._rows.items()) if row.is_changed]
+        if changed:
+            values: dict[str, Any] = {}
+            for place, (key, row) in enumerate(changed):
+                values[f"key{place}"] = key
+                values[f"until{place}"] = row.until
+                values[f"state{place}"] = pack(row.lists)
+                row.is_changed = False
+            statement = upsert_rows(self.connection.dialect.name, len(changed))
+            statement.execute(self.connection, **values)
 
     @property
     def _is_serial(self) -> bool:
@@ -179,13 +183,13 @@ class SqlLimits:
 
     def _count(self, usages: Sequence[LimitUsage], now: datetime) -> Sequence[LimitUsage]:
         self.require(usages)
-        at, rows = microseconds(now), dict[bytes, LimitRow]()
+        at = microseconds(now)
         for usage in usages:
             place, row, window = usage.stored
+            self._rows[place.key] = row  # another object may have read it
             if not usage.is_counted:
                 row.set(place.list, window.add(at, place.tag), window.length)
-            rows[place.key] = row
-        self._write(rows)
+        self.save()
         return usages
 
     def _usages(
@@ -203,20 +207,8 @@ class SqlLimits:
             self._rows |= {key: LimitRow(0, {}) for key in ordered}
             values = {f"key{place}": key for place, key in enumerate(ordered)}
             for row in by(len(ordered)).rows(self.connection, **values):
-                self._rows[row["key"]] = LimitRow(row["until"], unpack(row["state"]))
+                self._rows[row["key"]] = LimitRow.read(row)
         return self._rows
-
-    def _write(self, rows: Mapping[bytes, LimitRow]) -> None:
-        changed = [(key, row) for key, row in sorted(rows.items()) if row.is_changed]
-        if changed:
-            values: dict[str, Any] = {}
-            for place, (key, row) in enumerate(changed):
-                values[f"key{place}"] = key
-                values[f"until{place}"] = row.until
-                values[f"state{place}"] = pack(row.lists)
-                row.is_changed = False
-            statement = upsert_rows(self.connection.dialect.name, len(changed))
-            statement.execute(self.connection, **values)
 
 
 def _usage(use: LimitUse, place: Place, row: LimitRow, at: int) -> LimitUsage:

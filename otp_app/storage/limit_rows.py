@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cache, lru_cache
 from itertools import chain
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from otp_app.errors import StoreUnavailable
 from otp_app.verification.limits import Action, Scope
@@ -75,9 +75,7 @@ class Window(NamedTuple):
     def full_until(self, now: int) -> int | None:
         """Return the time from which there is room, or None if there is room now."""
         too_many = self.used(now) - self.amount + 1
-        for at, number, _ in self.recent(now):
-            if too_many <= 0:
-                break
+        for at, number, _ in self.recent(now) if too_many > 0 else ():
             too_many -= number
             if too_many <= 0:
                 return at + self.length
@@ -217,11 +215,6 @@ def _kind(limit: Limit) -> int:
     return PAUSE if limit.action is Action.PAUSE else _SUBJECTS[limit.scope]
 
 
-@cache
-def _length(limit: Limit) -> int:
-    return duration(limit.window)
-
-
 @lru_cache(maxsize=KEYS)
 def row_key(hash_key: bytes, kind: int, subject: str) -> bytes:
     """Return the key of the row of *subject*. A country is no secret, so its key contains it."""
@@ -249,9 +242,10 @@ def hash_tag(hash_key: bytes, value: str) -> int:
 
 def microseconds(moment: datetime) -> int:
     """Return the microseconds since 1970 at *moment*."""
-    return duration(moment - _EPOCH)
+    return (moment - _EPOCH) // _MICROSECOND
 
 
+@cache  # there are a few dozen windows
 def duration(length: timedelta) -> int:
     """Return *length* in microseconds."""
     return length // _MICROSECOND
@@ -275,9 +269,14 @@ class LimitRow:
     lists: dict[int, bytes]
     is_changed: bool = False
 
+    @classmethod
+    def read(cls, row: Mapping[str, Any]) -> LimitRow:
+        """Return the content of *row*."""
+        return cls(row["until"], unpack(row["state"]))
+
     def window(self, limit: Limit, place: Place) -> Window:
         """Return the uses of *limit* at *place*. A pause has used up its limit."""
-        amount, length = limit.amount, _length(limit)
+        amount, length = limit.amount, duration(limit.window)
         if limit.action is Action.PAUSE:
             return Window(amount, length, 0, [(self.until - length, amount, 0)])
         width = width_for(amount, length, place.tag)

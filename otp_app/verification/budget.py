@@ -126,7 +126,7 @@ class Budget:
         is_known = is_confirmed or bool(client.key)
         limits.require([*usages[len(sends) + len(pauses) :], *([] if is_known else pausing)])
         lifted = set(UNCONFIRMED) if is_known else set()
-        if not is_known or not any(pause.is_full for pause in pausing):
+        if not is_known or not any(pause.full_until for pause in pausing):
             lifted.add(Scope.COUNTRY_CONFIRMED)
         if not is_confirmed or client.has_proved(phone):
             lifted.add(Scope.UNPROVED_CLIENTS)

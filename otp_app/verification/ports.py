@@ -108,9 +108,9 @@ class LimitUsage(NamedTuple):
         return self.use.limit
 
     @property
-    def is_full(self) -> bool:
-        """Whether the limit has no room for *use*."""
-        return self.until is not None and not self.is_counted
+    def full_until(self) -> datetime | None:
+        """The time from which there is room for *use*; None if there is room now."""
+        return None if self.is_counted else self.until
 
 
 class Limits(Protocol):
