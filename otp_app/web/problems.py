@@ -44,9 +44,15 @@ def problem_response(error: OtpError, request: Request) -> JSONResponse:
     """Return the response to *request* for *error*, in the format of its path."""
     zone = Preferences.of(request.headers).zone
     now = services.current().verifications.now()
-    language = language_of(request)
+    is_guide = request.url.path in routes.GUIDES
+    return _response(error, now, zone, language_of(request), is_guide=is_guide)
+
+
+def _response(
+    error: OtpError, now: datetime, zone: tzinfo, language: Language, *, is_guide: bool
+) -> JSONResponse:
     headers = {**content_language(language), **retry_after(error), **_challenge(error)}
-    if request.url.path in routes.GUIDES:
+    if is_guide:
         body = guide_problem(error, now, zone, language)
         return JSONResponse(body, guide_status(error), headers)
     body = problem(error, now, zone, language)
@@ -66,11 +72,8 @@ async def overloaded(scope: Scope, _receive: Receive, send: Send) -> None:
 @cache
 def _overload_response(language: Language, *, is_guide: bool) -> JSONResponse:
     """Return the response to every refusal in *language*, in the format of the path."""
-    error, now = Overloaded(), datetime.now(UTC)  # the text has no time
-    headers = {**content_language(language), **retry_after(error)}
-    if is_guide:
-        return JSONResponse(guide_problem(error, now, UTC, language), error.status, headers)
-    return JSONResponse(problem(error, now, UTC, language), error.status, headers, MEDIA_TYPE)
+    # The text has no time, so any time and zone do.
+    return _response(Overloaded(), datetime.now(UTC), UTC, language, is_guide=is_guide)
 
 
 def language_of(request: Request) -> Language:
