@@ -137,8 +137,12 @@ class Load:
 
     def percentile(self, share: float) -> float:
         """Return the milliseconds within which *share* of the successes were done."""
-        times = sorted(self.times)
-        return 1000 * times[int(share * (len(times) - 1))] if times else 0.0
+        return percentile(self.times, share)
+
+
+def percentile(seconds: list[float], share: float) -> float:
+    """Return the milliseconds within which *share* of the results came, 0 if there are none."""
+    return 1000 * sorted(seconds)[int(share * (len(seconds) - 1))] if seconds else 0.0
 
 
 async def run(target: Target, callers: int, seconds: float) -> Load:
@@ -154,9 +158,9 @@ async def _call(target: Target, load: Load, end: float) -> None:
     """Start flows until *end*, on a new connection after each failure."""
     while time.perf_counter() < end:
         try:
-            async with _connected(target.port) as connection:
+            async with connected(target.port) as connection:
                 while (began := time.perf_counter()) < end:
-                    await _flow(target, connection, next(everybody))
+                    await flow(target, connection, next(everybody))
                     load.times.append(time.perf_counter() - began)
         except (ConnectionError, FlowFailed) as failure:
             load.failures[repr(failure)] += 1
@@ -164,7 +168,7 @@ async def _call(target: Target, load: Load, end: float) -> None:
 
 
 @asynccontextmanager
-async def _connected(port: int) -> AsyncIterator[ClientConnection]:
+async def connected(port: int) -> AsyncIterator[ClientConnection]:
     """Yield a connection to *port* of this machine.
 
     Raises:
@@ -182,7 +186,7 @@ class FlowFailed(Exception):
     """A response is no success. The arguments are its status and the start of its body."""
 
 
-async def _flow(target: Target, connection: ClientConnection, person: Person) -> None:
+async def flow(target: Target, connection: ClientConnection, person: Person) -> None:
     """Request a code for *person* and check it.
 
     Raises:

@@ -16,7 +16,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.load import ClientConnection, FlowFailed, Target, _flow, everybody, run
+from bench.load import FlowFailed, Target, connected, everybody, flow, percentile, run
 from bench.report import head, machine, row, write
 from bench.servers import LOAD_CORES, Server, ours
 from bench.vendor import Vendor
@@ -65,12 +65,8 @@ class Arrivals:
 
 
 async def _visit(target: Target) -> None:
-    loop = asyncio.get_running_loop()
-    _, connection = await loop.create_connection(ClientConnection, "127.0.0.1", target.port)
-    try:
-        await _flow(target, connection, next(everybody))
-    finally:
-        connection.transport.close()
+    async with connected(target.port) as connection:
+        await flow(target, connection, next(everybody))
 
 
 async def arrivals(target: Target, rate: float, seconds: float) -> Arrivals:
@@ -81,11 +77,6 @@ async def arrivals(target: Target, rate: float, seconds: float) -> Arrivals:
             await asyncio.sleep(began + index / rate - time.perf_counter())
             people.create_task(found.arrive(target))
     return found
-
-
-def percentile(seconds: list[float], share: float) -> str:
-    """Return the milliseconds within which *share* of the results came, or a dash."""
-    return f"{1000 * sorted(seconds)[int(share * (len(seconds) - 1))]:.0f}" if seconds else "–"
 
 
 async def main(seconds: float, settings: dict[str, str]) -> None:
@@ -112,12 +103,15 @@ async def main(seconds: float, settings: dict[str, str]) -> None:
 
 
 def _row(rate: float, factor: int, seconds: float, found: Arrivals) -> str:
-    times = (percentile(found.served, 0.5), percentile(found.served, 0.99))
-    refusals = (percentile(found.refused, 0.5), percentile(found.refused, 0.99))
+    times, refusals = (_percentiles(results) for results in (found.served, found.refused))
     return row(
         *(f"{rate:.0f}", factor, f"{len(found.served) / seconds:.0f}", *times),
         *(len(found.refused), *refusals, found.unanswered, found.failed.total()),
     )
+
+
+def _percentiles(seconds: list[float]) -> list[str]:
+    return [f"{percentile(seconds, share):.0f}" if seconds else "–" for share in (0.5, 0.99)]
 
 
 if __name__ == "__main__":
