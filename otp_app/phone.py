@@ -125,7 +125,7 @@ def named_country(text: str, region: str = "") -> str:
 def dial_code(region: str) -> int:
     """Return the country calling code of *region*, 0 if there is none.
 
-    The library reads a file of each region for this.
+    The library's own function reads a file of metadata for each region.
     """
     return _codes().get(region, 0)
 

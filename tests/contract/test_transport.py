@@ -19,7 +19,7 @@ from otp_app.providers.vendor_input import MAX_BODY, VendorError
 from tests.contract.test_connections import self_signed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
@@ -229,23 +229,21 @@ async def test_a_connection_that_may_be_out_of_step_is_not_used_again(first: byt
         assert script.connections == 2
 
 
-async def test_bytes_that_no_request_asked_for_close_the_connection() -> None:
+@pytest.mark.parametrize(
+    "interrupt",
+    [
+        lambda writer: writer.write(b'HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n{"a": 1}'),
+        lambda writer: writer.close(),
+    ],
+    ids=["bytes that no request asked for", "the end of the connection"],
+)
+async def test_an_idle_connection_that_the_server_uses_is_replaced(
+    interrupt: Callable[[asyncio.StreamWriter], None],
+) -> None:
     async with serving(OK, OK, OK) as (client, script):
         await get(client)
         [idle] = client._idle
-        script.writers[0].write(b'HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n{"a": 1}')
-        while idle.is_reusable:  # noqa: ASYNC110 - the event loop has no event for it
-            await asyncio.sleep(0)
-
-        assert await get(client) == b"{}"
-        assert script.connections == 2
-
-
-async def test_a_connection_that_the_server_closed_meanwhile_is_replaced() -> None:
-    async with serving(OK, OK, OK) as (client, script):
-        await get(client)
-        [idle] = client._idle
-        script.writers[0].close()
+        interrupt(script.writers[0])
         while idle.is_reusable:  # noqa: ASYNC110 - the event loop has no event for it
             await asyncio.sleep(0)
 

@@ -92,7 +92,7 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def url(dialect: str, path: Path, migrated: Path, request: pytest.FixtureRequest) -> str:
+def database_url(dialect: str, path: Path, migrated: Path, request: pytest.FixtureRequest) -> str:
     if dialect == "postgresql":
         databases: Databases = request.getfixturevalue("databases")
         return databases.empty()
@@ -102,15 +102,8 @@ def url(dialect: str, path: Path, migrated: Path, request: pytest.FixtureRequest
 
 
 @pytest.fixture
-async def engine(url: str, dialect: str, request: pytest.FixtureRequest) -> AsyncIterator[Engine]:
-    if dialect == "sqlite":
-        engine = open_engine(url)
-        yield engine
-        await engine.dispose()
-    else:
-        engine = request.getfixturevalue("databases").engine()
-        yield engine
-        await engine.writer.stop()
+def engine(store_engine: Engine) -> Engine:
+    return store_engine
 
 
 @pytest.fixture
@@ -646,10 +639,12 @@ async def at_once(times: int, call: Callable[[int], Awaitable[Any]]) -> list[Any
 
 
 @pytest.fixture
-async def stores(url: str, store: SqlStore, patient: None) -> AsyncIterator[list[SqlStore]]:
+async def stores(
+    database_url: str, store: SqlStore, patient: None
+) -> AsyncIterator[list[SqlStore]]:
     """Two engines on one file stand for two processes; *store* has migrated it."""
     del store, patient
-    engines = [open_engine(url), open_engine(url)]
+    engines = [open_engine(database_url), open_engine(database_url)]
     yield [SqlStore(engine, NUMBERS) for engine in engines]
     for engine in engines:
         await engine.dispose()
@@ -830,10 +825,10 @@ async def test_a_full_disk_is_reported_and_nothing_is_lost(store: SqlStore) -> N
 
 
 @pytest.mark.sqlite
-async def test_a_replaced_file_is_used(store: SqlStore, path: Path, url: str) -> None:
+async def test_a_replaced_file_is_used(store: SqlStore, path: Path, database_url: str) -> None:
     await store.reserve(VERIFICATION)
     remove(path)
-    await migrate(url)
+    await migrate(database_url)
 
     assert await store.latest(FLOW) is None
     assert await store.reserve(VERIFICATION)
@@ -892,12 +887,12 @@ async def test_many_who_wait_for_a_locked_database_all_hear_of_it(
 
 @pytest.mark.sqlite
 async def test_a_short_lock_is_waited_for(
-    store: SqlStore, path: Path, url: str, monkeypatch: pytest.MonkeyPatch
+    store: SqlStore, path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(engine_module, "PATIENCE", 0.1)
-    hasty = SqlStore(open_engine(url), NUMBERS)
+    hasty = SqlStore(open_engine(database_url), NUMBERS)
     monkeypatch.setattr(engine_module, "PATIENCE", 20.0)
-    patient = SqlStore(open_engine(url), NUMBERS)
+    patient = SqlStore(open_engine(database_url), NUMBERS)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         waiting = asyncio.create_task(patient.reserve(VERIFICATION))
@@ -997,10 +992,10 @@ def test_a_missing_driver_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
         open_engine("postgresql://user:secret@host/otp")
 
 
-async def test_migrating_twice_keeps_what_is_there(store: SqlStore, url: str) -> None:
+async def test_migrating_twice_keeps_what_is_there(store: SqlStore, database_url: str) -> None:
     await store.reserve(VERIFICATION)
 
-    await migrate(url)
+    await migrate(database_url)
 
     assert await store.latest(FLOW) == VERIFICATION
 
