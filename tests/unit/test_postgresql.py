@@ -12,7 +12,6 @@ from sqlalchemy import text
 
 from otp_app.errors import OtpError, StoreUnavailable
 from otp_app.phone import PhoneNumber
-from otp_app.storage import engine as engine_module
 from otp_app.storage.engine import migrate, open_engine
 from otp_app.storage.limits import SqlLimiter
 from otp_app.storage.phone_encryption import PhoneEncryption
@@ -130,9 +129,12 @@ async def test_nothing_is_kept_in_a_session_that_a_pooler_would_lose(
         who = Client(Flow("me"), "203.0.113.7")
         started = await service.start(who, PhoneNumber("+447400123456"), Channel.SMS)
         await service.check(who, started.id, RIGHT)
-        options = await engine.read(lambda tx: tx.scalar(text("SHOW lock_timeout")))
+        names = ("lock", "statement", "idle_in_transaction_session")
+        timeouts = await engine.read(
+            lambda tx: [tx.scalar(text(f"SHOW {name}_timeout")) for name in names]
+        )
 
-    assert options == "20s"
+    assert timeouts == ["20s", "40s", "1min"]  # the caller gives up after a minute, too
     sent = messages(databases.server, since)
     assert len(sent) > 20
     for message in sent:
@@ -142,11 +144,13 @@ async def test_nothing_is_kept_in_a_session_that_a_pooler_would_lose(
         assert not re.search(r"pg_(try_)?advisory_lock", message), message
 
 
+@pytest.mark.usefixtures("patient")
 async def test_a_transaction_waits_for_a_lock_for_a_bounded_time(url: str) -> None:
+    waiting = "SET LOCAL lock_timeout = 100; SELECT 1 FROM limits"
     async with opened(url) as engine, connected(engine) as other:
         await other.execute(text("LOCK TABLE limits"))
         with pytest.raises(StoreUnavailable) as raised:
-            await engine.write(lambda tx: tx.execute(text("SELECT 1 FROM limits")))
+            await engine.write(lambda tx: tx.exec_driver_sql(waiting))
 
     assert raised.value.why == "another transaction held a lock for too long"
 
@@ -154,7 +158,7 @@ async def test_a_transaction_waits_for_a_lock_for_a_bounded_time(url: str) -> No
 @pytest.mark.parametrize(
     ("statement", "why"),
     [
-        ("SELECT pg_sleep(60)", "a statement took too long"),
+        ("SET LOCAL statement_timeout = 100; SELECT pg_sleep(60)", "a statement took too long"),
         ("SELECT 1 FROM no_table", "its tables are not those of this version"),
         ("SET LOCAL transaction_read_only = on; DELETE FROM limits", "it is read-only"),
         ("SELECT pg_terminate_backend(pg_backend_pid())", "the server is starting or stopping"),
@@ -164,10 +168,10 @@ async def test_a_transaction_waits_for_a_lock_for_a_bounded_time(url: str) -> No
         ("DO $$BEGIN RAISE sqlstate 'XX000'; END$$", "the database reports XX000"),
     ],
 )
+@pytest.mark.usefixtures("patient")
 async def test_a_failure_is_told_in_words(
-    url: str, statement: str, why: str, monkeypatch: pytest.MonkeyPatch, production_log: Lines
+    url: str, statement: str, why: str, production_log: Lines
 ) -> None:
-    monkeypatch.setattr(engine_module, "PATIENCE", 0.2)
     async with opened(url) as engine:
         with pytest.raises(StoreUnavailable) as raised:
             await engine.write(lambda tx: tx.exec_driver_sql(statement))
